@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * The daemon's log: one line per event to stderr, as text (with a <N> priority for journald when
+ * stderr is the journal) or as JSON. Values are escaped, so a request can never forge a line.
+ * Callable from every thread; the level and format are set once at start and on reload. */
+#ifndef PGHERALD_BASE_LOG_H
+#define PGHERALD_BASE_LOG_H
+
+#include "base/mem.h"
+#include <stdbool.h>
+
+enum log_level { LOG_L_ERROR, LOG_L_WARN, LOG_L_INFO, LOG_L_DEBUG };
+enum log_format { LOG_F_TEXT, LOG_F_JSON };
+
+struct log_field {
+	const char *key;
+	const char *value; /* NULL leaves the field out */
+};
+
+void log_setup(enum log_level level, enum log_format format);
+void log_error(const char *fmt, ...) PRINTF(1, 2);
+void log_warn(const char *fmt, ...) PRINTF(1, 2);
+void log_info(const char *fmt, ...) PRINTF(1, 2);
+void log_debug(const char *fmt, ...) PRINTF(1, 2);
+/* `message` and its fields: key=value in text, members in JSON. Ends at a field without key. */
+void log_with(enum log_level level, const char *message, const struct log_field *fields);
+bool log_enabled(enum log_level level);
+
+#endif

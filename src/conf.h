@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * The configuration file. One table (conf.c) of sections and settings drives parsing, checking,
+ * printing, reloading and the lint that every setting is in pgherald.conf(5). A struct conf is
+ * an immutable, counted snapshot: a reload makes a new one. */
+#ifndef PGHERALD_CONF_H
+#define PGHERALD_CONF_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "hub/scope.h"
+#include "sql/watch.h"
+
+enum route_kind { ROUTE_EVENTS, ROUTE_STATS };
+enum auth_role_from { ROLE_FROM_COLUMN, ROLE_FROM_GROUPS, ROLE_FROM_STAFF };
+
+struct conf_list {
+	char **items;
+	size_t n;
+};
+
+/* [route NAME]: where clients come in. */
+struct conf_route {
+	char *name;
+	char *path;	   /* exact path, e.g. /api/v1/sse/events/ */
+	int kind;	   /* enum route_kind */
+	char *auth;	   /* name of an [auth] section */
+	bool query_token;  /* whether ?token= is accepted besides the Authorization header */
+	struct conf_list roles; /* who may use it; empty = every configured role */
+	uint64_t keepalive_ms;
+	uint64_t retry_ms;
+	uint64_t queue_events;
+	uint64_t queue_bytes;
+};
+
+/* [auth NAME]: how a token becomes a user and a role. */
+struct conf_auth {
+	char *name;
+	char *token_table, *token_column, *token_user;
+	char *user_table, *user_key, *user_active;
+	int role_from; /* enum auth_role_from */
+	char *role_column;
+	char *group_table, *membership_table, *membership_user, *membership_group;
+	char *staff_role, *other_role;
+};
+
+/* [watch NAME]: a table whose changes are events; NAME is the topic. */
+struct conf_watch {
+	char *name;
+	char *table, *key, *owners, *fields, *leave;
+	struct watch *parsed; /* what the strings mean */
+};
+
+struct conf {
+	atomic_int refs;
+	char *path; /* the file, for messages */
+
+	/* [server] */
+	struct conf_list listen;
+	uint64_t workers; /* 0 = one per processor */
+	uint64_t max_streams;
+	uint64_t max_streams_per_user;
+	uint64_t ring_events, ring_bytes;
+	uint64_t send_buffer; /* SO_SNDBUF of a stream, bytes */
+	uint64_t flush_ms;
+	uint64_t drain_ms;
+	uint64_t request_ms; /* an HTTP request must be complete, and its token looked up, in this time */
+	struct conf_list cors_origins;
+
+	/* [log] */
+	int log_level, log_format;
+
+	/* [database] */
+	char *conninfo;
+	uint64_t poll_ms;
+	uint64_t recheck_ms; /* tokens of open streams are looked up again this often */
+	uint64_t retention_ms;
+	char *login; /* the role the daemon connects as; granted the reader's rights on install */
+
+	struct scope_policy *roles; /* [role NAME], in the file's order */
+	size_t n_roles;
+	struct conf_auth *auths;
+	size_t n_auths;
+	struct conf_watch *watches;
+	size_t n_watches;
+	struct conf_route *routes;
+	size_t n_routes;
+};
+
+/* Reads and checks a file. On NULL, `error` says "file:line: what". One reference is the caller's. */
+struct conf *conf_load(const char *path, struct buf *error);
+/* The same from text, `path` being only a name for messages. */
+struct conf *conf_parse(const char *path, const char *text, size_t len, struct buf *error);
+struct conf *conf_ref(struct conf *c);
+void conf_unref(struct conf *c);
+/* The whole configuration with every default, as a file that reads back the same; secrets as "…". */
+void conf_print(const struct conf *c, struct buf *out);
+/* One line per setting: "section setting default", for the documentation lint. */
+void conf_list_settings(struct buf *out);
+/* Settings that a reload cannot change but that differ: their names in `out`, comma separated. */
+void conf_restart_needed(const struct conf *old, const struct conf *new, struct buf *out);
+
+#endif

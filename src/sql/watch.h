@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * The grammar of a [watch] section: which columns of a table go into an event, under which
+ * names, through which joins, and who owns a row. Pure: text in, struct out. */
+#ifndef PGHERALD_SQL_WATCH_H
+#define PGHERALD_SQL_WATCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/buf.h"
+
+struct watch_field {
+	char *name;	/* key in the document */
+	char *column;	/* column of the watched table */
+	char *join_schema, *join_table, *join_key; /* "column->schema.table.label": NULL without */
+	char *join_label;
+	enum { CAST_NONE, CAST_UTC, CAST_TEXT } cast; /* "::utc" ISO 8601 with Z, "::text" string */
+};
+
+struct watch_owner {
+	char *column; /* of the watched table */
+	/* "column<-schema.table.fk.owner": the owners are the `owner` column of the rows of
+	 * schema.table whose `fk` is our column; NULL for a plain column */
+	char *join_schema, *join_table, *join_fk, *join_owner;
+};
+
+struct watch {
+	char *topic;
+	char *schema, *table;
+	char **key; /* primary key columns */
+	size_t n_key;
+	struct watch_owner *owners;
+	size_t n_owners;
+	struct watch_field *fields;
+	size_t n_fields;
+	char **leave; /* names of the fields that a former owner still gets */
+	size_t n_leave;
+};
+
+/* Parses the settings of one section (`owners`, `leave` may be NULL). NULL with `error` set to
+ * what is wrong and where in the text. watch_free() releases. */
+struct watch *watch_parse(const char *topic, const char *table, const char *key,
+			  const char *owners, const char *fields, const char *leave,
+			  struct buf *error);
+void watch_free(struct watch *w);
+
+#endif
