@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: PostgreSQL
+import json
+
+from django.core.management.base import BaseCommand
+
+from api.models import Estimate, Project
+from api.sample import DEPOT, HOUSE, person, seed
+
+
+def estimate_facts(estimate: Estimate) -> dict:
+    return {
+        "id": estimate.pk,
+        "number": estimate.number,
+        "project": estimate.project_id,
+        "project_name": estimate.project.name,
+        "foreman": estimate.foreman_id,
+        "foreman_name": estimate.foreman.username,
+        "creator": estimate.creator_id,
+        "creator_name": estimate.creator.username,
+        "status": estimate.status,
+        "created_at": estimate.created_at.isoformat(),
+    }
+
+
+def project_facts(project: Project) -> dict:
+    return {
+        "id": project.pk,
+        "name": project.name,
+        "address": project.address,
+        "created_at": project.created_at.isoformat(),
+    }
+
+
+class Command(BaseCommand):
+    help = (
+        "An estimate's life in five steps, each its own transaction: created, changed, given to "
+        "another foreman, deleted; then its project is renamed. A sixth step ends the story: the "
+        "depot, where both foremen are at work, gets a new address."
+    )
+
+    def add_arguments(self, parser) -> None:
+        parser.add_argument("--json", action="store_true", help="print each step as a line of JSON")
+
+    def handle(self, *args, **options) -> None:
+        self.json = options["json"]
+        seed()
+        manager, foreman1, foreman2 = map(person, ("manager", "foreman1", "foreman2"))
+        house = Project.objects.get(name=HOUSE)
+        depot = Project.objects.get(name=DEPOT)
+
+        estimate = Estimate.objects.create(
+            number="Смета_2025-01-05_Отделка",
+            project=house,
+            foreman=foreman1,
+            creator=foreman1,
+            amount="125000.00",
+        )
+        self.tell("create", "foreman1 creates an estimate", estimate_facts(estimate))
+
+        estimate.status = Estimate.Status.REVIEW
+        estimate.save()
+        self.tell("change", "the manager changes its status", estimate_facts(estimate))
+
+        estimate.foreman = foreman2
+        estimate.save()
+        self.tell("reassign", "the manager gives it to foreman2", estimate_facts(estimate))
+
+        facts = estimate_facts(estimate)
+        estimate.delete()
+        self.tell("delete", "the manager deletes it", facts)
+
+        house.name = HOUSE + ", корпус 2"
+        house.save()
+        self.tell("rename", "its project is renamed: only foreman2 works there", project_facts(house))
+
+        depot.address = "Промзона, 4, въезд Б" if "Б" not in depot.address else "Промзона, 4"
+        depot.save()
+        self.tell("end", "the depot, where both work, gets another address", project_facts(depot))
+
+        house.name = HOUSE  # so that the story can be told again
+        house.save()
+
+    def tell(self, step: str, text: str, facts: dict) -> None:
+        line = json.dumps({"step": step, "facts": facts}, ensure_ascii=False) if self.json else text
+        self.stdout.write(line)
+        self.stdout.flush()

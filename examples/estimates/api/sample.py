@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: PostgreSQL
+"""The sample company that the management commands work with. Everything is found by its fixed
+name, so that a second run changes nothing."""
+
+import hashlib
+from typing import Dict
+
+from django.db import transaction
+from rest_framework.authtoken.models import Token
+
+from .models import Estimate, Project, User
+
+PEOPLE = {"manager": User.Role.MANAGER, "foreman1": User.Role.FOREMAN, "foreman2": User.Role.FOREMAN}
+PASSWORD = "estimates"
+
+HOUSE = "Жилой дом на Садовой"
+DEPOT = "Склад № 4"
+SCHOOL = "Школа в Заречье"
+# Who is at work where before anything happens: in the house foreman2 alone, in the depot both.
+ESTIMATES = {
+    "Смета_2025-01-01_Фундамент": (HOUSE, "foreman2"),
+    "Смета_2025-01-02_Кровля склада": (DEPOT, "foreman1"),
+    "Смета_2025-01-03_Полы склада": (DEPOT, "foreman2"),
+    "Смета_2025-01-04_Окна": (SCHOOL, "foreman1"),
+}
+ADDRESSES = {HOUSE: "ул. Садовая, 12", DEPOT: "Промзона, 4", SCHOOL: "Заречье, 1"}
+
+
+def person(username: str) -> User:
+    return User.objects.get(username=username)
+
+
+@transaction.atomic
+def seed() -> Dict[str, Dict[str, object]]:
+    """Makes the company, or what is missing of it; returns who is who and their tokens."""
+    people = {}
+    for username, role in PEOPLE.items():
+        boss = role == User.Role.MANAGER
+        user, created = User.objects.get_or_create(
+            username=username, defaults={"role": role, "is_staff": boss, "is_superuser": boss}
+        )
+        if created:
+            user.set_password(PASSWORD)
+            user.save()
+        people[username] = user
+    projects = {
+        name: Project.objects.get_or_create(name=name, defaults={"address": address})[0]
+        for name, address in ADDRESSES.items()
+    }
+    for number, (project, foreman) in ESTIMATES.items():
+        Estimate.objects.get_or_create(
+            number=number,
+            project=projects[project],
+            defaults={"foreman": people[foreman], "creator": people["manager"]},
+        )
+    return {
+        username: {"id": user.pk, "role": str(user.role), "token": token_of(user)}
+        for username, user in people.items()
+    }
+
+
+def token_of(user: User) -> str:
+    # The same token in every run keeps pasted curl lines valid. Never do that with real users.
+    key = hashlib.sha1(("estimates example " + user.username).encode()).hexdigest()
+    return Token.objects.get_or_create(user=user, defaults={"key": key})[0].key
