@@ -98,6 +98,8 @@ struct conf *conf_ref(struct conf *c);
 void conf_unref(struct conf *c);
 /* The whole configuration with every default, as a file that reads back the same; secrets as "…". */
 void conf_print(const struct conf *c, struct buf *out);
+/* The watched topics as the text of a JSON array; the caller frees. */
+char *conf_topics(const struct conf *c);
 /* One line per setting: "section setting default", for the documentation lint. */
 void conf_list_settings(struct buf *out);
 /* Settings that a reload cannot change but that differ: their names in `out`, comma separated. */

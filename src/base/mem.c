@@ -34,7 +34,7 @@ void *xrealloc(void *p, size_t n, size_t size)
 
 	if (size && n > SIZE_MAX / size)
 		out_of_memory();
-	q = realloc(p, n * size ? n * size : 1);
+	q = realloc(p, n && size ? n * size : 1);
 	if (!q)
 		out_of_memory();
 	return q;

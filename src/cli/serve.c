@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * See serve.h. The readable list of what is started and stopped, and the signals. */
+#include "config.h"
+#include "cli/serve.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/mem.h"
+#include "base/sd.h"
+#include "conf.h"
+#include "hub/registry.h"
+#include "pg/db.h"
+#include "web/listen.h"
+#include "web/worker.h"
+
+#define TEXT_MAX 65536
+
+struct server {
+	const char *conf_path;
+	struct conf *conf;
+	struct loop *loop;
+	struct loop_fd signals;
+	struct loop_timer watchdog;
+	struct registry *registry;
+	struct db db;
+	struct worker **workers;
+	struct inbox **inboxes;
+	size_t n_workers, n_drained;
+	bool draining;
+};
+
+static size_t processors(void)
+{
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof(set), &set) == 0)
+		return (size_t)CPU_COUNT(&set);
+	return 1;
+}
+
+/* As many descriptors as the system lets us have; how many of them streams may take. */
+static uint64_t descriptor_budget(size_t n_workers)
+{
+	struct rlimit r;
+	uint64_t reserve;
+
+	if (getrlimit(RLIMIT_NOFILE, &r))
+		return 1000;
+	r.rlim_cur = r.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &r) || getrlimit(RLIMIT_NOFILE, &r))
+		log_warn("cannot raise the limit of open files: %m");
+	/* For requests under way, listeners, the database and the loops. */
+	reserve = 32 + 8 * n_workers + (r.rlim_cur / 8 > 1024 ? 1024 : r.rlim_cur / 8);
+	return r.rlim_cur > reserve ? r.rlim_cur - reserve : 1;
+}
+
+static void apply_limits(struct server *s)
+{
+	uint64_t budget = descriptor_budget(s->n_workers);
+	uint64_t max = s->conf->max_streams;
+
+	if (!max || max > budget) {
+		if (max)
+			log_warn("max_streams = %" PRIu64 ", but the limit of open files allows %" PRIu64,
+				 max, budget);
+		max = budget;
+	}
+	registry_limit(s->registry, max, s->conf->max_streams_per_user);
+}
+
+/* [worker][address] sockets for every worker; false with a logged reason. */
+static bool open_listeners(const struct conf *conf, size_t n_workers, int **ret_fds)
+{
+	size_t n = conf->listen.n;
+	int *fds = xcalloc(n * n_workers, sizeof(*fds));
+	int *column = xcalloc(n_workers, sizeof(*column));
+
+	for (size_t a = 0; a < n; a++) {
+		struct buf bound, error;
+		bool ok;
+
+		buf_init(&bound, 256);
+		buf_init(&error, 512);
+		ok = listen_open(conf->listen.items[a], column, n_workers, &bound, &error);
+		if (ok)
+			log_info("listening on %s", buf_cstr(&bound));
+		else
+			log_error("%s", buf_cstr(&error));
+		for (size_t w = 0; ok && w < n_workers; w++)
+			fds[w * n + a] = column[w];
+		buf_free(&bound);
+		buf_free(&error);
+		if (!ok) {
+			free(fds);
+			free(column);
+			return false;
+		}
+	}
+	free(column);
+	*ret_fds = fds;
+	return true;
+}
+
+static void post_all(struct server *s, enum post_kind kind)
+{
+	for (size_t i = 0; i < s->n_workers; i++) {
+		struct letter *l = xcalloc(1, sizeof(*l));
+
+		l->kind = (int)kind;
+		inbox_post(s->inboxes[i], l);
+	}
+}
+
+static void reload(struct server *s)
+{
+	char stamp[96];
+	struct buf error, restart;
+	struct conf *conf, *old = s->conf;
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	snprintf(stamp, sizeof(stamp), "RELOADING=1\nMONOTONIC_USEC=%lld",
+		 (long long)ts.tv_sec * 1000000 + ts.tv_nsec / 1000);
+	sd_notify_text(stamp);
+	buf_init(&error, TEXT_MAX);
+	buf_init(&restart, TEXT_MAX);
+	conf = conf_load(s->conf_path, &error);
+	if (!conf) {
+		log_error("not reloaded, the old configuration stays: %s", buf_cstr(&error));
+	} else {
+		conf_restart_needed(old, conf, &restart);
+		if (restart.len)
+			log_warn("these changes need a restart: %s", buf_cstr(&restart));
+		log_setup((enum log_level)conf->log_level, (enum log_format)conf->log_format);
+		s->conf = conf;
+		apply_limits(s);
+		db_reload(&s->db, conf, old);
+		for (size_t i = 0; i < s->n_workers; i++) {
+			struct post_conf *p = xcalloc(1, sizeof(*p));
+
+			p->letter.kind = POST_CONF;
+			p->conf = conf_ref(conf);
+			inbox_post(s->inboxes[i], &p->letter);
+		}
+		conf_unref(old);
+		log_info("configuration reloaded from %s", s->conf_path);
+	}
+	buf_free(&error);
+	buf_free(&restart);
+	sd_notify_text("READY=1");
+}
+
+static void on_signal(void *arg, uint32_t events)
+{
+	struct server *s = arg;
+	struct signalfd_siginfo info;
+
+	(void)events;
+	while (read(s->signals.fd, &info, sizeof(info)) == sizeof(info)) {
+		if (info.ssi_signo == SIGHUP) {
+			if (!s->draining)
+				reload(s);
+			continue;
+		}
+		if (s->draining) {
+			log_info("stopping at once");
+			loop_stop(s->loop);
+			continue;
+		}
+		s->draining = true;
+		log_info("stopping: %zu streams are told to come back; a second signal ends at once",
+			 registry_streams(s->registry));
+		sd_notify_text("STOPPING=1");
+		post_all(s, POST_DRAIN);
+	}
+}
+
+/* A letter that is not for the database: a worker has drained. */
+static void on_letter(void *arg, struct letter *l)
+{
+	struct server *s = arg;
+
+	if (l->kind == POST_DRAINED && ++s->n_drained == s->n_workers)
+		loop_stop(s->loop);
+	free(l);
+}
+
+static void on_watchdog(void *arg)
+{
+	struct server *s = arg;
+
+	sd_notify_text("WATCHDOG=1");
+	loop_timer_set(s->loop, &s->watchdog, sd_watchdog_ms());
+}
+
+static bool watch_signals(struct server *s)
+{
+	sigset_t set;
+
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &set, NULL); /* the workers' threads inherit it */
+	s->signals = (struct loop_fd){.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK),
+				      .ready = on_signal,
+				      .arg = s};
+	return s->signals.fd >= 0 && loop_add(s->loop, &s->signals, EPOLLIN);
+}
+
+static bool start(struct server *s)
+{
+	size_t n = s->conf->workers ? s->conf->workers : processors();
+	int *fds;
+
+	s->loop = loop_new();
+	s->registry = registry_new();
+	if (!s->loop || !watch_signals(s)) {
+		log_error("no event loop: %m");
+		return false;
+	}
+	s->n_workers = n;
+	apply_limits(s);
+	if (!open_listeners(s->conf, n, &fds))
+		return false;
+	s->workers = xcalloc(n, sizeof(struct worker *));
+	s->inboxes = xcalloc(n, sizeof(struct inbox *));
+	for (size_t i = 0; i < n; i++) {
+		s->workers[i] = worker_new((unsigned)i, s->conf, fds + i * s->conf->listen.n,
+					   s->conf->listen.n, &s->db.inbox, s->registry);
+		if (!s->workers[i])
+			return false;
+		s->inboxes[i] = &s->workers[i]->inbox;
+	}
+	free(fds);
+	s->db.on_other = on_letter;
+	s->db.arg = s;
+	if (!db_start(&s->db, s->loop, s->conf, s->inboxes, n)) {
+		log_error("no event loop: %m");
+		return false;
+	}
+	for (size_t i = 0; i < n; i++)
+		if (!worker_start(s->workers[i]))
+			return false;
+	s->watchdog = (struct loop_timer){.fire = on_watchdog, .arg = s};
+	if (sd_watchdog_ms())
+		loop_timer_set(s->loop, &s->watchdog, sd_watchdog_ms());
+	return true;
+}
+
+static void stop(struct server *s)
+{
+	db_stop(&s->db); /* its last letters reach workers that still live */
+	post_all(s, POST_STOP);
+	for (size_t i = 0; i < s->n_workers; i++)
+		worker_join(s->workers[i]);
+	for (size_t i = 0; i < s->n_workers; i++)
+		worker_free(s->workers[i]);
+	db_free(&s->db);
+	free(s->workers);
+	free(s->inboxes);
+	registry_free(s->registry);
+	loop_del(s->loop, &s->signals);
+	close(s->signals.fd);
+	loop_timer_clear(s->loop, &s->watchdog);
+	loop_free(s->loop);
+	conf_unref(s->conf);
+}
+
+static struct conf *load(const char *path)
+{
+	struct conf *conf;
+	autobuf error;
+
+	buf_init(&error, TEXT_MAX);
+	conf = conf_load(path, &error);
+	if (!conf)
+		fprintf(stderr, "pgherald: %s\n", buf_cstr(&error));
+	return conf;
+}
+
+int cli_serve(const char *conf_path)
+{
+	struct server s = {.conf_path = conf_path};
+
+	if (geteuid() == 0) {
+		fputs("pgherald: refusing to serve as root: start it as a user of its own "
+		      "(packages make one named pgherald)\n",
+		      stderr);
+		return EXIT_FAILURE;
+	}
+	s.conf = load(conf_path);
+	if (!s.conf)
+		return EXIT_FAILURE;
+	log_setup((enum log_level)s.conf->log_level, (enum log_format)s.conf->log_format);
+	log_info("pgherald %s starts with %s", PACKAGE_VERSION, conf_path);
+	if (!start(&s))
+		return EXIT_FAILURE; /* the kernel tidies up */
+	sd_notify_text("READY=1");
+	loop_run(s.loop);
+	stop(&s);
+	log_info("stopped");
+	return EXIT_SUCCESS;
+}
+
+int cli_check(const char *conf_path, int print)
+{
+	struct conf *conf = load(conf_path);
+	autobuf text;
+
+	if (!conf)
+		return EXIT_FAILURE;
+	buf_init(&text, 1 << 20);
+	if (print) {
+		conf_print(conf, &text);
+		fputs(buf_cstr(&text), stdout);
+	} else
+		printf("%s: configuration OK\n", conf_path);
+	conf_unref(conf);
+	return EXIT_SUCCESS;
+}

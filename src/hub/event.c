@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * See event.h. */
+#include "config.h"
+#include "hub/event.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "wire/dialect.h"
+#include "wire/json.h"
+#include "wire/sse.h"
+
+#define OWNER_SEPARATOR '\x1f'
+#define MAX_FRAME	((size_t)1 << 30) /* PostgreSQL's own limit for a value */
+
+static const struct {
+	const struct dialect *dialect;
+} forms[N_WIRE_FORMS] = {
+	[FORM_SSE_DJANGO] = {&dialect_django},
+};
+
+static size_t n_owners(const char *joined)
+{
+	size_t n = joined && *joined ? 1 : 0;
+
+	for (; n && *joined; joined++)
+		n += *joined == OWNER_SEPARATOR;
+	return n;
+}
+
+/* Everything that belongs to one event is one allocation: `at` walks through it. */
+static char *keep(char **at, const char *s)
+{
+	char *start = *at;
+	size_t len;
+
+	if (!s)
+		return NULL;
+	len = strlen(s) + 1;
+	memcpy(start, s, len);
+	*at += len;
+	return start;
+}
+
+static void keep_owners(char **at, struct owners *o, char **slots, const char *joined)
+{
+	o->keys = slots;
+	o->n = n_owners(joined);
+	if (!o->n)
+		return;
+	slots[0] = keep(at, joined);
+	for (size_t i = 1; i < o->n; i++) {
+		char *cut = strchr(slots[i - 1], OWNER_SEPARATOR);
+
+		*cut = '\0';
+		slots[i] = cut + 1;
+	}
+}
+
+static size_t room(const char *s)
+{
+	return s ? strlen(s) + 1 : 0;
+}
+
+static struct event *make(const struct event_row *row, const char *type, const char *doc)
+{
+	size_t slots = n_owners(row->before) + n_owners(row->after);
+	size_t text = room(row->topic) + room(type) + room(row->cursor) + room(doc) +
+		      room(row->leave) + room(row->before) + room(row->after);
+	size_t size = sizeof(struct event) + slots * sizeof(char *) + text;
+	struct event *e = xcalloc(1, size);
+	char **keys = (char **)(void *)(e + 1);
+	char *at = (char *)(keys + slots);
+
+	e->refs = 1;
+	e->op = row->op;
+	e->txid = row->txid;
+	e->id = row->id;
+	e->at = row->at;
+	e->bytes = size + room(doc) + 256; /* and about one frame */
+	e->topic = keep(&at, row->topic);
+	e->type = keep(&at, type);
+	e->cursor = keep(&at, row->cursor);
+	e->doc = keep(&at, doc);
+	e->leave = keep(&at, row->leave);
+	keep_owners(&at, &e->before, keys, row->before);
+	keep_owners(&at, &e->after, keys + e->before.n, row->after);
+	return e;
+}
+
+/* A resync's document is what its dialects need: reason, NUL-free, then the topics. */
+static struct event *make_resync(const struct event_row *row, const char *reason,
+				 const char *topics)
+{
+	struct event_row all = *row;
+
+	all.op = 'r';
+	all.leave = topics;
+	all.before = all.after = NULL;
+	return make(&all, "system.resync", reason);
+}
+
+static const char *verb(char op)
+{
+	return op == 'i' ? "created" : op == 'u' ? "updated" : "deleted";
+}
+
+struct event *event_new(const struct event_row *row)
+{
+	struct event *e;
+	autobuf text;
+
+	buf_init(&text, MAX_FRAME);
+	if (row->op == 'i' || row->op == 'u' || row->op == 'd') {
+		buf_printf(&text, "%s.%s", row->topic, verb(row->op));
+		e = make(row, buf_cstr(&text), row->doc ? row->doc : "null");
+	} else {
+		const char *reason = row->op == 't' ? "truncate" : "storm";
+
+		if (row->op == 'r' && row->doc && strstr(row->doc, "\"loss\""))
+			reason = "loss"; /* the guard's row: {"reason":"loss"} */
+		buf_char(&text, '[');
+		json_string(&text, row->topic, strlen(row->topic));
+		buf_char(&text, ']');
+		e = make_resync(row, reason, buf_cstr(&text));
+	}
+	return e;
+}
+
+struct event *event_resync(const char *reason, const char *topics, const char *cursor, int64_t at)
+{
+	const struct event_row row = {.at = at, .cursor = cursor};
+
+	return make_resync(&row, reason, topics);
+}
+
+struct event *event_ref(struct event *e)
+{
+	atomic_fetch_add_explicit(&e->refs, 1, memory_order_relaxed);
+	return e;
+}
+
+void event_unref(struct event *e)
+{
+	if (!e || atomic_fetch_sub_explicit(&e->refs, 1, memory_order_acq_rel) != 1)
+		return;
+	for (size_t f = 0; f < N_WIRE_FORMS; f++)
+		for (size_t v = 0; v < VIEW_LEAVE; v++)
+			frame_unref(e->frames[f][v]);
+	free(e);
+}
+
+static struct frame *encode(const struct event *e, enum wire_form form, enum scope_view view)
+{
+	const struct dialect *d = forms[form].dialect;
+	struct frame *f;
+	autobuf message, body;
+
+	buf_init(&message, MAX_FRAME);
+	buf_init(&body, MAX_FRAME);
+	if (e->op == 'r')
+		d->resync(&message, e->doc, e->leave, e->at);
+	else if (view == VIEW_LEAVE)
+		d->event(&message, e->type, e->leave ? e->leave : "null", "leave", e->at);
+	else
+		d->event(&message, e->type, e->doc, view == VIEW_ENTER ? "enter" : NULL, e->at);
+	if (e->cursor)
+		sse_id(&body, e->cursor);
+	sse_data(&body, buf_cstr(&message), message.len);
+	sse_end(&body);
+	assert(buf_ok(&message) && buf_ok(&body)); /* PostgreSQL has no larger value */
+	f = frame_new(body.data, body.len);
+	return f;
+}
+
+struct frame *event_frame(struct event *e, enum wire_form form, enum scope_view view)
+{
+	_Atomic(struct frame *) *slot = &e->frames[form][view - VIEW_WHOLE];
+	struct frame *f = atomic_load_explicit(slot, memory_order_acquire);
+	struct frame *none = NULL;
+
+	if (f)
+		return f;
+	f = encode(e, form, view);
+	/* Two workers may encode at once: the second one's copy goes. */
+	if (!atomic_compare_exchange_strong_explicit(slot, &none, f, memory_order_acq_rel,
+						     memory_order_acquire)) {
+		frame_unref(f);
+		return none;
+	}
+	return f;
+}
+
+enum scope_view event_view(const struct event *e, const struct scope_policy *policy,
+			   const struct principal *who)
+{
+	if (policy->receives == RECEIVES_NONE)
+		return VIEW_NOTHING;
+	if (e->op == 'r')
+		return VIEW_WHOLE;
+	if (!scope_type_allowed(policy, e->type))
+		return VIEW_NOTHING;
+	if (policy->receives == RECEIVES_ALL)
+		return VIEW_WHOLE;
+	return scope_own_view(e->op, owners_have(&e->before, who->user_id),
+			      owners_have(&e->after, who->user_id));
+}

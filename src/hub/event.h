@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * One change, or one "refetch": made once from a journal row, immutable, counted, shared by all
+ * workers. Its bytes are encoded on first use, once per wire form and view. */
+#ifndef PGHERALD_HUB_EVENT_H
+#define PGHERALD_HUB_EVENT_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "hub/scope.h"
+#include "wire/frame.h"
+
+/* How an event looks on the wire: a dialect in a transport's framing. */
+enum wire_form { FORM_SSE_DJANGO, N_WIRE_FORMS };
+
+struct event {
+	atomic_int refs;
+	char op;	/* i u d, or r: resync */
+	uint64_t txid;	/* of the journal row; 0 for an event that is not in the journal */
+	uint64_t id;
+	int64_t at;	/* Unix seconds */
+	size_t bytes;	/* memory it takes, for the ring's bound */
+	char *topic;
+	char *type;	/* "estimate.updated" */
+	char *cursor;	/* the SSE id */
+	char *doc;	/* JSON text; of a resync its reason */
+	char *leave;	/* JSON text for a former owner, or NULL */
+	struct owners before, after;
+	_Atomic(struct frame *) frames[N_WIRE_FORMS][VIEW_LEAVE];
+};
+
+/* A journal row as text; every string may be NULL and is copied. Owners are joined by \x1f. */
+struct event_row {
+	char op;
+	uint64_t txid, id;
+	int64_t at;
+	const char *topic, *doc, *leave, *before, *after, *cursor;
+};
+
+/* One reference is the caller's. Rows that collapsed ('r') or truncated ('t') become a resync of
+ * their topic. */
+struct event *event_new(const struct event_row *row);
+/* A resync that is not in the journal; `topics` is a JSON array's text. */
+struct event *event_resync(const char *reason, const char *topics, const char *cursor,
+			   int64_t at);
+struct event *event_ref(struct event *e);
+void event_unref(struct event *e);
+/* The bytes for a form and a view other than VIEW_NOTHING; lives as long as the event. */
+struct frame *event_frame(struct event *e, enum wire_form form, enum scope_view view);
+/* What one principal under `policy` sees of it: the rule for replay, which hub_publish() must
+ * agree with. */
+enum scope_view event_view(const struct event *e, const struct scope_policy *policy,
+			   const struct principal *who);
+
+#endif

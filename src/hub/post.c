@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * See post.h. */
+#include "config.h"
+#include "hub/post.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void post_lookup_free(struct post_lookup *l)
+{
+	if (!l)
+		return;
+	principal_free(l->who);
+	if (l->token)
+		explicit_bzero(l->token, strlen(l->token));
+	free(l->token);
+	free(l->auth);
+	free(l);
+}
+
+void post_replay_free(struct post_replay *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		event_unref(p->events[i]);
+	free(p->events);
+	if (p->plan)
+		p->free_plan(p->plan);
+	free(p);
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * See registry.h. */
+#include "config.h"
+#include "hub/registry.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include <uthash.h>
+
+struct user {
+	size_t n;
+	UT_hash_handle hh;
+	char id[];
+};
+
+struct registry {
+	pthread_mutex_t lock;
+	struct user *users;
+	size_t streams;
+	uint64_t max_streams, max_per_user;
+};
+
+struct registry *registry_new(void)
+{
+	struct registry *r = xcalloc(1, sizeof(*r));
+
+	pthread_mutex_init(&r->lock, NULL);
+	return r;
+}
+
+void registry_free(struct registry *r)
+{
+	assert(!r->users);
+	pthread_mutex_destroy(&r->lock);
+	free(r);
+}
+
+void registry_limit(struct registry *r, uint64_t max_streams, uint64_t max_per_user)
+{
+	pthread_mutex_lock(&r->lock);
+	r->max_streams = max_streams;
+	r->max_per_user = max_per_user;
+	pthread_mutex_unlock(&r->lock);
+}
+
+static struct user *find(struct registry *r, const char *id)
+{
+	struct user *u;
+
+	HASH_FIND_STR(r->users, id, u);
+	return u;
+}
+
+enum registry_verdict registry_enter(struct registry *r, const char *user_id)
+{
+	enum registry_verdict v = REGISTRY_OK;
+	struct user *u;
+
+	pthread_mutex_lock(&r->lock);
+	u = find(r, user_id);
+	if (r->max_streams && r->streams >= r->max_streams)
+		v = REGISTRY_FULL;
+	else if (r->max_per_user && u && u->n >= r->max_per_user)
+		v = REGISTRY_USER_FULL;
+	else {
+		if (!u) {
+			size_t len = strlen(user_id);
+
+			u = xcalloc(1, sizeof(*u) + len + 1);
+			memcpy(u->id, user_id, len);
+			HASH_ADD_KEYPTR(hh, r->users, u->id, len, u);
+		}
+		u->n++;
+		r->streams++;
+	}
+	pthread_mutex_unlock(&r->lock);
+	return v;
+}
+
+void registry_leave(struct registry *r, const char *user_id)
+{
+	struct user *u;
+
+	pthread_mutex_lock(&r->lock);
+	u = find(r, user_id);
+	assert(u && u->n && r->streams);
+	r->streams--;
+	if (!--u->n) {
+		HASH_DEL(r->users, u);
+		free(u);
+	}
+	pthread_mutex_unlock(&r->lock);
+}
+
+size_t registry_streams(struct registry *r)
+{
+	size_t n;
+
+	pthread_mutex_lock(&r->lock);
+	n = r->streams;
+	pthread_mutex_unlock(&r->lock);
+	return n;
+}
+
+void registry_each(struct registry *r, void (*each)(void *arg, const char *user_id, size_t n),
+		   void *arg)
+{
+	struct user *u, *tmp;
+
+	pthread_mutex_lock(&r->lock);
+	HASH_ITER (hh, r->users, u, tmp)
+		each(arg, u->id, u->n);
+	pthread_mutex_unlock(&r->lock);
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * See scope.h. */
+#include "config.h"
+#include "hub/scope.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void principal_free(struct principal *p)
+{
+	if (!p)
+		return;
+	free(p->user_id);
+	free(p->role);
+	free(p);
+}
+
+bool owners_have(const struct owners *o, const char *key)
+{
+	for (size_t i = 0; i < o->n; i++)
+		if (!strcmp(o->keys[i], key))
+			return true;
+	return false;
+}
+
+static bool matches(const char *pattern, const char *type)
+{
+	size_t len = strlen(pattern);
+
+	if (!strcmp(pattern, "*"))
+		return true;
+	if (len >= 2 && !strcmp(pattern + len - 2, ".*")) /* "estimate.*": the dot counts */
+		return !strncmp(pattern, type, len - 1);
+	return !strcmp(pattern, type);
+}
+
+bool scope_type_allowed(const struct scope_policy *policy, const char *type)
+{
+	if (!policy->n_patterns)
+		return true;
+	for (size_t i = 0; i < policy->n_patterns; i++)
+		if (matches(policy->patterns[i], type))
+			return true;
+	return false;
+}
+
+enum scope_view scope_own_view(char op, bool before, bool after)
+{
+	switch (op) {
+	case 'i':
+		return after ? VIEW_WHOLE : VIEW_NOTHING;
+	case 'd':
+		return before ? VIEW_WHOLE : VIEW_NOTHING;
+	case 'u':
+		if (before && after)
+			return VIEW_WHOLE;
+		return after ? VIEW_ENTER : before ? VIEW_LEAVE : VIEW_NOTHING;
+	default: /* fail closed: an operation we do not know belongs to nobody */
+		return VIEW_NOTHING;
+	}
+}

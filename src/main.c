@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * Options, and which command runs. */
+#include "config.h"
+
+#include <getopt.h>
+#include <libpq-fe.h>
+#include <microhttpd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "cli/serve.h"
+#include "cli/sql.h"
+#include "conf.h"
+
+#define DEFAULT_CONF SYSCONFDIR "/pgherald/pgherald.conf"
+
+static const char usage_text[] =
+	"Usage: pgherald [OPTION]... serve\n"
+	"       pgherald sql COMMAND [OPTION]...\n"
+	"Tells browsers what changed in PostgreSQL.\n"
+	"\n"
+	"Commands:\n"
+	"  serve              run the gateway in the foreground\n"
+	"  sql install        print (or with --apply run) the SQL that captures changes\n"
+	"  sql uninstall      print (or with --apply run) the SQL that removes it again\n"
+	"  sql render         print the same as install, for review or a migration tool\n"
+	"\n"
+	"Options:\n"
+	"  -c, --config FILE  configuration file (default " DEFAULT_CONF ")\n"
+	"  -t, --test         check the configuration file and exit\n"
+	"      --print-config show the configuration with every default and exit\n"
+	"      --list-settings  list every setting with its default and exit\n"
+	"  -V, --version      show versions and exit\n"
+	"  -h, --help         show this text and exit\n"
+	"\n"
+	"Manual pages: pgherald(8), pgherald.conf(5).\n";
+
+static int version(void)
+{
+	int pq = PQlibVersion();
+
+	printf("pgherald %s\nlibmicrohttpd %s\nlibpq %d.%d\n", PACKAGE_VERSION, MHD_get_version(),
+	       pq / 10000, pq % 10000);
+	return EXIT_SUCCESS;
+}
+
+static int list_settings(void)
+{
+	autobuf text;
+
+	buf_init(&text, 1 << 20);
+	conf_list_settings(&text);
+	fputs(buf_cstr(&text), stdout);
+	return EXIT_SUCCESS;
+}
+
+static int misuse(const char *what, const char *word)
+{
+	fprintf(stderr, "pgherald: %s%s\nTry 'pgherald --help'.\n", what, word);
+	return 2;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"config", required_argument, NULL, 'c'},
+		{"test", no_argument, NULL, 't'},
+		{"print-config", no_argument, NULL, 'p'},
+		{"list-settings", no_argument, NULL, 'l'},
+		{"version", no_argument, NULL, 'V'},
+		{"help", no_argument, NULL, 'h'},
+		{0},
+	};
+	const char *conf = DEFAULT_CONF;
+	int action = 0, c;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	/* "sql" reads its own options: everything after that word is its own. */
+	if (argc > 1 && !strcmp(argv[1], "sql"))
+		return cli_sql(argc - 1, argv + 1);
+	while ((c = getopt_long(argc, argv, "c:tVh", options, NULL)) != -1) {
+		if (c == 'c')
+			conf = optarg;
+		else if (c == '?')
+			return misuse("", "unknown or incomplete option");
+		else
+			action = c;
+	}
+	switch (action) {
+	case 'h':
+		fputs(usage_text, stdout);
+		return EXIT_SUCCESS;
+	case 'V':
+		return version();
+	case 'l':
+		return list_settings();
+	case 't':
+	case 'p':
+		return cli_check(conf, action == 'p');
+	}
+	if (optind == argc)
+		return misuse("", "which command?");
+	if (strcmp(argv[optind], "serve") != 0)
+		return misuse("unknown command ", argv[optind]);
+	if (optind + 1 < argc)
+		return misuse("too many words: ", argv[optind + 1]);
+	return cli_serve(conf);
+}

@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * See conn.h. Must not know what the queries are for. */
+#include "config.h"
+#include "pg/conn.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+
+#define BACKOFF_MIN_MS 100
+#define BACKOFF_MAX_MS 5000
+#define CONNECT_MS     10000 /* one attempt */
+#define QUERY_MS       30000 /* one query; past it the connection counts as dead */
+
+struct query {
+	struct list node;
+	char *sql;
+	size_t n;
+	char **params;
+	conn_result_fn *done;
+	void *arg;
+};
+
+/* Nothing of the database's or the role's settings may change what our statements mean, and no
+ * idle limit may end a listener. Unknown settings on old servers are skipped by the WHERE. */
+static const char setup_sql[] =
+	"SELECT pg_catalog.set_config(s.name, s.value, false)"
+	" FROM (VALUES ('search_path', ''), ('timezone', 'UTC'), ('statement_timeout', '30s'),"
+	" ('idle_session_timeout', '0'), ('idle_in_transaction_session_timeout', '10s'),"
+	" ('jit', 'off'), ('enable_seqscan', 'off'), ('default_transaction_read_only', 'off'),"
+	" ('client_encoding', 'UTF8')) AS s(name, value)"
+	" JOIN pg_catalog.pg_settings AS p ON p.name = s.name";
+
+static void on_ready(void *arg, uint32_t events);
+static void on_timer(void *arg);
+
+static void query_free(struct query *q)
+{
+	for (size_t i = 0; i < q->n; i++)
+		free(q->params[i]);
+	free(q->params);
+	free(q->sql);
+	free(q);
+}
+
+static struct query *query_new(const char *sql, size_t n, const char *const *params,
+			       conn_result_fn *done, void *arg)
+{
+	struct query *q = xcalloc(1, sizeof(*q));
+
+	q->sql = xstrdup(sql);
+	q->n = n;
+	q->params = xcalloc(n, sizeof(*q->params));
+	for (size_t i = 0; i < n; i++)
+		q->params[i] = params[i] ? xstrdup(params[i]) : NULL;
+	q->done = done;
+	q->arg = arg;
+	return q;
+}
+
+/* The first line of a message, in `buf`: libpq's end in a newline and may have several. */
+static const char *first_line(const char *message, char *buf, size_t size)
+{
+	size_t len = message ? strcspn(message, "\n") : 0;
+
+	if (!len)
+		return "no reason given";
+	if (len >= size)
+		len = size - 1;
+	memcpy(buf, message, len);
+	buf[len] = '\0';
+	return buf;
+}
+
+const char *conn_error(const PGresult *r)
+{
+	static _Thread_local char line[256];
+
+	if (!r)
+		return "connection lost";
+	return first_line(PQresultErrorMessage(r), line, sizeof(line));
+}
+
+static void watch(struct conn *c, uint32_t events)
+{
+	int fd = PQsocket(c->pg);
+
+	if (c->events && c->fd.fd != fd) { /* libpq moved on to the next address */
+		loop_del(c->loop, &c->fd);
+		c->events = 0;
+	}
+	if (events == c->events)
+		return;
+	c->fd = (struct loop_fd){.fd = fd, .ready = on_ready, .arg = c};
+	if (c->events)
+		loop_mod(c->loop, &c->fd, events);
+	else if (!loop_add(c->loop, &c->fd, events)) {
+		log_error("database (%s): cannot watch the connection: %m", c->name);
+		return;
+	}
+	c->events = events;
+}
+
+static void hang_up(struct conn *c)
+{
+	if (c->events)
+		loop_del(c->loop, &c->fd);
+	c->events = 0;
+	PQfinish(c->pg);
+	c->pg = NULL;
+	loop_timer_clear(c->loop, &c->timer);
+	c->busy = false;
+}
+
+/* Every waiting query hears that nothing will come. */
+static void fail_queries(struct conn *c)
+{
+	while (!list_empty(&c->queries)) {
+		struct query *q = LIST_ENTRY(c->queries.next, struct query, node);
+
+		list_remove(&q->node);
+		if (q->done)
+			q->done(q->arg, NULL);
+		query_free(q);
+	}
+}
+
+static uint64_t jittered(uint64_t ms)
+{
+	uint32_t r = 0;
+
+	if (getrandom(&r, sizeof(r), GRND_NONBLOCK) != sizeof(r))
+		r = 0;
+	return ms / 2 + r % (ms + 1);
+}
+
+static void go_down(struct conn *c, const char *why)
+{
+	bool was_ready = c->ready;
+	uint64_t wait = jittered(c->backoff_ms);
+
+	if (!c->complained || was_ready)
+		log_warn("database (%s): %s; trying again", c->name, why);
+	else
+		log_debug("database (%s): %s; next attempt in %llu ms", c->name, why,
+			  (unsigned long long)wait);
+	c->complained = true;
+	c->ready = false;
+	hang_up(c);
+	c->state = CONN_WAIT;
+	loop_timer_set(c->loop, &c->timer, wait);
+	c->backoff_ms = c->backoff_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : c->backoff_ms * 2;
+	fail_queries(c);
+	if (was_ready)
+		c->on_state(c->arg, false);
+}
+
+static void go_down_pg(struct conn *c)
+{
+	char line[256];
+
+	go_down(c, first_line(PQerrorMessage(c->pg), line, sizeof(line)));
+}
+
+static void connect_now(struct conn *c)
+{
+	/* What stands before dbname can be overridden by the conninfo, what stands after cannot. */
+	static const char *const keys[] = {
+		"target_session_attrs", "keepalives_idle", "keepalives_interval",
+		"keepalives_count",	"tcp_user_timeout", "dbname",
+		"fallback_application_name", NULL,
+	};
+	const char *const values[] = {
+		"read-write", "10", "5", "3", "15000", c->conninfo, "pgherald", NULL,
+	};
+
+	c->state = CONN_CONNECTING;
+	c->pg = PQconnectStartParams(keys, values, 1);
+	if (!c->pg || PQstatus(c->pg) == CONNECTION_BAD) {
+		if (c->pg)
+			go_down_pg(c);
+		else
+			go_down(c, "out of memory");
+		return;
+	}
+	loop_timer_set(c->loop, &c->timer, CONNECT_MS);
+	watch(c, EPOLLOUT);
+}
+
+static void send_next(struct conn *c)
+{
+	struct query *q;
+
+	if (c->busy || list_empty(&c->queries))
+		return;
+	q = LIST_ENTRY(c->queries.next, struct query, node);
+	if (!PQsendQueryParams(c->pg, q->sql, (int)q->n, NULL, (const char *const *)q->params, NULL,
+			       NULL, 0)) {
+		go_down_pg(c);
+		return;
+	}
+	c->busy = true;
+	loop_timer_set(c->loop, &c->timer, QUERY_MS);
+	switch (PQflush(c->pg)) {
+	case 0:
+		watch(c, EPOLLIN);
+		break;
+	case 1:
+		watch(c, EPOLLIN | EPOLLOUT);
+		break;
+	default:
+		go_down_pg(c);
+	}
+}
+
+static void on_setup(void *arg, const PGresult *r)
+{
+	struct conn *c = arg;
+
+	if (!r)
+		return; /* go_down() has said why */
+	if (PQresultStatus(r) != PGRES_TUPLES_OK) {
+		go_down(c, conn_error(r));
+		return;
+	}
+	c->ready = true;
+	c->backoff_ms = BACKOFF_MIN_MS;
+	if (c->complained)
+		log_info("database (%s): connected again", c->name);
+	else
+		log_info("database (%s): connected to server version %d", c->name,
+			 PQserverVersion(c->pg));
+	c->complained = false;
+	c->on_state(c->arg, true);
+}
+
+static void continue_connecting(struct conn *c)
+{
+	switch (PQconnectPoll(c->pg)) {
+	case PGRES_POLLING_READING:
+		watch(c, EPOLLIN);
+		break;
+	case PGRES_POLLING_WRITING:
+		watch(c, EPOLLOUT);
+		break;
+	case PGRES_POLLING_OK:
+		c->state = CONN_UP;
+		loop_timer_clear(c->loop, &c->timer);
+		if (PQsetnonblocking(c->pg, 1)) {
+			go_down_pg(c);
+			break;
+		}
+		watch(c, EPOLLIN);
+		list_push(&c->queries, &query_new(setup_sql, 0, NULL, on_setup, c)->node);
+		send_next(c);
+		break;
+	default:
+		go_down_pg(c);
+	}
+}
+
+/* Hands out every result and notification that has come. Anything called may take the
+ * connection down: c->pg is looked at again each time. */
+static void read_results(struct conn *c)
+{
+	PGconn *pg = c->pg;
+	PGnotify *note;
+
+	while (c->pg == pg && (note = PQnotifies(pg))) {
+		if (c->on_notify && c->ready)
+			c->on_notify(c->arg, note->relname, note->extra);
+		PQfreemem(note);
+	}
+	while (c->pg == pg && c->busy && !PQisBusy(pg)) {
+		PGresult *r = PQgetResult(pg);
+		struct query *q = LIST_ENTRY(c->queries.next, struct query, node);
+
+		if (r) { /* one result per query: they are all single statements */
+			conn_result_fn *done = q->done;
+
+			q->done = NULL;
+			if (done)
+				done(q->arg, r);
+			PQclear(r);
+			continue;
+		}
+		list_remove(&q->node);
+		query_free(q);
+		c->busy = false;
+		loop_timer_clear(c->loop, &c->timer);
+		send_next(c);
+	}
+}
+
+static void on_ready(void *arg, uint32_t events)
+{
+	struct conn *c = arg;
+
+	if (c->state == CONN_CONNECTING) {
+		continue_connecting(c);
+		return;
+	}
+	if (events & EPOLLOUT) {
+		int r = PQflush(c->pg);
+
+		if (r < 0) {
+			go_down_pg(c);
+			return;
+		}
+		if (!r)
+			watch(c, EPOLLIN);
+	}
+	if (!PQconsumeInput(c->pg)) {
+		go_down_pg(c);
+		return;
+	}
+	read_results(c);
+}
+
+static void on_timer(void *arg)
+{
+	struct conn *c = arg;
+
+	if (c->state == CONN_WAIT)
+		connect_now(c);
+	else
+		go_down(c, c->state == CONN_CONNECTING ? "no connection in time"
+						       : "no answer in time");
+}
+
+void conn_start(struct conn *c, struct loop *loop, const char *name, const char *conninfo,
+		void (*on_state)(void *arg, bool up),
+		void (*on_notify)(void *arg, const char *channel, const char *payload), void *arg)
+{
+	*c = (struct conn){.loop = loop,
+			   .name = name,
+			   .conninfo = xstrdup(conninfo),
+			   .backoff_ms = BACKOFF_MIN_MS,
+			   .on_state = on_state,
+			   .on_notify = on_notify,
+			   .arg = arg};
+	list_init(&c->queries);
+	c->timer = (struct loop_timer){.fire = on_timer, .arg = c};
+	c->state = CONN_WAIT;
+	loop_timer_set(loop, &c->timer, 0);
+}
+
+void conn_stop(struct conn *c)
+{
+	c->ready = false;
+	c->state = CONN_OFF;
+	hang_up(c);
+	fail_queries(c);
+	free(c->conninfo);
+	c->conninfo = NULL;
+}
+
+void conn_restart(struct conn *c, const char *conninfo, const char *why)
+{
+	if (conninfo) {
+		free(c->conninfo);
+		c->conninfo = xstrdup(conninfo);
+	}
+	c->backoff_ms = 1;
+	if (c->state == CONN_WAIT)
+		loop_timer_set(c->loop, &c->timer, 0);
+	else
+		go_down(c, why);
+	c->backoff_ms = BACKOFF_MIN_MS;
+}
+
+bool conn_up(const struct conn *c)
+{
+	return c->ready;
+}
+
+void conn_query(struct conn *c, const char *sql, size_t n, const char *const *params,
+		conn_result_fn *done, void *arg)
+{
+	assert(c->ready);
+	list_push(&c->queries, &query_new(sql, n, params, done, arg)->node);
+	send_next(c);
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * The database thread: the journal, the look-ups and the replays in one loop, and the post
+ * between them and the workers. Lives in main's thread. */
+#ifndef PGHERALD_PG_DB_H
+#define PGHERALD_PG_DB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/inbox.h"
+#include "base/loop.h"
+#include "conf.h"
+#include "pg/auth.h"
+#include "pg/journal.h"
+#include "pg/replay.h"
+
+struct db {
+	struct loop *loop;
+	struct inbox inbox; /* where the workers post */
+	struct journal journal;
+	struct auth auth;
+	struct replayer replay;
+	struct loop_timer prune_timer;
+	uint64_t retention_ms;
+	struct inbox **workers; /* not owned */
+	size_t n_workers;
+	void (*on_other)(void *arg, struct letter *l); /* letters that are not the database's */
+	void *arg;
+};
+
+/* Starts connecting. `workers` outlive it. False with errno. */
+bool db_start(struct db *db, struct loop *loop, const struct conf *conf, struct inbox **workers,
+	      size_t n_workers) MUST_CHECK;
+void db_reload(struct db *db, const struct conf *conf, const struct conf *old);
+/* Stops asking: every request goes back unanswered. The inbox stays open until db_free(). */
+void db_stop(struct db *db);
+/* Once the workers are gone. */
+void db_free(struct db *db);
+
+#endif

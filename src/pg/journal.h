@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * The listener: LISTEN, then where we are, then read; again on every doorbell and at least every
+ * poll interval. Turns journal rows into events and hands them on, in order, without a gap: what
+ * cannot be told exactly becomes a resync. Never silent. */
+#ifndef PGHERALD_PG_JOURNAL_H
+#define PGHERALD_PG_JOURNAL_H
+
+#include <stdbool.h>
+
+#include "base/loop.h"
+#include "hub/event.h"
+#include "pg/conn.h"
+#include "pg/fetch.h"
+#include "wire/cursor.h"
+
+struct journal {
+	struct conn conn;
+	struct loop *loop;
+	struct loop_timer poll;
+	uint64_t poll_ms, ring_events;
+	char *topics; /* JSON array of all watched topics, for a resync of everything */
+
+	bool ready;	    /* caught up at least once since the connection came up */
+	bool known;	    /* `seen` and `cursor` are valid */
+	bool busy, again;   /* a fetch is under way; another one is wanted after it */
+	struct snapshot seen; /* everything visible in it has been handed on */
+	struct cursor cursor; /* the same as far as a cursor can say it; epoch, loss */
+	uint64_t *extra;     /* transactions after `seen` that were handed on before an outage */
+	size_t n_extra;
+	uint64_t loss_noted; /* the loss counter last seen */
+	uint64_t loss_until; /* that loss waits for the transactions below this; 0 = told */
+	struct fetch_plan plan;
+
+	/* Events in order and the position after them; the list is the callee's to unref and free.
+	 * `restart`: these follow a gap that a resync among them tells of; nothing older than
+	 * `floor` follows. */
+	void (*on_events)(void *arg, struct event **events, size_t n, bool restart, uint64_t floor,
+			  const struct cursor_text *position, uint64_t position_xmin);
+	/* The database is there and read up to now, or is not. */
+	void (*on_state)(void *arg, bool up);
+	void *arg;
+};
+
+/* Fill in the callbacks, poll_ms, ring_events and topics first. */
+void journal_start(struct journal *j, struct loop *loop, const char *conninfo);
+void journal_stop(struct journal *j);
+
+#endif

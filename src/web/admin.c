@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * See admin.h. */
+#include "config.h"
+#include "web/admin.h"
+
+#include <json-c/json.h>
+
+#include "hub/registry.h"
+#include "web/answer.h"
+#include "web/worker.h"
+
+struct stats {
+	struct json_object *users;
+	size_t n_users, n_connections;
+};
+
+static void add_user(void *arg, const char *user_id, size_t n)
+{
+	struct stats *s = arg;
+
+	json_object_object_add(s->users, user_id, json_object_new_int64((int64_t)n));
+	s->n_users++;
+	s->n_connections += n;
+}
+
+enum MHD_Result admin_stats(struct worker *w, struct MHD_Connection *c)
+{
+	struct json_object *all = json_object_new_object();
+	struct stats s = {.users = json_object_new_object()};
+	enum MHD_Result result;
+
+	registry_each(w->registry, add_user, &s);
+	json_object_object_add(all, "total_users", json_object_new_int64((int64_t)s.n_users));
+	json_object_object_add(all, "total_connections",
+			       json_object_new_int64((int64_t)s.n_connections));
+	json_object_object_add(all, "users", s.users);
+	result = answer_text(c, w->conf, MHD_HTTP_OK, "application/json",
+			     json_object_to_json_string_ext(all, JSON_C_TO_STRING_SPACED));
+	json_object_put(all);
+	return result;
+}
+
+enum MHD_Result admin_healthz(struct worker *w, struct MHD_Connection *c)
+{
+	return answer_text(c, w->conf, MHD_HTTP_OK, "application/json", "{\"status\": \"ok\"}\n");
+}
+
+enum MHD_Result admin_readyz(struct worker *w, struct MHD_Connection *c)
+{
+	if (w->draining)
+		return answer_busy(c, w->conf, MHD_HTTP_SERVICE_UNAVAILABLE, "shutting down", 5);
+	if (!w->database_up)
+		return answer_busy(c, w->conf, MHD_HTTP_SERVICE_UNAVAILABLE,
+				   "the database is away or still being read", 1);
+	return answer_text(c, w->conf, MHD_HTTP_OK, "application/json",
+			   "{\"status\": \"ready\"}\n");
+}

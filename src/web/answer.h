@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * Ordinary answers: a status, a small body, the headers every answer has. */
+#ifndef PGHERALD_WEB_ANSWER_H
+#define PGHERALD_WEB_ANSWER_H
+
+#include <microhttpd.h>
+
+struct conf;
+
+/* {"detail": …}, as Django REST framework words its errors. */
+enum MHD_Result answer_error(struct MHD_Connection *c, const struct conf *conf, unsigned status,
+			     const char *detail);
+/* The same with Retry-After in seconds. */
+enum MHD_Result answer_busy(struct MHD_Connection *c, const struct conf *conf, unsigned status,
+			    const char *detail, unsigned retry_s);
+/* 401 with the scheme to use (RFC 9110 section 11.6.1). */
+enum MHD_Result answer_unauthorized(struct MHD_Connection *c, const struct conf *conf,
+				    const char *detail);
+/* 405 with Allow. */
+enum MHD_Result answer_method(struct MHD_Connection *c, const struct conf *conf);
+/* An event stream that ends at once after telling EventSource when to try again: any status
+ * but 200 would make it give up for good (WHATWG HTML, section 9.2.3 "fail the connection"). */
+enum MHD_Result answer_come_back(struct MHD_Connection *c, const struct conf *conf,
+				 const char *why, unsigned retry_ms);
+/* A CORS preflight's answer, 204. */
+enum MHD_Result answer_preflight(struct MHD_Connection *c, const struct conf *conf);
+/* A body of the given type; copied. */
+enum MHD_Result answer_text(struct MHD_Connection *c, const struct conf *conf, unsigned status,
+			    const char *type, const char *body);
+/* Adds what every answer has: the CORS headers when the origin is on the list, no caching of
+ * types. */
+void answer_headers(struct MHD_Connection *c, const struct conf *conf, struct MHD_Response *r);
+
+#endif

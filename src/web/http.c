@@ -1,0 +1,590 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * See http.h. Facts about libmicrohttpd that this rests on are proved by tests/unit/test_mhd.c. */
+#include "config.h"
+#include "web/http.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <microhttpd.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "auth/credential.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "web/admin.h"
+#include "web/answer.h"
+#include "web/stream.h"
+#include "web/worker.h"
+
+#define POOL_BYTES	(16 * 1024) /* per request under way: URL, headers and a token */
+#define MAX_UNDER_WAY	8192 /* requests per worker; more wait in the kernel's backlog */
+#define ACCEPTS_A_TURN	64
+#define ACCEPT_AGAIN_MS 20
+#define BLOCK_BYTES	1024 /* the content reader's; a hello fits */
+
+enum request_state {
+	REQUEST_NEW,
+	REQUEST_ASKING, /* suspended, the look-up is away */
+	REQUEST_ASKED,	/* the verdict is here */
+	REQUEST_STREAM, /* the response is a stream */
+};
+
+struct request {
+	struct worker *worker;
+	struct MHD_Connection *connection;
+	struct list node;
+	struct conf *conf; /* the snapshot it is answered by; a reference */
+	const struct conf_route *route;
+	enum request_state state;
+	struct post_lookup *lookup; /* away, or answered */
+	struct loop_timer limit;
+	bool http10;
+	bool by_query; /* the token came in the URL: probably EventSource */
+	struct stream *stream;
+	size_t hello_sent;
+};
+
+static void request_free(struct request *q)
+{
+	struct worker *w = q->worker;
+
+	loop_timer_clear(w->loop, &q->limit);
+	if (q->state == REQUEST_ASKING)
+		q->lookup->asker = NULL; /* it frees itself when it comes back */
+	else
+		post_lookup_free(q->lookup);
+	if (q->stream)
+		stream_close(q->stream, "client closed before the stream began");
+	list_remove(&q->node);
+	w->http.n_requests--;
+	conf_unref(q->conf);
+	free(q);
+	worker_check_drained(w);
+}
+
+static void resume(struct request *q)
+{
+	loop_timer_clear(q->worker->loop, &q->limit);
+	q->state = REQUEST_ASKED;
+	MHD_resume_connection(q->connection);
+	q->worker->http.run_wanted = true;
+}
+
+static void on_answered(struct post_lookup *l)
+{
+	struct request *q = l->asker;
+
+	if (!q)
+		post_lookup_free(l);
+	else
+		resume(q);
+}
+
+static void on_limit(void *arg)
+{
+	struct request *q = arg;
+
+	q->lookup->asker = NULL;
+	q->lookup = NULL; /* no verdict: answered as unavailable */
+	resume(q);
+}
+
+bool http_role_allowed(const struct worker *w, const struct conf_route *route, const char *role)
+{
+	int i = hub_role(&w->hub, role);
+
+	if (i < 0)
+		return false;
+	for (size_t k = 0; k < route->roles.n; k++)
+		if (!strcmp(route->roles.items[k], role))
+			return true;
+	if (route->roles.n)
+		return false;
+	return route->kind == ROUTE_STATS ? w->hub.policies[i].receives == RECEIVES_ALL
+					  : w->hub.policies[i].receives != RECEIVES_NONE;
+}
+
+static unsigned jitter_ms(unsigned base)
+{
+	uint32_t r = 0;
+
+	if (getrandom(&r, sizeof(r), GRND_NONBLOCK) != sizeof(r))
+		r = 0;
+	return base + r % (base + 1);
+}
+
+/* "Not now": in the form that makes this kind of client come back. */
+static enum MHD_Result not_now(struct request *q, unsigned status, const char *why)
+{
+	if (q->by_query && q->route->kind == ROUTE_EVENTS)
+		return answer_come_back(q->connection, q->conf, why,
+					jitter_ms((unsigned)q->route->retry_ms));
+	return answer_busy(q->connection, q->conf, status, why,
+			   (unsigned)(q->route->retry_ms + 999) / 1000);
+}
+
+static void peer_text(struct MHD_Connection *c, char *out, size_t size)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(c, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	const struct sockaddr *sa = info ? info->client_addr : NULL;
+	char host[INET6_ADDRSTRLEN] = "";
+
+	snprintf(out, size, "local");
+	if (sa && sa->sa_family == AF_INET) {
+		const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)sa;
+
+		inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host));
+		snprintf(out, size, "%s:%u", host, ntohs(in->sin_port));
+	} else if (sa && sa->sa_family == AF_INET6) {
+		const struct sockaddr_in6 *in = (const struct sockaddr_in6 *)(const void *)sa;
+
+		inet_ntop(AF_INET6, &in->sin6_addr, host, sizeof(host));
+		snprintf(out, size, "[%.*s]:%u", 39, host, ntohs(in->sin6_port));
+	}
+}
+
+/* libmicrohttpd asks for the stream's bytes: first the hello; the next call comes when all of it
+ * is in the socket. Then the stream takes the socket: MHD_CONTENT_READER_END_WITH_ERROR makes
+ * MHD close its descriptor, and with MHD_USE_TURBO it does so without shutdown(2). */
+static ssize_t read_hello(void *arg, uint64_t pos, char *out, size_t max)
+{
+	struct request *q = arg;
+	struct stream *s = q->stream;
+	const union MHD_ConnectionInfo *info;
+	int fd;
+
+	(void)pos;
+	if (!s)
+		return MHD_CONTENT_READER_END_WITH_ERROR;
+	if (q->hello_sent < s->hello_len) {
+		size_t n = s->hello_len - q->hello_sent;
+
+		if (n > max)
+			n = max;
+		memcpy(out, s->hello + q->hello_sent, n);
+		q->hello_sent += n;
+		return (ssize_t)n;
+	}
+	info = MHD_get_connection_info(q->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	q->stream = NULL;
+	fd = info ? fcntl(info->connect_fd, F_DUPFD_CLOEXEC, 0) : -1;
+	if (fd < 0)
+		stream_close(s, "no descriptor left");
+	else
+		stream_adopt(s, fd);
+	return MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
+static enum MHD_Result start_stream(struct request *q, struct principal *who)
+{
+	struct worker *w = q->worker;
+	const char *last =
+		MHD_lookup_connection_value(q->connection, MHD_HEADER_KIND, "Last-Event-ID");
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(q->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	struct MHD_Response *r;
+	enum MHD_Result result;
+	char peer[64];
+
+	if (!last)
+		last = MHD_lookup_connection_value(q->connection, MHD_GET_ARGUMENT_KIND,
+						   "last_event_id");
+	if (!last)
+		last = MHD_lookup_connection_value(q->connection, MHD_GET_ARGUMENT_KIND,
+						   "lastEventId");
+	r = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, read_hello, q, NULL);
+	if (!r) {
+		registry_leave(w->registry, who->user_id);
+		principal_free(who);
+		return MHD_NO;
+	}
+	peer_text(q->connection, peer, sizeof(peer));
+	q->stream = stream_new(w, q->route, who, q->lookup->token, last, peer, !q->http10);
+	q->state = REQUEST_STREAM;
+	if (info) {
+		/* Bounds the kernel's share of a stuck client; autotuning would take megabytes. */
+		int bytes = (int)q->conf->send_buffer;
+
+		if (bytes)
+			setsockopt(info->connect_fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+	}
+	MHD_add_response_header(r, "Content-Type", "text/event-stream");
+	MHD_add_response_header(r, "Cache-Control", "no-cache");
+	MHD_add_response_header(r, "X-Accel-Buffering", "no");
+#if MHD_VERSION >= 0x00097310
+	MHD_set_response_options(r, MHD_RF_SEND_KEEP_ALIVE_HEADER, MHD_RO_END);
+#endif
+	answer_headers(q->connection, q->conf, r);
+	result = MHD_queue_response(q->connection, MHD_HTTP_OK, r);
+	MHD_destroy_response(r);
+	return result;
+}
+
+/* The verdict is in: the answer it leads to. */
+static enum MHD_Result answer_verdict(struct request *q)
+{
+	struct worker *w = q->worker;
+	struct principal *who;
+
+	if (!q->lookup || q->lookup->verdict == LOOKUP_UNAVAILABLE)
+		return not_now(q, MHD_HTTP_SERVICE_UNAVAILABLE,
+			       "The database is not available; try again.");
+	if (q->lookup->verdict == LOOKUP_UNKNOWN)
+		return answer_unauthorized(q->connection, q->conf, "Invalid token.");
+	if (q->lookup->verdict == LOOKUP_INACTIVE)
+		return answer_unauthorized(q->connection, q->conf, "User inactive or deleted.");
+	who = q->lookup->who;
+	if (!http_role_allowed(w, q->route, who->role))
+		return answer_error(q->connection, q->conf, MHD_HTTP_FORBIDDEN,
+				    "Your role may not use this resource.");
+	if (q->route->kind == ROUTE_STATS)
+		return admin_stats(w, q->connection);
+	if (!w->known || w->draining)
+		return not_now(q, MHD_HTTP_SERVICE_UNAVAILABLE,
+			       w->draining ? "Shutting down; connect again."
+					   : "The database is not available; try again.");
+	switch (registry_enter(w->registry, who->user_id)) {
+	case REGISTRY_FULL:
+		return not_now(q, MHD_HTTP_SERVICE_UNAVAILABLE,
+			       "Too many streams are open; try again later.");
+	case REGISTRY_USER_FULL:
+		return not_now(q, MHD_HTTP_TOO_MANY_REQUESTS,
+			       "You have too many streams open.");
+	default:
+		q->lookup->who = NULL;
+		return start_stream(q, who);
+	}
+}
+
+/* Suspends the request until the token's owner is known. */
+static enum MHD_Result ask(struct request *q)
+{
+	struct worker *w = q->worker;
+	const char *header =
+		MHD_lookup_connection_value(q->connection, MHD_HEADER_KIND, "Authorization");
+	const char *token = header ? credential_from_header(header) : NULL;
+	struct post_lookup *l;
+
+	if (!token && q->route->query_token) {
+		token = MHD_lookup_connection_value(q->connection, MHD_GET_ARGUMENT_KIND, "token");
+		q->by_query = token != NULL;
+	}
+	if (!token)
+		return answer_unauthorized(q->connection, q->conf,
+					   "Authentication credentials were not provided.");
+	if (!credential_plausible(token))
+		return answer_unauthorized(q->connection, q->conf, "Invalid token.");
+	l = q->lookup = xcalloc(1, sizeof(*l));
+	l->letter.kind = POST_LOOKUP;
+	l->reply_to = &w->inbox;
+	l->auth = xstrdup(q->route->auth);
+	l->token = xstrdup(token);
+	l->asker = q;
+	l->answered = on_answered;
+	q->state = REQUEST_ASKING;
+	loop_timer_set(w->loop, &q->limit, q->conf->request_ms);
+	MHD_suspend_connection(q->connection);
+	inbox_post(w->db, &l->letter);
+	return MHD_YES;
+}
+
+static const struct conf_route *find_route(const struct conf *conf, const char *path)
+{
+	for (size_t i = 0; i < conf->n_routes; i++)
+		if (!strcmp(conf->routes[i].path, path))
+			return &conf->routes[i];
+	return NULL;
+}
+
+static const struct {
+	const char *path;
+	enum MHD_Result (*answer)(struct worker *w, struct MHD_Connection *c);
+} open_routes[] = {
+	{"/healthz", admin_healthz},
+	{"/readyz", admin_readyz},
+};
+
+static enum MHD_Result route(struct request *q, const char *path, const char *method)
+{
+	bool get = !strcmp(method, MHD_HTTP_METHOD_GET);
+	struct MHD_Connection *c = q->connection;
+
+	q->route = find_route(q->conf, path);
+	if (q->route) {
+		if (!strcmp(method, MHD_HTTP_METHOD_OPTIONS))
+			return answer_preflight(c, q->conf);
+		return get ? ask(q) : answer_method(c, q->conf);
+	}
+	for (size_t i = 0; i < sizeof(open_routes) / sizeof(*open_routes); i++)
+		if (!strcmp(open_routes[i].path, path))
+			return get ? open_routes[i].answer(q->worker, c)
+				   : answer_method(c, q->conf);
+	return answer_error(c, q->conf, MHD_HTTP_NOT_FOUND, "Not found.");
+}
+
+static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const char *url,
+				  const char *method, const char *version, const char *upload,
+				  size_t *upload_size, void **req)
+{
+	struct worker *w = arg;
+	struct request *q = *req;
+
+	(void)upload;
+	if (!q) { /* the head has been read */
+		q = *req = xcalloc(1, sizeof(*q));
+		q->worker = w;
+		q->connection = c;
+		q->conf = conf_ref(w->conf);
+		q->http10 = !strcmp(version, MHD_HTTP_VERSION_1_0);
+		q->limit = (struct loop_timer){.fire = on_limit, .arg = q};
+		list_push(&w->http.requests, &q->node);
+		w->http.n_requests++;
+		return MHD_YES;
+	}
+	if (*upload_size) { /* no route takes a body: read past it */
+		*upload_size = 0;
+		return MHD_YES;
+	}
+	if (q->state == REQUEST_ASKED)
+		return answer_verdict(q);
+	return route(q, url, method);
+}
+
+static void on_completed(void *arg, struct MHD_Connection *c, void **req,
+			 enum MHD_RequestTerminationCode why)
+{
+	(void)arg;
+	(void)c;
+	(void)why;
+	if (*req)
+		request_free(*req);
+	*req = NULL;
+}
+
+static void on_mhd_log(void *arg, const char *fmt, va_list ap)
+{
+	char text[256];
+	size_t len;
+
+	(void)arg;
+	if (!log_enabled(LOG_L_DEBUG))
+		return;
+	vsnprintf(text, sizeof(text), fmt, ap);
+	len = strcspn(text, "\n");
+	text[len] = '\0';
+	log_debug("http: %s", text);
+}
+
+static void on_mhd_timer(void *arg)
+{
+	struct worker *w = arg;
+
+	w->http.run_wanted = true;
+	http_settle(w);
+}
+
+static void on_mhd_ready(void *arg, uint32_t events)
+{
+	struct worker *w = arg;
+
+	(void)events;
+	w->http.run_wanted = true;
+	http_settle(w);
+}
+
+void http_settle(struct worker *w)
+{
+	struct http *h = &w->http;
+	MHD_UNSIGNED_LONG_LONG ms;
+
+	if (!h->mhd || !h->run_wanted)
+		return;
+	while (h->run_wanted) {
+		h->run_wanted = false;
+		MHD_run(h->mhd);
+	}
+	if (MHD_get_timeout(h->mhd, &ms) == MHD_YES)
+		loop_timer_set(w->loop, &h->mhd_timer, ms > 1 ? ms : 1);
+	else
+		loop_timer_clear(w->loop, &h->mhd_timer);
+}
+
+/* Descriptors have run out: give up the spare one, take the client, say so, hang up. Otherwise
+ * the listening socket would stay readable and the loop would spin. False when nobody waits. */
+static bool turn_away(struct worker *w, struct loop_fd *listener)
+{
+	static const char text[] = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\n"
+				   "Content-Type: application/json\r\nConnection: close\r\n\r\n"
+				   "{\"detail\": \"No connections left; try again.\"}\n";
+	struct http *h = &w->http;
+	char scrap[4096];
+	int fd;
+
+	close(h->spare_fd);
+	fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (fd >= 0) {
+		(void)!send(fd, text, sizeof(text) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+		shutdown(fd, SHUT_WR);
+		/* Unread bytes would turn the close into a reset that can overtake the answer. */
+		(void)!recv(fd, scrap, sizeof(scrap), MSG_DONTWAIT);
+		close(fd);
+	}
+	h->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	return fd >= 0;
+}
+
+static void pause_accepting(struct worker *w)
+{
+	struct http *h = &w->http;
+
+	if (h->paused)
+		return;
+	h->paused = true;
+	for (size_t i = 0; i < h->n_listeners; i++)
+		loop_mod(w->loop, &h->listeners[i], 0);
+	loop_timer_set(w->loop, &h->accept_again, ACCEPT_AGAIN_MS);
+}
+
+static void on_accept_again(void *arg)
+{
+	struct worker *w = arg;
+	struct http *h = &w->http;
+
+	h->paused = false;
+	for (size_t i = 0; i < h->n_listeners; i++)
+		loop_mod(w->loop, &h->listeners[i], EPOLLIN);
+}
+
+/* A listener's `arg` is the worker; which one it is follows from the array. */
+static void accept_from(struct worker *w, struct loop_fd *listener)
+{
+	static const int on = 1;
+
+	for (int i = 0; i < ACCEPTS_A_TURN; i++) {
+		const union MHD_DaemonInfo *info =
+			MHD_get_daemon_info(w->http.mhd, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+		struct sockaddr_storage sa;
+		socklen_t len = sizeof(sa);
+		int fd;
+
+		if (info && info->num_connections >= MAX_UNDER_WAY) {
+			pause_accepting(w);
+			return;
+		}
+		fd = accept4(listener->fd, (struct sockaddr *)&sa, &len,
+			     SOCK_CLOEXEC | SOCK_NONBLOCK);
+		if (fd < 0 && (errno == EMFILE || errno == ENFILE)) {
+			log_warn("no descriptor left for a client (%zu streams): answered 503",
+				 registry_streams(w->registry));
+			for (int k = 0; k < ACCEPTS_A_TURN && turn_away(w, listener);)
+				k++;
+			pause_accepting(w);
+			return;
+		}
+		if (fd < 0 && (errno == ENOBUFS || errno == ENOMEM)) {
+			pause_accepting(w);
+			return;
+		}
+		if (fd < 0) /* EAGAIN, or a client that has gone already */
+			return;
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+		setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+		if (MHD_add_connection(w->http.mhd, fd, (struct sockaddr *)&sa, len) != MHD_YES)
+			log_debug("http: a connection was refused by libmicrohttpd");
+		w->http.run_wanted = true;
+	}
+}
+
+static void on_accept(void *arg, uint32_t events)
+{
+	struct worker *w = arg;
+	struct http *h = &w->http;
+
+	(void)events;
+	for (size_t i = 0; i < h->n_listeners && !h->paused; i++)
+		accept_from(w, &h->listeners[i]);
+	http_settle(w);
+}
+
+bool http_start(struct worker *w, const int *fds, size_t n_fds)
+{
+	struct http *h = &w->http;
+	const union MHD_DaemonInfo *info;
+
+	list_init(&h->requests);
+	h->mhd_timer = (struct loop_timer){.fire = on_mhd_timer, .arg = w};
+	h->accept_again = (struct loop_timer){.fire = on_accept_again, .arg = w};
+	h->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	h->mhd = MHD_start_daemon(
+		MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME |
+			MHD_USE_TURBO | MHD_USE_ERROR_LOG,
+		0, NULL, NULL, on_request, w, MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log, NULL,
+		MHD_OPTION_NOTIFY_COMPLETED, on_completed, w, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+		(size_t)POOL_BYTES, MHD_OPTION_CONNECTION_LIMIT, (unsigned)MAX_UNDER_WAY,
+		MHD_OPTION_CONNECTION_TIMEOUT,
+		(unsigned)((w->conf->request_ms + 999) / 1000), MHD_OPTION_END);
+	info = h->mhd ? MHD_get_daemon_info(h->mhd, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
+	if (!info || info->epoll_fd < 0) {
+		log_error("libmicrohttpd does not start in this process's event loop");
+		return false;
+	}
+	h->mhd_fd = (struct loop_fd){.fd = info->epoll_fd, .ready = on_mhd_ready, .arg = w};
+	if (!loop_add(w->loop, &h->mhd_fd, EPOLLIN))
+		return false;
+	h->listeners = xcalloc(n_fds, sizeof(*h->listeners));
+	for (; h->n_listeners < n_fds; h->n_listeners++) {
+		struct loop_fd *l = &h->listeners[h->n_listeners];
+
+		*l = (struct loop_fd){.fd = fds[h->n_listeners], .ready = on_accept, .arg = w};
+		if (!loop_add(w->loop, l, EPOLLIN))
+			return false;
+	}
+	return true;
+}
+
+void http_quiesce(struct worker *w)
+{
+	struct http *h = &w->http;
+
+	loop_timer_clear(w->loop, &h->accept_again);
+	for (size_t i = 0; i < h->n_listeners; i++) {
+		loop_del(w->loop, &h->listeners[i]);
+		close(h->listeners[i].fd);
+	}
+	h->n_listeners = 0;
+}
+
+void http_stop(struct worker *w)
+{
+	struct http *h = &w->http;
+
+	http_quiesce(w);
+	LIST_EACH (&h->requests, node, tmp) { /* none may be suspended when MHD stops */
+		struct request *q = LIST_ENTRY(node, struct request, node);
+
+		if (q->state == REQUEST_ASKING)
+			on_limit(q);
+	}
+	http_settle(w);
+	loop_timer_clear(w->loop, &h->mhd_timer);
+	if (h->mhd_fd.arg)
+		loop_del(w->loop, &h->mhd_fd);
+	if (h->mhd)
+		MHD_stop_daemon(h->mhd);
+	h->mhd = NULL;
+	if (h->spare_fd >= 0)
+		close(h->spare_fd);
+	free(h->listeners);
+	h->listeners = NULL;
+}

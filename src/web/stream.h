@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * A stream: a client's socket after libmicrohttpd has let go of it, a position, a small queue.
+ * It catches up (from the journal, then from the ring) and then hears what the hub publishes.
+ * It ends through stream_close() with a reason in words, and only so. */
+#ifndef PGHERALD_WEB_STREAM_H
+#define PGHERALD_WEB_STREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "base/loop.h"
+#include "hub/hub.h"
+#include "hub/post.h"
+#include "hub/queue.h"
+
+struct worker;
+struct conf;
+struct conf_route;
+
+enum stream_state {
+	STREAM_STARTING,  /* libmicrohttpd still sends the head and the hello */
+	STREAM_REPLAYING, /* reads the journal from its position */
+	STREAM_CATCHING,  /* reads the ring from ring_seq */
+	STREAM_LIVE,	  /* in the hub */
+	STREAM_CLOSING,	  /* sends the rest, then closes */
+};
+
+struct stream {
+	struct hub_member member; /* first: the hub hands this out */
+	struct worker *worker;
+	struct conf *conf; /* the snapshot its route is from; a reference */
+	const struct conf_route *route;
+	struct loop_fd fd;
+	struct list node, dirty, wheel;
+	struct queue queue;
+	uint32_t sent_of_first; /* bytes of the queue's first frame that are out */
+	enum stream_state state;
+	bool chunked;  /* HTTP/1.1; false: the same bytes without chunk framing */
+	bool blocked;  /* the socket takes no more until EPOLLOUT */
+	uint64_t id;
+	uint64_t ring_seq;
+	struct cursor *skip;	    /* what the client had before it came; NULL when all of it is past */
+	struct post_replay *replay; /* our letter, here or away; NULL when not replaying */
+	struct post_lookup *lookup; /* a recheck that is away */
+	bool replay_away;
+	size_t replay_next; /* of replay->events, the next to queue */
+	char *hello;	    /* the first bytes, until they are handed to libmicrohttpd */
+	size_t hello_len;
+	char *token;
+	char peer[64];
+	uint64_t opened_ms, flushed_ms, keepalive_s, recheck_at_ms;
+	uint64_t n_events, n_bytes;
+	const char *close_reason; /* with STREAM_CLOSING */
+};
+
+/* A stream for a principal (taken) that the registry has counted. `last_id` is the client's
+ * Last-Event-ID or NULL. Its hello is ready; stream_adopt() or stream_close() must follow. */
+struct stream *stream_new(struct worker *w, const struct conf_route *route, struct principal *who,
+			  const char *token, const char *last_id, const char *peer, bool chunked);
+/* Takes over a dup of the connected socket: the head and the hello are out. */
+void stream_adopt(struct stream *s, int fd);
+/* Ends it at once. `reason` is a literal; one log line tells it. */
+void stream_close(struct stream *s, const char *reason);
+/* Ends it once what is queued has been sent: with a farewell that spreads the reconnects. */
+void stream_farewell(struct stream *s, const char *reason);
+
+/* For the worker: */
+void stream_deliver(struct hub_member *m, struct event *e, enum scope_view view);
+void stream_flush(struct stream *s, uint64_t now_ms);
+/* Goes on catching up when there is room. */
+void stream_continue(struct stream *s);
+/* Queues one of the daemon's own frames (keep-alive, comment, resync). */
+void stream_offer(struct stream *s, struct frame *f);
+void stream_replayed(struct stream *s);
+/* Time passed: forgets `skip` when it is past, looks its token up again when due. */
+void stream_tick(struct stream *s, uint64_t now_ms);
+/* The configuration changed: finds its role again; closes when it has none any more. */
+void stream_rescope(struct stream *s);
+
+#endif

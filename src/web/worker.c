@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * See worker.h. */
+#include "config.h"
+#include "web/worker.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "web/stream.h"
+#include "wire/dialect.h"
+#include "wire/sse.h"
+
+#define WORDS_MAX 512 /* bytes of the daemon's own frames */
+
+static struct stream *stream_at(struct list *node)
+{
+	return LIST_ENTRY(node, struct stream, node);
+}
+
+/* Flushes what this turn has queued. A live stream that was flushed a moment ago waits for its
+ * interval, so that under load many events share one system call; one that catches up does not. */
+static void flush_dirty(struct worker *w)
+{
+	uint64_t now = loop_now_ms(w->loop);
+	struct list todo;
+
+	list_init(&todo);
+	list_splice(&todo, &w->dirty);
+	while (!list_empty(&todo)) {
+		struct stream *s = LIST_ENTRY(todo.next, struct stream, dirty);
+
+		list_remove(&s->dirty);
+		if (s->state == STREAM_LIVE && now < s->flushed_ms + w->conf->flush_ms)
+			list_push(&w->dirty, &s->dirty);
+		else
+			stream_flush(s, now); /* may free it, or make it dirty again */
+	}
+	if (list_empty(&w->dirty))
+		loop_timer_clear(w->loop, &w->flush);
+	else if (!w->flush.place)
+		loop_timer_set(w->loop, &w->flush, 1);
+}
+
+static void on_flush(void *arg)
+{
+	flush_dirty(arg);
+}
+
+void worker_dirty(struct worker *w, struct list *node)
+{
+	if (list_empty(node))
+		list_push(&w->dirty, node);
+	/* Woken at once: whatever else this turn queues goes along. */
+	if (!w->flush.place)
+		loop_timer_set(w->loop, &w->flush, 0);
+}
+
+/* One frame for every stream that is due in the same second. With the id, a quiet client's
+ * Last-Event-ID moves along and it need not replay hours. */
+static struct frame *keepalive_frame(const struct worker *w, bool with_id)
+{
+	struct buf message, body;
+	struct frame *f;
+
+	buf_init(&message, WORDS_MAX);
+	buf_init(&body, WORDS_MAX);
+	dialect_django.keepalive(&message, (int64_t)time(NULL));
+	if (with_id)
+		sse_id(&body, w->position.text);
+	sse_data(&body, buf_cstr(&message), message.len);
+	sse_end(&body);
+	f = frame_new(buf_cstr(&body), body.len);
+	buf_free(&message);
+	buf_free(&body);
+	return f;
+}
+
+static void wheel_put(struct worker *w, struct stream *s)
+{
+	uint64_t period = s->route->keepalive_ms / 1000;
+
+	s->keepalive_s = w->wheel_s + (period ? period : 1);
+	list_push(&w->wheel[s->keepalive_s % WHEEL_SLOTS], &s->wheel);
+}
+
+static void turn_wheel(struct worker *w)
+{
+	struct frame *with_id, *without;
+	struct list due;
+
+	if (list_empty(&w->wheel[w->wheel_s % WHEEL_SLOTS]))
+		return;
+	with_id = keepalive_frame(w, true);
+	without = keepalive_frame(w, false);
+	list_init(&due);
+	list_splice(&due, &w->wheel[w->wheel_s % WHEEL_SLOTS]);
+	while (!list_empty(&due)) {
+		struct stream *s = LIST_ENTRY(due.next, struct stream, wheel);
+
+		list_remove(&s->wheel);
+		if (s->keepalive_s > w->wheel_s) { /* a period longer than the wheel */
+			list_push(&w->wheel[s->keepalive_s % WHEEL_SLOTS], &s->wheel);
+			continue;
+		}
+		wheel_put(w, s);
+		if (s->fd.fd < 0)
+			continue;
+		/* A stream that is ahead of this worker, or behind it, keeps its own position. */
+		stream_offer(s, s->state == STREAM_LIVE && !s->skip ? with_id : without);
+	}
+	frame_unref(with_id);
+	frame_unref(without);
+}
+
+static void on_tick(void *arg)
+{
+	struct worker *w = arg;
+	uint64_t now = loop_now_ms(w->loop), s = now / 1000;
+
+	for (; w->wheel_s < s; turn_wheel(w))
+		w->wheel_s++;
+	LIST_EACH (&w->streams, node, tmp) {
+		struct stream *stream = stream_at(node);
+
+		if (list_empty(&stream->wheel)) /* new since the last second */
+			wheel_put(w, stream);
+		stream_tick(stream, now);
+	}
+	loop_timer_set(w->loop, &w->tick, 1000 - now % 1000);
+}
+
+static void comment_all(struct worker *w, const char *text)
+{
+	struct frame *f;
+	struct buf b;
+
+	buf_init(&b, WORDS_MAX);
+	sse_comment(&b, text);
+	f = frame_new(buf_cstr(&b), b.len);
+	buf_free(&b);
+	LIST_EACH (&w->streams, node, tmp)
+		if (stream_at(node)->fd.fd >= 0)
+			stream_offer(stream_at(node), f);
+	frame_unref(f);
+}
+
+static void take_events(struct worker *w, struct post_events *p)
+{
+	if (p->restart) {
+		ring_reset(&w->hub.ring, p->floor);
+		/* What clients had before belongs to another past. */
+		LIST_EACH (&w->streams, node, tmp) {
+			free(stream_at(node)->skip);
+			stream_at(node)->skip = NULL;
+		}
+	}
+	for (size_t i = 0; i < p->n; i++) {
+		hub_publish(&w->hub, p->events[i]);
+		event_unref(p->events[i]);
+	}
+	w->position = p->position;
+	w->known = cursor_parse(&w->position_cursor, p->position.text, strlen(p->position.text));
+	w->position_xmin = p->position_xmin;
+	free(p);
+}
+
+static void take_database(struct worker *w, struct post_database *p)
+{
+	if (p->up != w->database_up)
+		comment_all(w, p->up ? "database connection restored"
+				     : "database connection lost; events follow when it is back");
+	w->database_up = p->up;
+	free(p);
+}
+
+static void take_replay(struct worker *w, struct post_replay *p)
+{
+	(void)w;
+	if (p->asker)
+		stream_replayed(p->asker);
+	else /* its stream has gone */
+		post_replay_free(p);
+}
+
+static void take_conf(struct worker *w, struct post_conf *p)
+{
+	struct conf *old = w->conf;
+
+	LIST_EACH (&w->streams, node, tmp)
+		hub_leave(&w->hub, &stream_at(node)->member);
+	w->conf = p->conf;
+	free(p);
+	free(w->topics);
+	w->topics = conf_topics(w->conf);
+	hub_set_policies(&w->hub, w->conf->roles, w->conf->n_roles);
+	LIST_EACH (&w->streams, node, tmp)
+		stream_rescope(stream_at(node));
+	conf_unref(old);
+}
+
+static void stop_now(struct worker *w, const char *reason)
+{
+	LIST_EACH (&w->streams, node, tmp)
+		if (stream_at(node)->fd.fd >= 0)
+			stream_close(stream_at(node), reason);
+}
+
+void worker_check_drained(struct worker *w)
+{
+	struct letter *l;
+
+	if (!w->draining || w->drained || w->n_streams || w->http.n_requests)
+		return;
+	w->drained = true;
+	loop_timer_clear(w->loop, &w->drain_limit);
+	l = xcalloc(1, sizeof(*l));
+	l->kind = POST_DRAINED;
+	inbox_post(w->db, l);
+}
+
+static void on_drain_limit(void *arg)
+{
+	stop_now(arg, "shutdown: the client did not take the rest in time");
+}
+
+static void drain(struct worker *w)
+{
+	w->draining = true;
+	http_quiesce(w);
+	loop_timer_set(w->loop, &w->drain_limit, w->conf->drain_ms);
+	LIST_EACH (&w->streams, node, tmp)
+		stream_farewell(stream_at(node), "shutdown");
+	worker_check_drained(w);
+}
+
+static void on_post(void *arg, struct list *letters)
+{
+	struct worker *w = arg;
+
+	LIST_EACH (letters, node, tmp) {
+		struct letter *l = LIST_ENTRY(node, struct letter, node);
+		struct post_lookup *lookup;
+
+		list_remove(node);
+		switch (l->kind) {
+		case POST_EVENTS:
+			take_events(w, (struct post_events *)l);
+			break;
+		case POST_DATABASE:
+			take_database(w, (struct post_database *)l);
+			break;
+		case POST_LOOKUP:
+			lookup = (struct post_lookup *)l;
+			lookup->answered(lookup);
+			break;
+		case POST_REPLAY:
+			take_replay(w, (struct post_replay *)l);
+			break;
+		case POST_CONF:
+			take_conf(w, (struct post_conf *)l);
+			break;
+		case POST_DRAIN:
+			drain(w);
+			free(l);
+			break;
+		case POST_STOP:
+			loop_stop(w->loop);
+			free(l);
+			break;
+		}
+	}
+	flush_dirty(w);
+	http_settle(w);
+}
+
+static void drop(struct letter *l)
+{
+	struct post_events *e = (struct post_events *)l;
+
+	switch (l->kind) {
+	case POST_EVENTS:
+		for (size_t i = 0; i < e->n; i++)
+			event_unref(e->events[i]);
+		free(e);
+		break;
+	case POST_LOOKUP:
+		post_lookup_free((struct post_lookup *)l);
+		break;
+	case POST_REPLAY:
+		post_replay_free((struct post_replay *)l);
+		break;
+	case POST_CONF:
+		conf_unref(((struct post_conf *)l)->conf);
+		free(l);
+		break;
+	default:
+		free(l);
+	}
+}
+
+struct worker *worker_new(unsigned number, struct conf *conf, const int *fds, size_t n_fds,
+			  struct inbox *db, struct registry *registry)
+{
+	struct worker *w = xcalloc(1, sizeof(*w));
+
+	w->number = number;
+	w->conf = conf_ref(conf);
+	w->db = db;
+	w->registry = registry;
+	w->topics = conf_topics(conf);
+	list_init(&w->streams);
+	list_init(&w->dirty);
+	for (size_t i = 0; i < WHEEL_SLOTS; i++)
+		list_init(&w->wheel[i]);
+	w->flush = (struct loop_timer){.fire = on_flush, .arg = w};
+	w->tick = (struct loop_timer){.fire = on_tick, .arg = w};
+	w->drain_limit = (struct loop_timer){.fire = on_drain_limit, .arg = w};
+	hub_init(&w->hub, conf->roles, conf->n_roles, conf->ring_events, conf->ring_bytes,
+		 stream_deliver);
+	w->loop = loop_new();
+	if (!w->loop || !inbox_init(&w->inbox, w->loop, on_post, w) ||
+	    !http_start(w, fds, n_fds)) {
+		log_error("worker %u does not start: %m", number);
+		return NULL; /* the process ends: nothing to tidy */
+	}
+	w->wheel_s = loop_now_ms(w->loop) / 1000;
+	loop_timer_set(w->loop, &w->tick, 1000);
+	return w;
+}
+
+static void *thread_main(void *arg)
+{
+	struct worker *w = arg;
+
+	loop_run(w->loop);
+	return NULL;
+}
+
+bool worker_start(struct worker *w)
+{
+	int r = pthread_create(&w->thread, NULL, thread_main, w);
+
+	if (r)
+		log_error("worker %u: no thread: %s", w->number, strerror(r));
+	return r == 0;
+}
+
+void worker_join(struct worker *w)
+{
+	pthread_join(w->thread, NULL);
+}
+
+void worker_free(struct worker *w)
+{
+	w->draining = w->drained = true; /* nobody waits for a word any more */
+	stop_now(w, "stopped");
+	http_stop(w);
+	loop_timer_clear(w->loop, &w->tick);
+	loop_timer_clear(w->loop, &w->flush);
+	loop_timer_clear(w->loop, &w->drain_limit);
+	inbox_close(&w->inbox, drop);
+	hub_free(&w->hub);
+	loop_free(w->loop);
+	free(w->topics);
+	conf_unref(w->conf);
+	free(w);
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * A worker: one thread, one loop, its listening sockets, its libmicrohttpd, its streams and its
+ * index of them. Knows the other threads only as inboxes. */
+#ifndef PGHERALD_WEB_WORKER_H
+#define PGHERALD_WEB_WORKER_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/inbox.h"
+#include "base/list.h"
+#include "base/loop.h"
+#include "conf.h"
+#include "hub/hub.h"
+#include "hub/post.h"
+#include "hub/registry.h"
+#include "web/http.h"
+
+#define WHEEL_SLOTS 64 /* seconds a turn of the keep-alive wheel takes */
+
+struct worker {
+	unsigned number;
+	struct loop *loop;
+	struct inbox inbox;
+	struct inbox *db;	   /* the database thread's */
+	struct registry *registry; /* shared by all workers */
+	struct conf *conf;	   /* a reference */
+	char *topics;		   /* JSON array of all watched topics */
+	struct hub hub;
+	struct http http;
+
+	bool database_up;
+	bool known; /* position is valid: streams can start */
+	struct cursor_text position; /* all of it has been published here */
+	struct cursor position_cursor;
+	uint64_t position_xmin;
+
+	struct list streams; /* every struct stream */
+	size_t n_streams;
+	uint64_t next_stream_id;
+	struct list dirty; /* streams with something to flush */
+	struct loop_timer flush;
+	struct list wheel[WHEEL_SLOTS]; /* streams by the second they are due */
+	uint64_t wheel_s;
+	struct loop_timer tick;
+
+	bool draining, drained;
+	struct loop_timer drain_limit;
+	pthread_t thread;
+};
+
+/* Makes a worker that serves the listening sockets `fds` (closed by the worker). NULL with a
+ * logged reason. The thread is not started yet, so that tests can turn the loop themselves. */
+struct worker *worker_new(unsigned number, struct conf *conf, const int *fds, size_t n_fds,
+			  struct inbox *db, struct registry *registry);
+/* Starts the thread; it ends after POST_STOP. */
+bool worker_start(struct worker *w) MUST_CHECK;
+void worker_join(struct worker *w);
+/* After worker_join(), or without a thread. Closes what is open. */
+void worker_free(struct worker *w);
+
+/* For stream.c: the stream has something to send; it is flushed at the end of this turn, or when
+ * its flush interval is over. */
+void worker_dirty(struct worker *w, struct list *node);
+/* For stream.c and http.c: a stream or request has gone; ends the drain with the last one. */
+void worker_check_drained(struct worker *w);
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * See dialect.h. */
+#include "config.h"
+#include "wire/dialect.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "wire/json.h"
+
+static void timestamp(struct buf *b, int64_t at)
+{
+	buf_printf(b, ", \"timestamp\": %" PRId64 "}", at);
+}
+
+static void django_hello(struct buf *b)
+{
+	buf_str(b, "{\"event\": \"connected\", \"message\": \"SSE connection established\"}");
+}
+
+static void django_event(struct buf *b, const char *type, const char *doc, const char *scope,
+			 int64_t at)
+{
+	buf_str(b, "{\"event\": ");
+	json_string(b, type, strlen(type));
+	buf_str(b, ", \"data\": ");
+	buf_str(b, doc);
+	if (scope)
+		buf_printf(b, ", \"scope\": \"%s\"", scope);
+	timestamp(b, at);
+}
+
+static void django_keepalive(struct buf *b, int64_t at)
+{
+	buf_str(b, "{\"event\": \"keepalive\"");
+	timestamp(b, at);
+}
+
+static void django_resync(struct buf *b, const char *reason, const char *topics, int64_t at)
+{
+	buf_printf(b,
+		   "{\"event\": \"system.resync\", \"data\": {\"reason\": \"%s\", \"topics\": %s}",
+		   reason, topics);
+	timestamp(b, at);
+}
+
+const struct dialect dialect_django = {
+	.name = "django",
+	.hello = django_hello,
+	.event = django_event,
+	.keepalive = django_keepalive,
+	.resync = django_resync,
+};

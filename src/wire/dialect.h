@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * What a message looks like to an application: the JSON of one dialect. How it is framed for a
+ * transport is the transport's affair (sse.h). A dialect is a row of functions. */
+#ifndef PGHERALD_WIRE_DIALECT_H
+#define PGHERALD_WIRE_DIALECT_H
+
+#include <stdint.h>
+
+#include "base/buf.h"
+
+struct dialect {
+	const char *name;
+	/* The first message of a stream. */
+	void (*hello)(struct buf *b);
+	/* One change: `doc` is JSON text; `scope` is "enter", "leave" or NULL; `at` in seconds. */
+	void (*event)(struct buf *b, const char *type, const char *doc, const char *scope,
+		      int64_t at);
+	void (*keepalive)(struct buf *b, int64_t at);
+	/* "Refetch": `topics` is a JSON array's text. */
+	void (*resync)(struct buf *b, const char *reason, const char *topics, int64_t at);
+};
+
+/* {"event": …, "data": …, "timestamp": …}, unnamed SSE events. */
+extern const struct dialect dialect_django;
+
+#endif

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * The little JSON that is written by hand: a string. Documents come from PostgreSQL as text and
+ * pass through; everything off the hot path uses json-c. */
+#ifndef PGHERALD_WIRE_JSON_H
+#define PGHERALD_WIRE_JSON_H
+
+#include "base/buf.h"
+
+/* Appends `s` as a JSON string with its quotes (RFC 8259 section 7). Bytes that are not UTF-8
+ * become U+FFFD, so that the result always is. */
+void json_string(struct buf *b, const char *s, size_t len);
+
+#endif
