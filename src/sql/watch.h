@@ -10,8 +10,8 @@
 #include "base/buf.h"
 
 struct watch_field {
-	char *name;	/* key in the document */
-	char *column;	/* column of the watched table */
+	char *name;				   /* key in the document */
+	char *column;				   /* column of the watched table */
 	char *join_schema, *join_table, *join_key; /* "column->schema.table.label": NULL without */
 	char *join_label;
 	enum { CAST_NONE, CAST_UTC, CAST_TEXT } cast; /* "::utc" ISO 8601 with Z, "::text" string */
@@ -37,11 +37,15 @@ struct watch {
 	size_t n_leave;
 };
 
-/* Parses the settings of one section (`owners`, `leave` may be NULL). NULL with `error` set to
- * what is wrong and where in the text. watch_free() releases. */
-struct watch *watch_parse(const char *topic, const char *table, const char *key,
-			  const char *owners, const char *fields, const char *leave,
-			  struct buf *error);
+/* Parses the settings of one section (`key`, `owners`, `leave` may be NULL). NULL with `error` set
+ * to what is wrong and where in the text. watch_free() releases. Names are as in the catalog, case
+ * included; "quoted" ones may contain anything but control characters. */
+struct watch *watch_parse(const char *topic, const char *table, const char *key, const char *owners,
+			  const char *fields, const char *leave, struct buf *error);
 void watch_free(struct watch *w);
+/* Reads "schema.table" into two strings that the caller frees (they may be set on failure too);
+ * `setting` is its name for the error text. */
+bool watch_parse_table(const char *setting, const char *text, char **schema, char **table,
+		       struct buf *error) MUST_CHECK;
 
 #endif

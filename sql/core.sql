@@ -1,0 +1,161 @@
+--# What `pgherald sql install` runs first. The program fills in {{names}}; lines that begin with
+--# --# stay in this file.
+-- pgherald {{version}}: roles, journal and functions of the schema pgherald.
+-- Locks: none on any table of the application.
+BEGIN;
+SET LOCAL lock_timeout = '2s';
+SET LOCAL client_min_messages = warning;
+
+-- pgherald_owner owns everything here and cannot log in. pgherald_reader is what the daemon may do.
+-- {{login_comment}} is who the daemon connects as; it gets no password here (use peer or cert,
+-- or ALTER ROLE ... PASSWORD). The comment marks what uninstall may drop again.
+DO $pgherald$
+BEGIN
+  IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'pgherald_owner') THEN
+    CREATE ROLE pgherald_owner NOLOGIN;
+    COMMENT ON ROLE pgherald_owner IS 'made by pgherald sql install';
+  END IF;
+  IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'pgherald_reader') THEN
+    CREATE ROLE pgherald_reader NOLOGIN;
+    COMMENT ON ROLE pgherald_reader IS 'made by pgherald sql install';
+  END IF;
+  IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = {{login_literal}}) THEN
+    CREATE ROLE {{login}} LOGIN;
+    COMMENT ON ROLE {{login}} IS 'made by pgherald sql install';
+  END IF;
+  -- An installer who is no superuser must be able to act as the owner.
+  IF NOT pg_catalog.pg_has_role(current_user, 'pgherald_owner', 'USAGE') THEN
+    GRANT pgherald_owner TO CURRENT_USER;
+  END IF;
+  IF NOT pg_catalog.pg_has_role({{login_literal}}, 'pgherald_reader', 'USAGE') THEN
+    GRANT pgherald_reader TO {{login}};
+  END IF;
+  IF NOT pg_catalog.has_database_privilege({{login_literal}}, pg_catalog.current_database(), 'CONNECT') THEN
+    EXECUTE pg_catalog.format('GRANT CONNECT ON DATABASE %I TO pgherald_reader',
+                              pg_catalog.current_database());
+  END IF;
+  IF NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'pgherald') THEN
+    CREATE SCHEMA pgherald AUTHORIZATION pgherald_owner;
+  ELSIF (SELECT nspowner FROM pg_catalog.pg_namespace WHERE nspname = 'pgherald')
+        <> 'pgherald_owner'::pg_catalog.regrole THEN
+    RAISE EXCEPTION 'a schema named pgherald exists and belongs to somebody else';
+  END IF;
+END
+$pgherald$;
+
+-- From here on as the owner, so that nobody's default privileges reach the new objects.
+SET LOCAL ROLE pgherald_owner;
+
+CREATE TABLE IF NOT EXISTS pgherald.meta (
+  one            boolean PRIMARY KEY DEFAULT true CHECK (one),
+  schema_version int NOT NULL,
+  epoch          text NOT NULL CHECK (epoch ~ '^[0-9a-z]{8}$'),
+  floor_txid     bigint NOT NULL DEFAULT 0,   -- rows with txid <= floor_txid may have been pruned
+  installed_at   timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+
+-- One row per changed row of a watched table, written by its trigger in the same transaction.
+CREATE TABLE IF NOT EXISTS pgherald.journal (
+  txid    bigint NOT NULL DEFAULT pg_catalog.txid_current(),
+  id      bigint GENERATED ALWAYS AS IDENTITY,
+  at      timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+  topic   text NOT NULL,
+  op      "char" NOT NULL CHECK (op IN ('i', 'u', 'd', 't', 'r')),
+          -- insert, update, delete, truncate, or resync: "fetch again"
+  pk      text CHECK (pk IS NOT NULL OR op IN ('t', 'r')),
+          -- a vanished key column must be counted as a loss, not recorded as nonsense
+  own_old text[] NOT NULL DEFAULT '{}',       -- owners before
+  own_new text[] NOT NULL DEFAULT '{}',       -- owners after
+  doc     json,                               -- the document, keys in the configured order
+  leave   json,                               -- what a former owner still gets, old values
+  chg     text[],                             -- watched columns that an update changed
+  actor   text,                               -- setting pgherald.actor of the application
+  n       int NOT NULL DEFAULT 1,             -- rows of the statement that a resync stands for
+  PRIMARY KEY (txid, id)
+) WITH (fillfactor = 100, autovacuum_vacuum_scale_factor = 0.02,
+        autovacuum_vacuum_insert_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
+
+-- How often a change could not be recorded. A sequence, because it survives a rollback.
+CREATE SEQUENCE IF NOT EXISTS pgherald.loss;
+
+INSERT INTO pgherald.meta (schema_version, epoch)
+VALUES (1, pg_catalog.left(pg_catalog.replace(pg_catalog.gen_random_uuid()::text, '-', ''), 8))
+ON CONFLICT DO NOTHING;
+
+DO $pgherald$
+BEGIN
+  IF (SELECT schema_version FROM pgherald.meta) <> 1 THEN
+    RAISE EXCEPTION 'schema pgherald is of version %, this program makes version 1',
+      (SELECT schema_version FROM pgherald.meta);
+  END IF;
+END
+$pgherald$;
+
+-- A timestamp as 2025-01-01T12:00:00Z, with microseconds only when there are any. Callers pin the
+-- time zone to UTC; kept so simple that PostgreSQL inlines it.
+CREATE OR REPLACE FUNCTION pgherald.utc(moment text) RETURNS text
+LANGUAGE sql STABLE
+AS $pgherald$
+  SELECT pg_catalog.replace(
+    pg_catalog.to_char(moment::pg_catalog.timestamptz, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+    '.000000Z', 'Z')
+$pgherald$;
+
+-- Which history a cursor belongs to: another cluster, timeline or installation is another epoch.
+CREATE OR REPLACE FUNCTION pgherald.epoch() RETURNS text
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $pgherald$
+  SELECT left(md5(concat_ws(' ',
+           (SELECT c.system_identifier FROM pg_control_system() AS c),
+           substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8),
+           (SELECT m.epoch FROM pgherald.meta AS m))), 8)
+$pgherald$;
+
+-- Deletes whole transactions older than max_age from the journal's old end, about max_rows at a
+-- time, and raises the floor with them. Transactions from the oldest running one on are kept, so
+-- that the floor never passes a cursor that is still being handed out.
+CREATE OR REPLACE FUNCTION pgherald.prune(max_age interval, max_rows int) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $pgherald$
+DECLARE
+  running CONSTANT bigint := txid_snapshot_xmin(txid_current_snapshot());
+  keep   bigint;  -- the first transaction to keep
+  n      bigint;
+  newest bigint;
+BEGIN
+  -- The oldest max_rows rows; the last transaction among them may go on beyond, so it stays too
+  -- unless it is the only one.
+  SELECT least(running,
+               min(head.txid) FILTER (WHERE head.at >= clock_timestamp() - max_age),
+               CASE WHEN count(*) >= max_rows AND min(head.txid) < max(head.txid)
+                    THEN max(head.txid) ELSE max(head.txid) + 1 END)
+  INTO keep
+  FROM (SELECT j.txid, j.at
+        FROM pgherald.journal AS j
+        ORDER BY j.txid, j.id
+        LIMIT greatest(max_rows, 1)) AS head;
+
+  WITH gone AS (DELETE FROM pgherald.journal AS j WHERE j.txid < keep RETURNING j.txid)
+  SELECT count(*), max(gone.txid) INTO n, newest FROM gone;
+
+  IF n > 0 THEN
+    UPDATE pgherald.meta AS m SET floor_txid = greatest(m.floor_txid, newest);
+  END IF;
+  RETURN n;
+END
+$pgherald$;
+
+-- Nothing for PUBLIC and nothing for the application's roles.
+REVOKE ALL ON SCHEMA pgherald FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgherald.utc(text), pgherald.epoch(), pgherald.prune(interval, int) FROM PUBLIC;
+GRANT USAGE ON SCHEMA pgherald TO pgherald_reader;
+GRANT SELECT ON pgherald.meta, pgherald.journal, pgherald.loss TO pgherald_reader;
+GRANT EXECUTE ON FUNCTION pgherald.epoch(), pgherald.prune(interval, int) TO pgherald_reader;
+
+COMMENT ON SCHEMA pgherald IS 'tells browsers what changed: journal and triggers of pgherald';
+{{stamp}}
+
+RESET ROLE;
+COMMIT;

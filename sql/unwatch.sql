@@ -1,0 +1,22 @@
+--# Takes one watched table out again. See core.sql for {{names}}.
+-- pgherald {{version}}: no longer watch {{topic}}, table {{table_comment}}
+-- Locks: DROP TRIGGER takes ACCESS EXCLUSIVE on that table: reads and writes wait for a moment. If
+-- the lock cannot be had within lock_timeout, nothing has happened.
+BEGIN;
+SET LOCAL lock_timeout = '2s';
+SET LOCAL client_min_messages = warning;
+
+DO $pgherald$
+BEGIN
+  IF EXISTS (SELECT FROM pg_catalog.pg_trigger AS t
+             WHERE t.tgrelid = pg_catalog.to_regclass({{table_literal}})
+               AND t.tgfoid = pg_catalog.to_regprocedure('pgherald.on_{{topic}}()')) THEN
+    DROP TRIGGER IF EXISTS zz_pgherald_i ON {{table}};
+    DROP TRIGGER IF EXISTS zz_pgherald_u ON {{table}};
+    DROP TRIGGER IF EXISTS zz_pgherald_d ON {{table}};
+    DROP TRIGGER IF EXISTS zz_pgherald_t ON {{table}};
+  END IF;
+END
+$pgherald$;
+DROP FUNCTION IF EXISTS pgherald.on_{{topic}}();
+COMMIT;

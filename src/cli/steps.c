@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * See steps.h. */
+#include "config.h"
+#include "cli/steps.h"
+
+#include <libpq-fe.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+/* With a lock_timeout of 2 s and pauses of up to 2 s: about half a minute on a busy table. */
+enum { MAX_TRIES = 10, MIN_PAUSE_MS = 100, MAX_PAUSE_MS = 2000 };
+
+void steps_add(struct steps *s, char *title, char *sql)
+{
+	s->items = xrealloc(s->items, s->n + 1, sizeof(*s->items));
+	s->items[s->n++] = (struct step){title, sql};
+}
+
+void steps_free(struct steps *s)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		free(s->items[i].title);
+		free(s->items[i].sql);
+	}
+	free(s->items);
+	*s = (struct steps){0};
+}
+
+bool steps_print(const struct steps *s)
+{
+	for (size_t i = 0; i < s->n; i++)
+		printf("%s%s", i ? "\n" : "", s->items[i].sql);
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return true;
+	perror("pgherald: cannot write the SQL");
+	return false;
+}
+
+/* Jitter, so that two installers do not meet again at the same lock. */
+static void pause_before(unsigned try)
+{
+	unsigned noise = 0, most = MIN_PAUSE_MS << (try < 5 ? try : 5), ms;
+	struct timespec ts;
+
+	if (most > MAX_PAUSE_MS)
+		most = MAX_PAUSE_MS;
+	if (getrandom(&noise, sizeof(noise), 0) != (ssize_t)sizeof(noise))
+		noise = try;
+	ms = MIN_PAUSE_MS + noise % most;
+	ts = (struct timespec){ms / 1000, (long)(ms % 1000) * 1000000};
+	nanosleep(&ts, NULL);
+}
+
+/* Another transaction was in the way: a lock, a deadlock, or the same role being made elsewhere. */
+static bool worth_retrying(const char *sqlstate)
+{
+	static const char *const passing[] = {"55P03", "40P01", "40001", "42710", "23505"};
+
+	for (size_t i = 0; sqlstate && i < sizeof(passing) / sizeof(*passing); i++)
+		if (strcmp(sqlstate, passing[i]) == 0)
+			return true;
+	return false;
+}
+
+/* The server's message without its line break, then detail and hint where it gave them. */
+static void print_failure(const struct step *step, PGconn *db, const PGresult *res)
+{
+	const char *message = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
+	const char *detail = PQresultErrorField(res, PG_DIAG_MESSAGE_DETAIL);
+	const char *hint = PQresultErrorField(res, PG_DIAG_MESSAGE_HINT);
+	const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+
+	if (!message)
+		message = PQerrorMessage(db);
+	fprintf(stderr, "pgherald: %s: %.*s\n", step->title, (int)strcspn(message, "\n"), message);
+	if (detail)
+		fprintf(stderr, "  detail: %s\n", detail);
+	if (hint)
+		fprintf(stderr, "  hint: %s\n", hint);
+	if (state && strcmp(state, "42501") == 0)
+		fputs("  hint: this needs a role that owns the watched tables and may make roles;\n"
+		      "  name it with --dsn, the [database] conninfo is the daemon's own\n",
+		      stderr);
+}
+
+/* The outcome of everything the text held: the first error, or the last result. */
+static PGresult *run(PGconn *db, const char *sql)
+{
+	PGresult *res = PQexec(db, sql);
+
+	if (PQtransactionStatus(db) != PQTRANS_IDLE && PQstatus(db) == CONNECTION_OK)
+		PQclear(PQexec(db, "ROLLBACK"));
+	return res;
+}
+
+static bool apply_one(PGconn *db, const struct step *step)
+{
+	for (unsigned try = 1;; try++) {
+		PGresult *res = run(db, step->sql);
+		bool ok = PQresultStatus(res) == PGRES_COMMAND_OK ||
+			  PQresultStatus(res) == PGRES_TUPLES_OK;
+		bool again = !ok && try < MAX_TRIES &&
+			     worth_retrying(PQresultErrorField(res, PG_DIAG_SQLSTATE));
+
+		if (!ok && !again)
+			print_failure(step, db, res);
+		PQclear(res);
+		if (ok)
+			printf("%s: done\n", step->title);
+		if (!again)
+			return ok;
+		printf("%s: in use by another transaction, try %u of %d\n", step->title, try + 1,
+		       MAX_TRIES);
+		fflush(stdout);
+		pause_before(try);
+	}
+}
+
+static void on_notice(void *arg, const char *message)
+{
+	(void)arg;
+	fprintf(stderr, "pgherald: %s", message);
+}
+
+bool steps_apply(const struct steps *s, const char *conninfo)
+{
+	const char *const keys[] = {"dbname", "fallback_application_name", NULL};
+	const char *const values[] = {conninfo, "pgherald sql", NULL};
+	PGconn *db = PQconnectdbParams(keys, values, 1);
+	bool ok = PQstatus(db) == CONNECTION_OK;
+
+	if (!ok)
+		fprintf(stderr, "pgherald: cannot connect: %s", PQerrorMessage(db));
+	PQsetNoticeProcessor(db, on_notice, NULL);
+	for (size_t i = 0; ok && i < s->n; i++)
+		ok = apply_one(db, &s->items[i]);
+	PQfinish(db);
+	return ok;
+}

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * See render.h: core, uninstall and what all pieces share. */
+#include "config.h"
+#include "sql/render.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "sql/ident.h"
+#include "sql/template.h"
+#include "sql/text.h"
+
+/* Tables and columns that the owner role must be able to read, sorted by arrival. */
+struct render_grants {
+	struct grant {
+		char *schema, *table, *column;
+	} * items;
+	size_t n;
+};
+
+struct render_grants *render_grants_new(void)
+{
+	return xcalloc(1, sizeof(struct render_grants));
+}
+
+static bool same_table(const struct grant *a, const char *schema, const char *table)
+{
+	return strcmp(a->schema, schema) == 0 && strcmp(a->table, table) == 0;
+}
+
+void render_grants_add(struct render_grants *g, const char *schema, const char *table,
+		       const char *column)
+{
+	for (size_t i = 0; i < g->n; i++)
+		if (same_table(&g->items[i], schema, table) &&
+		    strcmp(g->items[i].column, column) == 0)
+			return;
+	g->items = xrealloc(g->items, g->n + 1, sizeof(*g->items));
+	g->items[g->n++] = (struct grant){xstrdup(schema), xstrdup(table), xstrdup(column)};
+}
+
+/* Whether an earlier item has the same schema and, unless NULL, the same table. */
+static bool seen_before(const struct render_grants *g, size_t i, bool table_too)
+{
+	for (size_t j = 0; j < i; j++)
+		if (table_too ? same_table(&g->items[j], g->items[i].schema, g->items[i].table)
+			      : strcmp(g->items[j].schema, g->items[i].schema) == 0)
+			return true;
+	return false;
+}
+
+static void add_table_grant(const struct render_grants *g, size_t i, struct buf *out)
+{
+	const struct grant *first = &g->items[i];
+
+	buf_str(out, "GRANT SELECT (");
+	for (size_t j = i; j < g->n; j++) {
+		if (!same_table(&g->items[j], first->schema, first->table))
+			continue;
+		if (j > i)
+			buf_str(out, ", ");
+		ident_add(out, g->items[j].column);
+	}
+	buf_str(out, ") ON ");
+	ident_add_table(out, first->schema, first->table);
+	buf_str(out, " TO pgherald_owner;\n");
+}
+
+void render_grants_finish(struct render_grants *g, struct buf *out)
+{
+	if (g->n)
+		buf_str(out,
+			"-- What the function below reads besides the rows of the statement.\n");
+	for (size_t i = 0; i < g->n; i++) {
+		if (seen_before(g, i, false))
+			continue;
+		buf_str(out, "GRANT USAGE ON SCHEMA ");
+		ident_add(out, g->items[i].schema);
+		buf_str(out, " TO pgherald_owner;\n");
+	}
+	for (size_t i = 0; i < g->n; i++)
+		if (!seen_before(g, i, true))
+			add_table_grant(g, i, out);
+	if (out->len && out->data[out->len - 1] == '\n')
+		out->data[--out->len] = '\0'; /* the template has the line break */
+	for (size_t i = 0; i < g->n; i++) {
+		free(g->items[i].schema);
+		free(g->items[i].table);
+		free(g->items[i].column);
+	}
+	free(g->items);
+	free(g);
+}
+
+void render_comment(struct buf *out, const char *text)
+{
+	for (; *text; text++)
+		buf_char(out, (unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text);
+}
+
+void render_stamp(struct buf *out, const char *functions)
+{
+	const struct slot slots[] = {
+		{"version", PACKAGE_VERSION},
+		{"functions", functions},
+		{NULL, NULL},
+	};
+
+	template_fill(out, sql_stamp, slots);
+	if (out->len)
+		out->data[--out->len] = '\0'; /* the template that holds it has the line break */
+}
+
+/* core and uninstall have the same slots */
+static void render_for_login(struct buf *out, const char *text, const char *login)
+{
+	autobuf ident, literal, comment, stamp;
+
+	buf_init(&ident, RENDER_MAX);
+	buf_init(&literal, RENDER_MAX);
+	buf_init(&comment, RENDER_MAX);
+	buf_init(&stamp, RENDER_MAX);
+	ident_add(&ident, login);
+	ident_add_literal(&literal, login);
+	render_comment(&comment, login);
+	render_stamp(&stamp, "'utc', 'epoch', 'prune'");
+	const struct slot slots[] = {
+		{"version", PACKAGE_VERSION},	       {"login", buf_cstr(&ident)},
+		{"login_literal", buf_cstr(&literal)}, {"login_comment", buf_cstr(&comment)},
+		{"stamp", buf_cstr(&stamp)},	       {NULL, NULL},
+	};
+	template_fill(out, text, slots);
+}
+
+void render_core(struct buf *out, const char *login)
+{
+	render_for_login(out, sql_core, login);
+}
+
+void render_uninstall(struct buf *out, const char *login)
+{
+	render_for_login(out, sql_uninstall, login);
+}

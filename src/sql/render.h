@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * The SQL that puts pgherald into a database and takes it out again: the templates of sql/, filled
+ * in. Pure text; each piece is one transaction that can be run again without harm. */
+#ifndef PGHERALD_SQL_RENDER_H
+#define PGHERALD_SQL_RENDER_H
+
+#include <stddef.h>
+
+#include "base/buf.h"
+#include "sql/watch.h"
+
+struct slot;
+
+enum render_role { RENDER_ROLE_COLUMN, RENDER_ROLE_GROUPS, RENDER_ROLE_STAFF };
+
+/* What [auth NAME] says, tables as "schema.table"; an empty user_active means always active. */
+struct render_auth {
+	const char *name;
+	const char *token_table, *token_column, *token_user;
+	const char *user_table, *user_key, *user_active;
+	enum render_role role_from;
+	const char *role_column;
+	const char *group_table, *membership_table, *membership_user, *membership_group;
+	const char *staff_role, *other_role;
+	const char *const *roles; /* configured roles, the first that is a group of the user wins */
+	size_t n_roles;
+};
+
+/* Roles, schema, journal and common functions; `login` is the daemon's role. */
+void render_core(struct buf *out, const char *login);
+/* Trigger function and triggers of one table. */
+void render_watch(struct buf *out, const struct watch *w);
+/* pgherald.auth_NAME(); false with `error` when a table's name cannot be read. */
+bool render_auth(struct buf *out, const struct render_auth *a, struct buf *error) MUST_CHECK;
+/* One table's triggers and function out again. */
+void render_unwatch(struct buf *out, const struct watch *w);
+/* Everything else out again. */
+void render_uninstall(struct buf *out, const char *login);
+
+/* For the other files of render: comments with version and hash for these functions, a list of
+ * literals as 'a', 'b'. */
+void render_stamp(struct buf *out, const char *functions);
+/* Text that may stand in a "--" comment. */
+void render_comment(struct buf *out, const char *text);
+/* GRANTs that let the owner role read these columns. Calls with one table add up. */
+struct render_grants;
+struct render_grants *render_grants_new(void);
+void render_grants_add(struct render_grants *g, const char *schema, const char *table,
+		       const char *column);
+/* Appends the statements and frees. */
+void render_grants_finish(struct render_grants *g, struct buf *out);
+
+/* Ceiling of one rendered piece, bytes: 200 joined fields with names of 63 bytes fit many times. */
+#define RENDER_MAX ((size_t)1 << 20)
+
+#endif

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * The templates of sql/, as the build embedded them (sql/embed.awk). */
+#ifndef PGHERALD_SQL_TEXT_H
+#define PGHERALD_SQL_TEXT_H
+
+extern const char sql_core[];
+extern const char sql_watch[];
+extern const char sql_auth[];
+extern const char sql_stamp[];
+extern const char sql_unwatch[];
+extern const char sql_uninstall[];
+
+#endif
