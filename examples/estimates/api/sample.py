@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: PostgreSQL
-"""The sample company that the management commands work with. Everything is found by its fixed
-name, so that a second run changes nothing."""
+"""The sample company that the management commands work with. People are found by their fixed
+names and projects by their first estimate, so that a second run changes nothing."""
 
 import hashlib
 from typing import Dict
@@ -26,8 +26,22 @@ ESTIMATES = {
 ADDRESSES = {HOUSE: "ул. Садовая, 12", DEPOT: "Промзона, 4", SCHOOL: "Заречье, 1"}
 
 
+FIRST_IN_HOUSE, FIRST_IN_DEPOT = list(ESTIMATES)[:2]
+
+
 def person(username: str) -> User:
     return User.objects.get(username=username)
+
+
+def project_of(number: str) -> Project:
+    return Estimate.objects.get(number=number).project
+
+
+def rename(project: Project) -> None:
+    """The next building of the same project: "…, корпус 2", "…, корпус 3"."""
+    name, _, building = project.name.partition(", корпус ")
+    project.name = "%s, корпус %d" % (name, int(building or 1) + 1)
+    project.save()
 
 
 @transaction.atomic
@@ -43,15 +57,12 @@ def seed() -> Dict[str, Dict[str, object]]:
             user.set_password(PASSWORD)
             user.save()
         people[username] = user
-    projects = {
-        name: Project.objects.get_or_create(name=name, defaults={"address": address})[0]
-        for name, address in ADDRESSES.items()
-    }
-    for number, (project, foreman) in ESTIMATES.items():
-        Estimate.objects.get_or_create(
-            number=number,
-            project=projects[project],
-            defaults={"foreman": people[foreman], "creator": people["manager"]},
+    for number, (name, foreman) in ESTIMATES.items():
+        if Estimate.objects.filter(number=number).exists():
+            continue
+        project, _ = Project.objects.get_or_create(name=name, defaults={"address": ADDRESSES[name]})
+        Estimate.objects.create(
+            number=number, project=project, foreman=people[foreman], creator=people["manager"]
         )
     return {
         username: {"id": user.pk, "role": str(user.role), "token": token_of(user)}

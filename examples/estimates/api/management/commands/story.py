@@ -4,7 +4,7 @@ import json
 from django.core.management.base import BaseCommand
 
 from api.models import Estimate, Project
-from api.sample import DEPOT, HOUSE, person, seed
+from api.sample import FIRST_IN_DEPOT, FIRST_IN_HOUSE, person, project_of, rename, seed
 
 
 def estimate_facts(estimate: Estimate) -> dict:
@@ -34,8 +34,8 @@ def project_facts(project: Project) -> dict:
 class Command(BaseCommand):
     help = (
         "An estimate's life in five steps, each its own transaction: created, changed, given to "
-        "another foreman, deleted; then its project is renamed. A sixth step ends the story: the "
-        "depot, where both foremen are at work, gets a new address."
+        "another foreman, deleted; then its project is renamed. A sixth ends the story: the depot, "
+        "where both foremen are at work, is renamed too."
     )
 
     def add_arguments(self, parser) -> None:
@@ -44,9 +44,9 @@ class Command(BaseCommand):
     def handle(self, *args, **options) -> None:
         self.json = options["json"]
         seed()
-        manager, foreman1, foreman2 = map(person, ("manager", "foreman1", "foreman2"))
-        house = Project.objects.get(name=HOUSE)
-        depot = Project.objects.get(name=DEPOT)
+        foreman1, foreman2 = person("foreman1"), person("foreman2")
+        house = project_of(FIRST_IN_HOUSE)
+        depot = project_of(FIRST_IN_DEPOT)
 
         estimate = Estimate.objects.create(
             number="Смета_2025-01-05_Отделка",
@@ -69,16 +69,11 @@ class Command(BaseCommand):
         estimate.delete()
         self.tell("delete", "the manager deletes it", facts)
 
-        house.name = HOUSE + ", корпус 2"
-        house.save()
+        rename(house)
         self.tell("rename", "its project is renamed: only foreman2 works there", project_facts(house))
 
-        depot.address = "Промзона, 4, въезд Б" if "Б" not in depot.address else "Промзона, 4"
-        depot.save()
-        self.tell("end", "the depot, where both work, gets another address", project_facts(depot))
-
-        house.name = HOUSE  # so that the story can be told again
-        house.save()
+        rename(depot)
+        self.tell("end", "so is the depot, where both are at work", project_facts(depot))
 
     def tell(self, step: str, text: str, facts: dict) -> None:
         line = json.dumps({"step": step, "facts": facts}, ensure_ascii=False) if self.json else text

@@ -6,7 +6,7 @@ import threading
 from django.core.management.base import BaseCommand
 
 from api.models import Estimate, Project, User
-from api.sample import ADDRESSES, ESTIMATES, HOUSE, person, seed
+from api.sample import ESTIMATES, person, rename, seed
 
 WORKS = ["Отделка", "Электрика", "Водопровод", "Фасад", "Лестницы", "Вентиляция", "Двери", "Забор"]
 KEEP = 12  # estimates of ours at most, so that the tables stay small for days
@@ -44,9 +44,9 @@ class Command(BaseCommand):
             return self.create()
         if len(mine) > KEEP:
             return self.delete(mine[0])
-        kinds = [self.create, self.set_status, self.set_status, self.reassign, self.delete, self.move]
+        kinds = [self.create, self.set_status, self.set_status, self.reassign, self.delete, self.rename]
         kind = self.dice.choice(kinds)
-        return kind() if kind in (self.create, self.move) else kind(self.dice.choice(mine))
+        return kind() if kind in (self.create, self.rename) else kind(self.dice.choice(mine))
 
     def create(self) -> str:
         foreman: User = self.dice.choice(self.foremen)
@@ -76,10 +76,8 @@ class Command(BaseCommand):
         estimate.delete()
         return "manager deletes %s" % estimate
 
-    def move(self) -> str:
-        # The house keeps its name: the story looks it up by that.
-        names = [name for name in ADDRESSES if name != HOUSE]
-        project = Project.objects.get(name=self.dice.choice(names))
-        project.address = "%s, стр. %d" % (ADDRESSES[project.name], self.dice.randrange(2, 99))
-        project.save()
-        return "manager moves %s to %s" % (project, project.address)
+    def rename(self) -> str:
+        project = self.dice.choice(list(Project.objects.all()))
+        before = project.name
+        rename(project)
+        return "manager renames %s to %s" % (before, project)

@@ -1,0 +1,405 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: PostgreSQL
+# Shows pgherald at work on this machine: builds it, makes a PostgreSQL cluster of its own below
+# .demo/, fills it with the Django project of examples/estimates and serves the streams.
+# Nothing of a former run is reused but build/, so nothing of a former run can be in the way.
+set -euo pipefail
+
+usage() {
+	cat <<-END
+		Usage: ./demo.sh [--traffic[=RATE]] | --once | --help
+
+		Builds pgherald into build/, starts a private PostgreSQL (Unix socket, below .demo/),
+		the estimates project and the daemon; prints curl lines for a manager and two foremen
+		and the address of a live page. Ctrl-C ends all of it.
+
+		  --traffic[=RATE]  keep editing through the Django ORM, RATE changes a second (1)
+		  --once            the proof: three curl clients listen, an estimate's life is told
+		                    through the ORM, every line is printed as WHO| line; exit status 0
+		                    only if each received exactly what that user may see
+		  --help            this text
+
+		Missing packages are installed with apt-get or dnf (sudo when you are not root).
+		PYTHON=... names another interpreter that has Django, REST framework and psycopg.
+	END
+}
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+state=$top/.demo
+project=$top/examples/estimates
+python=${PYTHON:-/usr/bin/python3}
+mode=show
+traffic=
+rate=1
+case $#:${1-} in
+0:) ;;
+1:--once) mode=once ;;
+1:--traffic) traffic=yes ;;
+1:--traffic=*) traffic=yes rate=${1#*=} ;;
+1:--help | 1:-h)
+	usage
+	exit 0
+	;;
+*)
+	usage >&2
+	exit 2
+	;;
+esac
+[[ $rate =~ ^[0-9]+(\.[0-9]+)?$ && $rate =~ [1-9] ]] || {
+	echo "demo: --traffic=RATE wants a number above 0, not '$rate'" >&2
+	exit 2
+}
+
+# --- Words -----------------------------------------------------------------------------------
+
+if [[ -t 1 ]]; then bold=$'\e[1m' plain=$'\e[0m'; else bold='' plain=''; fi
+
+say() { printf '%s\n' "demo: $*"; }
+
+# die WORDS [LOG]: ends the script; shows the end of a log that tells more.
+die() {
+	printf '%s\n' "demo: $1" >&2
+	if [[ -n ${2-} && -s $state/log/$2.log ]]; then
+		printf '%s\n' "demo: the end of $state/log/$2.log:" >&2
+		tail -n 25 "$state/log/$2.log" | sed 's/^/    /' >&2
+	fi
+	exit 1
+}
+
+# --- What the machine must have ----------------------------------------------------------------
+
+has_command() { command -v "$1" >/dev/null; }
+has_module() { pkg-config --exists "$1" 2>/dev/null; }
+has_header() { echo "#include <$1>" | cc -E - >/dev/null 2>&1; }
+has_python() { "$python" -c "import $1" 2>/dev/null; }
+has_psycopg() { has_python psycopg2 || has_python psycopg; }
+has_server() { pg_bin >/dev/null; }
+
+# The directory of the newest PostgreSQL server's programs.
+pg_bin() {
+	local found
+	found=$(
+		{
+			ls -d /usr/lib/postgresql/*/bin/initdb /usr/pgsql-*/bin/initdb
+			command -v initdb
+		} 2>/dev/null | sed 's|/initdb$||' | sort -V | tail -n 1
+	)
+	[[ -n $found ]] && printf '%s\n' "$found"
+}
+
+# missing COLUMN: what is not there, as the package names of Debian (3) or Fedora (4).
+missing() {
+	local kind what deb rpm
+	while read -r kind what deb rpm; do
+		"has_$kind" "$what" || if [[ $1 == 3 ]]; then echo "$deb"; else echo "$rpm"; fi
+	done <<-'END' | sort -u
+		command gcc gcc gcc
+		command make make make
+		command autoreconf autoconf autoconf
+		command automake automake automake
+		command pkg-config pkg-config pkgconf-pkg-config
+		command curl curl curl
+		command flock util-linux util-linux
+		command python3 python3 python3
+		header stdio.h libc6-dev glibc-devel
+		header uthash.h uthash-dev uthash-devel
+		module libmicrohttpd libmicrohttpd-dev libmicrohttpd-devel
+		module libpq libpq-dev libpq-devel
+		module json-c libjson-c-dev json-c-devel
+		server initdb postgresql postgresql-server
+		python django python3-django python3-django
+		python rest_framework python3-djangorestframework python3-django-rest-framework
+		psycopg any python3-psycopg2 python3-psycopg2
+	END
+}
+
+install_missing() {
+	local packages=() root=()
+	mapfile -t packages < <(missing 3)
+	((${#packages[@]})) || return 0
+	if ((EUID)); then
+		has_command sudo || die "not root and no sudo; please install: ${packages[*]}"
+		root=(sudo)
+	fi
+	if has_command apt-get; then
+		say "installing ${packages[*]}"
+		root+=(env DEBIAN_FRONTEND=noninteractive)
+		"${root[@]}" apt-get update -qq || say "apt-get update failed; trying with the old lists"
+		"${root[@]}" apt-get install -y -qq --no-install-recommends "${packages[@]}" ||
+			die "apt-get could not install: ${packages[*]}"
+	elif has_command dnf; then
+		mapfile -t packages < <(missing 4)
+		say "installing ${packages[*]}"
+		# shellcheck source=/dev/null
+		if (. /etc/os-release && [[ $ID != fedora ]]); then
+			# Enterprise Linux keeps the -devel packages in CRB and Django in EPEL.
+			"${root[@]}" dnf -y -q install epel-release dnf-plugins-core || true
+			"${root[@]}" dnf config-manager --set-enabled crb || true
+		fi
+		"${root[@]}" dnf -y -q install "${packages[@]}" ||
+			die "dnf could not install: ${packages[*]}"
+	else
+		die "neither apt-get nor dnf here; Debian's names of what is missing: ${packages[*]}"
+	fi
+	hash -r
+	mapfile -t packages < <(missing 3)
+	((${#packages[@]} == 0)) || die "still missing after the installation: ${packages[*]}"
+}
+
+# --- Processes -------------------------------------------------------------------------------
+# Each one we start leads a session of its own, has its pid and start time on file, and gets a
+# signal from the kernel if this script dies: even after a kill -9 nothing of us stays behind.
+
+start_time() { # of a live process, in ticks since boot: with the pid that is a process's name
+	local stat
+	{ stat=$(<"/proc/$1/stat"); } 2>/dev/null || return 1
+	read -ra stat <<<"${stat##*) }"
+	[[ ${stat[0]} != Z ]] && printf '%s\n' "${stat[19]}"
+}
+
+# launch NAME SIGNAL COMMAND...: in the background; SIGNAL is what ends it in good order.
+launch() {
+	local name=$1 signal=$2
+	shift 2
+	(
+		exec 9>&-
+		printf '%s %s %s\n' "$BASHPID" "$(start_time "$BASHPID")" "$signal" >"$state/run/$name.pid"
+		exec setsid "${drop[@]}" --pdeathsig "$signal" "$@"
+	) &
+	launched=$!
+}
+
+# step NAME COMMAND...: one that ends by itself; waits in a way that lets Ctrl-C through.
+step() {
+	local name=$1
+	shift
+	launch "$name" TERM "$@" >>"$state/log/$name.log" 2>&1
+	wait "$launched" || die "$name failed (status $?)" "$name"
+	rm -f "$state/run/$name.pid"
+}
+
+is_running() { # NAME
+	local pid started signal
+	read -r pid started signal 2>/dev/null <"$state/run/$1.pid" || return 1
+	[[ $(start_time "$pid") == "$started" ]]
+}
+
+# stop NAME: by its pid file, and only if that is still the very process we started.
+stop() {
+	local pid started signal i
+	read -r pid started signal 2>/dev/null <"$state/run/$1.pid" || return 0
+	if is_running "$1"; then
+		kill -s "$signal" -- "-$pid" 2>/dev/null || kill -s "$signal" "$pid" 2>/dev/null || true
+		for ((i = 0; i < 200; i++)); do
+			is_running "$1" || break
+			sleep 0.05
+		done
+		if is_running "$1"; then
+			say "$1 does not end; killing it"
+			kill -s KILL -- "-$pid" 2>/dev/null || kill -s KILL "$pid" 2>/dev/null || true
+		fi
+	fi
+	rm -f "$state/run/$1.pid"
+}
+
+stop_all() {
+	local file name pid
+	for name in proof traffic daemon page; do stop "$name"; done
+	for file in "$state"/run/*.pid; do
+		[[ ! -e $file || $file == */postgres.pid ]] || stop "$(basename "$file" .pid)"
+	done
+	stop postgres
+	# A signal between a fork and its pid file: those are still our children.
+	for pid in $(jobs -pr); do kill -s TERM "$pid" 2>/dev/null || true; done
+	if [[ -r $state/run/socket_dir && $(<"$state/run/socket_dir") == /tmp/pgherald-demo.* ]]; then
+		rm -rf "$(<"$state/run/socket_dir")"
+	fi
+	rm -rf "$state/run" "$state/pg" "$state/sock"
+}
+
+on_exit() {
+	local status=$?
+	trap '' INT TERM HUP
+	trap - EXIT
+	stop_all
+	if ((status == 130 || status == 143)); then say "stopped; nothing is left running"; fi
+	exit "$status"
+}
+
+# wait_line NAME TEXT: until its log has a line with TEXT; prints what follows TEXT there.
+wait_line() {
+	local i line
+	for ((i = 0; i < 1200; i++)); do
+		line=$(grep -F -m 1 -- "$2" "$state/log/$1.log" 2>/dev/null) && break
+		is_running "$1" || die "$1 ended before it was ready" "$1"
+		sleep 0.05
+	done
+	[[ -n $line ]] || die "$1 was not ready within a minute" "$1"
+	printf '%s\n' "${line#*"$2"}"
+}
+
+# --- The parts -------------------------------------------------------------------------------
+
+# PostgreSQL refuses to be root and the daemon needs no right of root's. dac_read_search lets
+# them see a clone below a directory that is closed to others, such as /root.
+choose_user() {
+	local caps=(--inh-caps=+dac_read_search --ambient-caps=+dac_read_search)
+	drop=(setpriv)
+	((EUID == 0)) || return 0
+	getent passwd postgres >/dev/null || die "no user 'postgres' on this machine"
+	drop=(setpriv --reuid=postgres --regid=postgres --clear-groups)
+	# Some containers do not have the capability to give.
+	if "${drop[@]}" "${caps[@]}" true 2>/dev/null; then drop+=("${caps[@]}"); fi
+	"${drop[@]}" test -r "$project/manage.py" ||
+		die "the user 'postgres' cannot read $top; clone to a directory open to others"
+}
+
+build() {
+	local jobs
+	jobs=$(getconf _NPROCESSORS_ONLN)
+	local drop=(setpriv) # with the rights of whoever owns the clone
+	if [[ ! -e $top/build/Makefile ]]; then
+		say "configuring into build/"
+		if [[ ! -e $top/configure || ! -e $top/Makefile.in || ! -e $top/build-aux/install-sh ]]; then
+			step autogen "$top/autogen.sh"
+		fi
+		mkdir -p "$top/build"
+		step configure env -C "$top/build" "$top/configure" --disable-silent-rules
+	fi
+	make -q -C "$top/build" all >/dev/null 2>&1 || say "building"
+	step make make -C "$top/build" -j "$jobs" all
+}
+
+fresh_state() {
+	local mode=0700 group
+	group=$(id -g)
+	if ((EUID == 0)); then mode=2750 group=$(id -g postgres); fi
+	rm -rf "$state/log" "$state"/*.json "$state/pgherald.conf" "$state/manage"
+	install -d -g "$group" -m "$mode" "$state"
+	install -d -g "$group" -m "$mode" "$state/run" "$state/log"
+	umask 027
+}
+
+start_postgres() {
+	local bin owner=() sock=$state/sock
+	bin=$(pg_bin)
+	((EUID)) || owner=(-o postgres -g postgres)
+	# A socket's path has room for 107 bytes, and the server's list of them splits at commas.
+	if ((${#sock} > 85)) || [[ $sock =~ [^A-Za-z0-9/._-] ]]; then
+		sock=$(mktemp -d /tmp/pgherald-demo.XXXXXX)
+		printf '%s\n' "$sock" >"$state/run/socket_dir"
+	fi
+	install -d "${owner[@]}" -m 0700 "$state/pg" "$sock"
+	export PGHOST=$sock PGPORT=5432
+	step initdb "$bin/initdb" -D "$state/pg" -U postgres -A trust -E UTF8 --locale=C.UTF-8 -N
+	# Thrown away at the end, so it need not survive a power cut.
+	launch postgres INT "$bin/postgres" -D "$state/pg" -c listen_addresses= -c port=5432 \
+		-c unix_socket_directories="$sock" -c unix_socket_permissions=0700 -c fsync=off \
+		>"$state/log/postgres.log" 2>&1
+	wait_line postgres "database system is ready to accept connections" >/dev/null
+	step psql "$bin/psql" -X -q -v ON_ERROR_STOP=1 -U postgres -d postgres \
+		-c "CREATE ROLE estimates LOGIN" -c "CREATE DATABASE estimates OWNER estimates"
+	export PGDATABASE=estimates
+}
+
+manage() { # how to call manage.py, in the array `manage`
+	manage=(env PGUSER=estimates "$python" "$project/manage.py")
+	{
+		echo '#!/bin/bash'
+		echo '# Made by demo.sh: manage.py with the database of the demo.'
+		printf 'export PGHOST=%q PGPORT=%q PGDATABASE=%q\n' "$PGHOST" "$PGPORT" "$PGDATABASE"
+		printf 'exec %s "$@"\n' "${manage[*]@Q}"
+	} >"$state/manage"
+	chmod u+x "$state/manage"
+}
+
+fill() {
+	step migrate "${manage[@]}" migrate -v 0
+	launch seed TERM "${manage[@]}" seed >"$state/users.json" 2>"$state/log/seed.log"
+	wait "$launched" || die "seed failed" seed
+}
+
+# The example's configuration with this run's addresses.
+configure_daemon() {
+	sed -e "s|^listen *=.*|listen = 127.0.0.1:0|" -e "s|^cors_origins *=.*|cors_origins = $origin|" \
+		"$project/pgherald.conf" >"$state/pgherald.conf"
+}
+
+start_daemon() {
+	local i pgherald=$top/build/pgherald
+	step install "$pgherald" sql install -c "$state/pgherald.conf" --apply \
+		--dsn "dbname=estimates user=postgres"
+	launch daemon TERM "$pgherald" serve -c "$state/pgherald.conf" >"$state/log/daemon.log" 2>&1
+	daemon=http://127.0.0.1:$(wait_line daemon "listening on 127.0.0.1:")
+	for ((i = 0; i < 600; i++)); do
+		curl -fs -o /dev/null "$daemon/readyz" && return
+		is_running daemon || die "the daemon ended" daemon
+		sleep 0.05
+	done
+	die "the daemon is not ready after half a minute" daemon
+}
+
+show() {
+	local events=$daemon/api/v1/sse/events/
+	"$python" - "$state/users.json" "$events" "$state/manage story" >"$state/live.json" <<-'END'
+		import json, sys
+		users = json.load(open(sys.argv[1], encoding="utf-8"))
+		people = [dict(user, name=name) for name, user in users.items()]
+		print(json.dumps({"events_url": sys.argv[2], "hint": sys.argv[3], "users": people}))
+	END
+	printf '\n%s\n' "${bold}Live page${plain}  $origin/"
+	printf '\n%s\n' "${bold}Streams${plain}"
+	"$python" - "$state/live.json" <<-'END'
+		import json, sys
+		live = json.load(open(sys.argv[1], encoding="utf-8"))
+		for user in live["users"]:
+		    print("  # %s\n  curl -N '%s?token=%s'" % (user["name"], live["events_url"], user["token"]))
+	END
+	printf '\n%s\n' "${bold}Change something${plain}"
+	printf '  %q %s\n' "$state/manage" "story" "$state/manage" "traffic" "$state/manage" "shell"
+	printf '\n%s\n\n' "Ctrl-C ends everything. Logs are in $state/log/."
+}
+
+watch() { # until one of them ends, which none should
+	local name
+	if [[ -n $traffic ]]; then launch traffic TERM "${manage[@]}" traffic --rate "$rate"; fi
+	wait -n || true
+	for name in daemon postgres page traffic; do
+		is_running "$name" || [[ $name == traffic && -z $traffic ]] || die "$name ended" "$name"
+	done
+}
+
+# --- From here to the end ----------------------------------------------------------------------
+
+export LC_ALL=C.UTF-8 PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+for name in "${!PG@}"; do unset "$name"; done # an existing server is none of our business
+cd /
+
+install_missing
+[[ -w $top ]] || die "$top is not writable"
+mkdir -p "$state"
+exec 9>"$state/lock"
+flock -n 9 || die "another ./demo.sh is running in $top"
+trap on_exit EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+stop_all
+choose_user
+fresh_state
+build
+say "starting PostgreSQL, Django's tables and the daemon"
+start_postgres
+manage
+fill
+launch page TERM "$python" "$project/live/serve.py" "$state/live.json" >"$state/log/page.log" 2>&1
+origin=http://127.0.0.1:$(wait_line page "listening on 127.0.0.1:")
+configure_daemon
+start_daemon
+if [[ $mode == show ]]; then
+	show
+	watch
+else
+	launch proof TERM "$python" "$project/proof.py" "$daemon/api/v1/sse/events/" \
+		"$state/users.json" -- "${manage[@]}"
+	wait "$launched" || die "the proof failed" daemon
+fi

@@ -1,0 +1,213 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: PostgreSQL
+"""Proves that each user receives exactly what they may: three `curl -N` listen, the story is
+told through the Django ORM, every line received is printed as `WHO| line`, and the events of
+each are compared with what the story's facts say. No waiting by the clock: the story's last
+step is one that all three hear, and each stream is read up to it.
+Usage: proof.py EVENTS_URL USERS_JSON -- MANAGE...   (exit 0 only if everything is right)"""
+
+import json
+import queue
+import subprocess
+import sys
+import threading
+import time
+from datetime import datetime
+from typing import Any, Dict, Iterator, List, Optional, Tuple
+
+Json = Dict[str, Any]
+Expected = Tuple[str, Optional[str], Json]  # event, scope, data
+
+PATIENCE_S = 60  # for a broken system; a working one needs none of it
+END = object()
+
+
+def estimate_document(facts: Json) -> Json:
+    return {
+        "estimate_id": facts["id"],
+        "estimate_number": facts["number"],
+        "project_id": facts["project"],
+        "project_name": facts["project_name"],
+        "foreman_id": facts["foreman"],
+        "foreman_name": facts["foreman_name"],
+        "creator_id": facts["creator"],
+        "creator_name": facts["creator_name"],
+        "status": facts["status"],
+        "created_at": facts["created_at"],
+    }
+
+
+def project_document(facts: Json) -> Json:
+    return {
+        "project_id": facts["id"],
+        "project_name": facts["name"],
+        "address": facts["address"],
+        "created_at": facts["created_at"],
+    }
+
+
+def expectations(story: Dict[str, Json]) -> Dict[str, List[Expected]]:
+    docs = {
+        step: (project_document if step in ("rename", "end") else estimate_document)(facts)
+        for step, facts in story.items()
+    }
+    left = {key: docs["change"][key] for key in ("estimate_id", "project_id")}
+    created = ("estimate.created", None, docs["create"])
+    changed = ("estimate.updated", None, docs["change"])
+    deleted = ("estimate.deleted", None, docs["delete"])
+    renamed = ("project.updated", None, docs["rename"])
+    end = ("project.updated", None, docs["end"])
+    return {
+        "manager": [
+            created,
+            changed,
+            ("estimate.updated", None, docs["reassign"]),
+            deleted,
+            renamed,
+            end,
+        ],
+        # Nothing of foreman1's is left in the house when it is renamed.
+        "foreman1": [created, changed, ("estimate.updated", "leave", left), end],
+        "foreman2": [("estimate.updated", "enter", docs["reassign"]), deleted, renamed, end],
+    }
+
+
+class Listener:
+    """One user's `curl -N`; its lines are printed as they come and its events queued."""
+
+    def __init__(self, who: str, url: str, token: str, printing: threading.Lock) -> None:
+        self.who, self.printing = who, printing
+        self.events: "queue.Queue[Any]" = queue.Queue()
+        # The token goes in by standard input, so that `ps` does not show it.
+        self.curl = subprocess.Popen(
+            ["curl", "-sSN", "--fail", "--config", "-"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert self.curl.stdin
+        self.curl.stdin.write(f'url = "{url}?token={token}"\n'.encode())
+        self.curl.stdin.close()
+        self.thread = threading.Thread(target=self.read, daemon=True)
+        self.thread.start()
+
+    def read(self) -> None:
+        assert self.curl.stdout
+        for raw in self.curl.stdout:
+            line = raw.decode().rstrip("\n")
+            with self.printing:
+                print(f"{self.who}| {line}", flush=True)
+            if line.startswith("data: "):
+                self.events.put(line[len("data: ") :])
+        self.events.put(END)
+
+    def next(self, deadline: float) -> Json:
+        while True:
+            try:
+                text = self.events.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                raise Wrong(f"{self.who}: nothing came within {PATIENCE_S} s") from None
+            if text is END:
+                raise Wrong(f"{self.who}: the stream ended (curl exit {self.curl.wait()})")
+            event = json.loads(text)
+            if event.get("event") != "keepalive":
+                return event
+
+    def stop(self) -> None:
+        self.curl.kill()
+        self.curl.wait()
+        self.thread.join()
+
+
+class Wrong(Exception):
+    pass
+
+
+def same_time(got: Any, want: str) -> bool:
+    if not isinstance(got, str) or not got.endswith("Z"):
+        return False
+    return datetime.fromisoformat(got[:-1] + "+00:00") == datetime.fromisoformat(want)
+
+
+def difference(got: Json, want: Expected) -> Optional[str]:
+    event, scope, data = want
+    keys = ["event", "data"] + (["scope"] if scope else []) + ["timestamp"]
+    if list(got) != keys:
+        return f"keys {list(got)}, expected {keys}"
+    if got["event"] != event or got.get("scope") != scope:
+        return f"{got['event']} (scope {got.get('scope')}), expected {event} (scope {scope})"
+    if type(got["timestamp"]) is not int:
+        return f"timestamp {got['timestamp']!r} is not an integer"
+    if list(got["data"]) != list(data):
+        return f"data has {list(got['data'])}, expected {list(data)}"
+    for key, value in data.items():
+        right = same_time(got["data"][key], value) if key == "created_at" else got["data"][key] == value
+        if not right:
+            return f"{key} is {got['data'][key]!r}, expected {value!r}"
+    return None
+
+
+def check(listener: Listener, wanted: List[Expected], deadline: float) -> Iterator[str]:
+    """Reads up to the last wanted event, which everybody hears; yields what is wrong."""
+    received = []
+    event, _, data = wanted[-1]
+    while True:
+        received.append(listener.next(deadline))
+        last = received[-1]
+        if last["event"] == event and last["data"].get("project_id") == data["project_id"]:
+            break
+    for i, want in enumerate(wanted):
+        if i >= len(received):
+            yield f"{listener.who}: {want[0]} (scope {want[1]}) is missing"
+            continue
+        wrong = difference(received[i], want)
+        if wrong:
+            yield f"{listener.who}: event {i + 1}: {wrong}"
+    for extra in received[len(wanted) :]:
+        yield f"{listener.who}: one event too many: {json.dumps(extra, ensure_ascii=False)}"
+
+
+def tell_story(manage: List[str]) -> Dict[str, Json]:
+    done = subprocess.run(manage + ["story", "--json"], stdout=subprocess.PIPE, check=True)
+    steps = [json.loads(line) for line in done.stdout.decode().splitlines()]
+    return {step["step"]: step["facts"] for step in steps}
+
+
+def prove(url: str, users: Dict[str, Json], manage: List[str]) -> List[str]:
+    deadline = time.monotonic() + PATIENCE_S
+    printing = threading.Lock()
+    listeners: List[Listener] = []
+    try:
+        for who, user in users.items():
+            listeners.append(Listener(who, url, user["token"], printing))
+        for listener in listeners:
+            hello = listener.next(deadline)
+            if hello != {"event": "connected", "message": "SSE connection established"}:
+                raise Wrong(f"{listener.who}: a strange hello: {hello}")
+        wanted = expectations(tell_story(manage))
+        return [
+            wrong
+            for listener in listeners
+            for wrong in check(listener, wanted[listener.who], deadline)
+        ]
+    finally:
+        for listener in listeners:
+            listener.stop()
+
+
+def main() -> int:
+    url, users, dashes, *manage = sys.argv[1:]
+    assert dashes == "--" and manage, __doc__
+    try:
+        with open(users, encoding="utf-8") as file:
+            wrong = prove(url, json.load(file), manage)
+    except (Wrong, subprocess.CalledProcessError) as error:
+        wrong = [str(error)]
+    for line in wrong:
+        print("proof: " + line, file=sys.stderr)
+    if not wrong:
+        print("proof: each of the three received exactly what they may, and nothing else")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
