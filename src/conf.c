@@ -265,7 +265,7 @@ static bool set(const struct setting *s, void *base, const char *value, struct b
 
 static void set_defaults(const struct setting *s, void *base)
 {
-	autobuf error;
+	autobuf error = {0};
 
 	buf_init(&error, VALUE_MAX);
 	for (; s->name; s++)

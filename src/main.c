@@ -48,7 +48,7 @@ static int version(void)
 
 static int list_settings(void)
 {
-	autobuf text;
+	autobuf text = {0};
 
 	buf_init(&text, 1 << 20);
 	conf_list_settings(&text);

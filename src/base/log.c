@@ -83,7 +83,7 @@ static void stamp(struct buf *b, bool json)
 void log_with(enum log_level level, const char *message, const struct log_field *fields)
 {
 	int saved = errno;
-	autobuf b;
+	autobuf b = {0};
 	ssize_t n;
 
 	if (!log_enabled(level))
@@ -130,7 +130,7 @@ void log_with(enum log_level level, const char *message, const struct log_field 
 static void log_va(enum log_level level, const char *fmt, va_list ap)
 {
 	int saved = errno;
-	autobuf b;
+	autobuf b = {0};
 
 	if (!log_enabled(level))
 		return;

@@ -283,7 +283,7 @@ static void stop(struct server *s)
 static struct conf *load(const char *path)
 {
 	struct conf *conf;
-	autobuf error;
+	autobuf error = {0};
 
 	buf_init(&error, TEXT_MAX);
 	conf = conf_load(path, &error);
@@ -319,7 +319,7 @@ int cli_serve(const char *conf_path)
 int cli_check(const char *conf_path, int print)
 {
 	struct conf *conf = load(conf_path);
-	autobuf text;
+	autobuf text = {0};
 
 	if (!conf)
 		return EXIT_FAILURE;

@@ -111,7 +111,7 @@ static const char *verb(char op)
 struct event *event_new(const struct event_row *row)
 {
 	struct event *e;
-	autobuf text;
+	autobuf text = {0};
 
 	buf_init(&text, MAX_FRAME);
 	if (row->op == 'i' || row->op == 'u' || row->op == 'd') {
@@ -157,7 +157,7 @@ static struct frame *encode(const struct event *e, enum wire_form form, enum sco
 {
 	const struct dialect *d = forms[form].dialect;
 	struct frame *f;
-	autobuf message, body;
+	autobuf message = {0}, body = {0};
 
 	buf_init(&message, MAX_FRAME);
 	buf_init(&body, MAX_FRAME);

@@ -101,7 +101,7 @@ static void on_answer(void *arg, const PGresult *r)
 static void ask_next(struct auth *a)
 {
 	struct post_lookup *first;
-	autobuf tokens, sql;
+	autobuf tokens = {0}, sql = {0};
 	const char *params[1];
 	char *ident;
 	size_t n = 0;

@@ -116,7 +116,7 @@ static size_t page_end(const struct fetch_plan *p)
 void fetch_send_page(struct conn *c, const struct fetch_plan *p, conn_result_fn *done, void *arg)
 {
 	const char *params[1];
-	autobuf list;
+	autobuf list = {0};
 
 	assert(p->done < p->n);
 	buf_init(&list, SIZE_MAX / 2);

@@ -65,7 +65,7 @@ static enum MHD_Result send_body(struct MHD_Connection *c, const struct conf *co
 static enum MHD_Result send_detail(struct MHD_Connection *c, const struct conf *conf,
 				   unsigned status, const char *detail, const char *const *headers)
 {
-	autobuf b;
+	autobuf b = {0};
 
 	buf_init(&b, BODY_MAX);
 	buf_str(&b, "{\"detail\": ");
