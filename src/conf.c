@@ -20,7 +20,16 @@
 #define VALUE_MAX (1 << 16)
 #define NAMED_MAX 64 /* sections of one kind */
 
-enum type { TYPE_TEXT, TYPE_SECRET, TYPE_LIST, TYPE_COUNT, TYPE_SIZE, TYPE_DURATION, TYPE_YESNO, TYPE_CHOICE };
+enum type {
+	TYPE_TEXT,
+	TYPE_SECRET,
+	TYPE_LIST,
+	TYPE_COUNT,
+	TYPE_SIZE,
+	TYPE_DURATION,
+	TYPE_YESNO,
+	TYPE_CHOICE
+};
 enum flag { RELOADABLE = 0, RESTART = 1, REQUIRED = 2 };
 
 struct setting {
@@ -39,9 +48,9 @@ static const char *const format_names[] = {"text", "json", NULL};
 static const char *const role_from_names[] = {"column", "groups", "staff", NULL};
 static const char *const kind_names[] = {"events", "stats", NULL};
 
-
 /* [role] is hub/scope.h's struct; its two pattern fields lie as a conf_list does. */
-_Static_assert(offsetof(struct scope_policy, n_patterns) - offsetof(struct scope_policy, patterns) ==
+_Static_assert(offsetof(struct scope_policy, n_patterns) -
+			       offsetof(struct scope_policy, patterns) ==
 		       offsetof(struct conf_list, n),
 	       "scope_policy.patterns must look like a conf_list");
 
@@ -78,13 +87,15 @@ static const struct setting database_settings[] = {
 };
 
 static const struct setting role_settings[] = {
-	{"receives", TYPE_CHOICE, AT(scope_policy, receives), "none", REQUIRED, receives_names, 0, 0},
+	{"receives", TYPE_CHOICE, AT(scope_policy, receives), "none", REQUIRED, receives_names, 0,
+	 0},
 	{"events", TYPE_LIST, AT(scope_policy, patterns), "", 0, NULL, 0, 0},
 	{0},
 };
 
 static const struct setting auth_settings[] = {
-	{"token_table", TYPE_TEXT, AT(conf_auth, token_table), "public.authtoken_token", 0, NULL, 0, 0},
+	{"token_table", TYPE_TEXT, AT(conf_auth, token_table), "public.authtoken_token", 0, NULL, 0,
+	 0},
 	{"token_column", TYPE_TEXT, AT(conf_auth, token_column), "key", 0, NULL, 0, 0},
 	{"token_user", TYPE_TEXT, AT(conf_auth, token_user), "user_id", 0, NULL, 0, 0},
 	{"user_table", TYPE_TEXT, AT(conf_auth, user_table), "public.auth_user", 0, NULL, 0, 0},
@@ -93,7 +104,8 @@ static const struct setting auth_settings[] = {
 	{"role_from", TYPE_CHOICE, AT(conf_auth, role_from), "column", 0, role_from_names, 0, 0},
 	{"role_column", TYPE_TEXT, AT(conf_auth, role_column), "role", 0, NULL, 0, 0},
 	{"group_table", TYPE_TEXT, AT(conf_auth, group_table), "public.auth_group", 0, NULL, 0, 0},
-	{"membership_table", TYPE_TEXT, AT(conf_auth, membership_table), "public.auth_user_groups", 0, NULL, 0, 0},
+	{"membership_table", TYPE_TEXT, AT(conf_auth, membership_table), "public.auth_user_groups",
+	 0, NULL, 0, 0},
 	{"membership_user", TYPE_TEXT, AT(conf_auth, membership_user), "user_id", 0, NULL, 0, 0},
 	{"membership_group", TYPE_TEXT, AT(conf_auth, membership_group), "group_id", 0, NULL, 0, 0},
 	{"staff_role", TYPE_TEXT, AT(conf_auth, staff_role), "manager", 0, NULL, 0, 0},
@@ -123,23 +135,35 @@ static const struct setting route_settings[] = {
 	{0},
 };
 
-enum { SECTION_SERVER, SECTION_LOG, SECTION_DATABASE, SECTION_ROLE, SECTION_AUTH, SECTION_WATCH,
-       SECTION_ROUTE, N_SECTIONS };
+enum {
+	SECTION_SERVER,
+	SECTION_LOG,
+	SECTION_DATABASE,
+	SECTION_ROLE,
+	SECTION_AUTH,
+	SECTION_WATCH,
+	SECTION_ROUTE,
+	N_SECTIONS
+};
 
 /* A kind of section. Named ones are arrays of structs whose first field is the name. */
 static const struct section {
 	const char *name;
 	const struct setting *settings;
-	size_t size; /* of one struct; 0 = the section stands in struct conf itself */
+	size_t size;	     /* of one struct; 0 = the section stands in struct conf itself */
 	size_t array, count; /* where struct conf keeps the array */
 } sections[N_SECTIONS] = {
 	[SECTION_SERVER] = {"server", server_settings, 0, 0, 0},
 	[SECTION_LOG] = {"log", log_settings, 0, 0, 0},
 	[SECTION_DATABASE] = {"database", database_settings, 0, 0, 0},
-	[SECTION_ROLE] = {"role", role_settings, sizeof(struct scope_policy), AT(conf, roles), AT(conf, n_roles)},
-	[SECTION_AUTH] = {"auth", auth_settings, sizeof(struct conf_auth), AT(conf, auths), AT(conf, n_auths)},
-	[SECTION_WATCH] = {"watch", watch_settings, sizeof(struct conf_watch), AT(conf, watches), AT(conf, n_watches)},
-	[SECTION_ROUTE] = {"route", route_settings, sizeof(struct conf_route), AT(conf, routes), AT(conf, n_routes)},
+	[SECTION_ROLE] = {"role", role_settings, sizeof(struct scope_policy), AT(conf, roles),
+			  AT(conf, n_roles)},
+	[SECTION_AUTH] = {"auth", auth_settings, sizeof(struct conf_auth), AT(conf, auths),
+			  AT(conf, n_auths)},
+	[SECTION_WATCH] = {"watch", watch_settings, sizeof(struct conf_watch), AT(conf, watches),
+			   AT(conf, n_watches)},
+	[SECTION_ROUTE] = {"route", route_settings, sizeof(struct conf_route), AT(conf, routes),
+			   AT(conf, n_routes)},
 };
 
 _Static_assert(offsetof(struct scope_policy, name) == 0 && offsetof(struct conf_auth, name) == 0 &&
@@ -496,8 +520,9 @@ static bool parse_line(struct parser *p, char *text)
 		if (*text == '#' || *text == ';')
 			return true;
 		if (!p->setting)
-			return fail(p, p->line, "an indented line continues a value, and there is "
-						"none above it");
+			return fail(p, p->line,
+				    "an indented line continues a value, and there is "
+				    "none above it");
 		if (p->value.len)
 			buf_char(&p->value, ' ');
 		buf_str(&p->value, text);
@@ -560,8 +585,8 @@ static bool check_watch(struct parser *p, struct conf_watch *w, unsigned line)
 	bool ok = true;
 
 	buf_init(&why, 512);
-	w->parsed = watch_parse(w->name, w->table, w->key, *w->owners ? w->owners : NULL,
-				w->fields, *w->leave ? w->leave : NULL, &why);
+	w->parsed = watch_parse(w->name, w->table, w->key, *w->owners ? w->owners : NULL, w->fields,
+				*w->leave ? w->leave : NULL, &why);
 	if (!w->parsed)
 		ok = fail(p, line, "[watch %s] %s", w->name, buf_cstr(&why));
 	buf_free(&why);
@@ -712,8 +737,7 @@ void conf_print(const struct conf *c, struct buf *out)
 		array = *(char *const *)field_const(c, k->array);
 		n = *(const size_t *)field_const(c, k->count);
 		for (size_t e = 0; e < n; e++, array += k->size) {
-			buf_printf(out, "[%s %s]\n", k->name,
-				   *(char *const *)(const void *)array);
+			buf_printf(out, "[%s %s]\n", k->name, *(char *const *)(const void *)array);
 			print_settings(k->settings, array, out);
 		}
 	}

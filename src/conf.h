@@ -25,10 +25,10 @@ struct conf_list {
 /* [route NAME]: where clients come in. */
 struct conf_route {
 	char *name;
-	char *path;	   /* exact path, e.g. /api/v1/sse/events/ */
-	int kind;	   /* enum route_kind */
-	char *auth;	   /* name of an [auth] section */
-	bool query_token;  /* whether ?token= is accepted besides the Authorization header */
+	char *path;		/* exact path, e.g. /api/v1/sse/events/ */
+	int kind;		/* enum route_kind */
+	char *auth;		/* name of an [auth] section */
+	bool query_token;	/* whether ?token= is accepted besides the Authorization header */
 	struct conf_list roles; /* who may use it; empty = every configured role */
 	uint64_t keepalive_ms;
 	uint64_t retry_ms;
@@ -67,7 +67,8 @@ struct conf {
 	uint64_t send_buffer; /* SO_SNDBUF of a stream, bytes */
 	uint64_t flush_ms;
 	uint64_t drain_ms;
-	uint64_t request_ms; /* an HTTP request must be complete, and its token looked up, in this time */
+	uint64_t request_ms; /* an HTTP request must be complete, and its token looked up, in this
+				time */
 	struct conf_list cors_origins;
 
 	/* [log] */
@@ -90,13 +91,15 @@ struct conf {
 	size_t n_routes;
 };
 
-/* Reads and checks a file. On NULL, `error` says "file:line: what". One reference is the caller's. */
+/* Reads and checks a file. On NULL, `error` says "file:line: what". One reference is the caller's.
+ */
 struct conf *conf_load(const char *path, struct buf *error);
 /* The same from text, `path` being only a name for messages. */
 struct conf *conf_parse(const char *path, const char *text, size_t len, struct buf *error);
 struct conf *conf_ref(struct conf *c);
 void conf_unref(struct conf *c);
-/* The whole configuration with every default, as a file that reads back the same; secrets as "…". */
+/* The whole configuration with every default, as a file that reads back the same; secrets as "…".
+ */
 void conf_print(const struct conf *c, struct buf *out);
 /* The watched topics as the text of a JSON array; the caller frees. */
 char *conf_topics(const struct conf *c);

@@ -26,8 +26,7 @@ static void on_wake(void *arg, uint32_t events)
 		in->open(in->arg, &got);
 }
 
-bool inbox_init(struct inbox *in, struct loop *loop, void (*open)(void *, struct list *),
-		void *arg)
+bool inbox_init(struct inbox *in, struct loop *loop, void (*open)(void *, struct list *), void *arg)
 {
 	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
@@ -49,7 +48,8 @@ bool inbox_init(struct inbox *in, struct loop *loop, void (*open)(void *, struct
 
 void inbox_close(struct inbox *in, void (*drop)(struct letter *))
 {
-	LIST_EACH (&in->letters, node, tmp) {
+	LIST_EACH(&in->letters, node, tmp)
+	{
 		list_remove(node);
 		drop(LIST_ENTRY(node, struct letter, node));
 	}

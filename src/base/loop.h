@@ -20,8 +20,8 @@ struct loop_fd {
 struct loop_timer {
 	void (*fire)(void *arg);
 	void *arg;
-	uint64_t at_ms;	 /* on the loop's clock */
-	uint32_t place;	 /* in the heap, from 1; 0 = not set */
+	uint64_t at_ms; /* on the loop's clock */
+	uint32_t place; /* in the heap, from 1; 0 = not set */
 };
 
 /* A loop, or NULL with errno when the kernel gives no epoll descriptor. */

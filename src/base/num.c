@@ -48,7 +48,7 @@ static bool with_unit(const char *s, const struct unit *units, uint64_t *ret)
 bool num_duration_ms(const char *s, uint64_t *ret)
 {
 	static const struct unit units[] = {
-		{"", 1000},  {"ms", 1},	       {"s", 1000}, {"m", 60000},
+		{"", 1000},	{"ms", 1},	 {"s", 1000}, {"m", 60000},
 		{"h", 3600000}, {"d", 86400000}, {NULL, 0},
 	};
 
@@ -58,7 +58,7 @@ bool num_duration_ms(const char *s, uint64_t *ret)
 bool num_size(const char *s, uint64_t *ret)
 {
 	static const struct unit units[] = {
-		{"", 1},	{"K", 1 << 10},	  {"KiB", 1 << 10}, {"M", 1 << 20},
+		{"", 1},	  {"K", 1 << 10}, {"KiB", 1 << 10}, {"M", 1 << 20},
 		{"MiB", 1 << 20}, {"G", 1 << 30}, {"GiB", 1 << 30}, {NULL, 0},
 	};
 

@@ -73,7 +73,8 @@ static void apply_limits(struct server *s)
 
 	if (!max || max > budget) {
 		if (max)
-			log_warn("max_streams = %" PRIu64 ", but the limit of open files allows %" PRIu64,
+			log_warn("max_streams = %" PRIu64
+				 ", but the limit of open files allows %" PRIu64,
 				 max, budget);
 		max = budget;
 	}
@@ -180,8 +181,9 @@ static void on_signal(void *arg, uint32_t events)
 			continue;
 		}
 		s->draining = true;
-		log_info("stopping: %zu streams are told to come back; a second signal ends at once",
-			 registry_streams(s->registry));
+		log_info(
+			"stopping: %zu streams are told to come back; a second signal ends at once",
+			registry_streams(s->registry));
 		sd_notify_text("STOPPING=1");
 		post_all(s, POST_DRAIN);
 	}
@@ -215,9 +217,8 @@ static bool watch_signals(struct server *s)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	pthread_sigmask(SIG_BLOCK, &set, NULL); /* the workers' threads inherit it */
-	s->signals = (struct loop_fd){.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK),
-				      .ready = on_signal,
-				      .arg = s};
+	s->signals = (struct loop_fd){
+		.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), .ready = on_signal, .arg = s};
 	return s->signals.fd >= 0 && loop_add(s->loop, &s->signals, EPOLLIN);
 }
 

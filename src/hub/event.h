@@ -15,16 +15,16 @@ enum wire_form { FORM_SSE_DJANGO, N_WIRE_FORMS };
 
 struct event {
 	atomic_int refs;
-	char op;	/* i u d, or r: resync */
-	uint64_t txid;	/* of the journal row; 0 for an event that is not in the journal */
+	char op;       /* i u d, or r: resync */
+	uint64_t txid; /* of the journal row; 0 for an event that is not in the journal */
 	uint64_t id;
-	int64_t at;	/* Unix seconds */
-	size_t bytes;	/* memory it takes, for the ring's bound */
+	int64_t at;   /* Unix seconds */
+	size_t bytes; /* memory it takes, for the ring's bound */
 	char *topic;
-	char *type;	/* "estimate.updated" */
-	char *cursor;	/* the SSE id */
-	char *doc;	/* JSON text; of a resync its reason */
-	char *leave;	/* JSON text for a former owner, or NULL */
+	char *type;   /* "estimate.updated" */
+	char *cursor; /* the SSE id */
+	char *doc;    /* JSON text; of a resync its reason */
+	char *leave;  /* JSON text for a former owner, or NULL */
 	struct owners before, after;
 	_Atomic(struct frame *) frames[N_WIRE_FORMS][VIEW_LEAVE];
 };
@@ -41,8 +41,7 @@ struct event_row {
  * their topic. */
 struct event *event_new(const struct event_row *row);
 /* A resync that is not in the journal; `topics` is a JSON array's text. */
-struct event *event_resync(const char *reason, const char *topics, const char *cursor,
-			   int64_t at);
+struct event *event_resync(const char *reason, const char *topics, const char *cursor, int64_t at);
 struct event *event_ref(struct event *e);
 void event_unref(struct event *e);
 /* The bytes for a form and a view other than VIEW_NOTHING; lives as long as the event. */

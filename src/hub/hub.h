@@ -18,7 +18,7 @@ struct hub_group;
 
 /* One listener; the first member of whatever listens. */
 struct hub_member {
-	struct principal *who; /* owned by the listener */
+	struct principal *who;	 /* owned by the listener */
 	struct hub_group *group; /* NULL while it is not in the hub */
 	uint32_t place;		 /* in the group's array */
 	uint32_t role;		 /* index into the hub's policies */

@@ -16,21 +16,21 @@
 struct conf;
 
 enum post_kind {
-	POST_EVENTS,	/* struct post_events: database -> worker */
-	POST_DATABASE,	/* struct post_database: database -> worker */
-	POST_LOOKUP,	/* struct post_lookup: worker -> database and back */
-	POST_REPLAY,	/* struct post_replay: worker -> database and back */
-	POST_CONF,	/* struct post_conf: main -> worker */
-	POST_DRAIN,	/* struct letter: main -> worker: say farewell and finish */
-	POST_STOP,	/* struct letter: main -> worker: finish at once */
-	POST_DRAINED,	/* struct letter: worker -> main: no stream is left */
+	POST_EVENTS,   /* struct post_events: database -> worker */
+	POST_DATABASE, /* struct post_database: database -> worker */
+	POST_LOOKUP,   /* struct post_lookup: worker -> database and back */
+	POST_REPLAY,   /* struct post_replay: worker -> database and back */
+	POST_CONF,     /* struct post_conf: main -> worker */
+	POST_DRAIN,    /* struct letter: main -> worker: say farewell and finish */
+	POST_STOP,     /* struct letter: main -> worker: finish at once */
+	POST_DRAINED,  /* struct letter: worker -> main: no stream is left */
 };
 
 /* Events in order, and the position after them: all of it has been published once they are. */
 struct post_events {
 	struct letter letter;
-	bool restart;	    /* forget the ring first: these events follow a gap */
-	uint64_t floor;	    /* with restart: the highest txid that may precede these events */
+	bool restart;	/* forget the ring first: these events follow a gap */
+	uint64_t floor; /* with restart: the highest txid that may precede these events */
 	struct cursor_text position;
 	uint64_t position_xmin; /* everything below this txid has been published */
 	size_t n;
@@ -53,9 +53,9 @@ enum lookup_verdict {
 struct post_lookup {
 	struct letter letter;
 	struct inbox *reply_to;
-	char *auth;  /* name of the [auth] section */
-	char *token; /* never logged */
-	void *asker; /* who wanted to know; NULL once he is gone */
+	char *auth;				 /* name of the [auth] section */
+	char *token;				 /* never logged */
+	void *asker;				 /* who wanted to know; NULL once he is gone */
 	void (*answered)(struct post_lookup *l); /* on the asker's thread; takes the letter */
 	enum lookup_verdict verdict;
 	struct principal *who; /* with LOOKUP_OK */
@@ -64,9 +64,9 @@ struct post_lookup {
 void post_lookup_free(struct post_lookup *l);
 
 enum replay_verdict {
-	REPLAY_MORE, /* these events, and there are more: send the letter back for them */
-	REPLAY_DONE, /* these events, then `from` is the position reached */
-	REPLAY_RESET, /* the position cannot be resumed: `reason` */
+	REPLAY_MORE,	    /* these events, and there are more: send the letter back for them */
+	REPLAY_DONE,	    /* these events, then `from` is the position reached */
+	REPLAY_RESET,	    /* the position cannot be resumed: `reason` */
 	REPLAY_UNAVAILABLE, /* the database could not be asked */
 };
 
@@ -79,10 +79,10 @@ typedef void replay_plan_free_fn(struct replay_plan *plan);
 struct post_replay {
 	struct letter letter;
 	struct inbox *reply_to;
-	void *asker;	     /* the worker's own; NULL once the stream is gone */
+	void *asker; /* the worker's own; NULL once the stream is gone */
 	struct cursor from;
 	enum replay_verdict verdict;
-	const char *reason;  /* with REPLAY_RESET: pruned, epoch or cursor */
+	const char *reason;    /* with REPLAY_RESET: pruned, epoch or cursor */
 	struct event **events; /* a reference each; owned */
 	size_t n;
 	struct replay_plan *plan;

@@ -15,8 +15,8 @@ struct ring {
 	struct event **slots; /* slots[seq % cap] */
 	size_t cap;
 	size_t max_events, max_bytes, bytes;
-	uint64_t tail, head;	 /* sequence numbers: tail <= seq < head are held */
-	uint64_t evicted_txid;	 /* the highest txid that is no longer here */
+	uint64_t tail, head;   /* sequence numbers: tail <= seq < head are held */
+	uint64_t evicted_txid; /* the highest txid that is no longer here */
 };
 
 void ring_init(struct ring *r, size_t max_events, size_t max_bytes);

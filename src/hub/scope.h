@@ -13,7 +13,7 @@ enum receives { RECEIVES_NONE, RECEIVES_OWN, RECEIVES_ALL };
 /* One [role NAME] section. */
 struct scope_policy {
 	char *name;
-	int receives; /* enum receives */
+	int receives;	 /* enum receives */
 	char **patterns; /* event types, e.g. "estimate.*"; none = every type */
 	size_t n_patterns;
 };

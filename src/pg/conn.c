@@ -170,8 +170,9 @@ static void connect_now(struct conn *c)
 {
 	/* What stands before dbname can be overridden by the conninfo, what stands after cannot. */
 	static const char *const keys[] = {
-		"target_session_attrs", "keepalives_idle", "keepalives_interval",
-		"keepalives_count",	"tcp_user_timeout", "dbname",
+		"target_session_attrs",	     "keepalives_idle",
+		"keepalives_interval",	     "keepalives_count",
+		"tcp_user_timeout",	     "dbname",
 		"fallback_application_name", NULL,
 	};
 	const char *const values[] = {

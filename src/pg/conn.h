@@ -21,12 +21,12 @@ struct conn {
 	char *conninfo;
 	PGconn *pg;
 	struct loop_fd fd;
-	uint32_t events; /* that fd is watched for; 0 = not in the loop */
+	uint32_t events;	 /* that fd is watched for; 0 = not in the loop */
 	struct loop_timer timer; /* next attempt, or the limit of what is under way */
 	enum { CONN_OFF, CONN_WAIT, CONN_CONNECTING, CONN_UP } state;
 	bool ready; /* the set-up has run: queries may go out */
 	uint64_t backoff_ms;
-	bool complained; /* the outage is in the log already */
+	bool complained;     /* the outage is in the log already */
 	struct list queries; /* struct query; the first is under way when `busy` */
 	bool busy;
 	void (*on_state)(void *arg, bool up);

@@ -21,7 +21,7 @@ struct fetch_plan {
 	uint64_t *order; /* transactions to deliver, in order; owned */
 	uint64_t *rows;	 /* how many journal rows each has; owned */
 	size_t n;
-	size_t done;	 /* delivered so far */
+	size_t done; /* delivered so far */
 	struct cursor_batch batch;
 };
 

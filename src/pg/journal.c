@@ -240,8 +240,7 @@ static void on_start(void *arg, const PGresult *r)
 	loss = PQgetvalue(r, 0, 1);
 	xmax = PQgetvalue(r, 0, 2);
 	j->cursor = (struct cursor){0};
-	if (strlen(epoch) != CURSOR_EPOCH_LEN ||
-	    !num_u64(loss, strlen(loss), &j->cursor.loss) ||
+	if (strlen(epoch) != CURSOR_EPOCH_LEN || !num_u64(loss, strlen(loss), &j->cursor.loss) ||
 	    !num_u64(xmax, strlen(xmax), &start.xmax) || !start.xmax) {
 		give_up(j, "schema pgherald is not as this version expects");
 		return;

@@ -20,12 +20,12 @@ struct journal {
 	uint64_t poll_ms, ring_events;
 	char *topics; /* JSON array of all watched topics, for a resync of everything */
 
-	bool ready;	    /* caught up at least once since the connection came up */
-	bool known;	    /* `seen` and `cursor` are valid */
-	bool busy, again;   /* a fetch is under way; another one is wanted after it */
+	bool ready;	      /* caught up at least once since the connection came up */
+	bool known;	      /* `seen` and `cursor` are valid */
+	bool busy, again;     /* a fetch is under way; another one is wanted after it */
 	struct snapshot seen; /* everything visible in it has been handed on */
 	struct cursor cursor; /* the same as far as a cursor can say it; epoch, loss */
-	uint64_t *extra;     /* transactions after `seen` that were handed on before an outage */
+	uint64_t *extra;      /* transactions after `seen` that were handed on before an outage */
 	size_t n_extra;
 	uint64_t loss_noted; /* the loss counter last seen */
 	uint64_t loss_until; /* that loss waits for the transactions below this; 0 = told */

@@ -37,9 +37,8 @@ void answer_headers(struct MHD_Connection *c, const struct conf *conf, struct MH
 		MHD_add_response_header(r, "Access-Control-Allow-Origin", origin);
 }
 
-static enum MHD_Result send_body(struct MHD_Connection *c, const struct conf *conf,
-				 unsigned status, const char *type, const char *body,
-				 const char *const *headers)
+static enum MHD_Result send_body(struct MHD_Connection *c, const struct conf *conf, unsigned status,
+				 const char *type, const char *body, const char *const *headers)
 {
 	union {
 		const char *text;
@@ -102,12 +101,12 @@ enum MHD_Result answer_method(struct MHD_Connection *c, const struct conf *conf)
 {
 	static const char *const headers[] = {"Allow", "GET, OPTIONS", NULL};
 
-	return send_detail(c, conf, MHD_HTTP_METHOD_NOT_ALLOWED,
-			   "Method not allowed: use GET.", headers);
+	return send_detail(c, conf, MHD_HTTP_METHOD_NOT_ALLOWED, "Method not allowed: use GET.",
+			   headers);
 }
 
-enum MHD_Result answer_come_back(struct MHD_Connection *c, const struct conf *conf,
-				 const char *why, unsigned retry_ms)
+enum MHD_Result answer_come_back(struct MHD_Connection *c, const struct conf *conf, const char *why,
+				 unsigned retry_ms)
 {
 	char body[200];
 
@@ -118,11 +117,14 @@ enum MHD_Result answer_come_back(struct MHD_Connection *c, const struct conf *co
 enum MHD_Result answer_preflight(struct MHD_Connection *c, const struct conf *conf)
 {
 	static const char *const headers[] = {
-		"Access-Control-Allow-Methods", "GET, OPTIONS",
+		"Access-Control-Allow-Methods",
+		"GET, OPTIONS",
 		"Access-Control-Allow-Headers",
 		"authorization, last-event-id, cache-control, content-type",
-		"Access-Control-Max-Age", "7200",
-		"Allow", "GET, OPTIONS",
+		"Access-Control-Max-Age",
+		"7200",
+		"Allow",
+		"GET, OPTIONS",
 		NULL,
 	};
 

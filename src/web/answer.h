@@ -20,8 +20,8 @@ enum MHD_Result answer_unauthorized(struct MHD_Connection *c, const struct conf 
 enum MHD_Result answer_method(struct MHD_Connection *c, const struct conf *conf);
 /* An event stream that ends at once after telling EventSource when to try again: any status
  * but 200 would make it give up for good (WHATWG HTML, section 9.2.3 "fail the connection"). */
-enum MHD_Result answer_come_back(struct MHD_Connection *c, const struct conf *conf,
-				 const char *why, unsigned retry_ms);
+enum MHD_Result answer_come_back(struct MHD_Connection *c, const struct conf *conf, const char *why,
+				 unsigned retry_ms);
 /* A CORS preflight's answer, 204. */
 enum MHD_Result answer_preflight(struct MHD_Connection *c, const struct conf *conf);
 /* A body of the given type; copied. */

@@ -27,7 +27,7 @@
 #include "web/worker.h"
 
 #define POOL_BYTES	(16 * 1024) /* per request under way: URL, headers and a token */
-#define MAX_UNDER_WAY	8192 /* requests per worker; more wait in the kernel's backlog */
+#define MAX_UNDER_WAY	8192	    /* requests per worker; more wait in the kernel's backlog */
 #define ACCEPTS_A_TURN	64
 #define ACCEPT_AGAIN_MS 20
 #define BLOCK_BYTES	1024 /* the content reader's; a hello fits */
@@ -259,8 +259,7 @@ static enum MHD_Result answer_verdict(struct request *q)
 		return not_now(q, MHD_HTTP_SERVICE_UNAVAILABLE,
 			       "Too many streams are open; try again later.");
 	case REGISTRY_USER_FULL:
-		return not_now(q, MHD_HTTP_TOO_MANY_REQUESTS,
-			       "You have too many streams open.");
+		return not_now(q, MHD_HTTP_TOO_MANY_REQUESTS, "You have too many streams open.");
 	default:
 		q->lookup->who = NULL;
 		return start_stream(q, who);
@@ -532,8 +531,8 @@ bool http_start(struct worker *w, const int *fds, size_t n_fds)
 		0, NULL, NULL, on_request, w, MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log, NULL,
 		MHD_OPTION_NOTIFY_COMPLETED, on_completed, w, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
 		(size_t)POOL_BYTES, MHD_OPTION_CONNECTION_LIMIT, (unsigned)MAX_UNDER_WAY,
-		MHD_OPTION_CONNECTION_TIMEOUT,
-		(unsigned)((w->conf->request_ms + 999) / 1000), MHD_OPTION_END);
+		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)((w->conf->request_ms + 999) / 1000),
+		MHD_OPTION_END);
 	info = h->mhd ? MHD_get_daemon_info(h->mhd, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
 	if (!info || info->epoll_fd < 0) {
 		log_error("libmicrohttpd does not start in this process's event loop");
@@ -570,7 +569,8 @@ void http_stop(struct worker *w)
 	struct http *h = &w->http;
 
 	http_quiesce(w);
-	LIST_EACH (&h->requests, node, tmp) { /* none may be suspended when MHD stops */
+	LIST_EACH(&h->requests, node, tmp)
+	{ /* none may be suspended when MHD stops */
 		struct request *q = LIST_ENTRY(node, struct request, node);
 
 		if (q->state == REQUEST_ASKING)

@@ -23,7 +23,7 @@ struct http {
 	size_t n_listeners;
 	struct loop_timer accept_again; /* set while accepting is paused */
 	bool paused;
-	int spare_fd; /* given up to answer one client when descriptors run out */
+	int spare_fd;	      /* given up to answer one client when descriptors run out */
 	struct list requests; /* struct request, from the first byte parsed to completion */
 	size_t n_requests;
 	bool run_wanted; /* something was resumed or added: MHD_run() before the turn ends */
@@ -39,7 +39,7 @@ void http_settle(struct worker *w);
 
 /* Whether a role may use a route: those it names, or every configured one; the statistics' default
  * is the roles that hear everything. */
-bool http_role_allowed(const struct worker *w, const struct conf_route *route, const char *role)
-	MUST_CHECK;
+bool http_role_allowed(const struct worker *w, const struct conf_route *route,
+		       const char *role) MUST_CHECK;
 
 #endif

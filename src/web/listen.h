@@ -12,7 +12,7 @@
 /* Opens `n` sockets on "HOST:PORT", "[IPv6]:PORT" or ":PORT" (all addresses). With port 0 the
  * kernel picks one, the same for all. `bound` gets the address as it is now; `error` what is
  * wrong, and then no socket stays open. */
-bool listen_open(const char *address, int *fds, size_t n, struct buf *bound, struct buf *error)
-	MUST_CHECK;
+bool listen_open(const char *address, int *fds, size_t n, struct buf *bound,
+		 struct buf *error) MUST_CHECK;
 
 #endif

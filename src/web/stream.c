@@ -22,9 +22,9 @@
 #include "wire/dialect.h"
 #include "wire/sse.h"
 
-#define MAX_IOV	  64	/* frames per writev */
-#define MAX_SCAN  2000	/* ring entries looked at per turn and stream */
-#define HELLO_MAX 1024	/* bytes */
+#define MAX_IOV	  64   /* frames per writev */
+#define MAX_SCAN  2000 /* ring entries looked at per turn and stream */
+#define HELLO_MAX 1024 /* bytes */
 
 static void on_ready(void *arg, uint32_t events);
 
@@ -481,7 +481,8 @@ static void on_ready(void *arg, uint32_t events)
 		char scrap[1024];
 		ssize_t n;
 
-		for (size_t total = 0; (n = recv(s->fd.fd, scrap, sizeof(scrap), MSG_DONTWAIT)) > 0;)
+		for (size_t total = 0;
+		     (n = recv(s->fd.fd, scrap, sizeof(scrap), MSG_DONTWAIT)) > 0;)
 			if ((total += (size_t)n) > 65536) {
 				stream_close(s, "the client talks on an event stream");
 				return;

@@ -37,11 +37,11 @@ struct stream {
 	struct queue queue;
 	uint32_t sent_of_first; /* bytes of the queue's first frame that are out */
 	enum stream_state state;
-	bool chunked;  /* HTTP/1.1; false: the same bytes without chunk framing */
-	bool blocked;  /* the socket takes no more until EPOLLOUT */
+	bool chunked; /* HTTP/1.1; false: the same bytes without chunk framing */
+	bool blocked; /* the socket takes no more until EPOLLOUT */
 	uint64_t id;
 	uint64_t ring_seq;
-	struct cursor *skip;	    /* what the client had before it came; NULL when all of it is past */
+	struct cursor *skip; /* what the client had before it came; NULL when all of it is past */
 	struct post_replay *replay; /* our letter, here or away; NULL when not replaying */
 	struct post_lookup *lookup; /* a recheck that is away */
 	bool replay_away;

@@ -125,7 +125,8 @@ static void on_tick(void *arg)
 
 	for (; w->wheel_s < s; turn_wheel(w))
 		w->wheel_s++;
-	LIST_EACH (&w->streams, node, tmp) {
+	LIST_EACH(&w->streams, node, tmp)
+	{
 		struct stream *stream = stream_at(node);
 
 		if (list_empty(&stream->wheel)) /* new since the last second */
@@ -144,9 +145,9 @@ static void comment_all(struct worker *w, const char *text)
 	sse_comment(&b, text);
 	f = frame_new(buf_cstr(&b), b.len);
 	buf_free(&b);
-	LIST_EACH (&w->streams, node, tmp)
-		if (stream_at(node)->fd.fd >= 0)
-			stream_offer(stream_at(node), f);
+	LIST_EACH(&w->streams, node, tmp)
+	if (stream_at(node)->fd.fd >= 0)
+		stream_offer(stream_at(node), f);
 	frame_unref(f);
 }
 
@@ -155,7 +156,8 @@ static void take_events(struct worker *w, struct post_events *p)
 	if (p->restart) {
 		ring_reset(&w->hub.ring, p->floor);
 		/* What clients had before belongs to another past. */
-		LIST_EACH (&w->streams, node, tmp) {
+		LIST_EACH(&w->streams, node, tmp)
+		{
 			free(stream_at(node)->skip);
 			stream_at(node)->skip = NULL;
 		}
@@ -192,23 +194,23 @@ static void take_conf(struct worker *w, struct post_conf *p)
 {
 	struct conf *old = w->conf;
 
-	LIST_EACH (&w->streams, node, tmp)
-		hub_leave(&w->hub, &stream_at(node)->member);
+	LIST_EACH(&w->streams, node, tmp)
+	hub_leave(&w->hub, &stream_at(node)->member);
 	w->conf = p->conf;
 	free(p);
 	free(w->topics);
 	w->topics = conf_topics(w->conf);
 	hub_set_policies(&w->hub, w->conf->roles, w->conf->n_roles);
-	LIST_EACH (&w->streams, node, tmp)
-		stream_rescope(stream_at(node));
+	LIST_EACH(&w->streams, node, tmp)
+	stream_rescope(stream_at(node));
 	conf_unref(old);
 }
 
 static void stop_now(struct worker *w, const char *reason)
 {
-	LIST_EACH (&w->streams, node, tmp)
-		if (stream_at(node)->fd.fd >= 0)
-			stream_close(stream_at(node), reason);
+	LIST_EACH(&w->streams, node, tmp)
+	if (stream_at(node)->fd.fd >= 0)
+		stream_close(stream_at(node), reason);
 }
 
 void worker_check_drained(struct worker *w)
@@ -234,8 +236,8 @@ static void drain(struct worker *w)
 	w->draining = true;
 	http_quiesce(w);
 	loop_timer_set(w->loop, &w->drain_limit, w->conf->drain_ms);
-	LIST_EACH (&w->streams, node, tmp)
-		stream_farewell(stream_at(node), "shutdown");
+	LIST_EACH(&w->streams, node, tmp)
+	stream_farewell(stream_at(node), "shutdown");
 	worker_check_drained(w);
 }
 
@@ -243,7 +245,8 @@ static void on_post(void *arg, struct list *letters)
 {
 	struct worker *w = arg;
 
-	LIST_EACH (letters, node, tmp) {
+	LIST_EACH(letters, node, tmp)
+	{
 		struct letter *l = LIST_ENTRY(node, struct letter, node);
 		struct post_lookup *lookup;
 
@@ -324,8 +327,7 @@ struct worker *worker_new(unsigned number, struct conf *conf, const int *fds, si
 	hub_init(&w->hub, conf->roles, conf->n_roles, conf->ring_events, conf->ring_bytes,
 		 stream_deliver);
 	w->loop = loop_new();
-	if (!w->loop || !inbox_init(&w->inbox, w->loop, on_post, w) ||
-	    !http_start(w, fds, n_fds)) {
+	if (!w->loop || !inbox_init(&w->inbox, w->loop, on_post, w) || !http_start(w, fds, n_fds)) {
 		log_error("worker %u does not start: %m", number);
 		return NULL; /* the process ends: nothing to tidy */
 	}

@@ -32,7 +32,7 @@ struct worker {
 	struct http http;
 
 	bool database_up;
-	bool known; /* position is valid: streams can start */
+	bool known;		     /* position is valid: streams can start */
 	struct cursor_text position; /* all of it has been published here */
 	struct cursor position_cursor;
 	uint64_t position_xmin;

@@ -61,14 +61,14 @@ void snapshot_free(struct snapshot *s);
 
 /* Makes the positions inside one batch of transactions that became visible together. */
 struct cursor_batch {
-	struct cursor base;	/* epoch and loss for the cursors made; xmax: where the batch began */
+	struct cursor base; /* epoch and loss for the cursors made; xmax: where the batch began */
 	const struct snapshot *now;
-	const uint64_t *order;	/* the batch's txids as they will be delivered; not owned */
+	const uint64_t *order; /* the batch's txids as they will be delivered; not owned */
 	size_t n, done;
-	uint64_t *left_memory;	/* owned; `left` moves up inside it */
-	uint64_t *left;		/* not delivered yet, ascending */
+	uint64_t *left_memory; /* owned; `left` moves up inside it */
+	uint64_t *left;	       /* not delivered yet, ascending */
 	size_t n_left;
-	uint64_t *delivered;	/* of this batch and before it, ascending; owned */
+	uint64_t *delivered; /* of this batch and before it, ascending; owned */
 	size_t n_delivered;
 };
 
