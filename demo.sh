@@ -79,12 +79,11 @@ has_server() { pg_bin >/dev/null; }
 pg_bin() {
 	local found
 	found=$(
-		{
-			ls -d /usr/lib/postgresql/*/bin/initdb /usr/pgsql-*/bin/initdb
-			command -v initdb
-		} 2>/dev/null | sed 's|/initdb$||' | sort -V | tail -n 1
+		printf '%s\n' /usr/lib/postgresql/*/bin/postgres /usr/pgsql-*/bin/postgres |
+			grep -v '[*]' | sort -V | tail -n 1
 	)
-	[[ -n $found ]] && printf '%s\n' "$found"
+	[[ -n $found ]] || found=$(command -v postgres) || return 1
+	dirname "$(readlink -f "$found")"
 }
 
 # missing COLUMN: what is not there, as the package names of Debian (3) or Fedora (4).
@@ -99,6 +98,7 @@ missing() {
 		command automake automake automake
 		command pkg-config pkg-config pkgconf-pkg-config
 		command curl curl curl
+		command psql postgresql-client postgresql
 		command flock util-linux util-linux
 		command python3 python3 python3
 		header stdio.h libc6-dev glibc-devel
@@ -106,7 +106,7 @@ missing() {
 		module libmicrohttpd libmicrohttpd-dev libmicrohttpd-devel
 		module libpq libpq-dev libpq-devel
 		module json-c libjson-c-dev json-c-devel
-		server initdb postgresql postgresql-server
+		server any postgresql postgresql-server
 		python django python3-django python3-django
 		python rest_framework python3-djangorestframework python3-django-rest-framework
 		psycopg any python3-psycopg2 python3-psycopg2
@@ -161,12 +161,21 @@ start_time() { # of a live process, in ticks since boot: with the pid that is a 
 launch() {
 	local name=$1 signal=$2
 	shift 2
+	# Both sides write it: the child so that it exists even if we are killed right now, we so that
+	# it exists when we go on.
 	(
 		exec 9>&-
-		printf '%s %s %s\n' "$BASHPID" "$(start_time "$BASHPID")" "$signal" >"$state/run/$name.pid"
+		note "$name" "$BASHPID" "$signal"
 		exec setsid "${drop[@]}" --pdeathsig "$signal" "$@"
 	) &
 	launched=$!
+	note "$name" "$launched" "$signal"
+}
+
+note() { # NAME PID SIGNAL
+	local started
+	started=$(start_time "$2") || started=0
+	printf '%s %s %s\n' "$2" "$started" "$3" >"$state/run/$1.pid"
 }
 
 # step NAME COMMAND...: one that ends by itself; waits in a way that lets Ctrl-C through.
@@ -266,7 +275,9 @@ build() {
 		mkdir -p "$top/build"
 		step configure env -C "$top/build" "$top/configure" --disable-silent-rules
 	fi
-	make -q -C "$top/build" all >/dev/null 2>&1 || say "building"
+	if [[ ! -x $top/build/pgherald || -n $(find "$top/src" -newer "$top/build/pgherald") ]]; then
+		say "building"
+	fi
 	step make make -C "$top/build" -j "$jobs" all
 }
 
@@ -297,7 +308,7 @@ start_postgres() {
 		-c unix_socket_directories="$sock" -c unix_socket_permissions=0700 -c fsync=off \
 		>"$state/log/postgres.log" 2>&1
 	wait_line postgres "database system is ready to accept connections" >/dev/null
-	step psql "$bin/psql" -X -q -v ON_ERROR_STOP=1 -U postgres -d postgres \
+	step psql psql -X -q -v ON_ERROR_STOP=1 -U postgres -d postgres \
 		-c "CREATE ROLE estimates LOGIN" -c "CREATE DATABASE estimates OWNER estimates"
 	export PGDATABASE=estimates
 }
