@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import pwd
+import random
 import re
 import selectors
 import signal
@@ -49,9 +50,25 @@ def _has_user(name):
         return False
 
 
+def free_port():
+    """A port that no outgoing connection can take while a daemon is down between two starts: from
+    below the ephemeral range, at random, so that two test runs at once do not meet."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as f:
+        low = int(f.read().split()[0])
+    for _ in range(100):
+        port = random.randrange(10000, max(low, 10001))
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+    raise AssertionError("no free port")
+
+
 class Daemon:
-    """`pgherald serve` on a port of the kernel's choice. start() again after stop() or kill() keeps
-    the port, so that clients can come back to it."""
+    """`pgherald serve`. Its port is written into the configuration by the first start(), so that
+    clients can come back to it after stop() or kill() and another start()."""
 
     def __init__(self, binary, conf_path, log_path, nofile=None):
         self.binary, self.conf, self.log_path = str(binary), str(conf_path), str(log_path)
@@ -61,6 +78,7 @@ class Daemon:
 
     def start(self, wait=True):
         offset = os.path.getsize(self.log_path) if os.path.exists(self.log_path) else 0
+        self._settle_port()
         argv = as_ordinary_user([self.binary, "-c", self.conf, "serve"])
         if self.nofile:
             argv = ["prlimit", f"--nofile={self.nofile}", *argv]
@@ -70,6 +88,13 @@ class Daemon:
             found = self.wait_log(r"listening on ([0-9.]+):(\d+)", offset)
             self.address = (found.group(1), int(found.group(2)))
         return self
+
+    def _settle_port(self):
+        with open(self.conf) as f:
+            text = f.read()
+        if "listen = 127.0.0.1:0" in text:
+            with open(self.conf, "w") as f:
+                f.write(text.replace("listen = 127.0.0.1:0", f"listen = 127.0.0.1:{free_port()}"))
 
     def log(self, offset=0):
         with open(self.log_path, "rb") as f:
