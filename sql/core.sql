@@ -23,9 +23,12 @@ BEGIN
     CREATE ROLE {{login}} LOGIN;
     COMMENT ON ROLE {{login}} IS 'made by pgherald sql install';
   END IF;
-  -- An installer who is no superuser must be able to act as the owner.
+  -- An installer who is no superuser must be able to act as the owner, and to uninstall again.
   IF NOT pg_catalog.pg_has_role(current_user, 'pgherald_owner', 'USAGE') THEN
     GRANT pgherald_owner TO CURRENT_USER;
+  END IF;
+  IF NOT pg_catalog.pg_has_role(current_user, 'pgherald_reader', 'USAGE') THEN
+    GRANT pgherald_reader TO CURRENT_USER;
   END IF;
   IF NOT pg_catalog.pg_has_role({{login_literal}}, 'pgherald_reader', 'USAGE') THEN
     GRANT pgherald_reader TO {{login}};

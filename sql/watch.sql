@@ -119,7 +119,7 @@ BEGIN
       CROSS JOIN LATERAL (
         SELECT {{fields}}) AS doc
       WHERE cardinality(changed.cols) > 0  -- save() writes every column: drop what changed nothing
-      ORDER BY coalesce(n.place, o.place);
+      ORDER BY coalesce(n.place, o.place), n.place NULLS FIRST;
 
       GET DIAGNOSTICS n = ROW_COUNT;
       IF n = 0 THEN

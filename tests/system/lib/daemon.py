@@ -279,6 +279,8 @@ class Client:
             return
         body = self._body()
         self.raw_body += body
+        if self.status != 200:
+            return
         for frame in self.parser.feed(body):
             if frame.id is not None:
                 self.last_id = frame.id

@@ -1,0 +1,564 @@
+# SPDX-License-Identifier: PostgreSQL
+"""What the triggers write into the journal, and that they never hurt the application."""
+
+import io
+import select
+
+import psycopg2
+import pytest
+
+from lib.cluster import wait_for
+
+COLUMNS = "topic, op, pk, own_old, own_new, doc::text, leave::text, chg, n"
+
+
+class Row:
+    def __init__(self, values):
+        (self.topic, self.op, self.pk, self.own_old, self.own_new, self.doc, self.leave, self.chg,
+         self.n) = values
+
+    def __repr__(self):
+        return str(self.__dict__)
+
+
+@pytest.fixture
+def app(db, installed):
+    """The application's connection, with the journal as `app.journal()`."""
+    return App(db)
+
+
+class App:
+    def __init__(self, db):
+        self.db = db
+
+    def run(self, sql, params=None):
+        return self.db.run(sql, params, user="app")
+
+    def journal(self, topic="estimate"):
+        """The rows since the last call."""
+        rows = self.db.run(f"SELECT {COLUMNS} FROM pgherald.journal ORDER BY id")
+        self.db.run("DELETE FROM pgherald.journal")
+        return [Row(r) for r in rows if topic in (None, r[0])]
+
+    def loss(self):
+        called, value = self.db.run("SELECT is_called, last_value FROM pgherald.loss")[0]
+        return value if called else 0
+
+    def estimate(self, **values):
+        values = {"id": 100, "number": "N-1", "project_id": 10, "foreman_id": 2, "creator_id": 1,
+                  "created_at": "2025-01-01 12:00:00+00", **values}
+        names = ", ".join(values)
+        marks = ", ".join(["%s"] * len(values))
+        self.run(f"INSERT INTO public.api_estimate ({names}) VALUES ({marks})",
+                 list(values.values()))
+
+
+DOC = ('{"estimate_id":100,"estimate_number":"N-1","project_id":10,"project_name":"Bridge",'
+       '"foreman_id":2,"foreman_name":"anna","creator_id":1,"creator_name":"boss",'
+       '"status":"draft","created_at":"2025-01-01T12:00:00Z"}')
+
+
+# --- what is recorded ----------------------------------------------------------------------
+
+
+def test_insert_is_recorded_byte_for_byte(app):
+    app.estimate()
+    (row,) = app.journal()
+    assert (row.op, row.pk, row.own_old, row.own_new, row.n) == ("i", "100", [], ["2"], 1)
+    assert row.doc == DOC
+    assert row.leave is None and row.chg is None
+
+
+def test_update_and_delete(app):
+    app.estimate()
+    app.run("UPDATE api_estimate SET status = 'done' WHERE id = 100")
+    app.run("DELETE FROM api_estimate WHERE id = 100")
+    _, updated, deleted = app.journal()
+    assert (updated.op, updated.chg, updated.own_old, updated.own_new) == (
+        "u", ["status"], ["2"], ["2"])
+    assert updated.doc == DOC.replace("draft", "done") and updated.leave is None
+    assert (deleted.op, deleted.pk, deleted.own_old, deleted.own_new) == ("d", "100", ["2"], [])
+    assert deleted.doc == DOC.replace("draft", "done")
+
+
+def test_truncate(app):
+    app.estimate()
+    app.journal()
+    app.run("TRUNCATE api_estimate")
+    (row,) = app.journal()
+    assert (row.op, row.pk, row.doc) == ("t", None, None)
+
+
+def test_bulk_statement_keeps_the_order_of_its_rows(app):
+    app.run("INSERT INTO api_estimate (id, number, project_id) "
+            "SELECT g, 'N', 10 FROM generate_series(300, 201, -1) g")
+    assert [r.pk for r in app.journal()] == [str(i) for i in range(300, 200, -1)]
+
+
+def test_rollback_leaves_nothing_and_savepoints_only_what_stayed(app, db):
+    c = db.connect("app", autocommit=False)
+    cursor = c.cursor()
+    insert = "INSERT INTO api_estimate (id, number, project_id) VALUES (%s, 'N', 10)"
+    cursor.execute(insert, [1])
+    c.rollback()
+    cursor.execute(insert, [2])
+    cursor.execute("SAVEPOINT s")
+    cursor.execute(insert, [3])
+    cursor.execute("ROLLBACK TO s")
+    cursor.execute(insert, [4])
+    c.commit()
+    assert db.one("SELECT count(DISTINCT txid) FROM pgherald.journal") == 1
+    assert [r.pk for r in app.journal()] == ["2", "4"]
+    c.close()
+
+
+def test_updates_that_change_nothing_watched_are_silent(app, db):
+    app.estimate()
+    app.journal()
+    listener = db.connect()
+    listener.cursor().execute("LISTEN pgherald")
+    app.run("UPDATE api_estimate SET status = status")
+    app.run("UPDATE api_estimate SET note = 'not watched'")
+    app.run("UPDATE api_estimate SET status = 'x' WHERE false")
+    assert app.journal() == []
+    listener.poll()
+    assert not listener.notifies
+    listener.close()
+
+
+def test_notification_is_constant_and_one_per_transaction(app, db):
+    listener = db.connect()
+    listener.cursor().execute("LISTEN pgherald")
+    c = db.connect("app", autocommit=False)
+    for i in range(3):
+        c.cursor().execute("INSERT INTO api_estimate (number, project_id) VALUES ('N', 10)")
+    c.commit()
+    c.close()
+    app.run("SELECT pg_notify('pgherald', 'end')")
+
+    def ended():
+        select.select([listener], [], [], 1)
+        listener.poll()
+        return listener.notifies and listener.notifies[-1].payload == "end"
+
+    wait_for(ended, "the last notification")
+    assert [n.payload for n in listener.notifies] == ['{"v":1,"topic":"estimate"}', "end"]
+    listener.close()
+
+
+# --- owners --------------------------------------------------------------------------------
+
+
+def test_reassignment_has_both_owners_and_a_leave_document_of_old_values(app):
+    app.estimate()
+    app.run("UPDATE api_estimate SET foreman_id = 3, project_id = 11 WHERE id = 100")
+    row = app.journal()[-1]
+    assert (row.op, row.own_old, row.own_new) == ("u", ["2"], ["3"])
+    assert sorted(row.chg) == ["foreman_id", "project_id"]
+    assert '"project_name":"Tower","foreman_id":3,"foreman_name":"boris"' in row.doc
+    assert row.leave == '{"estimate_id":100,"project_id":10}'
+
+
+def test_owner_to_and_from_nobody(app):
+    app.estimate(foreman_id=None)
+    app.run("UPDATE api_estimate SET foreman_id = 2")
+    app.run("UPDATE api_estimate SET foreman_id = NULL")
+    rows = app.journal()
+    assert [(r.own_old, r.own_new) for r in rows] == [([], []), ([], ["2"]), (["2"], [])]
+    assert '"foreman_id":null,"foreman_name":null' in rows[0].doc
+
+
+def test_project_belongs_to_the_foremen_of_its_estimates(app):
+    app.estimate()
+    app.estimate(id=101, foreman_id=3)
+    app.estimate(id=102, foreman_id=2)
+    app.estimate(id=103, foreman_id=None)
+    app.journal(None)
+    app.run("UPDATE api_project SET name = 'Ford' WHERE id = 10")
+    app.run("UPDATE api_project SET name = 'Mast' WHERE id = 11")
+    ford, mast = app.journal("project")
+    assert (ford.own_old, ford.own_new, ford.leave) == (["2", "3"], ["2", "3"], None)
+    assert (mast.own_old, mast.own_new) == ([], [])
+    assert ford.doc.startswith('{"project_id":10,"project_name":"Ford","created_at":"20')
+
+
+def test_several_owner_columns_are_distinct_and_sorted(app, installed, db):
+    installed.write("""
+[watch estimate]
+table = public.api_estimate
+owners = foreman_id, creator_id
+fields = id
+[watch project]
+table = public.api_project
+fields = id
+""")
+    installed.apply()
+    app.estimate(foreman_id=3, creator_id=2)
+    app.estimate(id=101, foreman_id=2, creator_id=2)
+    app.estimate(id=102, foreman_id=None, creator_id=1)
+    assert [r.own_new for r in app.journal()] == [["2", "3"], ["2"], ["1"]]
+    app.run("UPDATE api_project SET id = id + 50 WHERE id = 11")
+    assert [(r.op, r.pk, r.own_old, r.own_new, r.leave) for r in app.journal("project")] == [
+        ("d", "11", [], [], None), ("i", "61", [], [], None)]
+
+
+def test_leave_document_may_hold_joined_names_of_the_old_row(app, installed):
+    text = installed.conf.read_text()
+    installed.conf.write_text(text.replace("leave = estimate_id, project_id",
+                                           "leave = project_name, estimate_id"))
+    installed.apply()
+    app.estimate()
+    app.run("UPDATE api_estimate SET foreman_id = 3, project_id = 11 WHERE id = 100")
+    row = app.journal()[-1]
+    assert row.leave == '{"estimate_id":100,"project_name":"Bridge"}'
+    assert '"project_name":"Tower"' in row.doc
+
+
+# --- values --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stored, shown", [
+    ("2025-01-01 12:00:00+00", "2025-01-01T12:00:00Z"),
+    ("2025-01-01 12:00:00.5+00", "2025-01-01T12:00:00.500000Z"),
+    ("2025-06-30 23:59:59.123456-02", "2025-07-01T01:59:59.123456Z"),
+])
+def test_utc(app, stored, shown):
+    app.estimate(created_at=stored)
+    assert app.journal()[0].doc.endswith(f'"created_at":"{shown}"}}')
+
+
+def test_text_of_every_kind_survives(app):
+    text = 'Смета "№1" \\ \t\n\x01 \U0001f600 </script>'
+    app.estimate(number=text)
+    doc = app.journal()[0].doc
+    assert '"estimate_number":"Смета \\"№1\\" \\\\ \\t\\n\\u0001 \U0001f600 </script>"' in doc
+    assert "\n" not in doc
+
+
+def test_payload_far_over_8000_bytes(app):
+    app.estimate(number="x" * 100_000)
+    assert f'"estimate_number":"{"x" * 100_000}"' in app.journal()[0].doc
+    assert app.loss() == 0
+
+
+def test_session_settings_of_the_application_do_not_show(app, db):
+    c = db.connect("app")
+    with c.cursor() as cursor:
+        cursor.execute("SET timezone = 'Asia/Tokyo'; SET datestyle = 'SQL, DMY'; "
+                       "SET search_path = pg_temp; SET intervalstyle = 'sql_standard'; "
+                       "SET standard_conforming_strings = off; SET bytea_output = 'escape'")
+        cursor.execute("CREATE TEMP TABLE api_project (id bigint, name text)")
+        cursor.execute("INSERT INTO api_project VALUES (10, 'forged')")
+        cursor.execute("INSERT INTO public.api_estimate "
+                       "(id, number, project_id, foreman_id, creator_id, created_at) "
+                       "VALUES (100, 'N-1', 10, 2, 1, '2025-01-01 12:00:00+00')")
+        cursor.execute("SHOW timezone")
+        assert cursor.fetchone() == ("Asia/Tokyo",)
+    c.close()
+    assert app.journal()[0].doc == DOC
+
+
+def test_casts_and_types(db, install):
+    db.run("CREATE TABLE t (id uuid PRIMARY KEY, amount numeric(10,2), b bytea, day date, "
+           "big bigint, span interval, at timestamp, names text[], j jsonb)")
+    install.write("""
+[watch t]
+table = public.t
+fields = id, amount, amount_text=amount::text, b, day, big, span, at::utc, names, j
+""")
+    install.apply()
+    db.run("INSERT INTO t VALUES ('c0ffee00-0000-4000-8000-000000000001', 10.50, '\\xdead', "
+           "'2025-02-01', 9007199254740993, '1 day 02:00', '2025-01-01 12:00', '{a,b}', "
+           "'{\"k\": [1, null]}')")
+    assert db.one("SELECT doc::text FROM pgherald.journal") == (
+        '{"id":"c0ffee00-0000-4000-8000-000000000001","amount":10.50,"amount_text":"10.50",'
+        '"b":"\\\\xdead","day":"2025-02-01","big":9007199254740993,"span":"P1DT2H",'
+        '"at":"2025-01-01T12:00:00Z","names":["a", "b"],"j":{"k": [1, null]}}')
+
+
+# --- everything PostgreSQL does to rows ------------------------------------------------------
+
+
+def test_changed_primary_key_is_one_gone_and_one_new(app):
+    app.estimate()
+    app.run("UPDATE api_estimate SET id = 200")
+    rows = app.journal()[1:]
+    assert [(r.op, r.pk, r.own_old, r.own_new) for r in rows] == [
+        ("d", "100", ["2"], []), ("i", "200", [], ["2"])]
+    assert '"estimate_id":100' in rows[0].doc and '"estimate_id":200' in rows[1].doc
+
+
+def test_shifted_primary_keys_end_in_the_right_state(app):
+    app.estimate(id=2, number="two")
+    app.estimate(id=3, number="three")
+    app.journal()
+    app.run("UPDATE api_estimate SET id = id - 1")
+    rows = {r.pk: r for r in app.journal()}
+    assert {pk: r.op for pk, r in rows.items()} == {"1": "i", "2": "u", "3": "d"}
+    assert '"estimate_number":"two"' in rows["1"].doc
+    assert '"estimate_number":"three"' in rows["2"].doc
+
+
+def test_on_conflict_copy_and_cascade(app, db):
+    app.estimate()
+    app.journal()
+    app.run("INSERT INTO api_estimate (id, number, project_id) VALUES (100, 'N-1', 10), (5, 'N', 10) "
+            "ON CONFLICT (id) DO UPDATE SET status = 'upserted'")
+    assert sorted((r.op, r.pk) for r in app.journal()) == [("i", "5"), ("u", "100")]
+
+    c = db.connect("app")
+    c.cursor().copy_expert("COPY api_estimate (id, number, project_id) FROM STDIN",
+                           io.StringIO("6\tN\t10\n7\tN\t10\n"))
+    c.close()
+    assert [(r.op, r.pk) for r in app.journal()] == [("i", "6"), ("i", "7")]
+
+    db.run("ALTER TABLE api_estimate DROP CONSTRAINT api_estimate_project_id_fkey, "
+           "ADD FOREIGN KEY (project_id) REFERENCES api_project ON DELETE CASCADE")
+    app.run("DELETE FROM api_project WHERE id = 10")
+    rows = app.journal(None)
+    assert sorted((r.topic, r.op, r.pk) for r in rows) == [
+        ("estimate", "d", "100"), ("estimate", "d", "5"), ("estimate", "d", "6"),
+        ("estimate", "d", "7"), ("project", "d", "10")]
+    assert app.loss() == 0
+
+
+def test_composite_key(db, install):
+    db.run("CREATE TABLE t (a int, b text, v int, PRIMARY KEY (a, b))")
+    install.write("[watch t]\ntable = public.t\nkey = a, b\nowners = v\nfields = a, b, v\n")
+    install.apply()
+    db.run("INSERT INTO t VALUES (1, 'x,y', 1), (1, 'z', 1)")
+    db.run("UPDATE t SET v = 2 WHERE b = 'z'")
+    assert db.run("SELECT op, pk, leave::text FROM pgherald.journal ORDER BY id") == [
+        ("i", "1,x,y", None), ("i", "1,z", None), ("u", "1,z", '{"a":1,"b":"z"}')]
+
+
+def test_partitioned_table_and_move_between_partitions(db, install):
+    db.run("CREATE TABLE t (id int, part int, PRIMARY KEY (id, part)) PARTITION BY LIST (part); "
+           "CREATE TABLE t1 PARTITION OF t FOR VALUES IN (1); "
+           "CREATE TABLE t2 PARTITION OF t FOR VALUES IN (2)")
+    install.write("[watch t]\ntable = public.t\nkey = id, part\nfields = id, part\n")
+    install.apply()
+    db.run("INSERT INTO t VALUES (1, 1)")
+    db.run("UPDATE t SET part = 2")
+    assert db.run("SELECT op, pk FROM pgherald.journal ORDER BY id") == [
+        ("i", "1,1"), ("d", "1,1"), ("i", "1,2")]
+
+
+# --- storms ----------------------------------------------------------------------------------
+
+
+def in_one_transaction(db, statements):
+    c = db.connect("app", autocommit=False)
+    cursor = c.cursor()
+    for sql in statements:
+        cursor.execute(sql)
+    c.commit()
+    c.close()
+
+
+INSERT = "INSERT INTO api_estimate (number, project_id) VALUES ('N', 10)"
+
+
+def test_500_rows_are_rows_and_501_are_one_resync(app):
+    bulk = "INSERT INTO api_estimate (number, project_id) SELECT 'N', 10 FROM generate_series(1, %s)"
+    app.run(bulk, [500])
+    assert [r.op for r in app.journal()] == ["i"] * 500
+    app.run(bulk, [501])
+    (row,) = app.journal()
+    assert (row.op, row.n, row.doc) == ("r", 501, '{"reason":"storm"}')
+    app.run("UPDATE api_estimate SET status = 'x'")
+    assert [r.op for r in app.journal()] == ["r"]
+    app.run("DELETE FROM api_estimate")
+    assert [r.op for r in app.journal()] == ["r"]
+    assert app.loss() == 0
+
+
+def test_many_statements_collapse_once_per_transaction_and_topic(app, db):
+    in_one_transaction(db, [INSERT] * 40 + ["SET CONSTRAINTS ALL IMMEDIATE", "TRUNCATE api_estimate"] +
+                       ["UPDATE api_project SET name = name || '!' WHERE id = 10"])
+    rows = app.journal(None)
+    assert [r.op for r in rows if r.topic == "estimate"] == ["i"] * 32 + ["r"]
+    assert [r.op for r in rows if r.topic == "project"] == ["u"]
+    app.run(INSERT)
+    assert [r.op for r in app.journal()] == ["i"]
+
+
+def test_a_collapse_that_is_rolled_back_does_not_silence_the_rest(app, db):
+    bulk = "INSERT INTO api_estimate (number, project_id) SELECT 'N', 10 FROM generate_series(1, 600)"
+    in_one_transaction(db, ["SAVEPOINT s", bulk, "ROLLBACK TO s", INSERT])
+    assert [r.op for r in app.journal()] == ["i"]
+
+
+def test_the_application_cannot_silence_the_triggers(app, db):
+    in_one_transaction(db, [
+        "SET pgherald.tx_estimate = 'nonsense'", INSERT,
+        "SELECT set_config('pgherald.tx_estimate', txid_current() || ' resync 1', true)", INSERT])
+    rows = app.journal()
+    assert rows[0].op == "i" and len(rows) == 2 and rows[1].op in "ir"
+
+
+# --- do no harm ------------------------------------------------------------------------------
+
+
+def test_renamed_journal_costs_an_event_not_the_write(app, db):
+    db.run("ALTER TABLE pgherald.journal RENAME TO elsewhere")
+    app.estimate()
+    app.run("UPDATE api_estimate SET status = 'x'")
+    app.run("TRUNCATE api_estimate")
+    db.run("ALTER TABLE pgherald.elsewhere RENAME TO journal")
+    assert app.loss() == 3
+    app.estimate()
+    assert [r.op for r in app.journal()] == ["i"]
+
+
+def test_failed_capture_leaves_a_resync_row(app, db):
+    db.run("ALTER TABLE api_project RENAME COLUMN name TO title")
+    c = db.connect("app")
+    c.cursor().execute(INSERT)
+    assert "not recorded" in c.notices[-1]
+    c.close()
+    (row,) = app.journal()
+    assert (row.op, row.doc) == ("r", '{"reason":"loss"}')
+    assert app.loss() == 1
+
+
+def test_failures_in_one_transaction_are_one_resync(app, db):
+    db.run("DROP TABLE api_project CASCADE")
+    in_one_transaction(db, [INSERT] * 50)
+    assert [r.op for r in app.journal()] == ["r"]
+    assert app.loss() == 1
+    assert db.one("SELECT count(*) FROM api_estimate") == 50
+
+
+def test_even_without_journal_and_counter_the_write_succeeds(app, db):
+    db.run("DROP TABLE pgherald.journal; DROP SEQUENCE pgherald.loss")
+    app.estimate()
+    assert db.one("SELECT count(*) FROM api_estimate") == 1
+
+
+def test_dropped_and_altered_columns(app, db):
+    app.estimate()
+    app.journal()
+    db.run("ALTER TABLE api_estimate DROP COLUMN project_id, DROP COLUMN creator_id, "
+           "DROP COLUMN foreman_id, ALTER COLUMN status TYPE text, ADD COLUMN extra int")
+    app.run("UPDATE api_estimate SET status = 'x'")
+    (row,) = app.journal()
+    assert (row.op, row.own_old, row.own_new) == ("u", [], [])
+    assert ('"project_id":null,"project_name":null,"foreman_id":null,"foreman_name":null,'
+            '"creator_id":null,"creator_name":null,"status":"x"') in row.doc
+    assert app.loss() == 0
+
+
+def test_vanished_key_is_a_loss_not_nonsense(app, db):
+    app.estimate()
+    app.journal()
+    db.run("ALTER TABLE api_estimate RENAME COLUMN id TO ident")
+    app.run("UPDATE api_estimate SET status = 'x'")
+    assert [r.op for r in app.journal()] == ["r"]
+    assert app.loss() == 1
+
+
+def test_application_role_has_no_right_on_anything_of_ours(app, db):
+    app.estimate()
+    for sql in ("SELECT * FROM pgherald.journal", "SELECT * FROM pgherald.meta",
+                "INSERT INTO pgherald.journal (topic, op) VALUES ('estimate', 'r')",
+                "SELECT nextval('pgherald.loss')", "SELECT pgherald.epoch()",
+                "SELECT pgherald.prune('0', 1)", "SELECT * FROM pgherald.auth_drf('{token-boss}')",
+                "CREATE TRIGGER t AFTER INSERT ON api_estimate EXECUTE FUNCTION "
+                "pgherald.on_estimate()"):
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            app.run(sql)
+    assert [r.op for r in app.journal()] == ["i"]
+
+
+def test_definer_reads_only_the_named_columns(db, installed):
+    rows = db.run("SELECT table_name, column_name FROM information_schema.column_privileges "
+                  "WHERE grantee = 'pgherald_owner' AND privilege_type = 'SELECT' "
+                  "AND table_schema = 'public' ORDER BY 1, 2")
+    assert rows == [("api_estimate", "foreman_id"), ("api_estimate", "project_id"),
+                    ("api_project", "id"), ("api_project", "name"),
+                    ("api_user", "id"), ("api_user", "is_active"), ("api_user", "role"),
+                    ("api_user", "username"),
+                    ("authtoken_token", "key"), ("authtoken_token", "user_id")]
+    assert db.one("SELECT count(*) FROM pg_roles WHERE rolname LIKE 'pgherald\\_%' "
+                  "AND (rolcanlogin OR rolsuper OR rolcreaterole OR rolbypassrls)") == 0
+
+
+# --- functions for the daemon ------------------------------------------------------------------
+
+
+def test_auth_by_role_column(db, installed):
+    db.run("UPDATE api_user SET is_active = false WHERE id = 3")
+    ask = "SELECT * FROM pgherald.auth_drf(%s) ORDER BY n"
+    tokens = ["token-anna", "nobody", "token-boss", "token-boris", "token-anna"]
+    assert db.run(ask, [tokens], user="pgherald") == [
+        (1, "2", "foreman", True), (3, "1", "manager", True), (4, "3", "foreman", False),
+        (5, "2", "foreman", True)]
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        db.run("SELECT * FROM authtoken_token", user="pgherald")
+
+
+def test_auth_by_staff_and_by_groups(db, installed):
+    installed.write("""
+[auth staff]
+user_table = public.api_user
+role_from = staff
+staff_role = manager
+other_role = foreman
+[auth groups]
+user_table = public.api_user
+role_from = groups
+membership_table = public.api_user_groups
+""")
+    installed.apply()
+    db.run("INSERT INTO auth_group VALUES (1, 'foreman'), (2, 'manager'), (3, 'other'); "
+           "INSERT INTO api_user_groups VALUES (1, 1), (1, 2), (1, 3), (2, 1), (3, 3)")
+    ask = "SELECT n, role FROM pgherald.auth_{}('{{token-boss,token-anna,token-boris}}') ORDER BY n"
+    assert db.run(ask.format("staff"), user="pgherald") == [
+        (1, "manager"), (2, "foreman"), (3, "foreman")]
+    assert db.run(ask.format("groups"), user="pgherald") == [
+        (1, "manager"), (2, "foreman"), (3, None)]
+
+
+def test_epoch_is_stable_and_new_after_a_new_installation(db, installed):
+    first = db.one("SELECT pgherald.epoch()", user="pgherald")
+    assert len(first) == 8 and first.isalnum() and first == first.lower()
+    installed.apply()
+    assert db.one("SELECT pgherald.epoch()", user="pgherald") == first
+    installed.apply("uninstall")
+    installed.apply()
+    assert db.one("SELECT pgherald.epoch()") != first
+
+
+def floor(db):
+    return db.one("SELECT floor_txid FROM pgherald.meta")
+
+
+def test_prune_takes_whole_old_transactions_and_raises_the_floor(app, db):
+    for size in (3, 3, 3):
+        app.run("INSERT INTO api_estimate (number, project_id) "
+                "SELECT 'N', 10 FROM generate_series(1, %s)", [size])
+    txids = [r[0] for r in db.run("SELECT DISTINCT txid FROM pgherald.journal ORDER BY 1")]
+    prune = "SELECT pgherald.prune(%s, %s)"
+    assert db.one(prune, ["1 hour", 100], user="pgherald") == 0 and floor(db) == 0
+    db.run("UPDATE pgherald.journal SET at = at - interval '2 hours' WHERE txid < %s", [txids[2]])
+    assert db.one(prune, ["1 hour", 4], user="pgherald") == 3  # the fourth is part of the next
+    assert floor(db) == txids[0]
+    assert db.one(prune, ["1 hour", 1], user="pgherald") == 3  # a big one goes as a whole
+    assert floor(db) == txids[1]
+    assert db.one(prune, ["1 hour", 100], user="pgherald") == 0
+    assert db.one("SELECT count(*) FROM pgherald.journal") == 3
+    assert db.one(prune, ["0", 100], user="pgherald") == 3
+    assert floor(db) == txids[2]
+
+
+def test_prune_keeps_what_a_running_transaction_is_older_than(app, db):
+    c = db.connect("app", autocommit=False)
+    c.cursor().execute(INSERT)
+    app.run(INSERT)
+    assert db.one("SELECT pgherald.prune('0', 100)") == 0
+    assert floor(db) == 0
+    c.commit()
+    c.close()
+    assert db.one("SELECT pgherald.prune('0', 100)") == 2
+    assert floor(db) < db.one("SELECT txid_snapshot_xmin(txid_current_snapshot())")

@@ -1,0 +1,314 @@
+# SPDX-License-Identifier: PostgreSQL
+"""`pgherald sql`: prints by default, applies step by step, leaves no trace, says what is wrong."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from conftest import CONF, PGHERALD, run_pgherald
+
+SOURCE = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def no_roles(cluster):
+    """The cluster as if pgherald had never been there: other tests leave the roles behind."""
+    cluster.execute("DROP ROLE IF EXISTS pgherald_owner, pgherald_reader, pgherald")
+
+
+def tool(cluster, name, *args):
+    path = cluster.tool(name)
+    if not os.access(path, os.X_OK):
+        pytest.skip(f"no {name}")
+    done = subprocess.run([path, "-h", cluster.dir, "-U", "postgres", *args], capture_output=True,
+                          text=True)
+    if "server version mismatch" in done.stderr:
+        pytest.skip(f"{name} is older than the server")
+    assert done.returncode == 0, done.stderr
+    # newer minors put a random token into the \restrict lines
+    return re.sub(r"(?m)^\\(un)?restrict .*$", "", done.stdout)
+
+
+def dump(db):
+    return (tool(db.cluster, "pg_dump", "-s", db.name),
+            tool(db.cluster, "pg_dumpall", "--roles-only"))
+
+
+def triggers(db):
+    return [r[0] for r in db.run("SELECT tgrelid::regclass || ' ' || tgname FROM pg_trigger "
+                                 "WHERE tgname LIKE 'zz%' ORDER BY 1")]
+
+
+ALL_TRIGGERS = [f"api_{t} zz_pgherald_{x}" for t in ("estimate", "project") for x in "ditu"]
+
+
+# --- print -------------------------------------------------------------------------------------
+
+
+def test_prints_and_touches_nothing(db, install):
+    before = dump(db)
+    printed = install.sql("install")
+    assert printed.returncode == 0, printed.stderr
+    assert printed.stdout.count("\nBEGIN;") == printed.stdout.count("\nCOMMIT;") == 4
+    assert "SHARE ROW EXCLUSIVE" in printed.stdout and "{{" not in printed.stdout
+    assert install.sql("render").stdout == printed.stdout
+    assert "DROP TRIGGER" in install.sql("uninstall").stdout
+    assert dump(db) == before
+
+
+def test_printed_text_runs_elsewhere(db, install):
+    db.run(install.sql("render").stdout)
+    assert triggers(db) == ALL_TRIGGERS
+    assert install.apply()
+    db.run(install.sql("uninstall").stdout)
+    assert triggers(db) == []
+
+
+# --- install -----------------------------------------------------------------------------------
+
+
+def test_a_line_per_step_and_a_second_time_without_change_or_lock(db, install):
+    assert install.apply().splitlines() == [
+        "core: done", "watch estimate (public.api_estimate): done",
+        "watch project (public.api_project): done", "auth drf: done"]
+    look = ("SELECT tgname, oid::text FROM pg_trigger WHERE tgname LIKE 'zz%' "
+            "UNION ALL SELECT 'epoch', epoch FROM pgherald.meta ORDER BY 1, 2")
+    before = db.run(look), dump(db)
+    writer = db.connect("app", autocommit=False)
+    writer.cursor().execute("INSERT INTO api_estimate (number, project_id) VALUES ('N', 10)")
+    install.apply()  # would wait for the writer if it took a lock
+    writer.rollback()
+    writer.close()
+    assert (db.run(look), dump(db)) == before
+
+
+def test_waits_for_a_busy_table(db, install):
+    holder = db.connect(autocommit=False)
+    holder.cursor().execute("LOCK TABLE api_project IN ROW EXCLUSIVE MODE")
+    running = subprocess.Popen([PGHERALD, "sql", "install", "--apply", "-c", str(install.conf),
+                                "--dsn", db.conninfo()], stdout=subprocess.PIPE, text=True)
+    lines = []
+    while not lines or "try 2" not in lines[-1]:
+        lines.append(running.stdout.readline())
+        assert lines[-1], lines
+    assert lines[-1].startswith("watch project (public.api_project): in use")
+    holder.rollback()
+    holder.close()
+    rest, _ = running.communicate(timeout=30)
+    assert running.returncode == 0 and "watch project (public.api_project): done" in rest
+    assert triggers(db) == ALL_TRIGGERS
+
+
+def test_disabled_or_foreign_triggers_are_put_right(db, installed):
+    db.run("ALTER TABLE api_estimate DISABLE TRIGGER zz_pgherald_u; "
+           "DROP TRIGGER zz_pgherald_d ON api_estimate")
+    installed.conf.write_text(installed.conf.read_text().replace("[watch project]", "[watch proj]"))
+    installed.apply()
+    assert triggers(db) == ALL_TRIGGERS
+    assert db.one("SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'zz%' AND tgenabled = 'O'") == 8
+    db.run("UPDATE api_project SET name = 'x' WHERE id = 10")
+    assert db.run("SELECT topic FROM pgherald.journal") == [("proj",)]
+
+
+def test_one_watch_only(db, install):
+    out = install.apply("install", "--watch", "project")
+    assert out.splitlines() == ["core: done", "watch project (public.api_project): done"]
+    assert triggers(db) == ALL_TRIGGERS[4:]
+    install.apply("install")
+    install.apply("uninstall", "--watch", "estimate")
+    assert triggers(db) == ALL_TRIGGERS[4:]
+
+
+def test_comment_holds_version_and_hash_of_the_body(db, installed):
+    rows = db.run("SELECT obj_description(oid, 'pg_proc'), md5(prosrc) FROM pg_proc "
+                  "WHERE pronamespace = 'pgherald'::regnamespace")
+    assert len(rows) == 6
+    for comment, md5 in rows:
+        assert re.fullmatch(rf"pgherald \S+ md5 {md5}", comment)
+
+
+def test_owner_and_settings_of_the_functions(db, installed):
+    rows = db.run("SELECT proname, pg_get_userbyid(proowner), prosecdef, proconfig::text, "
+                  "has_function_privilege('app', oid, 'EXECUTE') FROM pg_proc "
+                  "WHERE pronamespace = 'pgherald'::regnamespace AND proname <> 'utc'")
+    for name, owner, definer, settings, public in rows:
+        assert (owner, definer, public) == ("pgherald_owner", True, False), name
+        assert '"search_path=pg_catalog, pg_temp"' in settings, name
+
+
+def test_default_privileges_of_the_installer_do_not_leak(db, install):
+    db.run("ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO app; "
+           "ALTER DEFAULT PRIVILEGES GRANT ALL ON FUNCTIONS TO app")
+    install.apply()
+    assert not db.one("SELECT bool_or(has_table_privilege('app', t::regclass, 'SELECT')) FROM "
+                      "unnest('{pgherald.journal,pgherald.meta}'::text[]) t")
+    db.run("ALTER DEFAULT PRIVILEGES REVOKE ALL ON TABLES FROM app; "
+           "ALTER DEFAULT PRIVILEGES REVOKE ALL ON FUNCTIONS FROM app")
+
+
+def test_installer_without_superuser(db, install, no_roles):
+    db.cluster.execute(f"CREATE ROLE dba LOGIN CREATEROLE; ALTER DATABASE {db.name} OWNER TO dba")
+    try:
+        for table in ("api_user", "authtoken_token", "api_project", "api_estimate"):
+            db.run(f"ALTER TABLE {table} OWNER TO dba")
+        db.run("ALTER SCHEMA public OWNER TO dba")
+        before = dump(db)
+        for _ in range(2):
+            done = run_pgherald("sql", "install", "--apply", "-c", install.conf, "--dsn",
+                                db.conninfo("dba"))
+            assert done.returncode == 0, done.stderr
+        db.run("UPDATE api_project SET name = 'x' WHERE id = 10", user="app")
+        assert db.one("SELECT count(*) FROM pgherald.journal") == 1
+        done = run_pgherald("sql", "uninstall", "--apply", "-c", install.conf, "--dsn",
+                            db.conninfo("dba"))
+        assert done.returncode == 0, done.stderr
+        assert dump(db) == before
+    finally:
+        db.drop()
+        db.cluster.execute("DROP OWNED BY dba; DROP ROLE dba")
+
+
+# --- uninstall ---------------------------------------------------------------------------------
+
+
+def test_uninstall_leaves_no_trace(db, install, no_roles):
+    before = dump(db)
+    install.apply()
+    assert "pgherald" in dump(db)[0] and "pgherald_owner" in dump(db)[1]
+    db.run("INSERT INTO api_estimate (number, project_id) VALUES ('N', 10)")
+    install.apply("uninstall")
+    assert dump(db) == before
+    install.apply("uninstall")  # nothing there: nothing to complain about
+    assert dump(db) == before
+
+
+def test_uninstall_finds_watches_that_left_the_configuration(db, install, no_roles):
+    before = dump(db)
+    install.apply()
+    db.run("ALTER TABLE api_estimate RENAME TO renamed")
+    install.write("[auth other]\n")
+    install.apply("uninstall")
+    db.run("ALTER TABLE renamed RENAME TO api_estimate")
+    assert dump(db) == before
+
+
+def test_uninstall_keeps_a_login_role_that_was_there_before(db, install, no_roles):
+    db.cluster.execute("CREATE ROLE pgherald LOGIN")
+    before = dump(db)
+    install.apply()
+    assert db.one("SELECT count(*) FROM pgherald.journal", user="pgherald") == 0
+    install.apply("uninstall")
+    assert dump(db) == before
+
+
+def test_roles_stay_while_another_database_needs_them(cluster, db, install, no_roles, tmp_path):
+    other = cluster.create_database("app_template")
+    try:
+        install.apply()
+        there = type(install)(other, tmp_path)
+        there.apply()
+        there.apply("uninstall")
+        assert db.one("SELECT count(*) FROM pgherald.journal", user="pgherald") == 0
+        assert "GRANT" not in tool(cluster, "pg_dump", "-s", other.name).replace("TO app;", "") \
+            .replace("GRANT SELECT,INSERT,DELETE,TRUNCATE,UPDATE", "").replace(
+                "GRANT SELECT,USAGE", "").replace("GRANT USAGE", "")
+        install.apply("uninstall")
+        assert "pgherald" not in tool(cluster, "pg_dumpall", "--roles-only")
+    finally:
+        other.drop()
+
+
+def test_uninstall_refuses_to_take_what_others_built_on_it(db, installed):
+    db.run("CREATE VIEW mine AS SELECT count(*) FROM pgherald.journal")
+    done = installed.sql("uninstall", "--apply")
+    assert done.returncode == 1
+    assert "view mine depends on table pgherald.journal" in done.stderr
+
+
+# --- errors ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("old, new, said", [
+    ("public.api_estimate\n", "public.api_estimat\n",
+     'watch estimate (public.api_estimat): relation "public.api_estimat" does not exist'),
+    ("estimate_number=number", "estimate_number=nomber", 'column "nomber" does not exist'),
+    ("owners = foreman_id", "owners = foreman", 'column "foreman" does not exist'),
+    ("api_project.name", "api_project.nam",
+     'column "nam" of relation "api_project" does not exist'),
+    ("public.api_project.name", "other.api_project.name", 'schema "other" does not exist'),
+    ("table  = public.api_estimate", "table = public.api_estimate\nkey = status",
+     "watch estimate: no unique index says that key identifies a row of api_estimate"),
+    ("user_table = public.api_user", "user_table = public.nobody",
+     'auth drf: relation "public.nobody" does not exist'),
+])
+def test_mistakes_in_the_configuration_are_named(db, install, old, new, said):
+    assert old in CONF
+    install.write(CONF.replace(old, new))
+    done = install.sql("install", "--apply")
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "pgherald:" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_two_watches_of_one_table(install):
+    install.write(CONF + "\n[watch again]\ntable = public.api_project\nfields = id\n")
+    done = install.sql("install")
+    assert done.returncode == 1 and "have the same table" in done.stderr
+
+
+def test_without_rights(db, install):
+    done = run_pgherald("sql", "install", "--apply", "-c", install.conf, "--dsn",
+                        db.conninfo("app"))
+    assert done.returncode == 1
+    assert "permission denied" in done.stderr or "must have admin option" in done.stderr
+    assert "name it with --dsn" in done.stderr
+
+
+def test_usage_and_missing_things(install, tmp_path):
+    assert run_pgherald("sql", "--help").returncode == 0
+    for args in ([], ["nonsense"], ["install", "extra"], ["install", "--nonsense"]):
+        done = run_pgherald("sql", *args)
+        assert done.returncode == 1 and "usage:" in done.stderr
+    done = run_pgherald("sql", "install", "-c", tmp_path / "absent.conf")
+    assert done.returncode == 1 and "absent.conf" in done.stderr
+    done = install.sql("install", "--watch", "nothing")
+    assert done.returncode == 1 and "no watch nothing" in done.stderr
+    done = run_pgherald("sql", "install", "--apply", "-c", install.conf, "--dsn",
+                        f"host={tmp_path} dbname=x")
+    assert done.returncode == 1 and "cannot connect" in done.stderr
+
+
+# --- names -------------------------------------------------------------------------------------
+
+
+def test_every_keyword_and_odd_character_may_be_a_name(db, install):
+    words = [r[0] for r in db.run("SELECT word FROM pg_get_keywords() WHERE catcode <> 'U'")]
+    words += ["Mixed", "with space", 'quo"te', "apo'strophe", "back\\slash", "a.b,c->d::e", "дата",
+              "x", "r", "new_rows", "old_rows", "olds", "tally", "topic", "k", "o", "n"]
+    quoted = ['"' + w.replace('"', '""') + '"' for w in words]
+    db.run('CREATE SCHEMA "Sch ema"; CREATE TABLE "Sch ema"."select" ("the key" int PRIMARY KEY, '
+           + ", ".join(f"{q} int" for q in quoted) + ")")
+    db.run('CREATE TABLE "Sch ema"."La bel" ("Id" int PRIMARY KEY, "user" text, k text)')
+    fields = quoted[:190] + ['label="Mixed"->"Sch ema"."La bel"("Id")."user"',
+                             'label2="Mixed"->"Sch ema"."La bel"("Id").k']
+    install.write('[watch odd]\ntable = "Sch ema"."select"\nkey = "the key"\nowners = "with space"\n'
+                  'leave = "select"\nfields = ' + ",\n  ".join(fields) + "\n")
+    install.apply()
+    db.run('INSERT INTO "Sch ema"."La bel" VALUES (7, \'seven\', \'key\')')
+    db.run('INSERT INTO "Sch ema"."select" ("the key", "Mixed", "with space") VALUES (1, 7, 5)')
+    db.run('UPDATE "Sch ema"."select" SET "with space" = 6')
+    rows = db.run("SELECT op, own_new, doc->>'label', doc->>'label2', doc->>'Mixed', leave::text "
+                  "FROM pgherald.journal ORDER BY id")
+    assert rows == [("i", ["5"], "seven", "key", "7", None),
+                    ("u", ["6"], "seven", "key", "7", '{"select":null}')]
+    assert db.one("SELECT is_called FROM pgherald.loss") is False
+
+
+def test_templates_are_plain_ascii_with_no_slot_left(install):
+    for name in ("core", "watch", "auth", "stamp", "unwatch", "uninstall"):
+        text = (SOURCE / "sql" / f"{name}.sql").read_text(encoding="ascii")
+        assert max(map(len, text.splitlines())) <= 120
+    assert "{{" not in install.sql("install").stdout + install.sql("uninstall").stdout
