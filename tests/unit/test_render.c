@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * The rendered SQL, by the fragments that matter; that it works is the system tests' part. */
+#include "config.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "sql/ident.h"
+#include "sql/render.h"
+#include "sql/template.h"
+
+static void assert_has(const struct buf *text, const char *fragment)
+{
+	if (!strstr(buf_cstr(text), fragment))
+		fail_msg("not there:\n%s\nin:\n%s", fragment, buf_cstr(text));
+}
+
+static void assert_has_not(const struct buf *text, const char *fragment)
+{
+	if (strstr(buf_cstr(text), fragment))
+		fail_msg("there, but should not be:\n%s\nin:\n%s", fragment, buf_cstr(text));
+}
+
+static void render_one(struct buf *out, const char *table, const char *key, const char *owners,
+		       const char *fields, const char *leave)
+{
+	autobuf error;
+	struct watch *w;
+
+	buf_init(&error, 1000);
+	buf_init(out, RENDER_MAX);
+	w = watch_parse("topic1", table, key, owners, fields, leave, &error);
+	if (!w)
+		fail_msg("%s", buf_cstr(&error));
+	render_watch(out, w);
+	assert_true(buf_ok(out));
+	assert_has_not(out, "{{");
+	watch_free(w);
+}
+
+static void test_names(void **state)
+{
+	static const char *const cases[][2] = {
+		{"id", "id"},
+		{"_a1", "_a1"},
+		{"user", "\"user\""},
+		{"Id", "\"Id\""},
+		{"1a", "\"1a\""},
+		{"a b", "\"a b\""},
+		{"a\"b", "\"a\"\"b\""},
+		{"a$", "\"a$\""},
+		{"json_table", "\"json_table\""},
+		{"all", "\"all\""},
+		{"xmltable", "\"xmltable\""},
+		{"name", "name"},
+		{"großer", "\"großer\""},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		autobuf out;
+
+		buf_init(&out, 100);
+		ident_add(&out, cases[i][0]);
+		assert_string_equal(buf_cstr(&out), cases[i][1]);
+	}
+}
+
+static void test_literals(void **state)
+{
+	autobuf out;
+
+	(void)state;
+	buf_init(&out, 100);
+	ident_add_literal(&out, "it's");
+	ident_add_literal(&out, "a\\'b");
+	assert_string_equal(buf_cstr(&out), "'it''s' E'a\\\\''b'");
+}
+
+static void test_template(void **state)
+{
+	static const struct slot slots[] = {
+		{"one", "1"},
+		{"two", "a,\nb"},
+		{"none", ""},
+		{NULL, NULL},
+	};
+	autobuf out;
+
+	(void)state;
+	buf_init(&out, 1000);
+	template_fill(&out,
+		      "x {{one}}{{one}} y\n  {{none}}\n  f({{two}})\n{{none}} z\n\n}} {{\nend\n",
+		      slots);
+	assert_string_equal(buf_cstr(&out), "x 11 y\n  f(a,\n    b)\n z\n\n}} {{\nend\n");
+}
+
+static void test_document(void **state)
+{
+	autobuf out;
+
+	(void)state;
+	render_one(&out, "public.api_estimate", "id", "foreman_id",
+		   "estimate_id=id, n=project_id->public.api_project.name, "
+		   "c=project_id->public.api_project.code::text, at::utc, amount::text, "
+		   "who=foreman_id->public.\"User\"(\"Id\").since::utc",
+		   NULL);
+	assert_has(&out, "CROSS JOIN LATERAL (\n"
+			 "        SELECT k.r->'id' AS \"estimate_id\",\n"
+			 "               j1.name AS \"n\",\n"
+			 "               j1.code::text AS \"c\",\n"
+			 "               pgherald.utc(k.r->>'at') AS \"at\",\n"
+			 "               k.r->>'amount' AS \"amount\",\n"
+			 "               pgherald.utc(j2.since::text) AS \"who\") AS doc\n");
+	assert_has(&out, "      LEFT JOIN LATERAL (\n"
+			 "        SELECT t.name, t.code\n"
+			 "        FROM public.api_project AS t\n"
+			 "        WHERE t.id = (jsonb_populate_record(NULL::public.api_project,");
+	assert_has(&out, "LIMIT 1) AS j2 ON true\n");
+	assert_has_not(&out, "AS j3 ON true");
+	assert_has_not(&out, "AS l1 ON true");
+	assert_has(&out, "GRANT USAGE ON SCHEMA public TO pgherald_owner;\n"
+			 "GRANT SELECT (id, name, code) ON public.api_project TO pgherald_owner;\n"
+			 "GRANT SELECT (\"Id\", since) ON public.\"User\" TO pgherald_owner;\n");
+	assert_has(&out, "ARRAY['id', 'project_id', 'at', 'amount', 'foreman_id']");
+	assert_has(&out, "  PERFORM id, project_id, at, amount, foreman_id\n"
+			 "  FROM public.api_estimate AS watched LIMIT 0;");
+	assert_has(&out, "SELECT array_remove(ARRAY[o.r->>'foreman_id'], NULL) AS before,\n"
+			 "               array_remove(ARRAY[n.r->>'foreman_id'], NULL) AS after\n");
+	assert_has(&out, "SELECT o.r->'id' AS \"estimate_id\") AS former) END");
+}
+
+static void test_keys(void **state)
+{
+	autobuf out;
+
+	(void)state;
+	render_one(&out, "s.\"T\"", "a, b", NULL, "a, b", NULL);
+	assert_has(&out, "(k.r->>'a') || ',' || (k.r->>'b')");
+	assert_has(&out, "ON n.r->'a' = o.r->'a' AND n.r->'b' = o.r->'b'");
+	assert_has(&out, "= 's.\"T\"'::pg_catalog.regclass");
+	assert_has(&out, "AFTER TRUNCATE ON s.\"T\"");
+	assert_has(&out, "SELECT '{}'::text[] AS before");
+	assert_has_not(&out, "GRANT");
+}
+
+static void test_reverse_owners_and_joined_leave(void **state)
+{
+	autobuf out;
+
+	(void)state;
+	render_one(&out, "s.p", "id", "id<-s.e.p_id.f_id, boss", "id, n=x->s.n.l, m=y->s.n.l", "m");
+	assert_has(&out, "SELECT t.f_id::text AS owner FROM s.e AS t");
+	assert_has(&out, "UNION ALL");
+	assert_has(&out, "SELECT o.r->>'boss' AS owner");
+	assert_has(&out, "GRANT SELECT (p_id, f_id) ON s.e TO pgherald_owner;");
+	assert_has(&out, "LIMIT 1) AS l2 ON true");
+	assert_has_not(&out, "AS l1 ON true");
+	assert_has(&out, "SELECT l2.l AS \"m\") AS former");
+}
+
+static void test_hardening(void **state)
+{
+	autobuf out;
+
+	(void)state;
+	render_one(&out, "s.t", "id", NULL, "id", NULL);
+	assert_has(&out, "CREATE OR REPLACE FUNCTION pgherald.on_topic1() RETURNS trigger\n"
+			 "LANGUAGE plpgsql SECURITY DEFINER\n"
+			 "SET search_path = pg_catalog, pg_temp\n"
+			 "SET timezone = 'UTC'");
+	assert_has(&out, "SET datestyle = ");
+	assert_has(&out, "SET intervalstyle = ");
+	assert_has(&out, "SET bytea_output = ");
+	assert_has(&out, "REVOKE ALL ON FUNCTION pgherald.on_topic1() FROM PUBLIC;");
+	assert_has(&out, "pg_notify('pgherald', '{\"v\":1,\"topic\":\"topic1\"}')");
+	assert_has(&out, "SET LOCAL lock_timeout = '2s';");
+	assert_has(&out, "p.proname IN ('on_topic1')");
+}
+
+static void test_core_and_uninstall(void **state)
+{
+	autobuf core, end;
+
+	(void)state;
+	buf_init(&core, RENDER_MAX);
+	buf_init(&end, RENDER_MAX);
+	render_core(&core, "My \"login'");
+	render_uninstall(&end, "My \"login'");
+	assert_has(&core, "CREATE ROLE \"My \"\"login'\" LOGIN;");
+	assert_has(&core, "rolname = 'My \"login'''");
+	assert_has(&end, "'pgherald_reader', 'My \"login''']");
+	assert_has_not(&core, "{{");
+	assert_has_not(&end, "{{");
+	assert_has_not(&core, "--#");
+}
+
+static void test_auth(void **state)
+{
+	static const char *const roles[] = {"manager", "it's"};
+	struct render_auth a = {
+		.name = "drf",
+		.token_table = "public.authtoken_token",
+		.token_column = "key",
+		.token_user = "user_id",
+		.user_table = "public.user",
+		.user_key = "id",
+		.user_active = "is_active",
+		.role_from = RENDER_ROLE_COLUMN,
+		.role_column = "role",
+		.group_table = "public.auth_group",
+		.membership_table = "public.members",
+		.membership_user = "user_id",
+		.membership_group = "group_id",
+		.staff_role = "manager",
+		.other_role = "foreman",
+		.roles = roles,
+		.n_roles = 2,
+	};
+	autobuf out, error;
+
+	(void)state;
+	buf_init(&out, RENDER_MAX);
+	buf_init(&error, 1000);
+	assert_true(render_auth(&out, &a, &error));
+	assert_has(&out, "         u.role::text,\n         coalesce(u.is_active, false)\n");
+	assert_has(&out, "JOIN public.\"user\" AS u ON u.id = t.user_id");
+	assert_has(&out,
+		   "GRANT SELECT (id, is_active, role) ON public.\"user\" TO pgherald_owner;");
+	assert_has(&out, "GRANT EXECUTE ON FUNCTION pgherald.auth_drf(text[]) TO pgherald_reader;");
+	buf_clear(&out);
+	a.role_from = RENDER_ROLE_STAFF;
+	a.user_active = "";
+	assert_true(render_auth(&out, &a, &error));
+	assert_has(&out,
+		   "CASE WHEN u.is_staff THEN 'manager' ELSE 'foreman' END,\n         true\n");
+	buf_clear(&out);
+	a.role_from = RENDER_ROLE_GROUPS;
+	assert_true(render_auth(&out, &a, &error));
+	assert_has(&out,
+		   "ORDER BY array_position(ARRAY['manager', 'it''s']::text[], g.name::text)");
+	assert_has(&out, "GRANT SELECT (user_id, group_id) ON public.members TO pgherald_owner;");
+	a.membership_table = "members";
+	assert_false(render_auth(&out, &a, &error));
+	assert_has(&error, "membership_table: expected \".\"");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_literals),
+		cmocka_unit_test(test_template),
+		cmocka_unit_test(test_document),
+		cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_reverse_owners_and_joined_leave),
+		cmocka_unit_test(test_hardening),
+		cmocka_unit_test(test_core_and_uninstall),
+		cmocka_unit_test(test_auth),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
