@@ -8,128 +8,25 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "sql/reader.h"
 
-/* PostgreSQL cuts longer identifiers (NAMEDATALEN - 1); we refuse them instead. */
-enum { MAX_NAME = 63, MAX_TOPIC = 40, MAX_FIELDS = 200, MAX_OWNERS = 16, MAX_KEY = 8 };
-
-/* A place in one setting. */
-struct reader {
-	const char *setting;
-	const char *p;
-	size_t item; /* from 1; 0 for a setting that is no list */
-	struct buf *error;
-};
-
-static bool complain(const struct reader *r, const char *fmt, ...) PRINTF(2, 3);
-
-static bool complain(const struct reader *r, const char *fmt, ...)
-{
-	va_list ap;
-	int shown = (int)strnlen(r->p, 24);
-
-	buf_clear(r->error);
-	buf_str(r->error, r->setting);
-	if (r->item)
-		buf_printf(r->error, ", item %zu", r->item);
-	buf_str(r->error, ": ");
-	va_start(ap, fmt);
-	buf_vprintf(r->error, fmt, ap);
-	va_end(ap);
-	if (shown)
-		buf_printf(r->error, ", near \"%.*s%s\"", shown, r->p, shown == 24 ? "..." : "");
-	else
-		buf_str(r->error, ", at the end");
-	return false;
-}
-
-static bool is_space(char c)
-{
-	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
-static bool is_bare(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-	       c == '_' || c == '$' || (unsigned char)c >= 0x80;
-}
-
-static void skip_space(struct reader *r)
-{
-	while (is_space(*r->p))
-		r->p++;
-}
-
-static bool accept(struct reader *r, const char *token)
-{
-	size_t len = strlen(token);
-
-	skip_space(r);
-	if (strncmp(r->p, token, len) != 0)
-		return false;
-	r->p += len;
-	return true;
-}
-
-static bool expect(struct reader *r, const char *token, const char *after)
-{
-	return accept(r, token) || complain(r, "expected \"%s\" after %s", token, after);
-}
-
-/* An identifier as it stands in the catalog: bare, or "quoted" with "" for a quote. */
-static bool read_name(struct reader *r, const char *what, char **ret)
-{
-	autobuf name;
-	const char *start;
-
-	buf_init(&name, MAX_NAME);
-	skip_space(r);
-	start = r->p;
-	if (*r->p == '"') {
-		for (r->p++; *r->p != '"' || r->p[1] == '"'; r->p++) {
-			if ((unsigned char)*r->p < 0x20 || *r->p == 0x7f) {
-				r->p = start;
-				return complain(r, "%s has no closing quote or a control character",
-						what);
-			}
-			if (*r->p == '"')
-				r->p++;
-			buf_char(&name, *r->p);
-		}
-		r->p++;
-	} else {
-		for (; is_bare(*r->p); r->p++)
-			buf_char(&name, *r->p);
-	}
-	if (!buf_ok(&name)) {
-		r->p = start;
-		return complain(r, "%s is longer than %d bytes", what, MAX_NAME);
-	}
-	if (!name.len)
-		return complain(r, "expected %s", what);
-	/* it would end the body of the function that is generated */
-	if (strstr(buf_cstr(&name), "$pgherald$")) {
-		r->p = start;
-		return complain(r, "%s may not contain \"$pgherald$\"", what);
-	}
-	free(*ret);
-	*ret = buf_steal(&name);
-	return true;
-}
+enum { MAX_TOPIC = 40, MAX_FIELDS = 200, MAX_OWNERS = 16, MAX_KEY = 8 };
 
 /* schema.table */
 static bool read_table(struct reader *r, char **schema, char **table)
 {
-	return read_name(r, "a schema", schema) &&
-	       expect(r, ".", "the schema (write schema.table)") && read_name(r, "a table", table);
+	return reader_name(r, "a schema", schema) &&
+	       reader_expect(r, ".", "the schema (write schema.table)") &&
+	       reader_name(r, "a table", table);
 }
 
 /* What separates items: true with *more when another one follows. */
 static bool read_separator(struct reader *r, bool *more)
 {
-	*more = accept(r, ",");
-	skip_space(r);
+	*more = reader_accept(r, ",");
+	reader_skip_space(r);
 	if (!*more && *r->p)
-		return complain(r, "unexpected text");
+		return reader_complain(r, "unexpected text");
 	return true;
 }
 
@@ -141,7 +38,7 @@ bool watch_parse_table(const char *setting, const char *text, char **schema, cha
 
 	if (!read_table(&r, schema, table) || !read_separator(&r, &more))
 		return false;
-	return !more || complain(&r, "one table is wanted");
+	return !more || reader_complain(&r, "one table is wanted");
 }
 
 /* "a, b, c" into a new array. */
@@ -152,14 +49,14 @@ static bool read_names(struct reader *r, const char *what, size_t max, char ***n
 	while (more) {
 		r->item++;
 		if (*n == max)
-			return complain(r, "more than %zu names", max);
+			return reader_complain(r, "more than %zu names", max);
 		*names = xrealloc(*names, *n + 1, sizeof(**names));
 		(*names)[(*n)++] = NULL;
-		if (!read_name(r, what, &(*names)[*n - 1]))
+		if (!reader_name(r, what, &(*names)[*n - 1]))
 			return false;
 		for (size_t i = 0; i + 1 < *n; i++)
 			if (strcmp((*names)[i], (*names)[*n - 1]) == 0)
-				return complain(r, "\"%s\" is there twice", (*names)[i]);
+				return reader_complain(r, "\"%s\" is there twice", (*names)[i]);
 		if (!read_separator(r, &more))
 			return false;
 	}
@@ -172,48 +69,50 @@ static bool read_join(struct reader *r, struct watch_field *f)
 	if (!read_table(r, &f->join_schema, &f->join_table))
 		return false;
 	f->join_key = xstrdup("id");
-	if (accept(r, "(") && (!read_name(r, "the key of the joined table", &f->join_key) ||
-			       !expect(r, ")", "the key of the joined table")))
+	if (reader_accept(r, "(") &&
+	    (!reader_name(r, "the key of the joined table", &f->join_key) ||
+	     !reader_expect(r, ")", "the key of the joined table")))
 		return false;
-	return expect(r, ".", "the joined table") &&
-	       read_name(r, "a column to show", &f->join_label);
+	return reader_expect(r, ".", "the joined table") &&
+	       reader_name(r, "a column to show", &f->join_label);
 }
 
 static bool read_cast(struct reader *r, struct watch_field *f)
 {
 	autofree char *cast = NULL;
 
-	if (!read_name(r, "\"utc\" or \"text\" after \"::\"", &cast))
+	if (!reader_name(r, "\"utc\" or \"text\" after \"::\"", &cast))
 		return false;
 	if (strcmp(cast, "utc") == 0)
 		f->cast = CAST_UTC;
 	else if (strcmp(cast, "text") == 0)
 		f->cast = CAST_TEXT;
 	else
-		return complain(r, "\"::%s\" is not known, only ::utc and ::text", cast);
+		return reader_complain(r, "\"::%s\" is not known, only ::utc and ::text", cast);
 	return true;
 }
 
 /* [NAME=]COLUMN[->...][::CAST] */
 static bool read_field(struct reader *r, struct watch_field *f)
 {
-	if (!read_name(r, "a column", &f->column))
+	if (!reader_name(r, "a column", &f->column))
 		return false;
-	if (accept(r, "=")) {
+	if (reader_accept(r, "=")) {
 		f->name = f->column;
 		f->column = NULL;
-		if (!read_name(r, "a column after \"=\"", &f->column))
+		if (!reader_name(r, "a column after \"=\"", &f->column))
 			return false;
 	}
-	if (accept(r, "->")) {
+	if (reader_accept(r, "->")) {
 		if (!f->name)
-			return complain(r, "a joined field needs a name: NAME=%s->...", f->column);
+			return reader_complain(r, "a joined field needs a name: NAME=%s->...",
+					       f->column);
 		if (!read_join(r, f))
 			return false;
 	}
 	if (!f->name)
 		f->name = xstrdup(f->column);
-	return !accept(r, "::") || read_cast(r, f);
+	return !reader_accept(r, "::") || read_cast(r, f);
 }
 
 static bool read_fields(struct reader *r, struct watch *w)
@@ -225,7 +124,7 @@ static bool read_fields(struct reader *r, struct watch *w)
 
 		r->item++;
 		if (w->n_fields == MAX_FIELDS)
-			return complain(r, "more than %d fields", MAX_FIELDS);
+			return reader_complain(r, "more than %d fields", MAX_FIELDS);
 		w->fields = xrealloc(w->fields, w->n_fields + 1, sizeof(*w->fields));
 		f = &w->fields[w->n_fields++];
 		*f = (struct watch_field){0};
@@ -233,7 +132,7 @@ static bool read_fields(struct reader *r, struct watch *w)
 			return false;
 		for (size_t i = 0; i + 1 < w->n_fields; i++)
 			if (strcmp(w->fields[i].name, f->name) == 0)
-				return complain(r, "two fields are named \"%s\"", f->name);
+				return reader_complain(r, "two fields are named \"%s\"", f->name);
 		if (!read_separator(r, &more))
 			return false;
 	}
@@ -243,28 +142,28 @@ static bool read_fields(struct reader *r, struct watch *w)
 /* COLUMN or COLUMN<-SCHEMA.TABLE.FK.OWNER */
 static bool read_owner(struct reader *r, struct watch_owner *o)
 {
-	if (!read_name(r, "a column", &o->column))
+	if (!reader_name(r, "a column", &o->column))
 		return false;
-	if (!accept(r, "<-"))
+	if (!reader_accept(r, "<-"))
 		return true;
 	return read_table(r, &o->join_schema, &o->join_table) &&
-	       expect(r, ".", "the table (write schema.table.fk.owner)") &&
-	       read_name(r, "the column that refers to us", &o->join_fk) &&
-	       expect(r, ".", "the column that refers to us") &&
-	       read_name(r, "the column of the owner", &o->join_owner);
+	       reader_expect(r, ".", "the table (write schema.table.fk.owner)") &&
+	       reader_name(r, "the column that refers to us", &o->join_fk) &&
+	       reader_expect(r, ".", "the column that refers to us") &&
+	       reader_name(r, "the column of the owner", &o->join_owner);
 }
 
 static bool read_owners(struct reader *r, struct watch *w)
 {
 	bool more = true;
 
-	skip_space(r);
+	reader_skip_space(r);
 	if (!*r->p)
 		return true;
 	while (more) {
 		r->item++;
 		if (w->n_owners == MAX_OWNERS)
-			return complain(r, "more than %d owners", MAX_OWNERS);
+			return reader_complain(r, "more than %d owners", MAX_OWNERS);
 		w->owners = xrealloc(w->owners, w->n_owners + 1, sizeof(*w->owners));
 		w->owners[w->n_owners] = (struct watch_owner){0};
 		if (!read_owner(r, &w->owners[w->n_owners++]) || !read_separator(r, &more))
@@ -292,13 +191,14 @@ static bool is_key(const struct watch *w, const char *column)
 /* Named ones, or else every field that shows a key column. */
 static bool read_leave(struct reader *r, struct watch *w)
 {
-	skip_space(r);
+	reader_skip_space(r);
 	if (*r->p) {
 		if (!read_names(r, "a field", MAX_FIELDS, &w->leave, &w->n_leave))
 			return false;
 		for (size_t i = 0; i < w->n_leave; i++)
 			if (!has_field(w, w->leave[i]))
-				return complain(r, "\"%s\" is not one of the fields", w->leave[i]);
+				return reader_complain(r, "\"%s\" is not one of the fields",
+						       w->leave[i]);
 		return true;
 	}
 	for (size_t i = 0; i < w->n_fields; i++) {
@@ -308,7 +208,8 @@ static bool read_leave(struct reader *r, struct watch *w)
 		w->leave[w->n_leave++] = xstrdup(w->fields[i].name);
 	}
 	if (w->n_owners && !w->n_leave)
-		return complain(r, "no field shows the key; name the fields a former owner gets");
+		return reader_complain(
+			r, "no field shows the key; name the fields a former owner gets");
 	return true;
 }
 
@@ -317,7 +218,7 @@ static bool read_topic(struct reader *r)
 	size_t len = strspn(r->p, "abcdefghijklmnopqrstuvwxyz0123456789_");
 
 	if (!len || len > MAX_TOPIC || r->p[len])
-		return complain(r, "a topic is 1 to %d of a-z, 0-9 and _", MAX_TOPIC);
+		return reader_complain(r, "a topic is 1 to %d of a-z, 0-9 and _", MAX_TOPIC);
 	return true;
 }
 
