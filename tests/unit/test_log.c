@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * base/log: what a client sends can never forge a line, in text or in JSON. */
+#include "config.h"
+#include "unit.h"
+
+#include <errno.h>
+#include <json-c/json.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+static char captured[65536];
+
+/* Runs `what` with stderr in a file, whose text is in `captured` after. */
+static void capture(void (*what)(void *arg), void *arg)
+{
+	FILE *file = tmpfile();
+	int saved = dup(STDERR_FILENO);
+	size_t n;
+
+	assert_non_null(file);
+	assert_true(saved >= 0);
+	assert_true(dup2(fileno(file), STDERR_FILENO) >= 0);
+	what(arg);
+	assert_true(dup2(saved, STDERR_FILENO) >= 0);
+	close(saved);
+	rewind(file);
+	n = fread(captured, 1, sizeof(captured) - 1, file);
+	captured[n] = '\0';
+	fclose(file);
+}
+
+static size_t lines(void)
+{
+	size_t n = 0;
+
+	for (const char *p = captured; *p; p++)
+		n += *p == '\n';
+	return n;
+}
+
+static void log_value(void *arg)
+{
+	const struct log_field fields[] = {
+		{"user", arg}, {"absent", NULL}, {"n", "1"}, {NULL, NULL}};
+
+	log_with(LOG_L_WARN, "who", fields);
+}
+
+static void log_message(void *arg)
+{
+	log_warn("%s", (const char *)arg);
+}
+
+static const char *const nasty[] = {
+	"\n2026-01-01T00:00:00.000Z error   forged",
+	"a\r\nb",
+	"\" level=\"error",
+	"a=b c\\",
+	"\x1b[31mred\x7f",
+	"",
+	"\",\"level\":\"error\",\"x\":\"",
+	"\x01\x02\t\v\f",
+	"d\xc3\xa9j\xc3\xa0",
+};
+
+/* The value of one text field, unescaped again. */
+static void text_field(const char *key, char *out)
+{
+	const char *p = strstr(captured, key);
+
+	assert_non_null(p);
+	p += strlen(key);
+	if (*p != '"') {
+		size_t n = strcspn(p, " \n");
+
+		memcpy(out, p, n);
+		out[n] = '\0';
+		return;
+	}
+	for (p++; *p != '"'; out++) {
+		unsigned byte;
+
+		assert_true(*p && *p != '\n');
+		if (*p != '\\')
+			*out = *p++;
+		else if (p[1] == 'x') {
+			assert_int_equal(sscanf(p + 2, "%2x", &byte), 1);
+			*out = (char)byte;
+			p += 4;
+		} else {
+			*out = p[1];
+			p += 2;
+		}
+	}
+	*out = '\0';
+}
+
+TEST(a_text_value_stays_one_field)
+{
+	char value[200];
+
+	log_setup(LOG_L_INFO, LOG_F_TEXT);
+	for (size_t i = 0; i < sizeof(nasty) / sizeof(*nasty); i++) {
+		char copy[200];
+
+		snprintf(copy, sizeof(copy), "%s", nasty[i]);
+		capture(log_value, copy);
+		assert_int_equal(lines(), 1);
+		for (const char *p = captured; p[1]; p++)
+			assert_true((unsigned char)*p >= 0x20 && *p != 0x7f);
+		text_field(" user=", value);
+		assert_string_equal(value, nasty[i]);
+		assert_null(strstr(captured, "absent"));
+		assert_string_equal(captured + strlen(captured) - 5, " n=1\n");
+	}
+}
+
+TEST(a_json_value_stays_one_member)
+{
+	log_setup(LOG_L_INFO, LOG_F_JSON);
+	for (size_t i = 0; i < sizeof(nasty) / sizeof(*nasty); i++) {
+		struct json_object *o, *member;
+		char copy[200];
+
+		snprintf(copy, sizeof(copy), "%s", nasty[i]);
+		capture(log_value, copy);
+		assert_int_equal(lines(), 1);
+		o = json_tokener_parse(captured);
+		assert_non_null(o);
+		assert_int_equal(json_object_object_length(o), 5);
+		assert_true(json_object_object_get_ex(o, "user", &member));
+		assert_string_equal(json_object_get_string(member), nasty[i]);
+		assert_true(json_object_object_get_ex(o, "level", &member));
+		assert_string_equal(json_object_get_string(member), "warning");
+		assert_true(json_object_object_get_ex(o, "message", &member));
+		assert_string_equal(json_object_get_string(member), "who");
+		json_object_put(o);
+	}
+}
+
+TEST(a_message_stays_one_line)
+{
+	for (int format = LOG_F_TEXT; format <= LOG_F_JSON; format++)
+		for (size_t i = 0; i < sizeof(nasty) / sizeof(*nasty); i++) {
+			char copy[200];
+
+			log_setup(LOG_L_INFO, (enum log_format)format);
+			snprintf(copy, sizeof(copy), "%s", nasty[i]);
+			capture(log_message, copy);
+			assert_int_equal(lines(), 1);
+			assert_int_equal(captured[strlen(captured) - 1], '\n');
+		}
+}
+
+TEST(a_long_line_is_cut_not_lost)
+{
+	static char text[20000];
+
+	memset(text, 'x', sizeof(text) - 1);
+	for (int format = LOG_F_TEXT; format <= LOG_F_JSON; format++) {
+		log_setup(LOG_L_INFO, (enum log_format)format);
+		capture(log_message, text);
+		assert_int_equal(lines(), 1);
+		assert_true(strlen(captured) <= 8192);
+		assert_non_null(strstr(captured, "xxxxxxxx"));
+		capture(log_value, text);
+		assert_int_equal(lines(), 1);
+		assert_true(strlen(captured) <= 8192);
+		assert_non_null(strstr(captured, "xxxxxxxx"));
+	}
+}
+
+TEST(a_cut_json_line_is_still_json)
+{
+	static char value[9000];
+
+	log_setup(LOG_L_INFO, LOG_F_JSON);
+	memset(value, 'x', sizeof(value));
+	for (size_t len = 7900; len < 8400; len++) { /* around the limit */
+		struct json_object *o;
+
+		value[len] = '\0';
+		capture(len % 2 ? log_value : log_message, value);
+		value[len] = len % 7 ? 'x' : '"';
+		o = json_tokener_parse(captured);
+		assert_non_null(o);
+		json_object_put(o);
+		assert_int_equal(lines(), 1);
+		assert_true(strlen(captured) <= 8192);
+	}
+}
+
+static void log_all_levels(void *arg)
+{
+	(void)arg;
+	log_error("one");
+	log_warn("two");
+	log_info("three");
+	log_debug("four");
+}
+
+TEST(levels_cut_off)
+{
+	for (int level = LOG_L_ERROR; level <= LOG_L_DEBUG; level++) {
+		log_setup((enum log_level)level, LOG_F_TEXT);
+		capture(log_all_levels, NULL);
+		assert_int_equal(lines(), level + 1);
+		for (int l = LOG_L_ERROR; l <= LOG_L_DEBUG; l++)
+			assert_int_equal(log_enabled((enum log_level)l), l <= level);
+	}
+}
+
+TEST(the_journal_gets_priorities)
+{
+	log_setup(LOG_L_DEBUG, LOG_F_TEXT);
+	setenv("JOURNAL_STREAM", "8:1", 1);
+	capture(log_all_levels, NULL);
+	unsetenv("JOURNAL_STREAM");
+	assert_string_equal(captured, "<3>one\n<4>two\n<6>three\n<7>four\n");
+}
+
+static void log_errno(void *arg)
+{
+	(void)arg;
+	errno = ENOENT;
+	log_warn("open: %m");
+	assert_int_equal(errno, ENOENT);
+	log_setup(LOG_L_ERROR, LOG_F_TEXT);
+	log_warn("not shown");
+	assert_int_equal(errno, ENOENT);
+}
+
+TEST(errno_is_told_and_kept)
+{
+	log_setup(LOG_L_INFO, LOG_F_TEXT);
+	capture(log_errno, NULL);
+	assert_non_null(strstr(captured, "open: No such file or directory\n"));
+	assert_int_equal(lines(), 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_text_value_stays_one_field),
+		cmocka_unit_test(a_json_value_stays_one_member),
+		cmocka_unit_test(a_message_stays_one_line),
+		cmocka_unit_test(a_long_line_is_cut_not_lost),
+		cmocka_unit_test(a_cut_json_line_is_still_json),
+		cmocka_unit_test(levels_cut_off),
+		cmocka_unit_test(the_journal_gets_priorities),
+		cmocka_unit_test(errno_is_told_and_kept),
+	};
+
+	unsetenv("JOURNAL_STREAM");
+	return cmocka_run_group_tests_name("log", tests, NULL, NULL);
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * base/sd: what reaches the notify socket, by path and by abstract name. */
+#include "config.h"
+#include "unit.h"
+
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/sd.h"
+
+/* A datagram socket bound to `name`; '@' stands for the abstract name space. */
+static int bound(const char *name)
+{
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+
+	assert_true(fd >= 0 && strlen(name) < sizeof(sa.sun_path));
+	memcpy(sa.sun_path, name, strlen(name));
+	if (*name == '@')
+		sa.sun_path[0] = '\0';
+	assert_int_equal(bind(fd, (struct sockaddr *)&sa,
+			      (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(name))),
+			 0);
+	return fd;
+}
+
+static void expect_text(int fd, const char *want)
+{
+	char got[200];
+	ssize_t n = recv(fd, got, sizeof(got) - 1, 0);
+
+	assert_int_equal(n, strlen(want));
+	got[n] = '\0';
+	assert_string_equal(got, want);
+}
+
+TEST(lines_reach_the_socket)
+{
+	char dir[] = "/tmp/pgherald-sd-XXXXXX", path[64], name[64];
+	int fd;
+
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/notify", dir);
+	fd = bound(path);
+	setenv("NOTIFY_SOCKET", path, 1);
+	sd_notify_text("READY=1\nSTATUS=serving");
+	expect_text(fd, "READY=1\nSTATUS=serving");
+	close(fd);
+	unlink(path);
+	sd_notify_text("STOPPING=1"); /* nobody listens any more: no harm */
+	rmdir(dir);
+
+	snprintf(name, sizeof(name), "@pgherald-test-%ld", (long)getpid());
+	fd = bound(name);
+	setenv("NOTIFY_SOCKET", name, 1);
+	sd_notify_text("WATCHDOG=1");
+	expect_text(fd, "WATCHDOG=1");
+	close(fd);
+}
+
+TEST(odd_socket_names_do_nothing)
+{
+	char longer[300];
+
+	memset(longer, 'x', sizeof(longer) - 1);
+	longer[0] = '/';
+	longer[sizeof(longer) - 1] = '\0';
+	setenv("NOTIFY_SOCKET", longer, 1);
+	sd_notify_text("READY=1");
+	setenv("NOTIFY_SOCKET", "", 1);
+	sd_notify_text("READY=1");
+	setenv("NOTIFY_SOCKET", "vsock:2:1", 1);
+	sd_notify_text("READY=1");
+	unsetenv("NOTIFY_SOCKET");
+	sd_notify_text("READY=1");
+}
+
+TEST(the_watchdog_is_fed_at_half_time)
+{
+	unsetenv("WATCHDOG_USEC");
+	assert_int_equal(sd_watchdog_ms(), 0);
+	setenv("WATCHDOG_USEC", "30000000", 1);
+	assert_int_equal(sd_watchdog_ms(), 15000);
+	setenv("WATCHDOG_USEC", "soon", 1);
+	assert_int_equal(sd_watchdog_ms(), 0);
+	setenv("WATCHDOG_USEC", "", 1);
+	assert_int_equal(sd_watchdog_ms(), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(lines_reach_the_socket),
+		cmocka_unit_test(odd_socket_names_do_nothing),
+		cmocka_unit_test(the_watchdog_is_fed_at_half_time),
+	};
+
+	return cmocka_run_group_tests_name("sd", tests, NULL, NULL);
+}
