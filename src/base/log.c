@@ -14,7 +14,8 @@
 
 #include "base/buf.h"
 
-#define MAX_LINE 8192 /* bytes; a longer line is cut */
+#define MAX_LINE    8192	   /* bytes; a longer line is cut */
+#define MAX_MEMBERS (MAX_LINE - 3) /* of JSON: leaves room for a quote, a brace, the newline */
 
 static _Atomic int log_level = LOG_L_INFO;
 static _Atomic int log_format = LOG_F_TEXT;
@@ -55,6 +56,23 @@ static void escaped(struct buf *b, const char *s, bool json)
 	}
 }
 
+/* A member of the line's object. A long value is cut, and what is left is still JSON. */
+static void json_member(struct buf *b, const char *key, const char *value)
+{
+	bool cut;
+
+	buf_printf(b, ",\"%s\":\"", key);
+	if (!buf_ok(b))
+		return;
+	escaped(b, value, true);
+	cut = !buf_ok(b);
+	b->failed = false;
+	b->max = MAX_LINE;
+	buf_char(b, '"');
+	b->max = MAX_MEMBERS;
+	b->failed = cut || b->len > MAX_MEMBERS; /* then no further members */
+}
+
 static void text_value(struct buf *b, const char *s)
 {
 	bool quote = !*s || strpbrk(s, " \"=\\") != NULL;
@@ -90,18 +108,16 @@ void log_with(enum log_level level, const char *message, const struct log_field 
 		return;
 	buf_init(&b, MAX_LINE - 1);
 	if (log_format == LOG_F_JSON) {
+		b.max = MAX_MEMBERS;
 		buf_char(&b, '{');
 		stamp(&b, true);
-		buf_printf(&b, ",\"level\":\"%s\",\"message\":\"", levels[level].name);
-		escaped(&b, message, true);
-		buf_char(&b, '"');
-		for (; fields && fields->key; fields++) {
-			if (!fields->value)
-				continue;
-			buf_printf(&b, ",\"%s\":\"", fields->key);
-			escaped(&b, fields->value, true);
-			buf_char(&b, '"');
-		}
+		buf_printf(&b, ",\"level\":\"%s\"", levels[level].name);
+		json_member(&b, "message", message);
+		for (; fields && fields->key; fields++)
+			if (fields->value)
+				json_member(&b, fields->key, fields->value);
+		b.failed = false;
+		b.max = MAX_LINE - 1;
 		buf_char(&b, '}');
 	} else {
 		if (getenv("JOURNAL_STREAM"))
@@ -129,15 +145,13 @@ void log_with(enum log_level level, const char *message, const struct log_field 
 
 static void log_va(enum log_level level, const char *fmt, va_list ap)
 {
+	char text[MAX_LINE]; /* cuts a longer one */
 	int saved = errno;
-	autobuf b = {0};
 
 	if (!log_enabled(level))
 		return;
-	buf_init(&b, MAX_LINE);
-	errno = saved; /* for %m */
-	buf_vprintf(&b, fmt, ap);
-	log_with(level, buf_cstr(&b), NULL);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	log_with(level, text, NULL);
 	errno = saved;
 }
 
