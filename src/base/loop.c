@@ -18,6 +18,7 @@ struct loop {
 	int epoll;
 	bool stop;
 	uint64_t now_ms;
+	uint64_t n_set;		  /* timer settings so far */
 	struct loop_timer **heap; /* heap[1] fires first */
 	uint32_t n_timers, cap_timers;
 	struct epoll_event events[MAX_EVENTS];
@@ -92,9 +93,14 @@ static void place(struct loop *l, struct loop_timer *t, uint32_t i)
 	t->place = i;
 }
 
+static bool earlier(const struct loop_timer *a, const struct loop_timer *b)
+{
+	return a->at_ms != b->at_ms ? a->at_ms < b->at_ms : a->number < b->number;
+}
+
 static void sift_up(struct loop *l, struct loop_timer *t, uint32_t i)
 {
-	for (; i > 1 && l->heap[i / 2]->at_ms > t->at_ms; i /= 2)
+	for (; i > 1 && earlier(t, l->heap[i / 2]); i /= 2)
 		place(l, l->heap[i / 2], i);
 	place(l, t, i);
 }
@@ -102,9 +108,9 @@ static void sift_up(struct loop *l, struct loop_timer *t, uint32_t i)
 static void sift_down(struct loop *l, struct loop_timer *t, uint32_t i)
 {
 	for (uint32_t child; (child = i * 2) <= l->n_timers; i = child) {
-		if (child < l->n_timers && l->heap[child + 1]->at_ms < l->heap[child]->at_ms)
+		if (child < l->n_timers && earlier(l->heap[child + 1], l->heap[child]))
 			child++;
-		if (l->heap[child]->at_ms >= t->at_ms)
+		if (!earlier(l->heap[child], t))
 			break;
 		place(l, l->heap[child], i);
 	}
@@ -122,7 +128,7 @@ void loop_timer_clear(struct loop *l, struct loop_timer *t)
 	last = l->heap[l->n_timers--];
 	if (last == t)
 		return;
-	if (i > 1 && l->heap[i / 2]->at_ms > last->at_ms)
+	if (i > 1 && earlier(last, l->heap[i / 2]))
 		sift_up(l, last, i);
 	else
 		sift_down(l, last, i);
@@ -132,6 +138,7 @@ void loop_timer_set(struct loop *l, struct loop_timer *t, uint64_t delay_ms)
 {
 	loop_timer_clear(l, t);
 	t->at_ms = l->now_ms + delay_ms;
+	t->number = l->n_set++;
 	if (++l->n_timers >= l->cap_timers) {
 		l->cap_timers = l->cap_timers ? l->cap_timers * 2 : 16;
 		l->heap = xrealloc(l->heap, l->cap_timers, sizeof(*l->heap));
@@ -153,6 +160,7 @@ static int wait_ms(const struct loop *l, int max_wait_ms)
 
 void loop_turn(struct loop *l, int max_wait_ms)
 {
+	uint64_t n_set;
 	int n;
 
 	l->now_ms = clock_ms();
@@ -167,7 +175,8 @@ void loop_turn(struct loop *l, int max_wait_ms)
 			h->ready(h->arg, l->events[l->current].events);
 	}
 	l->current = -1;
-	while (l->n_timers && l->heap[1]->at_ms <= l->now_ms) {
+	n_set = l->n_set; /* what is set from here on sorts behind what was due before */
+	while (l->n_timers && l->heap[1]->at_ms <= l->now_ms && l->heap[1]->number < n_set) {
 		struct loop_timer *t = l->heap[1];
 
 		loop_timer_clear(l, t);

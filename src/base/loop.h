@@ -20,8 +20,9 @@ struct loop_fd {
 struct loop_timer {
 	void (*fire)(void *arg);
 	void *arg;
-	uint64_t at_ms; /* on the loop's clock */
-	uint32_t place; /* in the heap, from 1; 0 = not set */
+	uint64_t at_ms;	 /* on the loop's clock */
+	uint64_t number; /* of the setting: equal times fire in the order of setting */
+	uint32_t place;	 /* in the heap, from 1; 0 = not set */
 };
 
 /* A loop, or NULL with errno when the kernel gives no epoll descriptor. */
@@ -39,7 +40,8 @@ bool loop_add(struct loop *l, struct loop_fd *h, uint32_t events) MUST_CHECK;
 void loop_mod(struct loop *l, struct loop_fd *h, uint32_t events);
 /* Stops watching; events already fetched for it in this turn are dropped. Does not close. */
 void loop_del(struct loop *l, struct loop_fd *h);
-/* Fires once, `delay_ms` from now; setting a set timer moves it. */
+/* Fires once, `delay_ms` from now; setting a set timer moves it. One that is set by a timer's
+ * handler fires in the next turn at the earliest: descriptors get theirs in between. */
 void loop_timer_set(struct loop *l, struct loop_timer *t, uint64_t delay_ms);
 void loop_timer_clear(struct loop *l, struct loop_timer *t);
 
