@@ -348,10 +348,27 @@ static void ask_journal(struct stream *s)
 
 /* The ring serves who was away shortly; the journal everybody else, and whoever is ahead of this
  * daemon, so that the database can say whether that position exists. */
-static bool ring_serves(const struct stream *s)
+static bool ring_serves(struct stream *s)
 {
-	return !s->skip || (ring_covers(&s->worker->hub.ring, s->skip) &&
-			    s->skip->xmax <= s->worker->position_cursor.xmax);
+	const struct ring *ring = &s->worker->hub.ring;
+
+	if (!s->skip)
+		return s->ring_seq >= ring->tail;
+	s->ring_seq = ring->tail;
+	return ring_covers(ring, s->skip) && s->skip->xmax <= s->worker->position_cursor.xmax;
+}
+
+/* The position that the hello told the client, for a stream that lost its place in the ring
+ * before it began. */
+static struct cursor *position_of_hello(const struct stream *s)
+{
+	struct cursor *c = xcalloc(1, sizeof(*c));
+	const char *id = strstr(s->hello, "\nid: ");
+	bool ok = id && cursor_parse(c, id + 5, strcspn(id + 5, "\n"));
+
+	assert(ok); /* make_hello() wrote it */
+	(void)ok;
+	return c;
 }
 
 static void read_journal(struct stream *s)
@@ -422,6 +439,10 @@ void stream_replayed(struct stream *s)
 
 void stream_adopt(struct stream *s, int fd)
 {
+	bool from_ring = ring_serves(s);
+
+	if (!from_ring && !s->skip)
+		s->skip = position_of_hello(s);
 	free(s->hello);
 	s->hello = NULL;
 	s->n_bytes += s->hello_len;
@@ -437,13 +458,11 @@ void stream_adopt(struct stream *s, int fd)
 		stream_farewell(s, "shutdown");
 		return;
 	}
-	if (ring_serves(s))
-		s->state = STREAM_CATCHING;
-	else {
-		s->state = STREAM_REPLAYING;
+	s->state = from_ring ? STREAM_CATCHING : STREAM_REPLAYING;
+	if (from_ring)
+		read_ring(s); /* at once: it may already hold the last events only */
+	else
 		ask_journal(s);
-	}
-	worker_dirty(s->worker, &s->dirty);
 }
 
 void stream_farewell(struct stream *s, const char *reason)
