@@ -1,0 +1,471 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: PostgreSQL
+# Everything that must hold before a change goes in. Works on a copy of the tree in build-check/,
+# so neither build/ nor a second run at the same time is in the way.
+set -uo pipefail
+
+usage() {
+	cat <<-END
+		Usage: ./check.sh [--quick] [--only STEP]... | --help
+
+		Installs what the tests need (apt-get or dnf; sudo when you are not root; nothing is
+		called when nothing is missing), runs every step and ends with a line
+		"N passed, N failed, N skipped". Exit status 1 when anything failed.
+
+		  build        with every warning as an error
+		  lint         tests/lint/: floors, banned calls, settings, format, man pages, shell
+		  unit         the unit tests and the fuzz targets over their seeds
+		  system       tests/system/: a real PostgreSQL, a real Django, real streams
+		  asan-unit    the unit tests under AddressSanitizer and UBSan
+		  asan-system  the system tests under the same
+		  tsan         the worker test under ThreadSanitizer
+		  dist         make distcheck
+
+		  --quick      without the sanitizers
+		  --only STEP  only that step and what it is built from; may be given again
+		  --help       this text
+
+		What each step said is kept in build-check/log/.
+		PYTHON=... names another interpreter that has pytest, Django and psycopg2.
+	END
+}
+
+steps=(build lint unit system asan-unit asan-system tsan dist)
+python=${PYTHON:-/usr/bin/python3}
+only=()
+while (($#)); do
+	case $1 in
+	--quick) only=(build lint unit system dist) ;;
+	--only)
+		[[ " ${steps[*]} " == *" ${2-} "* ]] || {
+			echo "check: --only wants one of: ${steps[*]}" >&2
+			exit 2
+		}
+		only+=("$2")
+		shift
+		;;
+	--help | -h)
+		usage
+		exit 0
+		;;
+	*)
+		usage >&2
+		exit 2
+		;;
+	esac
+	shift
+done
+((${#only[@]})) || only=("${steps[@]}")
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+cd "$top" || exit 1
+
+wanted() { [[ " ${only[*]} " == *" $1 "* ]]; }
+say() { printf 'check: %s\n' "$*"; }
+die() {
+	printf 'check: %s\n' "$*" >&2
+	exit 1
+}
+
+# --- What the machine must have ----------------------------------------------------------------
+
+has_command() { command -v "$1" >/dev/null; }
+has_module() { pkg-config --exists "$1" 2>/dev/null; }
+has_header() { echo "#include <$1>" | cc -E - >/dev/null 2>&1; }
+has_python() { "$python" -c "import $1" 2>/dev/null; }
+has_server() {
+	compgen -G '/usr/lib/postgresql/*/bin/initdb' || compgen -G '/usr/pgsql-*/bin/initdb' ||
+		command -v initdb
+} >/dev/null
+has_link() { echo 'int main(void){return 0;}' | cc -x c "$1" -o /dev/null - 2>/dev/null; }
+
+# missing COLUMN: what is not there, as the package names of Debian (3) or Fedora (4).
+missing() {
+	local kind what deb rpm
+	while read -r kind what deb rpm; do
+		"has_$kind" "$what" || if [[ $1 == 3 ]]; then echo "$deb"; else echo "$rpm"; fi
+	done <<-'END' | sort -u
+		command gcc gcc gcc
+		command make make make
+		command autoreconf autoconf autoconf
+		command automake automake automake
+		command pkg-config pkg-config pkgconf-pkg-config
+		command curl curl curl
+		command ps procps procps-ng
+		command flock util-linux util-linux
+		command setpriv util-linux util-linux
+		command setsid util-linux util-linux-core
+		command clang-format clang-format clang-tools-extra
+		command mandoc mandoc mandoc
+		command shellcheck shellcheck ShellCheck
+		command python3 python3 python3
+		header stdio.h libc6-dev glibc-devel
+		header uthash.h uthash-dev uthash-devel
+		module libmicrohttpd libmicrohttpd-dev libmicrohttpd-devel
+		module libpq libpq-dev libpq-devel
+		module json-c libjson-c-dev json-c-devel
+		module cmocka libcmocka-dev libcmocka-devel
+		link -fsanitize=address libc6-dev libasan
+		link -fsanitize=undefined libc6-dev libubsan
+		link -fsanitize=thread libc6-dev libtsan
+		server initdb postgresql postgresql-server
+		python pytest python3-pytest python3-pytest
+		python psycopg2 python3-psycopg2 python3-psycopg2
+		python django python3-django python3-django
+		python rest_framework python3-djangorestframework python3-django-rest-framework
+	END
+}
+
+install_missing() {
+	local packages=() root=()
+	mapfile -t packages < <(missing 3)
+	((${#packages[@]})) || return 0
+	if ((EUID)); then
+		has_command sudo || die "not root and no sudo; please install: ${packages[*]}"
+		root=(sudo)
+	fi
+	if has_command apt-get; then
+		say "installing ${packages[*]}"
+		root+=(env DEBIAN_FRONTEND=noninteractive)
+		"${root[@]}" apt-get update -qq || say "apt-get update failed; trying with the old lists"
+		"${root[@]}" apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null ||
+			die "apt-get could not install: ${packages[*]}"
+	elif has_command dnf; then
+		mapfile -t packages < <(missing 4)
+		say "installing ${packages[*]}"
+		# shellcheck source=/dev/null
+		if (. /etc/os-release && [[ $ID != fedora ]]); then
+			# Enterprise Linux keeps the -devel packages in CRB and Django in EPEL.
+			"${root[@]}" dnf -y -q install epel-release dnf-plugins-core || true
+			"${root[@]}" dnf config-manager --set-enabled crb || true
+		fi
+		"${root[@]}" dnf -y -q install "${packages[@]}" ||
+			die "dnf could not install: ${packages[*]}"
+	else
+		die "neither apt-get nor dnf here; Debian's names of what is missing: ${packages[*]}"
+	fi
+	hash -r
+	mapfile -t packages < <(missing 3)
+	((${#packages[@]} == 0)) || die "still missing after the installation: ${packages[*]}"
+}
+
+# --- Processes -------------------------------------------------------------------------------
+# All that a step starts carries PGHERALD_CHECK in its environment: what is still alive at the end
+# is found by it, also when it has left its parent and its process group.
+
+mark=PGHERALD_CHECK=$$.$RANDOM$RANDOM
+
+ours() {
+	grep -lzx "$mark" /proc/[0-9]*/environ 2>/dev/null | sed 's|/proc/||; s|/environ||'
+}
+
+stop_ours() { # the polite way first: pytest then tears its clusters down
+	local signal pid i pids
+	for signal in INT TERM KILL; do
+		for pid in $(ours); do kill -s "$signal" "$pid" 2>/dev/null; done
+		for ((i = 0; i < 100; i++)); do
+			mapfile -t pids < <(ours)
+			((${#pids[@]})) || return 0
+			sleep 0.1
+		done
+	done
+}
+
+lanes=()
+on_exit() {
+	local status=$? pid
+	trap '' INT TERM HUP
+	trap - EXIT
+	for pid in "${lanes[@]}"; do kill -s TERM "$pid" 2>/dev/null; done
+	stop_ours
+	rm -rf "$tmp"
+	[[ $work == "$top/build-check" ]] || rm -rf "$work"
+	exit "$status"
+}
+
+# lane FUNCTION ARG...: in the background, so that a signal finds this script waiting, not busy.
+lane() {
+	"$@" 9>&- &
+	lanes+=($!)
+}
+
+# --- Counting ----------------------------------------------------------------------------------
+# Each prints "PASSED FAILED SKIPPED"; nothing when there is nothing to count.
+
+# Cases in the logs that automake's test driver leaves: cmocka's own lines where a test has them.
+count_make() { # BUILD
+	local trs
+	find "$work/$1" -name '*.trs' | while read -r trs; do
+		awk -v result="$(sed -n 's/^:global-test-result: *//p' "$trs")" '
+			/^\[ *OK *\]/ { ok++ }
+			/^\[ *FAILED *\] [^ ]+$/ && !seen[$NF]++ { failed++ }
+			/^\[ *SKIPPED *\] [^ ]+$/ && !seen[$NF]++ { skipped++ }
+			END {
+				if (!ok && !failed && !skipped)
+					ok = result == "PASS"
+				if (result == "SKIP" && !skipped)
+					skipped = 1
+				if (result !~ /^(PASS|SKIP)$/ && !failed)
+					failed = 1
+				print ok + 0, failed + 0, skipped + 0
+			}' "${trs%.trs}.log"
+	done | awk '{ p += $1; f += $2; s += $3 } END { if (NR) print p, f, s }'
+}
+
+count_pytest() { # NAME
+	"$python" - "$tmp/$1.xml" <<-'END'
+		import sys, xml.etree.ElementTree as tree
+		n = {"tests": 0, "failures": 0, "errors": 0, "skipped": 0}
+		for suite in tree.parse(sys.argv[1]).iter("testsuite"):
+		    for key in n:
+		        n[key] += int(suite.get(key, 0))
+		bad = n["failures"] + n["errors"]
+		print(max(n["tests"] - bad - n["skipped"], 0), bad, n["skipped"])
+	END
+}
+
+count_lint() {
+	awk '$1 ~ /^(PASS|FAIL|SKIP):$/ { n[$1]++ }
+		END { if (NR) print n["PASS:"] + 0, n["FAIL:"] + 0, n["SKIP:"] + 0 }' "$log/lint"
+}
+
+count() { # STEP
+	case $1 in
+	lint) count_lint ;;
+	unit) count_make plain ;;
+	asan-unit) count_make asan ;;
+	tsan) count_make tsan ;;
+	system | asan-system) count_pytest "$1" ;;
+	esac 2>/dev/null
+}
+
+# --- Steps -------------------------------------------------------------------------------------
+
+# step NAME FUNCTION ARG...: with its output in log/NAME. Neither a crash nor an empty run is a
+# success, whatever the cases say.
+step() {
+	local name=$1 status begin=$SECONDS p f s word=ok
+	shift
+	# A session of its own, so that Ctrl-C reaches the script alone; and with SIGINT as usual,
+	# which a shell takes away from what it starts in the background.
+	env --default-signal=INT "$mark" STEP="$name" setsid timeout -k 20 20m bash -c '"$@"' - "$@" \
+		>"$log/$name" 2>&1 </dev/null &
+	wait $!
+	status=$?
+	((status != 124)) || echo "gave up after 20 minutes" >>"$log/$name"
+	read -r p f s < <(count "$name")
+	case $name in
+	build | dist) p=1 f=0 s=0 ;;
+	esac
+	if ((status)) && [[ ${f:-0} == 0 ]]; then
+		case $name in
+		build | dist) p=0 ;;
+		esac
+		f=1
+	elif [[ -z $p ]]; then
+		f=1
+		echo "no test has run" >>"$log/$name"
+	fi
+	((${f:-0} == 0)) || word=FAIL
+	echo "${p:-0} ${f:-0} ${s:-0}" >"$tmp/count.$name"
+	{
+		flock 8
+		printf 'check: %-4s %-12s %4d passed %3d failed %3d skipped %5d s\n' \
+			"$word" "$name" "${p:-0}" "${f:-0}" "${s:-0}" "$((SECONDS - begin))"
+		if [[ $word == FAIL ]]; then
+			tail -n 200 "$log/$name" | sed 's/^/    /'
+			say "the whole of it is in ${log#"$top"/}/$name"
+		fi
+	} 8>"$tmp/print"
+	[[ $word == ok ]]
+}
+
+skip() { # STEP WHY
+	echo "0 0 1" >"$tmp/count.$1"
+	printf 'check: skip %-12s %s\n' "$1" "$2"
+}
+
+# The tree as git sees it, uncommitted changes included; of a release tarball everything.
+list_files() {
+	if git -C "$top" rev-parse --git-dir >/dev/null 2>&1; then
+		git -C "$top" -c core.quotePath=off ls-files -co --exclude-standard
+	else
+		find "$top" -type f ! -path "$top/build*" ! -path "$top/.demo/*" ! -name '*.o' \
+			! -name 'config.*' ! -name Makefile -printf '%P\n'
+		find "$top/build-aux" -type f -printf 'build-aux/%P\n'
+	fi | while read -r f; do
+		[[ ! -f $top/$f ]] || printf '%s\n' "$f"
+	done | LC_ALL=C sort -u
+}
+
+copy_tree() {
+	local source=$work/source old=$work/files
+	list_files >"$tmp/files"
+	mkdir -p "$source"
+	if [[ -e $old ]]; then
+		LC_ALL=C comm -23 "$old" "$tmp/files" | (cd "$source" && xargs -r -d '\n' rm -f)
+	fi
+	tar -C "$top" -T "$tmp/files" -cf - | tar -C "$source" -xf - || return 1
+	cp "$tmp/files" "$old"
+	if [[ -n $(find "$source/configure.ac" "$source/Makefile.am" -newer "$source/configure" 2>&1) ]]; then
+		"$source/autogen.sh"
+	fi
+}
+
+# make_build NAME CONFIGURE_ARG...: in a directory of its own below build-check/.
+make_build() {
+	local name=$1
+	shift
+	mkdir -p "$work/$name"
+	cd "$work/$name" || return 1
+	if [[ ! -e Makefile || $work/source/configure -nt config.status ]]; then
+		"$work/source/configure" -q "$@" || return 1
+	fi
+	make -j "$jobs" all
+}
+
+run_build() { copy_tree && make_build plain --enable-werror; }
+
+run_lint() {
+	local test failed=0
+	cd "$work/source" || return 1
+	export srcdir=. PGHERALD=$work/plain/pgherald GIT_DIR=$git_dir
+	for test in tests/lint/*.sh; do
+		bash "$test"
+		case $? in
+		0) echo "PASS: $test" ;;
+		77) echo "SKIP: $test" ;;
+		*) echo "FAIL: $test" && failed=1 ;;
+		esac
+	done
+	return $failed
+}
+
+run_unit() { # BUILD [TESTS]
+	cd "$work/$1" || return 1
+	find . -name '*.trs' -delete
+	$setarch make -k -j "$jobs" check LINT_TESTS= VERBOSE=1 ${2:+TESTS="$2"}
+}
+
+run_asan_unit() { make_build asan --enable-sanitizers CFLAGS='-O1 -g' && run_unit asan; }
+
+run_tsan() {
+	make_build tsan --enable-sanitizers=thread CFLAGS='-O1 -g' &&
+		setarch=$tsan_setarch run_unit tsan tests/unit/test_worker
+}
+
+run_system() { # BUILD
+	export PGHERALD=$work/$1/pgherald
+	if [[ $1 == asan ]]; then
+		make_build asan --enable-sanitizers CFLAGS='-O1 -g' || return 1
+	fi
+	cd "$work/source" || return 1
+	"$python" -m pytest -q -p no:cacheprovider --color=no --basetemp="$tmp/$STEP" \
+		--junitxml="$tmp/$STEP.xml" tests/system
+}
+
+run_dist() { cd "$work/plain" && make distcheck LINT_TESTS=; }
+
+# probe SANITIZER COMMAND...: whether a program built with it can run here at all.
+probe() {
+	local name=$tmp/probe/$1
+	mkdir -p "$tmp/probe"
+	[[ -x $name ]] || echo 'int main(void){return 0;}' |
+		cc -x c -fsanitize="$1" -o "$name" - 2>/dev/null || return 1
+	shift
+	"$@" "$name" >/dev/null 2>&1
+}
+
+# LeakSanitizer needs ptrace, which some containers forbid, and as root the daemon under test is
+# somebody else; ThreadSanitizer needs address randomisation off on some kernels.
+choose_sanitizer_options() {
+	local user=()
+	if ((EUID == 0)) && getent passwd postgres >/dev/null; then
+		user=(setpriv --reuid=postgres --regid=postgres --clear-groups)
+	fi
+	export ASAN_OPTIONS=detect_leaks=1:exitcode=99
+	export UBSAN_OPTIONS=print_stacktrace=1
+	export TSAN_OPTIONS=exitcode=66
+	tsan=no tsan_setarch=''
+	if wanted asan-unit || wanted asan-system; then
+		if ! probe address "${user[@]}" || ! probe address; then
+			say "LeakSanitizer cannot run here: AddressSanitizer without leaks"
+			ASAN_OPTIONS=detect_leaks=0:exitcode=99
+		fi
+	fi
+	if wanted tsan; then
+		if probe thread; then
+			tsan=yes
+		elif probe thread setarch -R; then
+			tsan=yes tsan_setarch='setarch -R'
+		fi
+	fi
+}
+
+lane_system() { ! wanted system || step system run_system plain; }
+
+lane_rest() {
+	! wanted lint || step lint run_lint
+	! wanted unit || step unit run_unit plain
+	! wanted asan-unit || step asan-unit run_asan_unit
+	if ! wanted tsan; then
+		:
+	elif [[ $tsan == yes ]]; then
+		step tsan run_tsan
+	else
+		skip tsan "ThreadSanitizer cannot run here"
+	fi
+	! wanted dist || step dist run_dist
+}
+
+lane_asan_system() { ! wanted asan-system || step asan-system run_system asan; }
+
+# --- From here to the end ----------------------------------------------------------------------
+
+export LC_ALL=C.UTF-8 PYTHONDONTWRITEBYTECODE=1
+unset MAKEFLAGS GIT_DIR
+for name in "${!PG@}"; do unset "$name"; done # an existing server is none of our business
+
+install_missing
+work=$top/build-check
+mkdir -p "$work"
+exec 9>"$work/lock"
+if ! flock -n 9; then
+	work=$(mktemp -d "$top/build-check-XXXXXX")
+	say "another run is under way; working in ${work##*/}/"
+fi
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/pgherald-check.XXXXXX")
+chmod 0755 "$work" "$tmp" # the tests run the daemon as another user when we are root
+trap on_exit EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+log=$work/log
+rm -rf "$log"
+mkdir -p "$log"
+jobs=$(getconf _NPROCESSORS_ONLN)
+git_dir=$(git -C "$top" rev-parse --absolute-git-dir 2>/dev/null)
+setarch=''
+choose_sanitizer_options
+export top work tmp log jobs python git_dir setarch tsan_setarch
+export -f list_files copy_tree make_build run_build run_lint run_unit run_asan_unit run_tsan \
+	run_system run_dist
+
+lane step build run_build
+if wait "${lanes[-1]}"; then
+	# The system tests mostly wait; the rest mostly compiles.
+	lane lane_system
+	lane lane_rest
+	wait
+	lane lane_asan_system
+	wait
+else
+	for name in "${only[@]}"; do
+		[[ $name == build ]] || skip "$name" "not built"
+	done
+fi
+lanes=()
+read -r passed failed skipped < <(
+	cat "$tmp"/count.* | awk '{ p += $1; f += $2; s += $3 } END { print p + 0, f + 0, s + 0 }'
+)
+echo "$passed passed, $failed failed, $skipped skipped"
+((failed == 0))
