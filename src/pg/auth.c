@@ -108,7 +108,7 @@ static void ask_next(struct auth *a)
 	char *ident;
 	size_t n = 0;
 
-	if (a->busy || !conn_up(&a->conn) || list_empty(&a->waiting))
+	if (a->busy || !a->open || !conn_up(&a->conn) || list_empty(&a->waiting))
 		return;
 	first = LIST_ENTRY(a->waiting.next, struct post_lookup, letter.node);
 	LIST_EACH(&a->waiting, node, tmp)
@@ -147,8 +147,14 @@ void auth_start(struct auth *a, struct loop *loop, const char *conninfo)
 {
 	list_init(&a->waiting);
 	list_init(&a->asked);
-	a->busy = false;
+	a->busy = a->open = false;
 	conn_start(&a->conn, loop, "auth", conninfo, on_state, NULL, a);
+}
+
+void auth_open(struct auth *a, bool open)
+{
+	a->open = open;
+	ask_next(a);
 }
 
 void auth_stop(struct auth *a)

@@ -14,11 +14,14 @@ struct auth {
 	struct list waiting; /* struct post_lookup, in the order of asking */
 	struct list asked;   /* those in the statement under way, all of one [auth] section */
 	bool busy;
+	bool open; /* questions may go out: what they lead to needs the journal as well */
 };
 
 void auth_start(struct auth *a, struct loop *loop, const char *conninfo);
 /* What waits is answered LOOKUP_UNAVAILABLE. */
 void auth_stop(struct auth *a);
+/* Says whether the journal is read up to now; until then questions wait. */
+void auth_open(struct auth *a, bool open);
 /* Takes the letter; it goes back to its reply_to with a verdict. While the database is away it
  * waits: who asked sets the limit. */
 void auth_ask(struct auth *a, struct post_lookup *l);

@@ -49,6 +49,7 @@ static void on_state(void *arg, bool up)
 		p->up = up;
 		inbox_post(db->workers[w], &p->letter);
 	}
+	auth_open(&db->auth, up);
 }
 
 static void open_post(void *arg, struct list *letters)
@@ -157,6 +158,8 @@ static void drop(struct letter *l)
 		post_lookup_free((struct post_lookup *)l);
 	else if (l->kind == POST_REPLAY)
 		post_replay_free((struct post_replay *)l);
+	else
+		free(l);
 }
 
 void db_free(struct db *db)

@@ -90,13 +90,21 @@ static void on_answered(struct post_lookup *l)
 		resume(q);
 }
 
+/* The look-up takes too long: there will be no verdict, which is answered as unavailable. */
+static void give_up(struct request *q)
+{
+	q->lookup->asker = NULL;
+	q->lookup = NULL;
+	resume(q);
+}
+
 static void on_limit(void *arg)
 {
 	struct request *q = arg;
+	struct worker *w = q->worker;
 
-	q->lookup->asker = NULL;
-	q->lookup = NULL; /* no verdict: answered as unavailable */
-	resume(q);
+	give_up(q);
+	http_settle(w);
 }
 
 bool http_role_allowed(const struct worker *w, const struct conf_route *route, const char *role)
@@ -160,13 +168,11 @@ static void peer_text(struct MHD_Connection *c, char *out, size_t size)
 static ssize_t read_hello(void *arg, uint64_t pos, char *out, size_t max)
 {
 	struct request *q = arg;
-	struct stream *s = q->stream;
+	struct stream *s = q->stream; /* stays until it is adopted: see stream_end() */
 	const union MHD_ConnectionInfo *info;
 	int fd;
 
 	(void)pos;
-	if (!s)
-		return MHD_CONTENT_READER_END_WITH_ERROR;
 	if (q->hello_sent < s->hello_len) {
 		size_t n = s->hello_len - q->hello_sent;
 
@@ -178,6 +184,7 @@ static ssize_t read_hello(void *arg, uint64_t pos, char *out, size_t max)
 	}
 	info = MHD_get_connection_info(q->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
 	q->stream = NULL;
+	q->worker->http.run_wanted = true; /* MHD closes its side in the next run, not in this one */
 	fd = info ? fcntl(info->connect_fd, F_DUPFD_CLOEXEC, 0) : -1;
 	if (fd < 0)
 		stream_close(s, "no descriptor left");
@@ -574,7 +581,7 @@ void http_stop(struct worker *w)
 		struct request *q = LIST_ENTRY(node, struct request, node);
 
 		if (q->state == REQUEST_ASKING)
-			on_limit(q);
+			give_up(q);
 	}
 	http_settle(w);
 	loop_timer_clear(w->loop, &h->mhd_timer);

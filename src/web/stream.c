@@ -188,6 +188,14 @@ void stream_close(struct stream *s, const char *reason)
 	worker_check_drained(w);
 }
 
+void stream_end(struct stream *s, const char *reason)
+{
+	if (s->state == STREAM_STARTING)
+		s->close_reason = reason;
+	else
+		stream_close(s, reason);
+}
+
 /* Sends what is queued until the socket takes no more. False when the stream is gone. */
 static bool write_out(struct stream *s)
 {
@@ -446,6 +454,11 @@ void stream_adopt(struct stream *s, int fd)
 	free(s->hello);
 	s->hello = NULL;
 	s->n_bytes += s->hello_len;
+	if (s->close_reason) {
+		close(fd);
+		stream_close(s, s->close_reason);
+		return;
+	}
 	s->fd = (struct loop_fd){.fd = fd, .ready = on_ready, .arg = s};
 	/* Edge-triggered for both directions: no system call when a stream stalls or recovers. */
 	if (!loop_add(s->worker->loop, &s->fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)) {
@@ -534,7 +547,7 @@ static void rechecked(struct post_lookup *l)
 		return; /* the rights it had stay until somebody can be asked */
 	if (verdict != LOOKUP_OK || strcmp(who->user_id, s->member.who->user_id) != 0) {
 		principal_free(who);
-		stream_close(s, verdict == LOOKUP_INACTIVE ? "user is not active any more"
+		stream_end(s, verdict == LOOKUP_INACTIVE ? "user is not active any more"
 							   : "token is not valid any more");
 		return;
 	}
@@ -557,7 +570,8 @@ void stream_rescope(struct stream *s)
 
 	hub_leave(&w->hub, &s->member);
 	if (role < 0 || !http_role_allowed(w, s->route, s->member.who->role)) {
-		stream_close(s, "role may not use this route any more");
+		s->member.role = 0; /* unused: it hears nothing any more */
+		stream_end(s, "role may not use this route any more");
 		return;
 	}
 	s->member.role = (uint32_t)role;

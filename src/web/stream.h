@@ -52,7 +52,7 @@ struct stream {
 	char peer[64];
 	uint64_t opened_ms, flushed_ms, keepalive_s, recheck_at_ms;
 	uint64_t n_events, n_bytes;
-	const char *close_reason; /* with STREAM_CLOSING */
+	const char *close_reason; /* with STREAM_CLOSING; or why it must end once it has started */
 };
 
 /* A stream for a principal (taken) that the registry has counted. `last_id` is the client's
@@ -61,8 +61,11 @@ struct stream *stream_new(struct worker *w, const struct conf_route *route, stru
 			  const char *token, const char *last_id, const char *peer, bool chunked);
 /* Takes over a dup of the connected socket: the head and the hello are out. */
 void stream_adopt(struct stream *s, int fd);
-/* Ends it at once. `reason` is a literal; one log line tells it. */
+/* Ends it at once. `reason` is a literal; one log line tells it. Only its request may do this to
+ * a stream that is still starting; everybody else calls stream_end(). */
 void stream_close(struct stream *s, const char *reason);
+/* Ends it at once, or as soon as libmicrohttpd has let go of it. */
+void stream_end(struct stream *s, const char *reason);
 /* Ends it once what is queued has been sent: with a farewell that spreads the reconnects. */
 void stream_farewell(struct stream *s, const char *reason);
 

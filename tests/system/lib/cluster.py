@@ -220,7 +220,12 @@ class Database:
         assert len(rows) == 1 and len(rows[0]) == 1, rows
         return rows[0][0]
 
-    def drop(self):
+    def close(self):
+        """Forgets the connections, for instance because the server was restarted."""
         for connection in self._connections.values():
             connection.close()
+        self._connections.clear()
+
+    def drop(self):
+        self.close()
         self.cluster.execute(f"DROP DATABASE IF EXISTS {self.name} WITH (FORCE)")

@@ -1,0 +1,368 @@
+# SPDX-License-Identifier: PostgreSQL
+"""Running it: the command line, reload, shutdown, the database going away and coming back."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+import pytest
+
+from conftest import PGHERALD, run_pgherald
+from lib.daemon import EVENTS, Client, Daemon, Reader, as_ordinary_user, wait_until
+
+
+def change(served, n=1, foreman=2):
+    served.db.run("INSERT INTO api_estimate (number, project_id, foreman_id)"
+                  " SELECT 'e', 10, %s FROM generate_series(1, %s)", (foreman, n))
+
+
+# --- command line ----------------------------------------------------------------------------
+
+
+def test_check_says_ok(install):
+    done = run_pgherald("-t", "-c", install.conf)
+    assert (done.returncode, done.stdout) == (0, f"{install.conf}: configuration OK\n")
+
+
+@pytest.mark.parametrize("old, new, message", [
+    ("[server]\n", "[server]\ncolour = red\n", r":3: unknown setting colour in \[server\]"),
+    ("[server]\n", "[sever]\n", r":2: unknown section \[sever\]"),
+    ("listen = 127.0.0.1:0", "listen", r":3: expected \"name = value\""),
+    ("listen = 127.0.0.1:0", "workers = many", r":3: workers must be a number, not \"many\""),
+    ("receives = own", "receives = everything", r"receives must be none or own or all"),
+    ("owners = foreman_id", "owners = foreman_id->x", r"\[watch estimate\] "),
+    ("table  = public.api_estimate\n", "", r"\[watch estimate\] has no table"),
+    ("[role manager]", "[role foreman]", r"\[role foreman\] is there twice"),
+])
+def test_check_says_what_is_wrong_and_where(install, old, new, message):
+    text = install.conf.read_text()
+    assert old in text
+    install.conf.write_text(text.replace(old, new, 1))
+    done = run_pgherald("-t", "-c", install.conf)
+    assert done.returncode == 1 and not done.stdout
+    assert done.stderr.startswith(f"pgherald: {install.conf}:")
+    assert re.search(message, done.stderr), done.stderr
+
+
+def test_print_config_reads_back_the_same(install, tmp_path):
+    first = run_pgherald("--print-config", "-c", install.conf).stdout
+    again = tmp_path / "again.conf"
+    again.write_text(first)
+    assert run_pgherald("--print-config", "-c", again).stdout == first
+    assert "password" not in first and "host=" not in first  # conninfo is a secret
+
+
+@pytest.mark.parametrize("args, status, text", [
+    (["--help"], 0, "Usage: pgherald"),
+    (["--version"], 0, "pgherald "),
+    ([], 2, "which command?"),
+    (["dance"], 2, "unknown command dance"),
+    (["--colour"], 2, "unknown or incomplete option"),
+    (["-t", "-c", "/nowhere/x.conf"], 1, "/nowhere/x.conf: No such file or directory"),
+])
+def test_command_line(args, status, text):
+    done = run_pgherald(*args)
+    assert done.returncode == status
+    assert text in done.stdout + done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to see that root is refused")
+def test_root_is_refused(install):
+    done = run_pgherald("-c", install.conf, "serve")
+    assert done.returncode == 1 and "refusing to serve as root" in done.stderr
+
+
+def test_address_in_use(served, tmp_path):
+    served.daemon.start().wait_ready()
+    listener = served.daemon.address
+    text = served.install.conf.read_text()
+    other = tmp_path / "other.conf"
+    # sharing the port needs the same user; an address that is not ours fails for everybody
+    other.write_text(re.sub(r"listen = .*", "listen = 192.0.2.1:80", text))
+    done = subprocess.run(as_ordinary_user([PGHERALD, "-c", str(other), "serve"]),
+                          capture_output=True, text=True, timeout=20)
+    assert done.returncode == 1 and "cannot listen on 192.0.2.1:80" in done.stderr
+    assert listener
+
+
+# --- signals ---------------------------------------------------------------------------------
+
+
+def test_drain(served):
+    d = served.daemon.start().wait_ready()
+    clients = [Client(d, served.anna).hello() for _ in range(20)]
+    old = Client(d, served.anna, version="1.0").hello()
+    d.signal(signal.SIGTERM)
+    retries = set()
+    for c in [*clients, old]:
+        c.wait_end()
+        assert c.frames[-1].data is None and 3000 <= c.frames[-1].retry <= 9000
+        retries.add(c.frames[-1].retry)
+    assert len(retries) > 5, "the reconnects are not spread"
+    assert all(c.buffer == b"" for c in clients), "no proper end of the chunked body"
+    assert d.wait_end() == 0
+    assert "stopped" in d.log()
+
+
+def test_drain_delivers_what_is_queued(served):
+    d = served.daemon.start().wait_ready()
+    c = Client(d, served.anna).hello()
+    change(served, 50)
+    wait_until(lambda: served.db.one("SELECT count(*) FROM pgherald.journal") == 50, "rows")
+    c.wait_messages(1)
+    d.signal(signal.SIGTERM)
+    c.wait_end()
+    first = len(c.messages())
+    d.wait_end()
+    d.start().wait_ready()
+    back = Client(d, served.anna, last_id=c.last_id).hello()
+    back.wait_messages(50 - first)
+    assert first + len(back.messages()) == 50
+
+
+def stuck_client(served):
+    """A client that takes nothing, with more waiting for it than the kernel holds."""
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    s.connect(served.daemon.address)
+    s.sendall(f"GET {EVENTS}?token={served.boss} HTTP/1.1\r\nHost: t\r\n\r\n".encode())
+    witness = Client(served.daemon, served.boss).hello()
+    for i in range(9):  # below the queue's bound of 1 MiB
+        served.db.run("INSERT INTO api_estimate (number, project_id) VALUES (%s, 10)",
+                      (f"{i} {'z' * 100000}",))
+    witness.wait_messages(9)
+    witness.close()
+    wait_until(lambda: served.daemon.streams(served.boss) == 1, "only the stuck one")
+    return s
+
+
+def test_a_second_signal_ends_at_once(served):
+    served.configure("[server]", "[server]\ndrain = 1h")
+    d = served.daemon.start().wait_ready()
+    stuck = stuck_client(served)
+    size = d.log_size()
+    d.signal(signal.SIGTERM)
+    d.wait_log("stopping: 1 streams", size)
+    d.signal(signal.SIGTERM)
+    assert d.wait_end() == 0
+    stuck.close()
+
+
+def test_drain_has_a_limit(served):
+    served.configure("[server]", "[server]\ndrain = 200ms")
+    d = served.daemon.start().wait_ready()
+    stuck = stuck_client(served)
+    d.signal(signal.SIGTERM)
+    assert d.wait_end() == 0
+    assert "did not take the rest in time" in d.log()
+    stuck.close()
+
+
+def test_reload(served):
+    d = served.daemon.start().wait_ready()
+    c = Client(d, served.anna).hello()
+    size = d.log_size()
+    served.configure("[role foreman]\nreceives = own", "[role foreman]\nreceives = all")
+    d.signal(signal.SIGHUP)
+    d.wait_log("configuration reloaded", size)
+    wait_until(lambda: change(served, 1, 3) or c.read_some(0.2) and c.messages(),
+               "the stream follows its new policy")
+    assert c.messages()[0]["event"] == "estimate.created"
+
+
+def test_reload_keeps_the_old_on_an_error(served):
+    d = served.daemon.start().wait_ready()
+    c = Client(d, served.anna).hello()
+    size = d.log_size()
+    served.configure("[role foreman]\nreceives = own", "[role foreman]\nreceives = nonsense")
+    d.signal(signal.SIGHUP)
+    d.wait_log(r"not reloaded, the old configuration stays: .*pgherald\.conf:\d+: receives", size)
+    change(served)
+    c.wait_message("estimate.created")
+    Client(d, served.boris).hello()
+
+
+def test_reload_names_what_needs_a_restart(served):
+    d = served.daemon.start().wait_ready()
+    size = d.log_size()
+    served.configure("[server]", "[server]\nworkers = 7\nring_events = 9")
+    d.signal(signal.SIGHUP)
+    d.wait_log("these changes need a restart: workers, ring_events", size)
+
+
+def test_reload_closes_streams_of_a_role_that_is_gone(served):
+    d = served.daemon.start().wait_ready()
+    c = Client(d, served.anna).hello()
+    served.configure("[role foreman]", "[role carpenter]")
+    d.signal(signal.SIGHUP)
+    c.wait_end()
+    d.wait_log("role may not use this route any more")
+
+
+# --- the database ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def alone(cluster):
+    """The cluster may be stopped by the test; it runs again afterwards."""
+    yield cluster
+    if cluster._server is None:
+        cluster.start()
+
+
+def test_database_down_at_start(served, alone):
+    alone.stop("immediate")
+    d = served.daemon.start()
+    wait_until(lambda: d.get("/healthz")[0] == 200, "alive")
+    status, headers, _ = d.get("/readyz")
+    assert status == 503 and headers["Retry-After"]
+    waiting = Client(d, served.anna)  # its look-up waits for the database
+    alone.start()
+    d.wait_ready()
+    waiting.hello()
+    change(served)
+    waiting.wait_message("estimate.created")
+
+
+def test_database_down_answers_in_time(served, alone):
+    served.configure("[server]", "[server]\nrequest_timeout = 300ms")
+    d = served.daemon.start().wait_ready()
+    alone.stop("immediate")
+    status, headers, _ = d.get(EVENTS, served.anna)
+    assert status == 503 and headers["Retry-After"] == "3"
+    status, headers, body = d.get(EVENTS + "?token=" + served.anna)
+    assert status == 200 and body.startswith(b"retry: ") and b"not available" in body
+
+
+def test_database_goes_away_and_comes_back(served, alone):
+    d = served.daemon.start().wait_ready()
+    clients = [Client(d, served.anna).hello(), Client(d, served.boss).hello()]
+    for mode in ("fast", "immediate"):
+        alone.stop(mode)
+        for c in clients:
+            c.read_until(lambda c=c: any("connection lost" in x for x in c.parser.comments),
+                         "the comment that the database is away")
+        assert d.get("/readyz")[0] == 503
+        alone.start()
+        served.db.close()
+        change(served)  # before the daemon is back: must not be lost
+        d.wait_ready()
+        for c in clients:
+            c.read_until(lambda c=c: c.messages(), "the event")
+            assert [m["event"] for m in c.messages()] == ["estimate.created"]
+            assert any("connection restored" in x for x in
+                       c.parser.comments + [y for f in c.frames for y in f.comments])
+            c.frames.clear()
+            c.parser.comments.clear()
+
+
+def test_restored_from_elsewhere_is_another_epoch(served):
+    d = served.daemon.start().wait_ready()
+    c = Client(d, served.anna).hello()
+    served.db.run("UPDATE pgherald.meta SET epoch = 'zzzzzzzz'")
+    served.db.run("NOTIFY pgherald")
+    c.wait_message("system.resync", reason="epoch")
+    change(served)
+    c.wait_message("estimate.created")
+    back = Client(d, served.anna, last_id=c.frames[0].id).hello()
+    back.wait_message("system.resync", reason="epoch")
+
+
+def test_a_lost_bell_costs_a_poll_interval(served):
+    d = served.daemon.start().wait_ready()
+    c = Client(d, served.boss).hello()
+    served.db.run("INSERT INTO pgherald.journal (topic, op, pk, doc)"
+                  " VALUES ('estimate', 'i', '1', '{}')")  # nobody rings
+    c.wait_message("estimate.created")
+
+
+def test_schema_missing_then_installed(install, tmp_path):
+    d = Daemon(PGHERALD, install.conf, tmp_path / "daemon.log")
+    install.db.run("DO $$ BEGIN CREATE ROLE pgherald LOGIN; EXCEPTION WHEN duplicate_object"
+                   " THEN NULL; END $$")
+    try:
+        d.start()
+        d.wait_log("journal cannot be read")
+        install.apply()
+        d.wait_ready()
+    finally:
+        d.kill()
+
+
+def test_events_keep_their_order_under_load(served):
+    d = served.daemon.start().wait_ready()
+    c = Client(d, served.boss).hello()
+    served.db.run("INSERT INTO api_estimate (id, number, project_id) VALUES (1, '0', 10)")
+
+    def write():
+        connection = served.db.connect()
+        with connection.cursor() as cur:
+            for i in range(1, 1001):
+                cur.execute("UPDATE api_estimate SET number = %s WHERE id = 1", (str(i),))
+        connection.close()
+
+    t = threading.Thread(target=write)
+    t.start()
+    c.wait_messages(1001)
+    t.join()
+    assert [m["data"]["estimate_number"] for m in c.messages()] == [str(i) for i in range(1001)]
+
+
+# --- many ------------------------------------------------------------------------------------
+
+
+def test_five_thousand_streams(served):
+    """Broadcast to all, and targeted to one of many; then a restart that all come back from."""
+    n = 5000
+    served.db.run("INSERT INTO api_user (id, username, role) SELECT g, 'u' || g, 'foreman'"
+                  " FROM generate_series(100, 5098) AS g")
+    served.db.run("INSERT INTO authtoken_token (key, user_id) SELECT 'token-' || g, g"
+                  " FROM generate_series(100, 5098) AS g")
+    d = served.daemon.start().wait_ready()
+    reader = Reader()
+    reader.start()
+    try:
+        clients = [Client(d, served.boss, source=("127.0.0.2", 0))]
+        for g in range(100, 5099):
+            clients.append(Client(d, f"token-{g}", source=("127.0.0.3", 0)))
+        assert len(clients) == n
+        for c in clients:
+            reader.add(c)
+        wait_until(lambda: all(c.frames for c in clients), "all hellos", 60)
+        assert d.streams(served.boss) == n
+
+        served.db.run("TRUNCATE api_estimate")  # a broadcast: everybody is told to refetch
+        wait_until(lambda: all(len(c.messages()) == 1 for c in clients), "the broadcast", 60)
+
+        change(served, 300, 2345)
+        change(served, 200, 4567)
+        boss, one, two = clients[0], clients[2345 - 99], clients[4567 - 99]
+        wait_until(lambda: len(boss.messages()) == 501 and len(one.messages()) == 301
+                   and len(two.messages()) == 201, "the targeted events", 60)
+        assert all(len(c.messages()) == 1 for c in clients if c not in (boss, one, two))
+
+        d.kill()
+        wait_until(lambda: all(c.ended for c in clients), "all ends", 60)
+        change(served, 100, 2345)
+        d.start().wait_ready()
+        back = [Client(d, c_token, c.last_id, source=("127.0.0.4", 0))
+                for c_token, c in zip([served.boss] + [f"token-{g}" for g in range(100, 5099)],
+                                      clients)]
+        for c in clients:
+            c.close()
+        for c in back:
+            reader.add(c)
+        wait_until(lambda: all(c.frames for c in back), "all hellos again", 60)
+        wait_until(lambda: len(back[0].messages()) == 100
+                   and len(back[2345 - 99].messages()) == 100, "what they missed", 60)
+        assert sum(len(c.messages()) for c in back) == 200
+    finally:
+        reader.stop()
+    started = time.monotonic()
+    d.signal(signal.SIGTERM)
+    assert d.wait_end() == 0
+    print(f"drained {n} streams in {time.monotonic() - started:.2f} s")
