@@ -173,7 +173,7 @@ bool cursor_parse(struct cursor *c, const char *text, size_t len)
 	struct eye e = {.at = text, .end = text + len};
 
 	*c = (struct cursor){0};
-	if (len > CURSOR_TEXT_MAX)
+	if (len > CURSOR_TEXT_MAX || (len && text[len - 1] == '.')) /* empty fields are left off */
 		return false;
 	for (size_t i = 0; i < CURSOR_EPOCH_LEN; i++) {
 		if (e.at == e.end ||
