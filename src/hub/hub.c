@@ -109,6 +109,15 @@ static void to_group(struct hub *h, struct hub_group *g, uint64_t allowed, struc
 	}
 }
 
+/* Whether the i-th owner stands there for the first time: a join may name one twice. */
+static bool first_mention(const struct owners *o, size_t i)
+{
+	for (size_t k = 0; k < i; k++)
+		if (!strcmp(o->keys[k], o->keys[i]))
+			return false;
+	return true;
+}
+
 static void to_owner(struct hub *h, const char *key, uint64_t allowed, struct event *e)
 {
 	enum scope_view view =
@@ -146,9 +155,10 @@ void hub_publish(struct hub *h, struct event *e)
 		if (h->policies[i].receives == RECEIVES_ALL)
 			to_group(h, &h->roles[i], allowed, e, VIEW_WHOLE);
 	for (size_t i = 0; i < e->before.n; i++)
-		to_owner(h, e->before.keys[i], allowed, e);
+		if (first_mention(&e->before, i))
+			to_owner(h, e->before.keys[i], allowed, e);
 	for (size_t i = 0; i < e->after.n; i++)
-		if (!owners_have(&e->before, e->after.keys[i]))
+		if (first_mention(&e->after, i) && !owners_have(&e->before, e->after.keys[i]))
 			to_owner(h, e->after.keys[i], allowed, e);
 }
 
