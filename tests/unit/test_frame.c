@@ -9,7 +9,8 @@
 
 static void expect(size_t len)
 {
-	char *body = malloc(len), *end;
+	char *body = malloc(len), head[20];
+	int n = snprintf(head, sizeof(head), "%zx\r\n", len);
 	struct frame *f;
 
 	assert_non_null(body);
@@ -20,10 +21,8 @@ static void expect(size_t len)
 	assert_int_equal(f->body_len, len);
 	assert_int_equal(f->len, f->body_at + len + 2);
 	/* RFC 9112 section 7.1: size in hex, CRLF, data, CRLF */
-	assert_int_equal(strtoul(f->bytes, &end, 16), len);
-	assert_ptr_equal(end + 2, f->bytes + f->body_at);
-	assert_memory_equal(end, "\r\n", 2);
-	assert_int_not_equal(f->bytes[0], '0');
+	assert_int_equal(f->body_at, n);
+	assert_memory_equal(f->bytes, head, (size_t)n);
 	assert_memory_equal(f->bytes + f->body_at, body, len);
 	assert_memory_equal(f->bytes + f->body_at + len, "\r\n", 2);
 	frame_unref(f);

@@ -80,14 +80,14 @@ static void text_field(const char *key, char *out)
 		return;
 	}
 	for (p++; *p != '"'; out++) {
-		unsigned byte;
+		static const char hex[] = "0123456789abcdef";
 
 		assert_true(*p && *p != '\n');
 		if (*p != '\\')
 			*out = *p++;
 		else if (p[1] == 'x') {
-			assert_int_equal(sscanf(p + 2, "%2x", &byte), 1);
-			*out = (char)byte;
+			assert_true(strchr(hex, p[2]) && strchr(hex, p[3]));
+			*out = (char)((strchr(hex, p[2]) - hex) * 16 + (strchr(hex, p[3]) - hex));
 			p += 4;
 		} else {
 			*out = p[1];

@@ -10,8 +10,11 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
+
+#include "base/num.h"
 
 #define TEST(name) static void name(void **state __attribute__((unused)))
 
@@ -23,8 +26,10 @@ struct rng {
 static inline struct rng rng_new(void)
 {
 	const char *text = getenv("PGHERALD_SEED");
-	uint64_t seed = text ? strtoull(text, NULL, 10) : 20250101;
+	uint64_t seed = 20250101;
 
+	if (text)
+		assert_true(num_u64(text, strlen(text), &seed));
 	fprintf(stderr, "PGHERALD_SEED=%llu\n", (unsigned long long)seed);
 	return (struct rng){seed * 2 + 1};
 }

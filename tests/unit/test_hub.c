@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * hub/hub: publishing by look-up must deliver exactly what event_view() says for every member,
+ * whatever the events, roles and members, and while members leave inside deliver(). */
+#include "config.h"
+#include "unit.h"
+
+#include "base/buf.h"
+#include "hub/hub.h"
+
+#define N_MEMBERS 40
+#define N_USERS	  6
+
+struct listener {
+	struct hub_member member; /* first */
+	struct principal who;
+	char user_id[8], role[8];
+	unsigned n_got;
+	enum scope_view got;
+	bool leaves; /* at its next delivery */
+};
+
+static struct hub hub;
+static struct listener listeners[N_MEMBERS];
+static struct event *expected;
+
+static void deliver(struct hub_member *m, struct event *e, enum scope_view view)
+{
+	struct listener *l = (struct listener *)m;
+
+	assert_ptr_equal(e, expected);
+	assert_non_null(m->group);
+	l->n_got++;
+	l->got = view;
+	if (l->leaves)
+		hub_leave(&hub, m);
+}
+
+static char role_names[4][8] = {"all", "own", "none", "some"};
+static char pattern[] = "a.*";
+static char *patterns[] = {pattern};
+static const struct scope_policy policies[4] = {
+	{.name = role_names[0], .receives = RECEIVES_ALL},
+	{.name = role_names[1], .receives = RECEIVES_OWN},
+	{.name = role_names[2], .receives = RECEIVES_NONE},
+	{.name = role_names[3], .receives = RECEIVES_OWN, .patterns = patterns, .n_patterns = 1},
+};
+
+static void join(struct listener *l, struct rng *r)
+{
+	snprintf(l->user_id, sizeof(l->user_id), "%u", (unsigned)rng_below(r, N_USERS));
+	snprintf(l->role, sizeof(l->role), "%s", role_names[rng_below(r, 4)]);
+	l->who = (struct principal){l->user_id, l->role};
+	l->member.who = &l->who;
+	l->member.role = (uint32_t)hub_role(&hub, l->role);
+	hub_join(&hub, &l->member);
+}
+
+/* Some users, also the same one twice, also users whom nobody listens for. */
+static void random_owners(struct rng *r, char *out, size_t size)
+{
+	struct buf b;
+
+	buf_init(&b, size - 1);
+	for (uint64_t n = rng_below(r, 5); n > 0; n--)
+		buf_printf(&b, "%s%u", b.len ? "\x1f" : "", (unsigned)rng_below(r, N_USERS + 2));
+	snprintf(out, size, "%s", buf_cstr(&b));
+	buf_free(&b);
+}
+
+static struct event *random_event(struct rng *r)
+{
+	static const char ops[] = "iuudtr";
+	char before[40], after[40];
+	struct event_row row = {.op = ops[rng_below(r, sizeof(ops) - 1)],
+				.topic = rng_below(r, 2) ? "a" : "b",
+				.doc = "{}",
+				.before = before,
+				.after = after};
+
+	random_owners(r, before, sizeof(before));
+	random_owners(r, after, sizeof(after));
+	return event_new(&row);
+}
+
+/* Publishes one event; every member that is in must get what event_view() says, once. */
+static void publish_and_check(struct event *e)
+{
+	bool inside[N_MEMBERS];
+
+	for (size_t i = 0; i < N_MEMBERS; i++) {
+		inside[i] = listeners[i].member.group != NULL;
+		listeners[i].n_got = 0;
+	}
+	expected = e;
+	hub_publish(&hub, e);
+	for (size_t i = 0; i < N_MEMBERS; i++) {
+		struct listener *l = &listeners[i];
+		enum scope_view want = VIEW_NOTHING;
+
+		if (inside[i])
+			want = event_view(e, &policies[l->member.role], &l->who);
+		assert_int_equal(l->n_got, want != VIEW_NOTHING);
+		if (l->n_got)
+			assert_int_equal(l->got, want);
+		if (inside[i])
+			assert_int_equal(l->member.group == NULL, l->n_got && l->leaves);
+	}
+}
+
+TEST(delivers_what_event_view_says)
+{
+	struct rng r = rng_new();
+	unsigned n_delivered = 0;
+
+	hub_init(&hub, policies, 4, 100, 1 << 20, deliver);
+	for (int round = 0; round < 20000; round++) {
+		struct listener *l = &listeners[rng_below(&r, N_MEMBERS)];
+		struct event *e = random_event(&r);
+
+		if (l->member.group && rng_below(&r, 2))
+			hub_leave(&hub, &l->member);
+		else if (!l->member.group)
+			join(l, &r);
+		for (size_t i = 0; i < N_MEMBERS; i++)
+			listeners[i].leaves = rng_below(&r, 30) == 0;
+		publish_and_check(e);
+		for (size_t i = 0; i < N_MEMBERS; i++)
+			n_delivered += listeners[i].n_got;
+		event_unref(e);
+	}
+	assert_true(n_delivered > 20000);
+	for (size_t i = 0; i < N_MEMBERS; i++) {
+		hub_leave(&hub, &listeners[i].member);
+		hub_leave(&hub, &listeners[i].member); /* harmless */
+	}
+	assert_null(hub.users);
+	hub_free(&hub);
+}
+
+TEST(everybody_may_leave_at_once)
+{
+	struct rng r = rng_new();
+	struct event *e = event_resync("loss", "[]", NULL, 0);
+
+	hub_init(&hub, policies, 4, 100, 1 << 20, deliver);
+	for (int round = 0; round < 200; round++) {
+		for (size_t i = 0; i < N_MEMBERS; i++) {
+			join(&listeners[i], &r);
+			listeners[i].leaves = true;
+		}
+		publish_and_check(e);
+		for (size_t i = 0; i < N_MEMBERS; i++) /* those of role "none" */
+			hub_leave(&hub, &listeners[i].member);
+	}
+	event_unref(e);
+	hub_free(&hub);
+}
+
+struct visit {
+	const char *user_id;
+	unsigned n;
+	bool leave;
+};
+
+static void visited(struct hub_member *m, void *arg)
+{
+	struct visit *v = arg;
+
+	assert_string_equal(m->who->user_id, v->user_id);
+	v->n++;
+	if (v->leave)
+		hub_leave(&hub, m);
+}
+
+TEST(every_listener_of_a_user)
+{
+	struct rng r = rng_new();
+
+	hub_init(&hub, policies, 4, 100, 1 << 20, deliver);
+	for (int round = 0; round < 200; round++) {
+		struct visit v = {.user_id = "3", .leave = round % 2};
+		unsigned want = 0;
+
+		for (size_t i = 0; i < N_MEMBERS; i++) {
+			if (!listeners[i].member.group)
+				join(&listeners[i], &r);
+			want += !strcmp(listeners[i].user_id, "3");
+		}
+		hub_each_of_user(&hub, "3", visited, &v);
+		assert_int_equal(v.n, want);
+		for (size_t i = 0; i < N_MEMBERS && v.leave; i++)
+			assert_int_equal(!listeners[i].member.group,
+					 !strcmp(listeners[i].user_id, "3"));
+		v.n = 0;
+		hub_each_of_user(&hub, "nobody", visited, &v);
+		assert_int_equal(v.n, 0);
+	}
+	for (size_t i = 0; i < N_MEMBERS; i++)
+		hub_leave(&hub, &listeners[i].member);
+	hub_free(&hub);
+}
+
+TEST(policies_change)
+{
+	hub_init(&hub, policies, 4, 100, 1 << 20, deliver);
+	assert_int_equal(hub_role(&hub, "own"), 1);
+	assert_int_equal(hub_role(&hub, "nobody"), -1);
+	hub_set_policies(&hub, policies + 1, 2);
+	assert_int_equal(hub_role(&hub, "own"), 0);
+	assert_int_equal(hub_role(&hub, "some"), -1);
+	hub_free(&hub);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(delivers_what_event_view_says),
+		cmocka_unit_test(everybody_may_leave_at_once),
+		cmocka_unit_test(every_listener_of_a_user),
+		cmocka_unit_test(policies_change),
+	};
+
+	return cmocka_run_group_tests_name("hub", tests, NULL, NULL);
+}
