@@ -24,7 +24,8 @@ literal() {
 # --help ends the program after it has read all options, and before it does anything.
 literal | grep -E '^[^ ]+ ([$#] +)?(sudo +(-u +[^ ]+ +)?)?([^ ]*/)?pgherald( |$)' >"$tmp/lines"
 while read -r place line; do
-	words=$(echo "$line" | sed 's/^[$#] *//; s/ *[|>&#].*//; s/^.*pgherald *//; s/["'\'']//g')
+	words=$(echo "$line" | sed 's/^[$#] *//; s/ *[|>&#].*//; s/^sudo *\(-u *[^ ]*\)* *//
+		s/^[^ ]*pgherald *//; s/"[^"]*"/X/g')
 	# shellcheck disable=SC2086 # words are what a shell would make of them
 	if ! "$pgherald" $words --help >/dev/null 2>&1 ||
 		! echo " $words " | grep -qE '^ *(-c [^ ]+ +)?(serve|sql (install|uninstall|render)|-t|--(test|version|help|print-config|list-settings)|-[Vh])( |$)'; then
