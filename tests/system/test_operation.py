@@ -254,8 +254,9 @@ def test_database_goes_away_and_comes_back(served, alone):
         for c in clients:
             c.read_until(lambda c=c: c.messages(), "the event")
             assert [m["event"] for m in c.messages()] == ["estimate.created"]
-            assert any("connection restored" in x for x in
-                       c.parser.comments + [y for f in c.frames for y in f.comments])
+            c.read_until(lambda c=c: any(
+                "connection restored" in x for x in
+                c.parser.comments + [y for f in c.frames for y in f.comments]), "the comment")
             c.frames.clear()
             c.parser.comments.clear()
 
