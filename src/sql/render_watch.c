@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "sql/ident.h"
+#include "sql/render_doc.h"
 #include "sql/template.h"
 #include "sql/text.h"
 
@@ -37,21 +38,7 @@ static const char *const part_names[N_PARTS] = {
 	"fields", "leave",	   "stamp",
 };
 
-/* Every column of the watched table that is read, each once: key, fields, owners. */
-struct columns {
-	const char **names;
-	size_t n;
-};
-
-static void columns_add(struct columns *c, const char *name)
-{
-	for (size_t i = 0; i < c->n; i++)
-		if (strcmp(c->names[i], name) == 0)
-			return;
-	c->names = xrealloc(c->names, c->n + 1, sizeof(*c->names));
-	c->names[c->n++] = name;
-}
-
+/* Every column of the watched table that is read: key, fields, owners. */
 static void columns_of(const struct watch *w, struct columns *c)
 {
 	for (size_t i = 0; i < w->n_key; i++)
@@ -88,166 +75,12 @@ static void add_array(struct buf *out, const char *const *names, size_t n)
 	buf_char(out, ']');
 }
 
-/* k.r->'id', or with ->> */
-static void add_value(struct buf *out, const char *row, const char *arrow, const char *column)
-{
-	buf_str(out, row);
-	buf_str(out, arrow);
-	ident_add_literal(out, column);
-}
-
-/* A column of ours in the type of another table's column: jsonb knows no types, the other table's
- * row type does, and an index on it stays usable. */
-static void add_typed(struct buf *out, const char *row, const char *column, const char *schema,
-		      const char *table, const char *key)
-{
-	buf_str(out, "(jsonb_populate_record(NULL::");
-	ident_add_table(out, schema, table);
-	buf_str(out, ",\njsonb_build_object(");
-	ident_add_literal(out, key);
-	buf_str(out, ", ");
-	add_value(out, row, "->", column);
-	buf_str(out, "))).");
-	ident_add(out, key);
-}
-
-static bool same_join(const struct watch_field *a, const struct watch_field *b)
-{
-	return a->join_table && strcmp(a->column, b->column) == 0 &&
-	       strcmp(a->join_schema, b->join_schema) == 0 &&
-	       strcmp(a->join_table, b->join_table) == 0 && strcmp(a->join_key, b->join_key) == 0;
-}
-
-/* The field whose join this one shares: the first with the same table, column and key. */
-static size_t join_of(const struct watch *w, size_t field)
-{
-	for (size_t i = 0; i < field; i++)
-		if (same_join(&w->fields[i], &w->fields[field]))
-			return i;
-	return field;
-}
-
-/* Aliases count joins from 1: "j2", or "l2" for the old row of a leave document. */
-static void add_alias(struct buf *out, const struct watch *w, size_t join, char prefix)
-{
-	size_t place = 1;
-
-	for (size_t i = 0; i < join; i++)
-		place += w->fields[i].join_table && join_of(w, i) == i;
-	buf_printf(out, "%c%zu", prefix, place);
-}
-
-static bool in_leave(const struct watch *w, size_t field)
-{
-	for (size_t i = 0; i < w->n_leave; i++)
-		if (strcmp(w->leave[i], w->fields[field].name) == 0)
-			return true;
-	return false;
-}
-
-/* A sub-select instead of a plain join: always an index look-up per row whatever the first plan
- * of the session was made for, and at most one row even where the key is not unique. */
-static void add_join(struct buf *out, const struct watch *w, size_t join, const char *row,
-		     char prefix)
-{
-	const struct watch_field *first = &w->fields[join];
-	struct columns labels = {0};
-
-	for (size_t i = join; i < w->n_fields; i++)
-		if (w->fields[i].join_table && join_of(w, i) == join &&
-		    (prefix == 'j' || in_leave(w, i)))
-			columns_add(&labels, w->fields[i].join_label);
-	if (!labels.n)
-		return;
-	if (out->len)
-		buf_char(out, '\n');
-	buf_str(out, "LEFT JOIN LATERAL (\n  SELECT ");
-	for (size_t i = 0; i < labels.n; i++) {
-		buf_str(out, i ? ", t." : "t.");
-		ident_add(out, labels.names[i]);
-	}
-	free(labels.names);
-	buf_str(out, "\n  FROM ");
-	ident_add_table(out, first->join_schema, first->join_table);
-	buf_str(out, " AS t\n  WHERE t.");
-	ident_add(out, first->join_key);
-	buf_str(out, " = ");
-	add_typed(out, row, first->column, first->join_schema, first->join_table, first->join_key);
-	buf_str(out, "\n  LIMIT 1) AS ");
-	add_alias(out, w, join, prefix);
-	buf_str(out, " ON true");
-}
-
-static void add_joins(struct buf *out, const struct watch *w)
-{
-	for (size_t i = 0; i < w->n_fields; i++)
-		if (w->fields[i].join_table && join_of(w, i) == i)
-			add_join(out, w, i, "k.r", 'j');
-	for (size_t i = 0; w->n_owners && i < w->n_fields; i++)
-		if (w->fields[i].join_table && join_of(w, i) == i)
-			add_join(out, w, i, "o.r", 'l');
-}
-
-static void add_field(struct buf *out, const struct watch *w, size_t field, const char *row,
-		      char prefix)
-{
-	const struct watch_field *f = &w->fields[field];
-
-	if (f->cast == CAST_UTC)
-		buf_str(out, "pgherald.utc(");
-	if (f->join_table) {
-		add_alias(out, w, join_of(w, field), prefix);
-		buf_char(out, '.');
-		ident_add(out, f->join_label);
-		if (f->cast != CAST_NONE)
-			buf_str(out, "::text");
-	} else {
-		add_value(out, row, f->cast == CAST_NONE ? "->" : "->>", f->column);
-	}
-	if (f->cast == CAST_UTC)
-		buf_char(out, ')');
-	buf_str(out, " AS ");
-	ident_add_quoted(out, f->name);
-}
-
-static void add_fields(struct buf *out, const struct watch *w)
-{
-	for (size_t i = 0; i < w->n_fields; i++) {
-		if (i)
-			buf_str(out, ",\n");
-		add_field(out, w, i, "k.r", 'j');
-	}
-}
-
-static void add_leave(struct buf *out, const struct watch *w)
-{
-	bool first = true;
-
-	if (!w->n_owners) {
-		buf_str(out, "NULL");
-		return;
-	}
-	buf_str(out,
-		"CASE WHEN o.r IS NOT NULL AND n.r IS NOT NULL AND owned.before <> owned.after\n"
-		"     THEN (SELECT row_to_json(former) FROM (\n"
-		"       SELECT ");
-	for (size_t i = 0; i < w->n_fields; i++) {
-		if (!in_leave(w, i))
-			continue;
-		if (!first)
-			buf_str(out, ",\n              ");
-		first = false;
-		add_field(out, w, i, "o.r", 'l');
-	}
-	buf_str(out, ") AS former) END");
-}
-
 /* One owner column as rows of one text column "owner". */
 static void add_owner_rows(struct buf *out, const struct watch_owner *o, const char *row)
 {
 	if (!o->join_table) {
 		buf_str(out, "SELECT ");
-		add_value(out, row, "->>", o->column);
+		render_value(out, row, "->>", o->column);
 		buf_str(out, " AS owner");
 		return;
 	}
@@ -258,7 +91,7 @@ static void add_owner_rows(struct buf *out, const struct watch_owner *o, const c
 	buf_str(out, " AS t\nWHERE t.");
 	ident_add(out, o->join_fk);
 	buf_str(out, " = ");
-	add_typed(out, row, o->column, o->join_schema, o->join_table, o->join_fk);
+	render_typed(out, row, o->column, o->join_schema, o->join_table, o->join_fk);
 }
 
 /* The owners of one row: distinct, sorted, no NULL. */
@@ -270,7 +103,7 @@ static void add_owners(struct buf *out, const struct watch *w, const char *row)
 	}
 	if (w->n_owners == 1 && !w->owners[0].join_table) {
 		buf_str(out, "array_remove(ARRAY[");
-		add_value(out, row, "->>", w->owners[0].column);
+		render_value(out, row, "->>", w->owners[0].column);
 		buf_str(out, "], NULL)");
 		return;
 	}
@@ -287,7 +120,7 @@ static void add_pk(struct buf *out, const struct watch *w)
 	for (size_t i = 0; i < w->n_key; i++) {
 		buf_str(out, i ? " || ',' || " : "");
 		buf_str(out, w->n_key > 1 ? "(" : "");
-		add_value(out, "k.r", "->>", w->key[i]);
+		render_value(out, "k.r", "->>", w->key[i]);
 		buf_str(out, w->n_key > 1 ? ")" : "");
 	}
 }
@@ -296,9 +129,9 @@ static void add_same_key(struct buf *out, const struct watch *w)
 {
 	for (size_t i = 0; i < w->n_key; i++) {
 		buf_str(out, i ? " AND " : "");
-		add_value(out, "n.r", "->", w->key[i]);
+		render_value(out, "n.r", "->", w->key[i]);
 		buf_str(out, " = ");
-		add_value(out, "o.r", "->", w->key[i]);
+		render_value(out, "o.r", "->", w->key[i]);
 	}
 }
 
@@ -345,9 +178,9 @@ static void fill_parts(struct buf *parts, const struct watch *w)
 	add_same_key(&parts[PART_SAME_KEY], w);
 	add_owners(&parts[PART_OWN_OLD], w, "o.r");
 	add_owners(&parts[PART_OWN_NEW], w, "n.r");
-	add_joins(&parts[PART_JOINS], w);
-	add_fields(&parts[PART_FIELDS], w);
-	add_leave(&parts[PART_LEAVE], w);
+	render_joins(&parts[PART_JOINS], w);
+	render_fields(&parts[PART_FIELDS], w);
+	render_leave(&parts[PART_LEAVE], w);
 	free(columns.names);
 }
 

@@ -258,22 +258,28 @@ def test_session_settings_of_the_application_do_not_show(app, db):
     assert app.journal()[0].doc == DOC
 
 
-def test_casts_and_types(db, install):
+def test_casts_and_types_whatever_the_session_says(db, install):
     db.run("CREATE TABLE t (id uuid PRIMARY KEY, amount numeric(10,2), b bytea, day date, "
-           "big bigint, span interval, at timestamp, names text[], j jsonb)")
+           "big bigint, f float8, span interval, at timestamp, names text[], j jsonb); "
+           "CREATE TABLE days (day date PRIMARY KEY, since timestamptz)")
     install.write("""
 [watch t]
 table = public.t
-fields = id, amount, amount_text=amount::text, b, day, big, span, at::utc, names, j
+fields = id, amount, amount_text=amount::text, b, day, big, f, span, at::utc, names, j,
+  since=day->public.days(day).since::utc, same=day->public.days(day).day::text
 """)
     install.apply()
+    db.run("INSERT INTO days VALUES ('2025-02-01', '2025-02-01 12:00+02')")
+    db.run("SET bytea_output = 'escape'; SET datestyle = 'SQL, DMY'; SET extra_float_digits = -10; "
+           "SET intervalstyle = 'sql_standard'; SET timezone = 'Asia/Tokyo'")
     db.run("INSERT INTO t VALUES ('c0ffee00-0000-4000-8000-000000000001', 10.50, '\\xdead', "
-           "'2025-02-01', 9007199254740993, '1 day 02:00', '2025-01-01 12:00', '{a,b}', "
-           "'{\"k\": [1, null]}')")
+           "'2025-02-01'::date, 9007199254740993, 0.1::float8 + 0.2, '1 day 02:00', "
+           "'2025-01-01 12:00', '{a,b}', '{\"k\": [1, null]}')")
     assert db.one("SELECT doc::text FROM pgherald.journal") == (
         '{"id":"c0ffee00-0000-4000-8000-000000000001","amount":10.50,"amount_text":"10.50",'
-        '"b":"\\\\xdead","day":"2025-02-01","big":9007199254740993,"span":"P1DT2H",'
-        '"at":"2025-01-01T12:00:00Z","names":["a", "b"],"j":{"k": [1, null]}}')
+        '"b":"\\\\xdead","day":"2025-02-01","big":9007199254740993,"f":0.30000000000000004,'
+        '"span":"P1DT2H","at":"2025-01-01T12:00:00Z","names":["a", "b"],"j":{"k": [1, null]},'
+        '"since":"2025-02-01T10:00:00Z","same":"2025-02-01"}')
 
 
 # --- everything PostgreSQL does to rows ------------------------------------------------------

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * Within render: the document of one watched table, and what its owners need of the same. o.r and
+ * n.r are the row before and after as jsonb (NULL without), k.r is whichever there is. */
+#ifndef PGHERALD_SQL_RENDER_DOC_H
+#define PGHERALD_SQL_RENDER_DOC_H
+
+#include <stddef.h>
+
+#include "base/buf.h"
+#include "sql/watch.h"
+
+/* Names, each once; they belong to somebody else, the array is freed by the caller. */
+struct columns {
+	const char **names;
+	size_t n;
+};
+
+void columns_add(struct columns *c, const char *name);
+/* k.r->'id', or with ->> */
+void render_value(struct buf *out, const char *row, const char *arrow, const char *column);
+/* A column of ours in the type of another table's column: jsonb knows no types, the other table's
+ * row type does, and an index on it stays usable. */
+void render_typed(struct buf *out, const char *row, const char *column, const char *schema,
+		  const char *table, const char *key);
+/* LEFT JOINs for the labels of the document, and of the leave document where it has any. */
+void render_joins(struct buf *out, const struct watch *w);
+/* The document's fields as a select list. */
+void render_fields(struct buf *out, const struct watch *w);
+/* The expression of the leave document. */
+void render_leave(struct buf *out, const struct watch *w);
+
+#endif
