@@ -54,7 +54,9 @@ esac
 
 if [[ -t 1 ]]; then bold=$'\e[1m' plain=$'\e[0m'; else bold='' plain=''; fi
 
-say() { printf '%s\n' "demo: $*"; }
+# Ctrl-C may come while a function's output is redirected: what we say goes out all the same.
+exec 3>&1
+say() { printf '%s\n' "demo: $*" >&3; }
 
 # die WORDS [LOG]: ends the script; shows the end of a log that tells more.
 die() {
@@ -164,7 +166,7 @@ launch() {
 	# Both sides write it: the child so that it exists even if we are killed right now, we so that
 	# it exists when we go on.
 	(
-		exec 9>&-
+		exec 3>&- 9>&-
 		note "$name" "$BASHPID" "$signal"
 		exec setsid "${drop[@]}" --pdeathsig "$signal" "$@"
 	) &
@@ -259,12 +261,14 @@ choose_user() {
 	drop=(setpriv --reuid=postgres --regid=postgres --clear-groups)
 	# Some containers do not have the capability to give.
 	if "${drop[@]}" "${caps[@]}" true 2>/dev/null; then drop+=("${caps[@]}"); fi
-	"${drop[@]}" test -r "$project/manage.py" ||
+	# Really open it: access(2), which `test -r` calls, leaves capabilities out of account.
+	"${drop[@]}" head -c 1 "$project/manage.py" >/dev/null 2>&1 ||
 		die "the user 'postgres' cannot read $top; clone to a directory open to others"
 }
 
 build() {
 	local jobs
+	umask 022 # the daemon is started by another user
 	jobs=$(getconf _NPROCESSORS_ONLN)
 	local drop=(setpriv) # with the rights of whoever owns the clone
 	if [[ ! -e $top/build/Makefile ]]; then
@@ -288,7 +292,6 @@ fresh_state() {
 	rm -rf "$state/log" "$state"/*.json "$state/pgherald.conf" "$state/manage"
 	install -d -g "$group" -m "$mode" "$state"
 	install -d -g "$group" -m "$mode" "$state/run" "$state/log"
-	umask 027
 }
 
 start_postgres() {
@@ -398,6 +401,7 @@ stop_all
 choose_user
 fresh_state
 build
+umask 027
 say "starting PostgreSQL, Django's tables and the daemon"
 start_postgres
 manage
