@@ -277,7 +277,7 @@ build() {
 			step autogen "$top/autogen.sh"
 		fi
 		mkdir -p "$top/build"
-		step configure env -C "$top/build" "$top/configure" --disable-silent-rules
+		step configure env -C "$top/build" ../configure --disable-silent-rules
 	fi
 	if [[ ! -x $top/build/pgherald || -n $(find "$top/src" -newer "$top/build/pgherald") ]]; then
 		say "building"
