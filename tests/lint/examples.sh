@@ -22,7 +22,7 @@ literal() {
 }
 
 # --help ends the program after it has read all options, and before it does anything.
-literal | grep -E '^[^ ]+ ([$#] +)?(sudo +(-u +[^ ]+ +)?)?([^ ]*/)?pgherald( |$)' >"$tmp/lines"
+literal | grep -E '^[^ ]+ ([$#] +)?(sudo +(-u +[^ ]+ +)?)?([^ =]*/)?pgherald( |$)' >"$tmp/lines"
 while read -r place line; do
 	words=$(echo "$line" | sed 's/^[$#] *//; s/ *[|>&#].*//; s/^sudo *\(-u *[^ ]*\)* *//
 		s/^[^ ]*pgherald *//; s/"[^"]*"/X/g')
