@@ -17,6 +17,11 @@ function complain(what)
 	bad = 1
 }
 
+function known(section, setting) # what the program has as default
+{
+	return (section " " setting) in defaults ? defaults[section " " setting] : ""
+}
+
 function seen(section, setting, default)
 {
 	place = FILENAME ":" FNR
@@ -54,10 +59,10 @@ FILENAME ~ /\.5$/ && section != "" && /^\.It Ic / {
 	default = $0
 	setting = $3
 	if (default ~ /, required;/)
-		default = defaults[section " " setting]
+		default = known(section, setting)
 	else if (!sub(/^.*, default /, "", default) || !sub(/;.*$/, "", default))
 		default = "nothing"
-	else if (default == "none" && defaults[section " " setting] == "")
+	else if (default == "none" && known(section, setting) == "")
 		default = ""
 	seen(section, setting, default)
 }
@@ -75,8 +80,8 @@ FILENAME ~ /\.conf$/ && /^#?[a-z_]+ *=/ {
 	sub(/^#/, "", setting)
 	sub(/^[^=]*= */, "", default)
 	# What is switched on, and what has no default, shows an example.
-	if (!/^#/ || defaults[section " " setting] == "")
-		default = defaults[section " " setting]
+	if (!/^#/ || known(section, setting) == "")
+		default = known(section, setting)
 	seen(section, setting, default)
 }
 
