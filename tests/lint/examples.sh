@@ -5,6 +5,10 @@
 pgherald=${PGHERALD:-$PWD/pgherald}
 cd "${srcdir:-$(dirname "$0")/../..}" || exit 99
 [ -x "$pgherald" ] || pgherald=build/pgherald
+if [ ! -x "$pgherald" ]; then
+	echo "nothing is built; PGHERALD=... names the program"
+	exit 99
+fi
 
 tmp=$(mktemp -d) || exit 99
 trap 'rm -rf "$tmp"' EXIT

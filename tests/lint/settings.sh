@@ -9,6 +9,10 @@
 pgherald=${PGHERALD:-$PWD/pgherald}
 cd "${srcdir:-$(dirname "$0")/../..}" || exit 99
 [ -x "$pgherald" ] || pgherald=build/pgherald
+if [ ! -x "$pgherald" ]; then
+	echo "nothing is built; PGHERALD=... names the program"
+	exit 99
+fi
 
 { "$pgherald" --list-settings || echo broken; } | awk '
 function complain(what)
@@ -22,7 +26,7 @@ function known(section, setting) # what the program has as default
 	return (section " " setting) in defaults ? defaults[section " " setting] : ""
 }
 
-function seen(section, setting, default)
+function seen(section, setting, value)
 {
 	place = FILENAME ":" FNR
 	key = section " " setting
@@ -32,8 +36,8 @@ function seen(section, setting, default)
 		return
 	}
 	found[FILENAME, key] = 1
-	if (default != defaults[key]) {
-		why = "[" section "] " setting ": the default is \"" defaults[key] "\", not \"" default "\""
+	if (value != defaults[key]) {
+		why = "[" section "] " setting ": the default is \"" defaults[key] "\", not \"" value "\""
 		complain(place)
 	}
 }
@@ -56,15 +60,15 @@ FILENAME ~ /\.5$/ && /^\.Ss \[/ {
 }
 
 FILENAME ~ /\.5$/ && section != "" && /^\.It Ic / {
-	default = $0
+	value = $0
 	setting = $3
-	if (default ~ /, required;/)
-		default = known(section, setting)
-	else if (!sub(/^.*, default /, "", default) || !sub(/;.*$/, "", default))
-		default = "nothing"
-	else if (default == "none" && known(section, setting) == "")
-		default = ""
-	seen(section, setting, default)
+	if (value ~ /, required;/)
+		value = known(section, setting)
+	else if (!sub(/^.*, default /, "", value) || !sub(/;.*$/, "", value))
+		value = "nothing"
+	else if (value == "none" && known(section, setting) == "")
+		value = ""
+	seen(section, setting, value)
 }
 
 FILENAME ~ /\.5$/ && /^\.S[sh] [^[]/ { section = "" }
@@ -76,13 +80,13 @@ FILENAME ~ /\.conf$/ && /^#?\[[a-z]+/ {
 
 FILENAME ~ /\.conf$/ && /^#?[a-z_]+ *=/ {
 	setting = $1
-	default = $0
+	value = $0
 	sub(/^#/, "", setting)
-	sub(/^[^=]*= */, "", default)
+	sub(/^[^=]*= */, "", value)
 	# What is switched on, and what has no default, shows an example.
 	if (!/^#/ || known(section, setting) == "")
-		default = known(section, setting)
-	seen(section, setting, default)
+		value = known(section, setting)
+	seen(section, setting, value)
 }
 
 END {
