@@ -184,7 +184,8 @@ static ssize_t read_hello(void *arg, uint64_t pos, char *out, size_t max)
 	}
 	info = MHD_get_connection_info(q->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
 	q->stream = NULL;
-	q->worker->http.run_wanted = true; /* MHD closes its side in the next run, not in this one */
+	q->worker->http.run_wanted =
+		true; /* MHD closes its side in the next run, not in this one */
 	fd = info ? fcntl(info->connect_fd, F_DUPFD_CLOEXEC, 0) : -1;
 	if (fd < 0)
 		stream_close(s, "no descriptor left");
@@ -217,7 +218,7 @@ static enum MHD_Result start_stream(struct request *q, struct principal *who)
 		return MHD_NO;
 	}
 	peer_text(q->connection, peer, sizeof(peer));
-	q->stream = stream_new(w, q->route, who, q->lookup->token, last, peer, !q->http10);
+	q->stream = stream_new(w, q->conf, q->route, who, q->lookup->token, last, peer, !q->http10);
 	q->state = REQUEST_STREAM;
 	if (info) {
 		/* Bounds the kernel's share of a stuck client; autotuning would take megabytes. */

@@ -87,6 +87,7 @@ static void start_fresh(struct stream *s)
 {
 	s->state = STREAM_STARTING;
 	s->ring_seq = s->worker->hub.ring.head;
+	s->loss = s->worker->position_cursor.loss;
 	make_hello(s, s->worker->position.text);
 }
 
@@ -110,17 +111,17 @@ static void start_resumed(struct stream *s, const char *last_id)
 	*s->skip = c;
 	s->ring_seq = w->hub.ring.tail;
 	make_hello(s, last_id);
-	if (c.loss != w->position_cursor.loss) /* something was not recorded meanwhile */
-		queue_reset(s, "loss", NULL);
+	s->loss = c.loss;
 }
 
-struct stream *stream_new(struct worker *w, const struct conf_route *route, struct principal *who,
-			  const char *token, const char *last_id, const char *peer, bool chunked)
+struct stream *stream_new(struct worker *w, struct conf *conf, const struct conf_route *route,
+			  struct principal *who, const char *token, const char *last_id,
+			  const char *peer, bool chunked)
 {
 	struct stream *s = xcalloc(1, sizeof(*s));
 
 	s->worker = w;
-	s->conf = conf_ref(w->conf);
+	s->conf = conf_ref(conf); /* a reload may have come since the request began */
 	s->route = route;
 	s->member.who = who;
 	s->member.role = (uint32_t)hub_role(&w->hub, who->role);
@@ -279,7 +280,8 @@ void stream_deliver(struct hub_member *m, struct event *e, enum scope_view view)
 {
 	struct stream *s = (struct stream *)m;
 
-	if (s->skip && cursor_has(s->skip, e->txid, e->id))
+	/* A resync that stands in no journal row is in nobody's position. */
+	if (s->skip && e->txid && cursor_has(s->skip, e->txid, e->id))
 		return;
 	s->n_events++;
 	stream_offer(s, event_frame(e, FORM_SSE_DJANGO, view));
@@ -310,6 +312,11 @@ static bool has_room(const struct stream *s)
 
 static void go_live(struct stream *s)
 {
+	uint64_t loss = s->worker->position_cursor.loss;
+
+	if (s->loss != loss) /* something was not recorded before this */
+		queue_reset(s, "loss", NULL);
+	s->loss = loss;
 	s->state = STREAM_LIVE;
 	hub_join(&s->worker->hub, &s->member);
 }
@@ -445,6 +452,15 @@ void stream_replayed(struct stream *s)
 	stream_continue(s);
 }
 
+void stream_restart(struct stream *s)
+{
+	free(s->skip);
+	s->skip = NULL;
+	s->loss = s->worker->position_cursor.loss;
+	if (s->state != STREAM_LIVE) /* it comes back, and its id tells what it needs */
+		stream_end(s, "the journal began anew before the stream caught up");
+}
+
 void stream_adopt(struct stream *s, int fd)
 {
 	bool from_ring = ring_serves(s);
@@ -548,7 +564,7 @@ static void rechecked(struct post_lookup *l)
 	if (verdict != LOOKUP_OK || strcmp(who->user_id, s->member.who->user_id) != 0) {
 		principal_free(who);
 		stream_end(s, verdict == LOOKUP_INACTIVE ? "user is not active any more"
-							   : "token is not valid any more");
+							 : "token is not valid any more");
 		return;
 	}
 	if (!strcmp(who->role, s->member.who->role)) {

@@ -41,6 +41,7 @@ struct stream {
 	bool blocked; /* the socket takes no more until EPOLLOUT */
 	uint64_t id;
 	uint64_t ring_seq;
+	uint64_t loss;	     /* the loss counter that the client knows */
 	struct cursor *skip; /* what the client had before it came; NULL when all of it is past */
 	struct post_replay *replay; /* our letter, here or away; NULL when not replaying */
 	struct post_lookup *lookup; /* a recheck that is away */
@@ -55,10 +56,12 @@ struct stream {
 	const char *close_reason; /* with STREAM_CLOSING; or why it must end once it has started */
 };
 
-/* A stream for a principal (taken) that the registry has counted. `last_id` is the client's
- * Last-Event-ID or NULL. Its hello is ready; stream_adopt() or stream_close() must follow. */
-struct stream *stream_new(struct worker *w, const struct conf_route *route, struct principal *who,
-			  const char *token, const char *last_id, const char *peer, bool chunked);
+/* A stream on a route of `conf` for a principal (taken) that the registry has counted. `last_id` is
+ * the client's Last-Event-ID or NULL. Its hello is ready; stream_adopt() or stream_close() must
+ * follow. */
+struct stream *stream_new(struct worker *w, struct conf *conf, const struct conf_route *route,
+			  struct principal *who, const char *token, const char *last_id,
+			  const char *peer, bool chunked);
 /* Takes over a dup of the connected socket: the head and the hello are out. */
 void stream_adopt(struct stream *s, int fd);
 /* Ends it at once. `reason` is a literal; one log line tells it. Only its request may do this to
@@ -77,6 +80,8 @@ void stream_continue(struct stream *s);
 /* Queues one of the daemon's own frames (keep-alive, comment, resync). */
 void stream_offer(struct stream *s, struct frame *f);
 void stream_replayed(struct stream *s);
+/* The journal begins anew: what clients had before belongs to another past. */
+void stream_restart(struct stream *s);
 /* Time passed: forgets `skip` when it is past, looks its token up again when due. */
 void stream_tick(struct stream *s, uint64_t now_ms);
 /* The configuration changed: finds its role again; closes when it has none any more. */

@@ -155,12 +155,8 @@ static void take_events(struct worker *w, struct post_events *p)
 {
 	if (p->restart) {
 		ring_reset(&w->hub.ring, p->floor);
-		/* What clients had before belongs to another past. */
 		LIST_EACH(&w->streams, node, tmp)
-		{
-			free(stream_at(node)->skip);
-			stream_at(node)->skip = NULL;
-		}
+		stream_restart(stream_at(node));
 	}
 	for (size_t i = 0; i < p->n; i++) {
 		hub_publish(&w->hub, p->events[i]);
