@@ -15,6 +15,9 @@
 
 static void fetch(struct journal *j);
 
+#define STRING_OF(x) #x
+#define STRING(x)    STRING_OF(x)
+
 static int64_t unix_now(void)
 {
 	return (int64_t)time(NULL);
@@ -82,7 +85,88 @@ static void finish(struct journal *j)
 	if (j->again)
 		fetch(j);
 	else
-		loop_timer_set(j->loop, &j->poll, j->poll_ms);
+		loop_timer_set(j->loop, &j->poll, doorbell_poll_ms(&j->bell, j->poll_ms));
+}
+
+static void on_let_go(void *arg, const PGresult *r)
+{
+	struct journal *j = arg;
+
+	if (!r)
+		return;
+	if (PQresultStatus(r) != PGRES_TUPLES_OK) {
+		give_up(j, conn_error(r));
+		return;
+	}
+	doorbell_let_go(&j->bell, loop_now_ms(j->loop));
+	/* Look at once: a writer that did not ring may have committed meanwhile. */
+	if (!j->busy)
+		fetch(j);
+}
+
+static void let_go(struct journal *j)
+{
+	static const char sql[] = "SELECT pg_catalog.pg_advisory_unlock($1::integer, $2::integer)";
+	static const char *const params[] = {STRING(DOORBELL_CLASS), STRING(DOORBELL_KEEPER)};
+
+	log_debug("journal: quiet: writers ring again");
+	conn_query(&j->conn, sql, 2, params, on_let_go, j);
+}
+
+static void on_asked(void *arg, const PGresult *r)
+{
+	struct journal *j = arg;
+	bool held, others;
+
+	if (!r)
+		return;
+	if (PQresultStatus(r) != PGRES_TUPLES_OK || PQntuples(r) != 1) {
+		give_up(j, conn_error(r));
+		return;
+	}
+	held = *PQgetvalue(r, 0, 0) == 't';
+	others = *PQgetvalue(r, 0, 1) == 't';
+	doorbell_answered(&j->bell, loop_now_ms(j->loop), held, others);
+	if (held)
+		log_debug("journal: busy: polling, writers need not ring");
+	if (!j->busy)
+		fetch(j);
+}
+
+/* Asks to be the doorkeeper, and whether there are other daemons to ring for. */
+static void ask_for_lock(struct journal *j)
+{
+	static const char sql[] =
+		"SELECT pg_catalog.pg_try_advisory_lock($1::integer, $2::integer),"
+		" (SELECT pg_catalog.count(*) > 1 FROM pg_catalog.pg_locks"
+		" WHERE locktype = 'advisory' AND classid = $1::integer::oid"
+		" AND objid = $3::integer::oid AND granted AND database ="
+		" (SELECT oid FROM pg_catalog.pg_database"
+		" WHERE datname = pg_catalog.current_database()))";
+	static const char *const params[] = {STRING(DOORBELL_CLASS), STRING(DOORBELL_KEEPER),
+					     STRING(DOORBELL_PRESENT)};
+
+	conn_query(&j->conn, sql, 3, params, on_asked, j);
+}
+
+static void on_relayed(void *arg, const PGresult *r)
+{
+	(void)arg;
+	if (r && PQresultStatus(r) != PGRES_TUPLES_OK)
+		log_debug("journal: could not ring for other daemons: %s", conn_error(r));
+}
+
+/* After each look: whether to let go of the lock, or to ring for the daemons that sleep. */
+static void mind_the_bell(struct journal *j, uint64_t found)
+{
+	uint64_t now = loop_now_ms(j->loop);
+
+	if (found && doorbell_relay(&j->bell, now))
+		conn_query(&j->conn,
+			   "SELECT pg_catalog.pg_notify('pgherald', '{\"v\":1,\"topic\":\"*\"}')",
+			   0, NULL, on_relayed, j);
+	if (doorbell_looked(&j->bell, now, found, xmin_of(&j->seen), j->seen.xmax))
+		let_go(j);
 }
 
 /* A failed capture was counted, but its transaction may not have committed yet: clients are told
@@ -109,12 +193,13 @@ static void check_loss(struct journal *j, uint64_t loss, struct cursor_text *pos
 static void batch_done(struct journal *j)
 {
 	struct cursor_text position;
-	uint64_t loss = j->plan.loss;
+	uint64_t loss = j->plan.loss, found = j->plan.n;
 
 	take_position(j, &j->plan.now, &position);
 	j->n_extra = 0;
 	hand_on(j, NULL, 0, false, 0, &position);
 	check_loss(j, loss, &position);
+	mind_the_bell(j, found);
 	finish(j);
 }
 
@@ -284,11 +369,32 @@ static void keep_progress(struct journal *j)
 	j->n_extra += n;
 }
 
-static void on_state(void *arg, bool up)
+static void on_present(void *arg, const PGresult *r)
 {
 	struct journal *j = arg;
+	bool silent;
 
+	if (!r)
+		return;
+	if (PQresultStatus(r) != PGRES_TUPLES_OK || PQntuples(r) != 1) {
+		give_up(j, conn_error(r));
+		return;
+	}
+	silent = j->never_rung || (!j->always_rung && strcmp(PQgetvalue(r, 0, 0), "0") != 0);
+	doorbell_reset(&j->bell, silent);
+}
+
+static void on_state(void *arg, bool up)
+{
+	static const char present_sql[] =
+		"SELECT pg_catalog.current_setting('max_prepared_transactions'),"
+		" pg_catalog.pg_advisory_lock_shared($1::integer, $2::integer)";
+	static const char *const present[] = {STRING(DOORBELL_CLASS), STRING(DOORBELL_PRESENT)};
+	struct journal *j = arg;
+
+	doorbell_reset(&j->bell, false);
 	if (up) {
+		conn_query(&j->conn, present_sql, 2, present, on_present, j);
 		/* LISTEN first, then look: what commits in between rings the bell. */
 		conn_query(&j->conn, "LISTEN pgherald", 0, NULL, on_listen, j);
 		return;
@@ -306,6 +412,8 @@ static void on_notify(void *arg, const char *channel, const char *payload)
 
 	(void)channel;
 	(void)payload; /* only a bell: anybody in the database could have rung it */
+	if (j->known && doorbell_rung(&j->bell, loop_now_ms(j->loop)))
+		ask_for_lock(j);
 	if (j->busy || !j->known)
 		j->again = true;
 	else

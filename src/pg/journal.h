@@ -10,6 +10,7 @@
 #include "base/loop.h"
 #include "hub/event.h"
 #include "pg/conn.h"
+#include "pg/doorbell.h"
 #include "pg/fetch.h"
 #include "wire/cursor.h"
 
@@ -17,7 +18,9 @@ struct journal {
 	struct conn conn;
 	struct loop *loop;
 	struct loop_timer poll;
+	struct doorbell bell;
 	uint64_t poll_ms, ring_events;
+	bool never_rung, always_rung; /* [database] doorbell = poll, = notify */
 	char *topics; /* JSON array of all watched topics, for a resync of everything */
 
 	bool ready;	      /* caught up at least once since the connection came up */
