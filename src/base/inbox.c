@@ -48,8 +48,7 @@ bool inbox_init(struct inbox *in, struct loop *loop, void (*open)(void *, struct
 
 void inbox_close(struct inbox *in, void (*drop)(struct letter *))
 {
-	LIST_EACH(&in->letters, node, tmp)
-	{
+	LIST_EACH (&in->letters, node, tmp) {
 		list_remove(node);
 		drop(LIST_ENTRY(node, struct letter, node));
 	}

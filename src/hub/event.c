@@ -114,7 +114,9 @@ struct event *event_new(const struct event_row *row)
 	autobuf text = {0};
 
 	buf_init(&text, MAX_FRAME);
-	if (row->op == 'i' || row->op == 'u' || row->op == 'd') {
+	if (row->op == 'a') {
+		e = make(row, "auth", NULL);
+	} else if (row->op == 'i' || row->op == 'u' || row->op == 'd') {
 		buf_printf(&text, "%s.%s", row->topic, verb(row->op));
 		e = make(row, buf_cstr(&text), row->doc ? row->doc : "null");
 	} else {
@@ -197,7 +199,7 @@ struct frame *event_frame(struct event *e, enum wire_form form, enum scope_view 
 enum scope_view event_view(const struct event *e, const struct scope_policy *policy,
 			   const struct principal *who)
 {
-	if (policy->receives == RECEIVES_NONE)
+	if (policy->receives == RECEIVES_NONE || e->op == 'a')
 		return VIEW_NOTHING;
 	if (e->op == 'r')
 		return VIEW_WHOLE;

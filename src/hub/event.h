@@ -15,7 +15,7 @@ enum wire_form { FORM_SSE_DJANGO, N_WIRE_FORMS };
 
 struct event {
 	atomic_int refs;
-	char op;       /* i u d, or r: resync */
+	char op;       /* i u d, r: resync, a: rights changed, for nobody's eyes */
 	uint64_t txid; /* of the journal row; 0 for an event that is not in the journal */
 	uint64_t id;
 	int64_t at;   /* Unix seconds */

@@ -134,8 +134,8 @@ static void to_everybody(struct hub *h, uint64_t allowed, struct event *e)
 
 	for (size_t i = 0; i < h->n_policies; i++)
 		to_group(h, &h->roles[i], allowed, e, VIEW_WHOLE);
-	HASH_ITER(hh, h->users, g, tmp)
-	to_group(h, g, allowed, e, VIEW_WHOLE);
+	HASH_ITER (hh, h->users, g, tmp)
+		to_group(h, g, allowed, e, VIEW_WHOLE);
 }
 
 void hub_publish(struct hub *h, struct event *e)

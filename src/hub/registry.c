@@ -112,7 +112,7 @@ void registry_each(struct registry *r, void (*each)(void *arg, const char *user_
 	struct user *u, *tmp;
 
 	pthread_mutex_lock(&r->lock);
-	HASH_ITER(hh, r->users, u, tmp)
-	each(arg, u->id, u->n);
+	HASH_ITER (hh, r->users, u, tmp)
+		each(arg, u->id, u->n);
 	pthread_mutex_unlock(&r->lock);
 }

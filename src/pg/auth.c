@@ -25,16 +25,15 @@ static void reply(struct post_lookup *l, enum lookup_verdict verdict)
 
 static void reply_all(struct list *letters, enum lookup_verdict verdict)
 {
-	LIST_EACH(letters, node, tmp)
-	reply(LIST_ENTRY(node, struct post_lookup, letter.node), verdict);
+	LIST_EACH (letters, node, tmp)
+		reply(LIST_ENTRY(node, struct post_lookup, letter.node), verdict);
 }
 
 /* {"…","…"}: every element quoted, with \ before quote and backslash. */
 static void put_text_array(struct buf *b, const struct list *letters)
 {
 	buf_char(b, '{');
-	LIST_EACH(letters, node, tmp)
-	{
+	LIST_EACH (letters, node, tmp) {
 		const char *s = LIST_ENTRY(node, struct post_lookup, letter.node)->token;
 
 		buf_str(b, node == letters->next ? "\"" : ",\"");
@@ -85,8 +84,7 @@ static void on_answer(void *arg, const PGresult *r)
 		return;
 	}
 	n = PQntuples(r);
-	LIST_EACH(&a->asked, node, tmp)
-	{ /* both in the order of asking */
+	LIST_EACH (&a->asked, node, tmp) { /* both in the order of asking */
 		struct post_lookup *l = LIST_ENTRY(node, struct post_lookup, letter.node);
 		const char *at = row < n ? PQgetvalue(r, row, COL_N) : "";
 		uint64_t k = 0;
@@ -111,8 +109,7 @@ static void ask_next(struct auth *a)
 	if (a->busy || !a->open || !conn_up(&a->conn) || list_empty(&a->waiting))
 		return;
 	first = LIST_ENTRY(a->waiting.next, struct post_lookup, letter.node);
-	LIST_EACH(&a->waiting, node, tmp)
-	{
+	LIST_EACH (&a->waiting, node, tmp) {
 		struct post_lookup *l = LIST_ENTRY(node, struct post_lookup, letter.node);
 
 		if (n == MAX_BATCH)

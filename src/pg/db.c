@@ -56,8 +56,7 @@ static void open_post(void *arg, struct list *letters)
 {
 	struct db *db = arg;
 
-	LIST_EACH(letters, node, tmp)
-	{
+	LIST_EACH (letters, node, tmp) {
 		struct letter *l = LIST_ENTRY(node, struct letter, node);
 
 		list_remove(node);

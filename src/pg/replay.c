@@ -152,8 +152,7 @@ void replay_start(struct replayer *r, struct loop *loop, const char *conninfo)
 void replay_stop(struct replayer *r)
 {
 	conn_stop(&r->conn);
-	LIST_EACH(&r->waiting, node, tmp)
-	{
+	LIST_EACH (&r->waiting, node, tmp) {
 		struct post_replay *p = LIST_ENTRY(node, struct post_replay, letter.node);
 
 		list_remove(node);

@@ -49,7 +49,8 @@ struct request {
 	struct post_lookup *lookup; /* away, or answered */
 	struct loop_timer limit;
 	bool http10;
-	bool by_query; /* the token came in the URL: probably EventSource */
+	uint64_t rights_changes; /* the worker's count when the look-up went out */
+	bool by_query;		 /* the token came in the URL: probably EventSource */
 	struct stream *stream;
 	size_t hello_sent;
 };
@@ -220,6 +221,8 @@ static enum MHD_Result start_stream(struct request *q, struct principal *who)
 	peer_text(q->connection, peer, sizeof(peer));
 	q->stream = stream_new(w, q->conf, q->route, who, q->lookup->token, last, peer, !q->http10);
 	q->state = REQUEST_STREAM;
+	if (q->rights_changes != w->rights_changes) /* the verdict may be of before that */
+		stream_recheck(q->stream);
 	if (info) {
 		/* Bounds the kernel's share of a stuck client; autotuning would take megabytes. */
 		int bytes = (int)q->conf->send_buffer;
@@ -299,6 +302,7 @@ static enum MHD_Result ask(struct request *q)
 	l->token = xstrdup(token);
 	l->asker = q;
 	l->answered = on_answered;
+	q->rights_changes = w->rights_changes;
 	q->state = REQUEST_ASKING;
 	loop_timer_set(w->loop, &q->limit, q->conf->request_ms);
 	MHD_suspend_connection(q->connection);
@@ -577,8 +581,7 @@ void http_stop(struct worker *w)
 	struct http *h = &w->http;
 
 	http_quiesce(w);
-	LIST_EACH(&h->requests, node, tmp)
-	{ /* none may be suspended when MHD stops */
+	LIST_EACH (&h->requests, node, tmp) { /* none may be suspended when MHD stops */
 		struct request *q = LIST_ENTRY(node, struct request, node);
 
 		if (q->state == REQUEST_ASKING)

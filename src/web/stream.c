@@ -559,6 +559,8 @@ static void rechecked(struct post_lookup *l)
 		return;
 	}
 	s->lookup = NULL;
+	if (s->recheck_again)
+		stream_recheck(s);
 	if (verdict == LOOKUP_UNAVAILABLE)
 		return; /* the rights it had stay until somebody can be asked */
 	if (verdict != LOOKUP_OK || strcmp(who->user_id, s->member.who->user_id) != 0) {
@@ -597,22 +599,32 @@ void stream_rescope(struct stream *s)
 
 void stream_tick(struct stream *s, uint64_t now_ms)
 {
-	struct post_lookup *l;
-
 	if (s->skip && s->state == STREAM_LIVE && s->worker->position_xmin >= s->skip->xmax &&
 	    (!s->skip->n_in || s->skip->in[s->skip->n_in - 1] < s->worker->position_xmin)) {
 		free(s->skip);
 		s->skip = NULL;
 	}
-	if (now_ms < s->recheck_at_ms || s->lookup || !s->worker->database_up)
+	if (now_ms >= s->recheck_at_ms && !s->lookup)
+		stream_recheck(s);
+}
+
+void stream_recheck(struct stream *s)
+{
+	struct worker *w = s->worker;
+	struct post_lookup *l;
+
+	if (s->lookup) { /* its answer may be of before the change */
+		s->recheck_again = true;
 		return;
-	s->recheck_at_ms = now_ms + s->worker->conf->recheck_ms;
+	}
+	s->recheck_again = false;
+	s->recheck_at_ms = loop_now_ms(w->loop) + w->conf->recheck_ms;
 	l = s->lookup = xcalloc(1, sizeof(*l));
 	l->letter.kind = POST_LOOKUP;
-	l->reply_to = &s->worker->inbox;
+	l->reply_to = &w->inbox;
 	l->auth = xstrdup(s->route->auth);
 	l->token = xstrdup(s->token);
 	l->asker = s;
 	l->answered = rechecked;
-	inbox_post(s->worker->db, &l->letter);
+	inbox_post(w->db, &l->letter);
 }

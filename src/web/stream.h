@@ -53,6 +53,7 @@ struct stream {
 	char peer[64];
 	uint64_t opened_ms, flushed_ms, keepalive_s, recheck_at_ms;
 	uint64_t n_events, n_bytes;
+	bool recheck_again;	  /* its rights changed while a look-up was away */
 	const char *close_reason; /* with STREAM_CLOSING; or why it must end once it has started */
 };
 
@@ -84,6 +85,8 @@ void stream_replayed(struct stream *s);
 void stream_restart(struct stream *s);
 /* Time passed: forgets `skip` when it is past, looks its token up again when due. */
 void stream_tick(struct stream *s, uint64_t now_ms);
+/* Its rights may have changed: looks its token up again at once. */
+void stream_recheck(struct stream *s);
 /* The configuration changed: finds its role again; closes when it has none any more. */
 void stream_rescope(struct stream *s);
 

@@ -125,8 +125,7 @@ static void on_tick(void *arg)
 
 	for (; w->wheel_s < s; turn_wheel(w))
 		w->wheel_s++;
-	LIST_EACH(&w->streams, node, tmp)
-	{
+	LIST_EACH (&w->streams, node, tmp) {
 		struct stream *stream = stream_at(node);
 
 		if (list_empty(&stream->wheel)) /* new since the last second */
@@ -145,21 +144,39 @@ static void comment_all(struct worker *w, const char *text)
 	sse_comment(&b, text);
 	f = frame_new(buf_cstr(&b), b.len);
 	buf_free(&b);
-	LIST_EACH(&w->streams, node, tmp)
-	if (stream_at(node)->fd.fd >= 0)
-		stream_offer(stream_at(node), f);
+	LIST_EACH (&w->streams, node, tmp)
+		if (stream_at(node)->fd.fd >= 0)
+			stream_offer(stream_at(node), f);
 	frame_unref(f);
+}
+
+/* The rights of these users have changed in the database, or of nobody knows whom. */
+static void recheck_users(struct worker *w, const struct owners *users)
+{
+	w->rights_changes++;
+	LIST_EACH (&w->streams, node, tmp) {
+		struct stream *s = stream_at(node);
+
+		if (!users->n || owners_have(users, s->member.who->user_id))
+			stream_recheck(s);
+	}
 }
 
 static void take_events(struct worker *w, struct post_events *p)
 {
+	static const struct owners everybody = {0};
+
 	if (p->restart) {
+		recheck_users(w, &everybody); /* what changed in the gap is not known */
 		ring_reset(&w->hub.ring, p->floor);
-		LIST_EACH(&w->streams, node, tmp)
-		stream_restart(stream_at(node));
+		LIST_EACH (&w->streams, node, tmp)
+			stream_restart(stream_at(node));
 	}
 	for (size_t i = 0; i < p->n; i++) {
-		hub_publish(&w->hub, p->events[i]);
+		if (p->events[i]->op == 'a')
+			recheck_users(w, &p->events[i]->before);
+		else
+			hub_publish(&w->hub, p->events[i]);
 		event_unref(p->events[i]);
 	}
 	w->position = p->position;
@@ -190,23 +207,23 @@ static void take_conf(struct worker *w, struct post_conf *p)
 {
 	struct conf *old = w->conf;
 
-	LIST_EACH(&w->streams, node, tmp)
-	hub_leave(&w->hub, &stream_at(node)->member);
+	LIST_EACH (&w->streams, node, tmp)
+		hub_leave(&w->hub, &stream_at(node)->member);
 	w->conf = p->conf;
 	free(p);
 	free(w->topics);
 	w->topics = conf_topics(w->conf);
 	hub_set_policies(&w->hub, w->conf->roles, w->conf->n_roles);
-	LIST_EACH(&w->streams, node, tmp)
-	stream_rescope(stream_at(node));
+	LIST_EACH (&w->streams, node, tmp)
+		stream_rescope(stream_at(node));
 	conf_unref(old);
 }
 
 static void stop_now(struct worker *w, const char *reason)
 {
-	LIST_EACH(&w->streams, node, tmp)
-	if (stream_at(node)->fd.fd >= 0)
-		stream_close(stream_at(node), reason);
+	LIST_EACH (&w->streams, node, tmp)
+		if (stream_at(node)->fd.fd >= 0)
+			stream_close(stream_at(node), reason);
 }
 
 void worker_check_drained(struct worker *w)
@@ -232,8 +249,8 @@ static void drain(struct worker *w)
 	w->draining = true;
 	http_quiesce(w);
 	loop_timer_set(w->loop, &w->drain_limit, w->conf->drain_ms);
-	LIST_EACH(&w->streams, node, tmp)
-	stream_farewell(stream_at(node), "shutdown");
+	LIST_EACH (&w->streams, node, tmp)
+		stream_farewell(stream_at(node), "shutdown");
 	worker_check_drained(w);
 }
 
@@ -241,8 +258,7 @@ static void on_post(void *arg, struct list *letters)
 {
 	struct worker *w = arg;
 
-	LIST_EACH(letters, node, tmp)
-	{
+	LIST_EACH (letters, node, tmp) {
 		struct letter *l = LIST_ENTRY(node, struct letter, node);
 		struct post_lookup *lookup;
 

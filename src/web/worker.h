@@ -36,6 +36,7 @@ struct worker {
 	struct cursor_text position; /* all of it has been published here */
 	struct cursor position_cursor;
 	uint64_t position_xmin;
+	uint64_t rights_changes; /* how often rights have changed: see http.c */
 
 	struct list streams; /* every struct stream */
 	size_t n_streams;
