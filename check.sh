@@ -290,9 +290,9 @@ list_files() {
 	if git -C "$top" rev-parse --git-dir >/dev/null 2>&1; then
 		git -C "$top" -c core.quotePath=off ls-files -co --exclude-standard
 	else
-		find "$top" -type f ! -path "$top/build*" ! -path "$top/.demo/*" ! -name '*.o' \
-			! -name 'config.*' ! -name Makefile -printf '%P\n'
-		find "$top/build-aux" -type f -printf 'build-aux/%P\n'
+		find "$top" \( -name .git -o -name .demo -o -name .venv -o -name '*.o' -o -name Makefile \
+			-o -name 'config.*' -o -path "$top/build" -o -path "$top/build-check*" \) \
+			-prune -o -type f -printf '%P\n'
 	fi | while read -r f; do
 		[[ ! -f $top/$f ]] || printf '%s\n' "$f"
 	done | LC_ALL=C sort -u
