@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define STAMP_LEN	  26 /* "@@", 16 hex digits of nanoseconds, 8 of the number */
+#define STAMP_LEN	 26    /* "@@", 16 hex digits of nanoseconds, 8 of the number */
 #define STREAMS_A_SOURCE 10000 /* below the 28,000 ports that one source address has */
 
 struct client {
@@ -150,10 +150,10 @@ static void begin(struct client *c)
 	struct sockaddr_in to = {.sin_family = AF_INET,
 				 .sin_port = htons(s->o->port),
 				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	struct sockaddr_in from = {
-		.sin_family = AF_INET,
-		.sin_addr.s_addr = htonl(0x7f000100 + (s->process << 8) +
-					 1 + (uint32_t)(c - s->clients) / STREAMS_A_SOURCE)};
+	struct sockaddr_in from = {.sin_family = AF_INET,
+				   .sin_addr.s_addr =
+					   htonl(0x7f000100 + (s->process << 8) + 1 +
+						 (uint32_t)(c - s->clients) / STREAMS_A_SOURCE)};
 
 	c->state = CLIENT_CONNECTING;
 	s->in_flight++;

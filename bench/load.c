@@ -141,8 +141,8 @@ static void wait_for(const struct load *l, uint64_t up, uint64_t events, uint64_
 {
 	uint64_t limit = now_ns() + ms * 1000000;
 
-	while (now_ns() < limit &&
-	       (STATE(l, up) + TOTAL(l, failed) + TOTAL(l, closed) < up || TOTAL(l, events) < events))
+	while (now_ns() < limit && (STATE(l, up) + TOTAL(l, failed) + TOTAL(l, closed) < up ||
+				    TOTAL(l, events) < events))
 		pause_ms(1);
 }
 
@@ -248,15 +248,29 @@ static unsigned long number(const char *s)
 
 int main(int argc, char **argv)
 {
-	enum { PORT = 1, STREAMS, PROCESSES, PATH, WIRE, FORMAT, TOKENS, LAST, SLOW, STRICT, FLIGHT,
-	       SECONDS, LIMIT };
+	enum {
+		PORT = 1,
+		STREAMS,
+		PROCESSES,
+		PATH,
+		WIRE,
+		FORMAT,
+		TOKENS,
+		LAST,
+		SLOW,
+		STRICT,
+		FLIGHT,
+		SECONDS,
+		LIMIT
+	};
 	static const struct option options[] = {
-		{"port", 1, NULL, PORT}, {"streams", 1, NULL, STREAMS},
-		{"processes", 1, NULL, PROCESSES}, {"path", 1, NULL, PATH}, {"wire", 1, NULL, WIRE},
-		{"token-format", 1, NULL, FORMAT}, {"token-file", 1, NULL, TOKENS},
-		{"last-id", 1, NULL, LAST}, {"slow", 1, NULL, SLOW},
-		{"consecutive", 0, NULL, STRICT}, {"in-flight", 1, NULL, FLIGHT},
-		{"seconds", 1, NULL, SECONDS}, {"limit", 1, NULL, LIMIT}, {NULL, 0, NULL, 0},
+		{"port", 1, NULL, PORT},	   {"streams", 1, NULL, STREAMS},
+		{"processes", 1, NULL, PROCESSES}, {"path", 1, NULL, PATH},
+		{"wire", 1, NULL, WIRE},	   {"token-format", 1, NULL, FORMAT},
+		{"token-file", 1, NULL, TOKENS},   {"last-id", 1, NULL, LAST},
+		{"slow", 1, NULL, SLOW},	   {"consecutive", 0, NULL, STRICT},
+		{"in-flight", 1, NULL, FLIGHT},	   {"seconds", 1, NULL, SECONDS},
+		{"limit", 1, NULL, LIMIT},	   {NULL, 0, NULL, 0},
 	};
 	struct load l = {.o = {.wire = wire_find("sse"), .path = "/", .in_flight = 64}};
 	unsigned long seconds = 0, limit = 600;
@@ -265,20 +279,47 @@ int main(int argc, char **argv)
 
 	for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;)
 		switch (c) {
-		case PORT: l.o.port = (uint16_t)number(optarg); break;
-		case STREAMS: l.streams = (uint32_t)number(optarg); break;
-		case PROCESSES: l.n = (unsigned)number(optarg); break;
-		case PATH: l.o.path = optarg; break;
-		case WIRE: l.o.wire = wire_find(optarg); break;
-		case FORMAT: l.o.token_format = optarg; break;
-		case TOKENS: l.o.tokens = read_tokens(optarg, &l.o.n_tokens); break;
-		case LAST: l.o.last_id = optarg; break;
-		case SLOW: l.o.slow = strtod(optarg, NULL); break;
-		case STRICT: l.o.consecutive = true; break;
-		case FLIGHT: l.o.in_flight = (unsigned)number(optarg); break;
-		case SECONDS: seconds = number(optarg); break;
-		case LIMIT: limit = number(optarg); break;
-		default: l.o.wire = NULL;
+		case PORT:
+			l.o.port = (uint16_t)number(optarg);
+			break;
+		case STREAMS:
+			l.streams = (uint32_t)number(optarg);
+			break;
+		case PROCESSES:
+			l.n = (unsigned)number(optarg);
+			break;
+		case PATH:
+			l.o.path = optarg;
+			break;
+		case WIRE:
+			l.o.wire = wire_find(optarg);
+			break;
+		case FORMAT:
+			l.o.token_format = optarg;
+			break;
+		case TOKENS:
+			l.o.tokens = read_tokens(optarg, &l.o.n_tokens);
+			break;
+		case LAST:
+			l.o.last_id = optarg;
+			break;
+		case SLOW:
+			l.o.slow = strtod(optarg, NULL);
+			break;
+		case STRICT:
+			l.o.consecutive = true;
+			break;
+		case FLIGHT:
+			l.o.in_flight = (unsigned)number(optarg);
+			break;
+		case SECONDS:
+			seconds = number(optarg);
+			break;
+		case LIMIT:
+			limit = number(optarg);
+			break;
+		default:
+			l.o.wire = NULL;
 		}
 	getrlimit(RLIMIT_NOFILE, &files);
 	files.rlim_cur = files.rlim_max;

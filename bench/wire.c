@@ -79,7 +79,8 @@ static void sse_feed(struct wire_reader *r, const char *p, size_t n)
 
 	while (p < end && (nl = memchr(p, '\n', (size_t)(end - p)))) {
 		if (r->part_len) {
-			r->bad |= !append(&r->part, &r->part_len, &r->part_cap, p, (size_t)(nl - p));
+			r->bad |=
+				!append(&r->part, &r->part_len, &r->part_cap, p, (size_t)(nl - p));
 			sse_line(r, r->part, r->part_len);
 			release(&r->part, &r->part_len, &r->part_cap);
 		} else

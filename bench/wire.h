@@ -25,13 +25,13 @@ struct wire_reader {
 	void (*message)(void *arg, const char *id, const char *text, size_t len);
 	void *arg;
 	enum { WIRE_HEAD, WIRE_BODY, WIRE_SIZE, WIRE_CHUNK, WIRE_CHUNK_END, WIRE_OVER } state;
-	int status;	    /* of the HTTP answer; 0 until the head is whole */
-	bool chunked, bad;  /* bad: not HTTP, or a chunk that makes no sense */
+	int status;	   /* of the HTTP answer; 0 until the head is whole */
+	bool chunked, bad; /* bad: not HTTP, or a chunk that makes no sense */
 	size_t chunk_left;
 	uint64_t messages;
-	char *part;	    /* an unfinished line (or head) of earlier reads; owned */
+	char *part; /* an unfinished line (or head) of earlier reads; owned */
 	size_t part_len, part_cap;
-	char *data;	    /* of a message with several lines or split over reads; owned */
+	char *data; /* of a message with several lines or split over reads; owned */
 	size_t data_len, data_cap;
 	bool has_data;
 	char id[WIRE_ID_MAX + 1]; /* the last one seen, as EventSource keeps it */

@@ -58,8 +58,7 @@ static void on_letters(void *arg, struct list *letters)
 	struct rig *r = arg;
 
 	pthread_mutex_lock(&r->lock);
-	LIST_EACH(letters, node, tmp)
-	{
+	LIST_EACH (letters, node, tmp) {
 		struct letter *l = LIST_ENTRY(node, struct letter, node);
 
 		list_remove(node);
@@ -150,8 +149,7 @@ void rig_stop(struct rig *r)
 	stop->kind = POST_STOP;
 	inbox_post(&r->inbox, stop);
 	pthread_join(r->thread, NULL);
-	LIST_EACH(&r->letters, node, tmp)
-	{
+	LIST_EACH (&r->letters, node, tmp) {
 		list_remove(node);
 		drop(LIST_ENTRY(node, struct letter, node));
 	}
@@ -199,8 +197,7 @@ void rig_hold(struct rig *r, const char *token)
 
 static struct letter *find_letter(struct rig *r, int kind)
 {
-	LIST_EACH(&r->letters, node, tmp)
-	{
+	LIST_EACH (&r->letters, node, tmp) {
 		struct letter *l = LIST_ENTRY(node, struct letter, node);
 
 		if (l->kind == kind) {

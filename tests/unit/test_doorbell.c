@@ -36,7 +36,7 @@ TEST(many_rings_wake_and_quiet_lets_go)
 	doorbell_reset(&d, false);
 	wake(&d, &now);
 	assert_int_equal(doorbell_poll_ms(&d, ORDINARY), AWAKE_POLL_MS);
-	assert_false(doorbell_rung(&d, now)); /* rings of before the lock are of no interest */
+	assert_false(doorbell_rung(&d, now));	/* rings of before the lock are of no interest */
 	for (int i = 0; i < 400; i++, now += 5) /* one transaction per look: 200 a second */
 		assert_false(doorbell_looked(&d, now, 1, 50, 60));
 	while (!doorbell_looked(&d, now, 0, 50, 60))

@@ -26,8 +26,7 @@ static void read_letters(void *arg, struct list *letters)
 
 	r->n_opened++;
 	assert_false(list_empty(letters));
-	LIST_EACH(letters, node, tmp)
-	{
+	LIST_EACH (letters, node, tmp) {
 		struct numbered *n = (struct numbered *)LIST_ENTRY(node, struct letter, node);
 
 		list_remove(node);

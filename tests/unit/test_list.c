@@ -14,8 +14,8 @@ static int numbers(struct list *head)
 {
 	int all = 0;
 
-	LIST_EACH(head, node, tmp)
-	all = all * 10 + LIST_ENTRY(node, struct thing, node)->number;
+	LIST_EACH (head, node, tmp)
+		all = all * 10 + LIST_ENTRY(node, struct thing, node)->number;
 	return all;
 }
 
@@ -51,12 +51,12 @@ TEST(the_current_node_may_go)
 		t[i].number = i + 1;
 		list_push(&head, &t[i].node);
 	}
-	LIST_EACH(&head, node, tmp)
-	if (LIST_ENTRY(node, struct thing, node)->number % 2)
-		list_remove(node);
+	LIST_EACH (&head, node, tmp)
+		if (LIST_ENTRY(node, struct thing, node)->number % 2)
+			list_remove(node);
 	assert_int_equal(numbers(&head), 24);
-	LIST_EACH(&head, node, tmp)
-	list_remove(node);
+	LIST_EACH (&head, node, tmp)
+		list_remove(node);
 	assert_true(list_empty(&head));
 }
 
