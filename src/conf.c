@@ -219,7 +219,11 @@ static bool number_in_range(const struct setting *s, uint64_t n, struct buf *err
 {
 	if (n >= s->min && (!s->max || n <= s->max))
 		return true;
-	buf_printf(error, "%s must be between %" PRIu64 " and %" PRIu64, s->name, s->min, s->max);
+	if (s->max)
+		buf_printf(error, "%s must be between %" PRIu64 " and %" PRIu64, s->name, s->min,
+			   s->max);
+	else
+		buf_printf(error, "%s must be at least %" PRIu64, s->name, s->min);
 	if (s->type == TYPE_DURATION)
 		buf_str(error, " milliseconds");
 	return false;
@@ -244,27 +248,28 @@ static bool set(const struct setting *s, void *base, const char *value, struct b
 		return false;
 	case TYPE_COUNT:
 		if (!num_u64(value, strlen(value), &n)) {
-			buf_printf(error, "%s must be a number, not \"%s\"", s->name, value);
+			buf_printf(error, "%s must be a number, not \"%.80s\"", s->name, value);
 			return false;
 		}
 		break;
 	case TYPE_SIZE:
 		if (!num_size(value, &n)) {
-			buf_printf(error, "%s must be a size such as 512KiB, not \"%s\"", s->name,
-				   value);
+			buf_printf(error, "%s must be a size such as 512KiB, not \"%.80s\"",
+				   s->name, value);
 			return false;
 		}
 		break;
 	case TYPE_DURATION:
 		if (!num_duration_ms(value, &n)) {
-			buf_printf(error, "%s must be a time such as 250ms, 30s or 24h, not \"%s\"",
+			buf_printf(error,
+				   "%s must be a time such as 250ms, 30s or 24h, not \"%.80s\"",
 				   s->name, value);
 			return false;
 		}
 		break;
 	case TYPE_YESNO:
 		if (strcmp(value, "yes") != 0 && strcmp(value, "no") != 0) {
-			buf_printf(error, "%s must be yes or no, not \"%s\"", s->name, value);
+			buf_printf(error, "%s must be yes or no, not \"%.80s\"", s->name, value);
 			return false;
 		}
 		*(bool *)at = *value == 'y';
@@ -278,7 +283,7 @@ static bool set(const struct setting *s, void *base, const char *value, struct b
 		buf_printf(error, "%s must be", s->name);
 		for (int i = 0; s->choices[i]; i++)
 			buf_printf(error, "%s%s", i ? " or " : " ", s->choices[i]);
-		buf_printf(error, ", not \"%s\"", value);
+		buf_printf(error, ", not \"%.80s\"", value);
 		return false;
 	}
 	if (!number_in_range(s, n, error))
@@ -458,9 +463,9 @@ static bool begin_section(struct parser *p, char *text)
 		if (!strcmp(sections[i].name, text))
 			k = &sections[i];
 	if (!k)
-		return fail(p, p->line, "unknown section [%s]", text);
+		return fail(p, p->line, "unknown section [%.80s]", text);
 	if (!k->size && *name)
-		return fail(p, p->line, "[%s] takes no name", text);
+		return fail(p, p->line, "[%.80s] takes no name", text);
 	p->kind = k;
 	if (!k->size) {
 		p->base = p->conf;
@@ -492,11 +497,11 @@ static bool begin_setting(struct parser *p, char *text)
 		;
 	*end = '\0';
 	if (!p->kind)
-		return fail(p, p->line, "%s stands before the first section", text);
+		return fail(p, p->line, "%.80s stands before the first section", text);
 	for (s = p->kind->settings; s->name && strcmp(s->name, text) != 0; s++)
 		;
 	if (!s->name)
-		return fail(p, p->line, "unknown setting %s in [%s]", text, p->kind->name);
+		return fail(p, p->line, "unknown setting %.80s in [%s]", text, p->kind->name);
 	if (p->seen_here[s - p->kind->settings])
 		return fail(p, p->line, "%s is set twice, first in line %u", text,
 			    p->seen_here[s - p->kind->settings]);
