@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * auth/credential: a token lies inside the header; a plausible one is short and visible. */
+#include "config.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "auth/credential.h"
+#include "target.h"
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	(void)argc;
+	(void)argv;
+	return 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	char *header = xstrndup((const char *)data, size);
+	const char *token = credential_from_header(header);
+
+	if (token) {
+		assert(token > header && token <= header + strlen(header));
+		assert(token[-1] == ' ' && *token != ' ');
+	}
+	token = token ? token : header;
+	if (credential_plausible(token)) {
+		assert(*token && strlen(token) <= TOKEN_MAX);
+		for (; *token; token++)
+			assert(*token > ' ' && *token < 0x7f);
+	}
+	free(header);
+	return 0;
+}

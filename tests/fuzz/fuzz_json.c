@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * wire/json and wire/sse: a strict reader takes what we write; an event stays one event. */
+#include "config.h"
+
+#include <assert.h>
+#include <json-c/json.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "target.h"
+#include "wire/json.h"
+#include "wire/sse.h"
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	(void)argc;
+	(void)argv;
+	return 0;
+}
+
+static void sse(const char *text, size_t size)
+{
+	struct buf b;
+	const char *p, *end;
+
+	buf_init(&b, SIZE_MAX / 2);
+	sse_data(&b, text, size);
+	sse_end(&b);
+	assert(!memchr(b.data, '\r', b.len));
+	end = b.data + b.len - 1; /* the blank line */
+	for (p = b.data; p < end; p++) {
+		assert(!strncmp(p, "data: ", 6));
+		p = memchr(p, '\n', (size_t)(end - p));
+		assert(p);
+	}
+	assert(*end == '\n');
+	buf_free(&b);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct json_tokener *t = json_tokener_new();
+	struct json_object *o;
+	struct buf b;
+
+	if (size > 100000)
+		size = 100000;
+	buf_init(&b, SIZE_MAX / 2);
+	json_string(&b, (const char *)data, size);
+	for (size_t i = 0; i < b.len; i++)
+		assert((unsigned char)b.data[i] >= 0x20);
+	json_tokener_set_flags(t, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+	o = json_tokener_parse_ex(t, b.data, (int)b.len + 1);
+	assert(json_tokener_get_error(t) == json_tokener_success);
+	assert(json_object_is_type(o, json_type_string));
+	json_object_put(o);
+	json_tokener_free(t);
+	buf_free(&b);
+	sse((const char *)data, size);
+	return 0;
+}

@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * conf: every complaint with its place, every setting settable, and a printed configuration that
+ * reads back the same. */
+#include "config.h"
+#include "unit.h"
+
+#include "conf.h"
+
+/* The least there is, in three lines. */
+#define LEAST "[role r]\nreceives = all\n[auth a]\n"
+#define WATCH "[watch w]\ntable = public.t\nfields = id\n"
+
+static struct conf *parse(const char *text, struct buf *error)
+{
+	buf_init(error, 100000);
+	return conf_parse("f", text, strlen(text), error);
+}
+
+static void expect_error(const char *text, const char *want)
+{
+	struct buf error;
+	struct conf *c = parse(text, &error);
+
+	if (c || strcmp(buf_cstr(&error), want) != 0)
+		fail_msg("%s\nsaid: %s\nnot:  %s", text, buf_cstr(&error), want);
+	buf_free(&error);
+}
+
+TEST(complaints_of_lines)
+{
+	expect_error("x = 1\n", "f:1: x stands before the first section");
+	expect_error("\n  x\n", "f:2: an indented line continues a value, and there is none "
+				"above it");
+	expect_error("[log]\n  x\n", "f:2: an indented line continues a value, and there is none "
+				     "above it");
+	expect_error("[log]\nlevel\n", "f:2: expected \"name = value\"");
+	expect_error("# c\n[log]\nlevle = info\n", "f:3: unknown setting levle in [log]");
+	expect_error("[log]\nlevel = info\n; c\nlevel = info\n",
+		     "f:4: level is set twice, first in line 2");
+	expect_error("[log]\nlevel = info\n[role r]\nreceives = all\n[log]\nlevel = info\n",
+		     "f:6: level is set twice, first in line 2");
+	expect_error("[lgo]\n", "f:1: unknown section [lgo]");
+	expect_error("[log x]\n", "f:1: [log] takes no name");
+	expect_error("[log\n", "f:1: a section is written [name] on a line of its own");
+	expect_error("[log] x\n", "f:1: a section is written [name] on a line of its own");
+	expect_error("[role]\n", "f:1: [role NAME] needs a name of letters, digits, - and _");
+	expect_error("[role a b]\n", "f:1: [role NAME] needs a name of letters, digits, - and _");
+	expect_error("[role r]\nreceives = all\n[role r]\n", "f:3: [role r] is there twice");
+}
+
+TEST(complaints_of_values)
+{
+	expect_error("[server]\nworkers = many\n", "f:2: workers must be a number, not \"many\"");
+	expect_error("[server]\nworkers = -1\n", "f:2: workers must be a number, not \"-1\"");
+	expect_error("[server]\nworkers = 257\n", "f:2: workers must be between 0 and 256");
+	expect_error("[server]\nworkers =\n", "f:2: workers must be a number, not \"\"");
+	expect_error("[server]\nring_events = 0\n",
+		     "f:2: ring_events must be between 1 and 10000000");
+	expect_error("[server]\nsend_buffer = 1KB\n",
+		     "f:2: send_buffer must be a size such as 512KiB, not \"1KB\"");
+	expect_error("[server]\nflush = 2s\n",
+		     "f:2: flush must be between 0 and 1000 milliseconds");
+	expect_error("[server]\ndrain = 1 s\n",
+		     "f:2: drain must be a time such as 250ms, 30s or 24h, not \"1 s\"");
+	expect_error("[server]\nlisten = a:1,,b:2\n", "f:2: listen: a comma without an item");
+	expect_error("[server]\nlisten = a:1,\n", "f:2: listen: a comma without an item");
+	expect_error("[server]\nlisten = a:1,\n  \n b:2,\n",
+		     "f:2: listen: a comma without an item"); /* where the value begins */
+	expect_error("[log]\nformat = xml\n", "f:2: format must be text or json, not \"xml\"");
+	expect_error("[log]\nlevel = INFO\n",
+		     "f:2: level must be error or warning or info or debug, not \"INFO\"");
+	expect_error("[route r]\npath = /\nquery_token = true\n",
+		     "f:3: query_token must be yes or no, not \"true\"");
+	expect_error("[server]\nring_bytes = 1\n", "f:2: ring_bytes must be at least 65536");
+}
+
+TEST(complaints_of_the_whole)
+{
+	expect_error("", "f:0: there is no [role] section: nobody would hear anything");
+	expect_error("[role r]\nreceives = all\n",
+		     "f:2: there is no [auth] section: nobody could connect");
+	expect_error("[server]\nlisten =\n" LEAST, "f:5: [server] listen names no address");
+	expect_error("[role r]\nevents = x\n[auth a]\n", "f:3: [role r] has no receives");
+	expect_error(LEAST "[route x]\nkind = stats\n", "f:5: [route x] has no path");
+	expect_error(LEAST "[route x]\npath = x\n", "f:4: [route x] path must begin with /");
+	expect_error(LEAST "[route x]\npath = /\nauth = b\n",
+		     "f:4: [route x] needs auth = the name of an [auth] section");
+	expect_error(LEAST "[route x]\npath = /\nroles = r, q\n",
+		     "f:4: [route x] roles: there is no [role q]");
+	expect_error(LEAST "[watch w]\ntable = t\nfields = id\n",
+		     "f:4: [watch w] table: expected \".\" after the schema (write schema.table), "
+		     "at the end");
+}
+
+TEST(strange_bytes)
+{
+	static const char nul[] = "[log]\nlevel = info\0\n";
+	struct buf error, text;
+	struct conf *c;
+
+	buf_init(&error, 1000);
+	assert_null(conf_parse("f", nul, sizeof(nul) - 1, &error));
+	assert_string_equal(buf_cstr(&error), "f:2: a NUL byte");
+	buf_free(&error);
+	buf_init(&text, 1 << 20);
+	buf_str(&text, LEAST "[database]\nconninfo = ");
+	for (int i = 0; i < 70000; i++)
+		buf_char(&text, 'x');
+	c = parse(buf_cstr(&text), &error);
+	assert_null(c);
+	assert_string_equal(buf_cstr(&error), "f:5: conninfo is longer than 65536 bytes");
+	buf_free(&error);
+	buf_free(&text);
+	c = parse("[role r]\r\nreceives = all\r\n[auth a]\r\n", &error); /* from Windows */
+	assert_non_null(c);
+	assert_int_equal(c->roles[0].receives, RECEIVES_ALL);
+	conf_unref(c);
+	buf_free(&error);
+}
+
+/* The reason does not get lost in it. */
+TEST(a_long_wrong_value)
+{
+	char text[2000];
+	struct buf error;
+
+	memset(text, 'x', sizeof(text));
+	text[sizeof(text) - 1] = '\0';
+	memcpy(text, "[server]\nworkers = ", 19);
+	assert_null(parse(text, &error));
+	assert_non_null(strstr(buf_cstr(&error), "f:2: workers must be a number, not \"xxxx"));
+	assert_true(error.len < 200);
+	buf_free(&error);
+}
+
+TEST(files)
+{
+	struct buf error;
+
+	buf_init(&error, 1000);
+	assert_null(conf_load("/nowhere/pgherald.conf", &error));
+	assert_string_equal(buf_cstr(&error), "/nowhere/pgherald.conf: No such file or directory");
+	buf_free(&error);
+}
+
+TEST(continued_values_and_lists)
+{
+	struct buf error;
+	struct conf *c = parse("[server]\nlisten = 127.0.0.1:1,\n# comment\n\t127.0.0.1:2 ,\n"
+			       "  ; indented comment\n\n  127.0.0.1:3\n" LEAST WATCH
+			       "[database]\nconninfo =\n  host=/tmp\n  dbname=x\n",
+			       &error);
+
+	if (!c)
+		fail_msg("%s", buf_cstr(&error));
+	assert_int_equal(c->listen.n, 3);
+	assert_string_equal(c->listen.items[0], "127.0.0.1:1");
+	assert_string_equal(c->listen.items[1], "127.0.0.1:2");
+	assert_string_equal(c->listen.items[2], "127.0.0.1:3");
+	assert_string_equal(c->conninfo, "host=/tmp dbname=x");
+	conf_unref(c);
+	buf_free(&error);
+}
+
+TEST(defaults)
+{
+	struct buf error;
+	struct conf *c = parse(LEAST WATCH, &error);
+	char *topics = conf_topics(c);
+
+	assert_int_equal(c->refs, 1);
+	assert_int_equal(c->listen.n, 1);
+	assert_string_equal(c->listen.items[0], "127.0.0.1:8080");
+	assert_int_equal(c->ring_events, 20000);
+	assert_int_equal(c->ring_bytes, 64 << 20);
+	assert_int_equal(c->send_buffer, 32768);
+	assert_int_equal(c->flush_ms, 5);
+	assert_int_equal(c->drain_ms, 5000);
+	assert_int_equal(c->request_ms, 10000);
+	assert_int_equal(c->poll_ms, 1000);
+	assert_int_equal(c->recheck_ms, 30000);
+	assert_int_equal(c->retention_ms, 86400000);
+	assert_string_equal(c->login, "pgherald");
+	assert_int_equal(c->n_routes, 2);
+	assert_string_equal(c->routes[0].path, "/api/v1/sse/events/");
+	assert_int_equal(c->routes[0].kind, ROUTE_EVENTS);
+	assert_string_equal(c->routes[0].auth, "a");
+	assert_int_equal(c->routes[0].keepalive_ms, 30000);
+	assert_string_equal(c->routes[1].path, "/api/v1/sse/stats/");
+	assert_int_equal(c->routes[1].kind, ROUTE_STATS);
+	assert_string_equal(c->watches[0].parsed->table, "t");
+	assert_string_equal(topics, "[\"w\"]");
+	assert_ptr_equal(conf_ref(c), c);
+	conf_unref(c);
+	conf_unref(c);
+	conf_unref(NULL);
+	free(topics);
+	buf_free(&error);
+}
+
+static void print(const char *text, struct buf *out)
+{
+	struct buf error;
+	struct conf *c = parse(text, &error);
+
+	if (!c)
+		fail_msg("%s\n%s", buf_cstr(&error), text);
+	buf_init(out, 1 << 20);
+	conf_print(c, out);
+	assert_true(buf_ok(out));
+	conf_unref(c);
+	buf_free(&error);
+}
+
+static void expect_round_trip(const char *text)
+{
+	struct buf once, twice;
+
+	print(text, &once);
+	print(buf_cstr(&once), &twice);
+	assert_string_equal(buf_cstr(&once), buf_cstr(&twice));
+	buf_free(&once);
+	buf_free(&twice);
+}
+
+TEST(printing_reads_back)
+{
+	expect_round_trip(LEAST);
+	expect_round_trip(LEAST WATCH);
+	expect_round_trip("[server]\nflush = 7ms\nlisten = a:1,\n b:2\n" LEAST WATCH
+			  "owners = id, x<-public.t.a.b\nleave =\n id\n"
+			  "[route x]\npath = /x\nroles = r\nkind = stats\nquery_token = no\n");
+}
+
+TEST(secrets_are_not_printed)
+{
+	struct buf out;
+
+	print(LEAST "[database]\nconninfo = password=secret\n", &out);
+	assert_null(strstr(buf_cstr(&out), "secret"));
+	assert_non_null(strstr(buf_cstr(&out), "conninfo = \xe2\x80\xa6\n"));
+	buf_free(&out);
+	expect_round_trip(LEAST "[database]\nconninfo = password=secret\n");
+}
+
+/* Values that are not the default, tried in turn until one is taken. */
+static const char *const candidates[] = {"7",	  "7s",		  "7ms", "128KiB", "json", "debug",
+					 "stats", "groups",	  "no",	 "own",	   "/x/y", "r",
+					 "a",	  "public.other", "id",	 "other"};
+
+static char *word(char **at)
+{
+	char *start = *at;
+
+	*at += strcspn(*at, " \n");
+	if (**at)
+		*(*at)++ = '\0';
+	return start;
+}
+
+/* Every setting of the table can be set, and its value is what is printed. */
+TEST(every_setting_is_settable)
+{
+	struct buf list;
+	char *line, *next;
+	unsigned n = 0;
+
+	buf_init(&list, 1 << 16);
+	conf_list_settings(&list);
+	for (line = list.data; *line; line = next) {
+		char *end = strchr(line, '\n'), *section, *setting, *at = line;
+		bool set = false;
+
+		*end = '\0';
+		next = end + 1;
+		section = word(&at);
+		setting = word(&at);
+		for (size_t i = 0; i < sizeof(candidates) / sizeof(*candidates) && !set; i++) {
+			static const struct {
+				const char *section, *name, *rest;
+			} named[] = {{"role", " z", "receives = all\n"},
+				     {"auth", " z", ""},
+				     {"watch", " z", "table = public.z\nfields = id\n"},
+				     {"listen", " z", "channel = z\n"},
+				     {"route", " z", "path = /z\n"}};
+			const char *name = "", *rest = "";
+			char want[200], skip[40];
+			struct buf text, error, out;
+			struct conf *c;
+
+			for (size_t k = 0; k < sizeof(named) / sizeof(*named); k++)
+				if (!strcmp(named[k].section, section)) {
+					name = named[k].name;
+					rest = named[k].rest;
+				}
+			buf_init(&text, 10000);
+			buf_printf(&text, LEAST "[%s%s]\n%s = %s\n", section, name, setting,
+				   candidates[i]);
+			snprintf(skip, sizeof(skip), "%s = ", setting);
+			while (*rest) { /* what is required besides */
+				size_t len = strcspn(rest, "\n") + 1;
+
+				if (strncmp(rest, skip, strlen(skip)) != 0)
+					buf_add(&text, rest, len);
+				rest += len;
+			}
+			c = parse(buf_cstr(&text), &error);
+			if (c && strcmp(candidates[i], at) != 0) {
+				buf_init(&out, 1 << 20);
+				conf_print(c, &out);
+				snprintf(want, sizeof(want), "\n%s = %s\n", setting,
+					 !strcmp(setting, "conninfo")	    ? "\xe2\x80\xa6"
+					 : !strcmp(candidates[i], "128KiB") ? "131072"
+									    : candidates[i]);
+				set = strstr(buf_cstr(&out), want) != NULL;
+				buf_free(&out);
+				if (set)
+					expect_round_trip(buf_cstr(&text));
+			}
+			conf_unref(c);
+			buf_free(&error);
+			buf_free(&text);
+		}
+		if (!set)
+			fail_msg("[%s] %s cannot be set to anything", section, setting);
+		n++;
+	}
+	assert_true(n > 40);
+	buf_free(&list);
+}
+
+TEST(what_a_restart_needs)
+{
+	struct buf error, names;
+	struct conf *a = parse(LEAST, &error), *b, *c;
+
+	buf_free(&error);
+	b = parse(LEAST "[server]\nworkers = 3\nflush = 7ms\nring_events = 5\n", &error);
+	buf_free(&error);
+	c = parse(LEAST "[log]\nlevel = debug\n[database]\npoll = 2s\n", &error);
+	buf_free(&error);
+	buf_init(&names, 1000);
+	conf_restart_needed(a, b, &names);
+	assert_string_equal(buf_cstr(&names), "workers, ring_events");
+	buf_clear(&names);
+	conf_restart_needed(a, c, &names);
+	assert_string_equal(buf_cstr(&names), "");
+	buf_free(&names);
+	conf_unref(a);
+	conf_unref(b);
+	conf_unref(c);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(complaints_of_lines),
+		cmocka_unit_test(complaints_of_values),
+		cmocka_unit_test(complaints_of_the_whole),
+		cmocka_unit_test(strange_bytes),
+		cmocka_unit_test(a_long_wrong_value),
+		cmocka_unit_test(files),
+		cmocka_unit_test(continued_values_and_lists),
+		cmocka_unit_test(defaults),
+		cmocka_unit_test(printing_reads_back),
+		cmocka_unit_test(secrets_are_not_printed),
+		cmocka_unit_test(every_setting_is_settable),
+		cmocka_unit_test(what_a_restart_needs),
+	};
+
+	return cmocka_run_group_tests_name("conf", tests, NULL, NULL);
+}

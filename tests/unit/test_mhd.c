@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * The contract with libmicrohttpd that src/web/http.c rests on, proved on the installed version:
+ * in an outer event loop, a stream can take a dup of the socket and MHD lets go of its side. */
+#include "config.h"
+#include "unit.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <microhttpd.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define HELLO "data: hello\n\n"
+
+struct bench {
+	struct MHD_Daemon *mhd;
+	int epoll;  /* MHD's */
+	int client; /* the other end of the connection */
+	bool suspend;
+	struct MHD_Connection *suspended;
+	unsigned n_requests, n_reads, n_completed;
+	int taken;	 /* the dup, once it is taken */
+	char seen[2000]; /* what had reached the client at the reader's second call */
+};
+
+static ssize_t peek(int fd, char *out, size_t size)
+{
+	ssize_t n = recv(fd, out, size - 1, MSG_PEEK | MSG_DONTWAIT);
+
+	out[n > 0 ? n : 0] = '\0';
+	return n;
+}
+
+static ssize_t read_hello(void *arg, uint64_t pos, char *out, size_t max)
+{
+	struct bench *b = arg;
+	const union MHD_ConnectionInfo *info;
+
+	b->n_reads++;
+	if (b->n_reads == 1) {
+		assert_int_equal(pos, 0);
+		assert_true(max >= strlen(HELLO));
+		memcpy(out, HELLO, strlen(HELLO));
+		return (ssize_t)strlen(HELLO);
+	}
+	assert_int_equal(pos, strlen(HELLO));
+	peek(b->client, b->seen, sizeof(b->seen));
+	info = MHD_get_connection_info(b->suspended, MHD_CONNECTION_INFO_CONNECTION_FD);
+	assert_non_null(info);
+	b->taken = fcntl(info->connect_fd, F_DUPFD_CLOEXEC, 0);
+	return MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
+static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const char *url,
+				  const char *method, const char *version, const char *upload,
+				  size_t *upload_size, void **req)
+{
+	struct bench *b = arg;
+	struct MHD_Response *r;
+	enum MHD_Result result;
+
+	(void)url;
+	(void)method;
+	(void)version;
+	(void)upload;
+	(void)upload_size;
+	if (!*req) {
+		*req = b;
+		return MHD_YES;
+	}
+	b->suspended = c;
+	if (b->n_requests++ == 0 && b->suspend) {
+		MHD_suspend_connection(c);
+		return MHD_YES;
+	}
+	r = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 1024, read_hello, b, NULL);
+	assert_non_null(r);
+	MHD_add_response_header(r, "Content-Type", "text/event-stream");
+	result = MHD_queue_response(c, MHD_HTTP_OK, r);
+	MHD_destroy_response(r);
+	return result;
+}
+
+static void on_completed(void *arg, struct MHD_Connection *c, void **req,
+			 enum MHD_RequestTerminationCode why)
+{
+	(void)c;
+	(void)req;
+	(void)why;
+	((struct bench *)arg)->n_completed++;
+}
+
+/* A daemon as http.c starts it, with one connection that it was given. */
+static void bench_start(struct bench *b, bool suspend)
+{
+	struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof(sa);
+	int listener = socket(AF_INET, SOCK_STREAM, 0), fd;
+	const union MHD_DaemonInfo *info;
+
+	*b = (struct bench){.suspend = suspend, .taken = -1};
+	b->mhd = MHD_start_daemon(
+		MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_TURBO,
+		0, NULL, NULL, on_request, b, MHD_OPTION_NOTIFY_COMPLETED, on_completed, b,
+		MHD_OPTION_CONNECTION_TIMEOUT, 10u, MHD_OPTION_END);
+	assert_non_null(b->mhd);
+	info = MHD_get_daemon_info(b->mhd, MHD_DAEMON_INFO_EPOLL_FD);
+	assert_non_null(info);
+	b->epoll = info->epoll_fd;
+	assert_int_equal(bind(listener, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	assert_int_equal(listen(listener, 1), 0);
+	assert_int_equal(getsockname(listener, (struct sockaddr *)&sa, &len), 0);
+	b->client = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(connect(b->client, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	assert_true(fd >= 0);
+	close(listener);
+	assert_int_equal(MHD_add_connection(b->mhd, fd, (struct sockaddr *)&sa, len), MHD_YES);
+}
+
+/* One turn of an outer loop: waits for MHD's descriptor as long as MHD says, then runs it. */
+static void turn(struct bench *b)
+{
+	struct epoll_event ev = {.events = EPOLLIN};
+	MHD_UNSIGNED_LONG_LONG ms = 5000;
+	int outer = epoll_create1(EPOLL_CLOEXEC);
+
+	if (MHD_get_timeout(b->mhd, &ms) != MHD_YES || ms > 5000)
+		ms = 5000;
+	assert_int_equal(epoll_ctl(outer, EPOLL_CTL_ADD, b->epoll, &ev), 0);
+	assert_true(epoll_wait(outer, &ev, 1, (int)ms) >= 0);
+	close(outer);
+	assert_int_equal(MHD_run(b->mhd), MHD_YES);
+}
+
+static unsigned connections(struct bench *b)
+{
+	return MHD_get_daemon_info(b->mhd, MHD_DAEMON_INFO_CURRENT_CONNECTIONS)->num_connections;
+}
+
+static void say(int fd, const char *text)
+{
+	assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+}
+
+static void take_over(const char *request, const char *hello_as_sent)
+{
+	struct bench b;
+	struct epoll_event ev[8];
+	char got[4000];
+	ssize_t n;
+
+	bench_start(&b, false);
+	assert_int_equal(connections(&b), 1);
+	say(b.client, request);
+	for (int i = 0; b.taken < 0; i++) {
+		assert_true(i < 100);
+		turn(&b);
+	}
+	/* The second call came when head and hello were out, and not before. */
+	assert_int_equal(b.n_reads, 2);
+	assert_int_equal(strncmp(b.seen, "HTTP/1.1 200 OK\r\n", 17), 0);
+	assert_non_null(strstr(b.seen, hello_as_sent));
+	/* MHD ends its side without another event from the socket. */
+	for (int i = 0; !b.n_completed || connections(&b); i++) {
+		assert_true(i < 3);
+		assert_int_equal(MHD_run(b.mhd), MHD_YES);
+	}
+	assert_int_equal(connections(&b), 0);
+	assert_int_equal(b.n_completed, 1);
+	/* The client sees what it saw, and no end. */
+	assert_int_equal(recv(b.client, got, sizeof(got), MSG_DONTWAIT), strlen(b.seen));
+	assert_int_equal(recv(b.client, got, sizeof(got), MSG_DONTWAIT), -1);
+	assert_int_equal(errno, EAGAIN);
+	/* MHD does not watch the socket any more, though its description lives on. */
+	say(b.client, "more");
+	assert_int_equal(epoll_wait(b.epoll, ev, 8, 0), 0);
+	MHD_run(b.mhd);
+	assert_int_equal(recv(b.taken, got, sizeof(got), MSG_DONTWAIT), 4);
+	say(b.taken, "later");
+	n = recv(b.client, got, sizeof(got), 0);
+	assert_int_equal(n, 5);
+	assert_memory_equal(got, "later", 5);
+	MHD_stop_daemon(b.mhd);
+	assert_int_equal(b.n_completed, 1);
+	say(b.taken, "after the stop");
+	n = recv(b.client, got, sizeof(got), 0);
+	assert_int_equal(n, 14);
+	close(b.taken);
+	assert_int_equal(recv(b.client, got, sizeof(got), 0), 0); /* only now the end */
+	close(b.client);
+}
+
+TEST(a_chunked_stream_is_taken_over)
+{
+	take_over("GET / HTTP/1.1\r\nHost: t\r\n\r\n", "\r\n" HELLO "\r\n");
+}
+
+TEST(a_stream_of_http_1_0_is_taken_over)
+{
+	take_over("GET / HTTP/1.0\r\n\r\n", "\r\n\r\n" HELLO);
+}
+
+TEST(suspended_until_resumed)
+{
+	struct bench b;
+	char got[4000];
+
+	bench_start(&b, true);
+	say(b.client, "GET / HTTP/1.1\r\nHost: t\r\n\r\n");
+	for (int i = 0; !b.n_requests; i++) {
+		assert_true(i < 100);
+		turn(&b);
+	}
+	for (int i = 0; i < 5; i++) /* nothing happens by itself */
+		MHD_run(b.mhd);
+	assert_int_equal(b.n_requests, 1);
+	assert_int_equal(peek(b.client, got, sizeof(got)), -1);
+	assert_int_equal(connections(&b), 1);
+	/* Its timeout does not know of a pending resume: MHD_run() must follow at once. */
+	MHD_resume_connection(b.suspended);
+	for (int i = 0; b.taken < 0; i++) {
+		assert_true(i < 3);
+		assert_int_equal(MHD_run(b.mhd), MHD_YES);
+	}
+	assert_int_equal(b.n_requests, 2);
+	assert_non_null(strstr(b.seen, HELLO));
+	for (int i = 0; connections(&b); i++) {
+		assert_true(i < 3);
+		MHD_run(b.mhd);
+	}
+	MHD_stop_daemon(b.mhd);
+	close(b.taken);
+	close(b.client);
+}
+
+TEST(a_client_that_goes_early_is_completed)
+{
+	struct bench b;
+
+	bench_start(&b, false);
+	say(b.client, "GET / HT");
+	turn(&b);
+	close(b.client);
+	for (int i = 0; connections(&b); i++) {
+		assert_true(i < 100);
+		turn(&b);
+	}
+	assert_int_equal(b.n_requests, 0);
+	assert_int_equal(b.n_completed, 0); /* no request has begun */
+	MHD_stop_daemon(b.mhd);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_chunked_stream_is_taken_over),
+		cmocka_unit_test(a_stream_of_http_1_0_is_taken_over),
+		cmocka_unit_test(suspended_until_resumed),
+		cmocka_unit_test(a_client_that_goes_early_is_completed),
+	};
+
+	fprintf(stderr, "libmicrohttpd %s\n", MHD_get_version());
+	return cmocka_run_group_tests_name("mhd", tests, NULL, NULL);
+}
