@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: PostgreSQL
  * The limit: what any server must at least do. One thread, epoll, one send() per recipient and
  * frame; no tokens, no rights, no resume. Frames have the size that is asked for. Commands on
- * stdin: "broadcast RATE COUNT BATCH", "targeted RATE COUNT"; RATE in sends a second and
- * recipient, 0 = as fast as the sockets take it; BATCH frames share one send(). */
+ * stdin: "broadcast RATE COUNT BATCH" (BATCH frames share one send()) and "targeted RATE COUNT
+ * BATCH" (BATCH frames to as many streams); RATE batches a second, 0 = as fast as it goes. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -163,15 +163,20 @@ static void send_to(struct peer *p, struct block *b)
 
 static void publish(void)
 {
-	struct block *b = make_block(g.batch);
+	for (uint64_t i = 0; g.targeted && i < g.batch && g.n_live; i++) {
+		struct block *b = make_block(1);
 
-	if (g.targeted && g.n_live) {
 		g.target = (g.target + 7919) % g.n_live;
 		send_to(g.live[g.target], b);
+		unref(b);
 	}
-	for (uint32_t i = g.n_live; !g.targeted && i-- > 0;)
-		send_to(g.live[i], b);
-	unref(b);
+	if (!g.targeted) {
+		struct block *b = make_block(g.batch);
+
+		for (uint32_t i = g.n_live; i-- > 0;)
+			send_to(g.live[i], b);
+		unref(b);
+	}
 	g.done += g.batch;
 	g.next_ns += g.step_ns;
 }

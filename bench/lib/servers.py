@@ -190,7 +190,7 @@ class Pgherald:
 
     name = "pgherald"
     path = "/events"
-    pad = 180  # makes an event about 350 bytes on the wire
+    pad = 220  # makes an event about 350 bytes on the wire
 
     def __init__(self, build: Path, postgres: Postgres, *, workers: int = 1, log: str = "info",
                  server: str = "", database: str = "recheck = 1h", route: str = "keepalive = 1h",
@@ -252,10 +252,9 @@ class Pgherald:
 
     def learn_frame(self, load: Load) -> None:
         """How many bytes one event has, without chunk framing: the others send the same."""
-        before = load.ask("zero")
+        load.ask("zero")
         self.broadcast(load, 10, 1, 100)
         report = load.ask("report")
-        del before
         per_event = report["bytes"] / max(report["events"], 1)
         self.frame_bytes = round(per_event - 7)  # "15e" CR LF … CR LF
 
@@ -268,7 +267,8 @@ class Pgherald:
             return load.wait(base + count * load.streams)
         for k in range(count // batch):
             self.postgres.run(self._write(batch, batch, 0, 0))
-            load.wait(base + (k - 1) * batch * load.streams)
+            if k:
+                load.wait(base + (k - 1) * batch * load.streams)
         return load.wait(base + count * load.streams)
 
     def targeted(self, load: Load, count: int, batch: int, rate: float) -> dict[str, Any]:
@@ -328,7 +328,7 @@ class EpollSender:
 
     def targeted(self, load: Load, count: int, batch: int, rate: float) -> dict[str, Any]:
         base = load.ask("report")["events"]
-        self._command(f"targeted {rate * batch} {count}")
+        self._command(f"targeted {rate} {count} {batch}")
         return load.wait(base + count)
 
     def stop(self) -> None:
