@@ -27,6 +27,7 @@ struct world {
 	size_t n;
 	uint64_t next_txid, next_id;
 	unsigned max_running;
+	bool dense;	       /* every number is a transaction of ours */
 	unsigned long_percent; /* of transactions that hardly ever end */
 };
 
@@ -62,7 +63,8 @@ static void step(struct world *w)
 		if (w->n == MAX_TX)
 			return;
 		/* Other databases and tables take numbers too. */
-		w->next_txid += 1 + (rng_below(&w->r, 4) ? 0 : rng_below(&w->r, 50));
+		if (!w->dense)
+			w->next_txid += 1 + (rng_below(&w->r, 4) ? 0 : rng_below(&w->r, 50));
 		t = &w->tx[w->n++];
 		*t = (struct tx){.txid = w->next_txid++};
 	} else
@@ -285,6 +287,7 @@ static void history(uint64_t seed, unsigned max_running, unsigned long_percent, 
 	w.next_id = 1 + rng_below(&w.r, 2) * 100000;
 	w.max_running = max_running;
 	w.long_percent = long_percent;
+	w.dense = first_txid == 1;
 	seen = now_of(&w);
 	for (unsigned poll = 0; poll < 25; poll++) {
 		struct from f = {.xmax = seen.xmax,
@@ -351,11 +354,23 @@ TEST(long_transactions_and_large_numbers)
 	print_message("%u of %u cursors are exact\n", n_exact, n_cursors);
 }
 
+/* So close together that the list of exceptions is full before the text is. */
+TEST(dense_numbers)
+{
+	struct rng r = rng_new();
+
+	n_cursors = n_exact = 0;
+	for (int round = 0; round < 40; round++)
+		history(rng_next(&r), 150, 80, 150, 1, false);
+	assert_true(n_cursors > 1000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(few_writers),
 		cmocka_unit_test(many_writers),
+		cmocka_unit_test(dense_numbers),
 		cmocka_unit_test(long_transactions_and_large_numbers),
 	};
 
