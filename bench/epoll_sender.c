@@ -33,7 +33,7 @@ struct peer {
 	bool live, blocked;
 	uint32_t place; /* among the live ones */
 	unsigned head, n;
-	size_t sent; /* of the first block */
+	size_t sent;	      /* of the first block */
 	struct block **queue; /* only while it is behind */
 	struct peer *next_dead;
 };
@@ -75,19 +75,19 @@ static struct block *make_block(uint64_t n)
 	b->refs = 1;
 	b->len = 0;
 	for (; n; n--) {
-		char *p = b->bytes + b->len, *body;
+		char *p = b->bytes + b->len;
+		size_t room = g.frame_len + 32, head, body;
 
-		p += sprintf(p, "%zx\r\n", g.frame_len);
-		body = p;
 		g.number++;
-		p += sprintf(p, "id: %llu\ndata: {\"m\":\"@@%016llx%08llx\",\"pad\":\"",
-			     (unsigned long long)g.number,
-			     (unsigned long long)now_ns(CLOCK_REALTIME),
-			     (unsigned long long)g.number);
-		memset(p, 'x', g.frame_len - (size_t)(p - body) - 4);
-		memcpy(body + g.frame_len - 4, "\"}\n\n", 4);
-		memcpy(body + g.frame_len, "\r\n", 2);
-		b->len = (size_t)(body - b->bytes) + g.frame_len + 2;
+		head = (size_t)snprintf(p, room, "%zx\r\n", g.frame_len);
+		body = (size_t)snprintf(p + head, room - head,
+					"id: %llu\ndata: {\"m\":\"@@%016llx%08llx\",\"pad\":\"",
+					(unsigned long long)g.number,
+					(unsigned long long)now_ns(CLOCK_REALTIME),
+					(unsigned long long)g.number);
+		memset(p + head + body, 'x', g.frame_len - body - 4);
+		memcpy(p + head + g.frame_len - 4, "\"}\n\n\r\n", 6);
+		b->len += head + g.frame_len + 2;
 	}
 	return b;
 }
