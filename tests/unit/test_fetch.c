@@ -11,7 +11,7 @@ enum { N_COLUMNS = 10 };
 
 static PGresult *new_result(void)
 {
-	static char names[N_COLUMNS][4];
+	static char names[N_COLUMNS][16];
 	PGresAttDesc desc[N_COLUMNS];
 	PGresult *r = PQmakeEmptyPGresult(NULL, PGRES_TUPLES_OK);
 
