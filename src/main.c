@@ -23,9 +23,8 @@ static const char usage_text[] =
 	"\n"
 	"Commands:\n"
 	"  serve              run the gateway in the foreground\n"
-	"  sql install        print (or with --apply run) the SQL that captures changes\n"
-	"  sql uninstall      print (or with --apply run) the SQL that removes it again\n"
-	"  sql render         print the same as install, for review or a migration tool\n"
+	"  sql COMMAND        render, install, upgrade, uninstall, check, prune: what is in the\n"
+	"                     database (pgherald sql --help)\n"
 	"\n"
 	"Options:\n"
 	"  -c, --config FILE  configuration file (default " DEFAULT_CONF ")\n"
@@ -35,7 +34,7 @@ static const char usage_text[] =
 	"  -V, --version      show versions and exit\n"
 	"  -h, --help         show this text and exit\n"
 	"\n"
-	"Manual pages: pgherald(8), pgherald.conf(5).\n";
+	"Manual pages: pgherald(8), pgherald-sql(8), pgherald.conf(5).\n";
 
 static int version(void)
 {

@@ -3,7 +3,8 @@
 #ifndef PGHERALD_CLI_SQL_H
 #define PGHERALD_CLI_SQL_H
 
-/* argv[0] is "sql". The exit status: 0 done, 1 not done and said why on stderr. */
+/* argv[0] is "sql". The exit status: 0 done, 1 not done and said why on stderr;
+ * of check 0 clean, 1 findings, 2 could not look. */
 int cli_sql(int argc, char **argv);
 
 #endif

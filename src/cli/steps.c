@@ -125,16 +125,25 @@ static void on_notice(void *arg, const char *message)
 	fprintf(stderr, "pgherald: %s", message);
 }
 
-bool steps_apply(const struct steps *s, const char *conninfo)
+PGconn *steps_connect(const char *conninfo)
 {
 	const char *const keys[] = {"dbname", "fallback_application_name", NULL};
 	const char *const values[] = {conninfo, "pgherald sql", NULL};
 	PGconn *db = PQconnectdbParams(keys, values, 1);
-	bool ok = PQstatus(db) == CONNECTION_OK;
 
-	if (!ok)
-		fprintf(stderr, "pgherald: cannot connect: %s", PQerrorMessage(db));
 	PQsetNoticeProcessor(db, on_notice, NULL);
+	if (PQstatus(db) == CONNECTION_OK)
+		return db;
+	fprintf(stderr, "pgherald: cannot connect: %s", PQerrorMessage(db));
+	PQfinish(db);
+	return NULL;
+}
+
+bool steps_apply(const struct steps *s, const char *conninfo)
+{
+	PGconn *db = steps_connect(conninfo);
+	bool ok = db;
+
 	for (size_t i = 0; ok && i < s->n; i++)
 		ok = apply_one(db, &s->items[i]);
 	PQfinish(db);

@@ -3,6 +3,7 @@
 #ifndef PGHERALD_CLI_STEPS_H
 #define PGHERALD_CLI_STEPS_H
 
+#include <libpq-fe.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -26,5 +27,7 @@ bool steps_print(const struct steps *s) MUST_CHECK;
 /* Runs them in order over one connection, a line per step on stdout; a step whose locks cannot be
  * had is tried again. False after saying on stderr what failed. */
 bool steps_apply(const struct steps *s, const char *conninfo) MUST_CHECK;
+/* A connection, which the caller finishes; NULL after saying on stderr why not. */
+PGconn *steps_connect(const char *conninfo);
 
 #endif

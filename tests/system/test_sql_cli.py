@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from conftest import CONF, PGHERALD, run_pgherald
+from lib.cluster import wait_for
 
 SOURCE = Path(__file__).resolve().parents[2]
 
@@ -247,6 +248,111 @@ def test_uninstall_refuses_to_take_what_others_built_on_it(db, installed):
     assert "view mine depends on table pgherald.journal" in done.stderr
 
 
+def test_uninstalling_a_watch_takes_its_rights_along(db, install):
+    db.run("CREATE SCHEMA other; CREATE TABLE other.kind (id int PRIMARY KEY, name text, note text)")
+    install.write(CONF + "[watch extra]\ntable = public.authtoken_token\nkey = key\n"
+                  "fields = key, kind=user_id->other.kind.name, who=user_id->public.api_user.username\n")
+    rights = ("SELECT a.attrelid::regclass || '.' || a.attname FROM pg_attribute a, aclexplode(a.attacl) x "
+              "WHERE x.grantee = 'pgherald_owner'::regrole UNION ALL SELECT n.nspname FROM pg_namespace n, "
+              "aclexplode(n.nspacl) x WHERE x.grantee = 'pgherald_owner'::regrole "
+              "AND n.nspname <> 'pgherald' ORDER BY 1")
+    install.apply()
+    before = [r[0] for r in db.run(rights)]
+    assert {"other", "other.kind.name", "api_user.username"} <= set(before)
+    for _ in range(2):
+        install.apply("uninstall", "--watch", "extra")
+        left = [r[0] for r in db.run(rights)]
+        # the name of a user is shown by watch estimate, too
+        assert [r for r in before if r not in left] == ["other", "other.kind.id", "other.kind.name"]
+        assert "api_user.username" in left
+    db.run("DROP SCHEMA other CASCADE")
+    install.apply("uninstall", "--watch", "extra")
+
+
+# --- upgrade -----------------------------------------------------------------------------------
+
+
+def test_upgrade_puts_functions_right(db, installed):
+    bodies = "SELECT proname, prosrc FROM pg_proc WHERE pronamespace = 'pgherald'::regnamespace ORDER BY 1"
+    before, catalog = db.run(bodies), dump(db)
+    for name, _ in before:
+        db.run(f"UPDATE pg_proc SET prosrc = prosrc || '\n ' WHERE proname = '{name}' "
+               "AND pronamespace = 'pgherald'::regnamespace")
+    assert [a for a, b in zip(db.run(bodies), before) if a == b] == []
+    assert installed.apply("upgrade").splitlines() == [
+        "core: done", "watch estimate (public.api_estimate): done",
+        "watch project (public.api_project): done", "auth drf: done"]
+    assert db.run(bodies) == before
+    assert dump(db) == catalog
+
+
+def test_upgrade_waits_for_no_table(db, installed):
+    """With readers and writers inside, and somebody who waits for the whole table behind them."""
+    tables = [r[0] for r in db.run("SELECT oid::regclass::text FROM pg_class WHERE relkind = 'r' "
+                                   "AND relnamespace = 'public'::regnamespace")]
+    db.run("UPDATE pg_proc SET prosrc = 'x' WHERE pronamespace = 'pgherald'::regnamespace")
+    if db.one("SHOW server_version_num")[:2] < "18":  # a GRANT that is due may lock the table there
+        db.run("REVOKE SELECT (name) ON api_project FROM pgherald_owner")
+    inside = db.connect(autocommit=False)
+    inside.cursor().execute("LOCK TABLE " + ", ".join(tables) + " IN ROW EXCLUSIVE MODE")
+    waiting = [subprocess.Popen([db.cluster.tool("psql"), db.conninfo(), "-qc",
+                                 f"BEGIN; LOCK TABLE {t}"], stderr=subprocess.DEVNULL)
+               for t in tables]
+    try:
+        wait_for(lambda: db.one("SELECT count(*) FROM pg_locks WHERE NOT granted") == len(tables),
+                 "everybody waits")
+        done = installed.sql("upgrade", "--apply")
+        assert done.returncode == 0, done.stderr
+        assert "try 2" not in done.stdout
+        assert db.one("SELECT count(*) FROM pg_locks WHERE NOT granted") == len(tables)
+    finally:
+        for p in waiting:
+            p.kill()
+            p.wait()
+        inside.close()
+    db.run("UPDATE api_estimate SET status = 'x'")
+    assert db.one("SELECT has_column_privilege('pgherald_owner', 'api_project', 'name', 'SELECT')")
+
+
+@pytest.mark.parametrize("version, said", [
+    (7, "version 7, newer than this program, which knows version 1"),
+    (0, "version 0, older than this program's 1")])
+def test_upgrade_refuses_another_schema(db, installed, version, said):
+    db.run("UPDATE pgherald.meta SET schema_version = %s", (version,))
+    db.run("UPDATE pg_proc SET prosrc = 'x' WHERE proname = 'utc'")
+    done = installed.sql("upgrade", "--apply")
+    assert done.returncode == 1 and said in done.stderr
+    assert db.one("SELECT prosrc FROM pg_proc WHERE proname = 'utc'") == "x"
+
+
+def test_upgrade_needs_an_installation(db, install, no_roles):
+    done = install.sql("upgrade", "--apply")
+    assert done.returncode == 1 and "pgherald" in done.stderr
+    assert db.one("SELECT to_regnamespace('pgherald')") is None
+
+
+# --- prune -------------------------------------------------------------------------------------
+
+
+def test_prune_until_nothing_is_left(db, installed):
+    assert "SELECT pgherald.prune(" in installed.sql("prune").stdout
+    db.run("INSERT INTO pgherald.journal (txid, topic, op, at) "
+           "SELECT t, 'estimate', 't', now() - interval '2 days' FROM generate_series(1, 300) t, "
+           "generate_series(1, 40)")
+    db.run("INSERT INTO pgherald.journal (topic, op) VALUES ('estimate', 't')")
+    assert db.one("SELECT count(*) FROM pgherald.journal") == 12001
+    out = installed.apply("prune")
+    assert re.match(r"deleted 12000 rows in [3-9] batches\n1 rows are left, the oldest of .*; floor 300$", out)
+    assert installed.apply("prune").startswith("deleted 0 rows in 0 batches\n")
+
+
+def test_retention_for_ever_prunes_nothing(db, installed):
+    db.run("INSERT INTO pgherald.journal (txid, topic, op, at) VALUES (3, 'x', 't', '2020-01-01')")
+    installed.write(CONF.replace("[database]", "[database]\nretention = 0"))
+    assert "for ever" in installed.apply("prune")
+    assert db.one("SELECT count(*) FROM pgherald.journal") == 1
+
+
 # --- errors ------------------------------------------------------------------------------------
 
 
@@ -274,8 +380,8 @@ def test_mistakes_in_the_configuration_are_named(db, install, old, new, said):
 
 def test_two_watches_of_one_table(install):
     install.write(CONF + "\n[watch again]\ntable = public.api_project\nfields = id\n")
-    done = install.sql("install")
-    assert done.returncode == 1 and "have the same table" in done.stderr
+    for done in install.sql("install"), run_pgherald("-t", "-c", install.conf):
+        assert done.returncode == 1 and "have the same table" in done.stderr
 
 
 def test_without_rights(db, install):
@@ -288,7 +394,8 @@ def test_without_rights(db, install):
 
 def test_usage_and_missing_things(install, tmp_path):
     assert run_pgherald("sql", "--help").returncode == 0
-    for args in ([], ["nonsense"], ["install", "extra"], ["install", "--nonsense"]):
+    for args in ([], ["nonsense"], ["install", "extra"], ["install", "--nonsense"],
+                 ["render", "--apply"], ["install", "--json"], ["prune", "--watch", "estimate"]):
         done = run_pgherald("sql", *args)
         assert done.returncode == 1 and "usage:" in done.stderr
     done = run_pgherald("sql", "install", "-c", tmp_path / "absent.conf")

@@ -1,0 +1,178 @@
+--# Who may do what: the roles, and every right in the schema.
+--! role-missing danger stop
+--! The installation makes these roles; without them nobody can record or read.
+SELECT r.name, 'the role does not exist', 'pgherald sql install --apply'
+FROM unnest('{pgherald_owner,pgherald_reader}'::text[]) AS r (name)
+WHERE to_regrole(r.name) IS NULL
+
+--! role-attributes danger
+--! These roles exist to hold few rights. Who could log in as the owner could read the tokens and
+--! forge events.
+SELECT r.rolname, concat_ws(', ', CASE WHEN r.rolcanlogin THEN 'it can log in' END,
+                            CASE WHEN r.rolsuper THEN 'it is a superuser' END,
+                            CASE WHEN r.rolbypassrls THEN 'it bypasses row level security' END,
+                            CASE WHEN r.rolcreaterole THEN 'it may make roles' END,
+                            CASE WHEN r.rolcreatedb THEN 'it may make databases' END,
+                            CASE WHEN r.rolreplication THEN 'it may replicate' END),
+       format('ALTER ROLE %I', r.rolname)
+       || CASE WHEN r.rolcanlogin THEN ' NOLOGIN' ELSE '' END
+       || CASE WHEN r.rolsuper THEN ' NOSUPERUSER' ELSE '' END
+       || CASE WHEN r.rolbypassrls THEN ' NOBYPASSRLS' ELSE '' END
+       || CASE WHEN r.rolcreaterole THEN ' NOCREATEROLE' ELSE '' END
+       || CASE WHEN r.rolcreatedb THEN ' NOCREATEDB' ELSE '' END
+       || CASE WHEN r.rolreplication THEN ' NOREPLICATION' ELSE '' END || ';'
+FROM pg_roles AS r
+WHERE r.rolname IN ('pgherald_owner', 'pgherald_reader')
+  AND (r.rolcanlogin OR r.rolsuper OR r.rolbypassrls OR r.rolcreaterole OR r.rolcreatedb
+       OR r.rolreplication)
+
+--! owner-member danger
+--! A member of pgherald_owner can read the journal and the tokens, and write any event. Only who
+--! installs needs to be one.
+SELECT m.member::regrole, 'it is a member of pgherald_owner',
+       format('REVOKE pgherald_owner FROM %s;', m.member::regrole)
+FROM pg_auth_members AS m
+JOIN pg_roles AS r ON r.oid = m.member
+WHERE m.roleid = to_regrole('pgherald_owner')
+  AND NOT r.rolsuper AND NOT r.rolcreaterole
+GROUP BY m.member
+
+--! owner-in-role danger
+--! pgherald_owner inherits the rights of this role, and what runs in the triggers has them, too.
+SELECT m.roleid::regrole, 'pgherald_owner is a member of it',
+       format('REVOKE %s FROM pgherald_owner;', m.roleid::regrole)
+FROM pg_auth_members AS m
+WHERE m.member = to_regrole('pgherald_owner')
+GROUP BY m.roleid
+
+--! right-unknown danger
+--! Only pgherald_reader may use anything here. Who reads the journal sees every row of the watched
+--! tables; who writes it, or moves the counter, forges events.
+, object AS (
+  SELECT 'SCHEMA' AS kind, 'pgherald' AS name, 'schema' AS wanted, n.nspowner AS owner,
+         coalesce(n.nspacl, acldefault('n', n.nspowner)) AS acl
+  FROM pg_namespace AS n WHERE n.nspname = 'pgherald'
+  UNION ALL
+  SELECT CASE r.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, r.oid::regclass::text, 'table',
+         r.relowner,
+         coalesce(r.relacl, acldefault(CASE r.relkind WHEN 'S' THEN 's' ELSE 'r' END::"char",
+                                       r.relowner))
+  FROM pg_class AS r
+  WHERE r.relnamespace = to_regnamespace('pgherald') AND r.relkind IN ('r', 'v', 'm', 'p', 'S')
+  UNION ALL
+  SELECT 'FUNCTION', p.oid::regprocedure::text, 'function', p.proowner,
+         coalesce(p.proacl, acldefault('f', p.proowner))
+  FROM pg_proc AS p WHERE p.pronamespace = to_regnamespace('pgherald'))
+SELECT o.name, format('%s has %s', CASE a.grantee WHEN 0 THEN 'PUBLIC'
+                                   ELSE a.grantee::regrole::text END,
+                      string_agg(a.privilege_type, ', ' ORDER BY a.privilege_type)),
+       format('REVOKE %s ON %s %s FROM %s;', string_agg(a.privilege_type, ', '), o.kind, o.name,
+              CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END)
+FROM object AS o
+CROSS JOIN LATERAL aclexplode(o.acl) AS a
+WHERE a.grantee NOT IN (o.owner, to_regrole('pgherald_owner'))
+  AND NOT EXISTS (
+    SELECT FROM want_right AS w
+    WHERE to_regrole(w.role) = a.grantee AND w.privilege = a.privilege_type AND w.kind = o.wanted
+      AND o.name = CASE w.kind WHEN 'schema' THEN w.object
+                               WHEN 'table' THEN to_regclass(w.object)::text
+                               WHEN 'function' THEN to_regprocedure(w.object)::text END)
+GROUP BY o.name, o.kind, a.grantee
+
+--! right-on-column danger
+--! Rights on single columns of the journal are not shown by \dp pgherald.journal at first sight, and
+--! let somebody read or forge events all the same.
+SELECT t.attrelid::regclass || '.' || t.attname,
+       format('%s has %s', CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END,
+              a.privilege_type),
+       format('REVOKE %s (%I) ON %s FROM %s;', a.privilege_type, t.attname, t.attrelid::regclass,
+              CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END)
+FROM pg_attribute AS t
+JOIN pg_class AS r ON r.oid = t.attrelid AND r.relnamespace = to_regnamespace('pgherald')
+CROSS JOIN LATERAL aclexplode(t.attacl) AS a
+WHERE a.grantee <> to_regrole('pgherald_owner')
+
+--! right-by-membership warning
+--! Members of the server's roles for all data need no grant of ours: they read or write the journal
+--! as they do every table.
+SELECT m.member::regrole, 'it is a member of ' || m.roleid::regrole,
+       format('REVOKE %s FROM %s;', m.roleid::regrole, m.member::regrole)
+FROM pg_auth_members AS m
+JOIN pg_roles AS r ON r.oid = m.member
+WHERE m.roleid IN (to_regrole('pg_read_all_data'), to_regrole('pg_write_all_data'))
+  AND NOT r.rolsuper
+
+--! right-missing danger
+--! The daemon needs this to read the journal, to prune it, or to look up who a token belongs to.
+SELECT w.object, format('%s lacks %s', w.role, w.privilege),
+       format('GRANT %s ON %s %s TO %s;', w.privilege, upper(w.kind), w.object, w.role)
+FROM want_right AS w
+WHERE w.role = 'pgherald_reader'
+  AND NOT CASE w.kind
+      WHEN 'schema' THEN has_schema_privilege(w.role, to_regnamespace(w.object), w.privilege)
+      WHEN 'function' THEN coalesce(has_function_privilege(w.role, to_regprocedure(w.object),
+                                                           w.privilege), true)
+      ELSE CASE (SELECT r.relkind FROM pg_class AS r WHERE r.oid = to_regclass(w.object))
+           WHEN 'S' THEN has_sequence_privilege(w.role, to_regclass(w.object), w.privilege)
+           ELSE coalesce(has_table_privilege(w.role, to_regclass(w.object), w.privilege), true) END
+      END
+
+--! joined-column danger
+--! A function reads this column with the rights of pgherald_owner. Without it every change is
+--! counted as lost, or every token refused.
+SELECT w.object || coalesce('.' || quote_ident(w.col), ''),
+       CASE WHEN w.kind = 'schema' AND to_regnamespace(w.object) IS NULL
+              OR w.kind = 'column' AND a.attnum IS NULL THEN 'it does not exist'
+            ELSE 'pgherald_owner lacks ' || w.privilege END,
+       CASE WHEN w.kind = 'schema' AND to_regnamespace(w.object) IS NOT NULL
+            THEN format('GRANT USAGE ON SCHEMA %s TO pgherald_owner;', w.object)
+            WHEN a.attnum IS NOT NULL
+            THEN format('GRANT SELECT (%I) ON %s TO pgherald_owner;', w.col, w.object) END
+FROM want_right AS w
+LEFT JOIN pg_attribute AS a
+  ON a.attrelid = to_regclass(w.object) AND a.attname = w.col AND a.attnum > 0
+  AND NOT a.attisdropped
+WHERE w.role = 'pgherald_owner'
+  AND CASE w.kind
+      WHEN 'schema' THEN NOT coalesce(has_schema_privilege(w.role, to_regnamespace(w.object),
+                                                           'USAGE'), false)
+      ELSE a.attnum IS NULL
+           OR NOT has_column_privilege(w.role, a.attrelid, a.attnum, w.privilege) END
+
+--! login-missing danger
+--! The daemon cannot connect.
+SELECT c->>'login', 'the role does not exist',
+       format('CREATE ROLE %I LOGIN; GRANT pgherald_reader TO %I;', c->>'login', c->>'login')
+FROM conf
+WHERE NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.rolname = c->>'login')
+
+--! login-rights danger
+--! The daemon cannot connect, or cannot read the journal.
+SELECT r.rolname,
+       CASE WHEN NOT r.rolcanlogin THEN 'it may not log in'
+            WHEN NOT pg_has_role(r.oid, 'pgherald_reader', 'USAGE')
+            THEN 'it does not have the rights of pgherald_reader'
+            ELSE 'it may not connect to database ' || current_database() END,
+       CASE WHEN NOT r.rolcanlogin THEN format('ALTER ROLE %I LOGIN;', r.rolname)
+            WHEN NOT pg_has_role(r.oid, 'pgherald_reader', 'USAGE')
+            THEN format('GRANT pgherald_reader TO %I;', r.rolname)
+            ELSE format('GRANT CONNECT ON DATABASE %I TO pgherald_reader;', current_database()) END
+FROM conf
+JOIN pg_roles AS r ON r.rolname = c->>'login'
+WHERE NOT r.rolcanlogin
+   OR NOT pg_has_role(r.oid, 'pgherald_reader', 'USAGE')
+   OR NOT has_database_privilege(r.oid, current_database(), 'CONNECT')
+
+--! login-powers warning
+--! The daemon needs to read the journal and nothing else; what it could do, somebody who takes it
+--! over could do.
+SELECT r.rolname, concat_ws(', ', CASE WHEN r.rolsuper THEN 'it is a superuser' END,
+                            CASE WHEN r.rolcreaterole THEN 'it may make roles' END,
+                            CASE WHEN r.rolbypassrls THEN 'it bypasses row level security' END),
+       format('ALTER ROLE %I', r.rolname)
+       || CASE WHEN r.rolsuper THEN ' NOSUPERUSER' ELSE '' END
+       || CASE WHEN r.rolcreaterole THEN ' NOCREATEROLE' ELSE '' END
+       || CASE WHEN r.rolbypassrls THEN ' NOBYPASSRLS' ELSE '' END || ';'
+FROM conf
+JOIN pg_roles AS r ON r.rolname = c->>'login'
+WHERE r.rolsuper OR r.rolcreaterole OR r.rolbypassrls

@@ -1,0 +1,56 @@
+--# Is it there at all, and of our version?
+--! standby warning stop
+--! This is a standby. It has no triggers to fire and cannot LISTEN; the daemon and this check
+--! belong to the primary.
+SELECT current_database(), 'the server is in recovery', NULL
+WHERE pg_is_in_recovery()
+
+--! schema-missing danger stop
+--! Nothing of pgherald is in this database, so nothing is recorded.
+SELECT 'schema pgherald', 'there is no schema pgherald in database ' || current_database(),
+       'pgherald sql install --apply'
+WHERE to_regnamespace('pgherald') IS NULL
+
+--! object-missing danger stop
+--! The triggers cannot record anything; the application's statements still succeed, and clients
+--! are not told what they miss.
+SELECT o.name, 'it does not exist', 'pgherald sql install --apply'
+FROM unnest('{pgherald.journal,pgherald.meta,pgherald.loss}'::text[]) AS o (name)
+WHERE to_regclass(o.name) IS NULL
+
+--! meta-rows danger stop
+--! pgherald.meta holds one row: version, epoch and floor. Without it no position can be handed out.
+SELECT 'pgherald.meta', 'it is empty', 'pgherald sql install --apply'
+WHERE NOT EXISTS (SELECT FROM pgherald.meta)
+
+--! schema-newer danger stop
+--! The schema was installed by a newer program. This one may misread it: use that version's.
+SELECT 'pgherald.meta', format('schema version %s, this program knows %s',
+                               m.schema_version, c->>'schema_version'), NULL
+FROM conf, pgherald.meta AS m
+WHERE m.schema_version > (c->>'schema_version')::int
+
+--! schema-older danger stop
+--! The schema was installed by an older program, and this one expects more of it.
+SELECT 'pgherald.meta', format('schema version %s, this program makes %s',
+                               m.schema_version, c->>'schema_version'),
+       'pgherald sql install --apply'
+FROM conf, pgherald.meta AS m
+WHERE m.schema_version < (c->>'schema_version')::int
+
+--! object-owner danger
+--! Whoever owns an object may change and read it. The owner must be pgherald_owner, as whom nobody
+--! can log in.
+SELECT o.name, 'it belongs to ' || o.owner::regrole,
+       format('ALTER %s %s OWNER TO pgherald_owner;', o.kind, o.name)
+FROM (SELECT 'SCHEMA' AS kind, 'pgherald' AS name, n.nspowner AS owner
+      FROM pg_namespace AS n WHERE n.nspname = 'pgherald'
+      UNION ALL
+      SELECT CASE r.relkind WHEN 'S' THEN 'SEQUENCE' WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END,
+             r.oid::regclass::text, r.relowner
+      FROM pg_class AS r
+      WHERE r.relnamespace = to_regnamespace('pgherald') AND r.relkind IN ('r', 'S', 'v', 'p')
+        AND NOT EXISTS (SELECT FROM pg_depend AS d  -- an identity column's own
+                        WHERE d.classid = 'pg_class'::regclass AND d.objid = r.oid
+                          AND d.deptype = 'i')) AS o
+WHERE o.owner IS DISTINCT FROM to_regrole('pgherald_owner')

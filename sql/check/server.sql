@@ -1,0 +1,38 @@
+--# The server, and what stands between it and us.
+--! pooler warning
+--! Something stands between this program and the server, such as PgBouncer. Where it pools
+--! transactions, LISTEN does not work and the daemon has only its poll: give it a direct connection.
+SELECT c->>'pid', 'the server knows this connection as ' || pg_backend_pid(), NULL
+FROM conf
+WHERE (c->>'pid')::int <> pg_backend_pid()
+
+--! prepared-old warning
+--! A prepared transaction that nobody ends holds its locks, keeps the journal from being pruned and
+--! what it wrote from being told.
+SELECT x.gid, format('prepared by %s at %s', x.owner, date_trunc('second', x.prepared)), NULL
+FROM conf, pg_prepared_xacts AS x
+WHERE x.database = current_database()
+  AND x.prepared < clock_timestamp()
+                   - least(interval '10 minutes',
+                           nullif((c->>'retention_ms')::bigint, 0) * interval '1 millisecond')
+
+--! prepared-possible notice
+--! The server refuses to prepare a transaction that has rung the daemon with NOTIFY, as a write to a
+--! watched table may do. Frameworks that use two-phase commit must not write to watched tables.
+SELECT 'max_prepared_transactions', 'it is ' || current_setting('max_prepared_transactions'), NULL
+WHERE current_setting('max_prepared_transactions')::int > 0
+
+--! notify-queue warning
+--! A session that listens and stays in a transaction holds the queue of notifications. When it is
+--! full, commits that notify fail; from one half on ours do not ring any more, and the daemon polls.
+SELECT 'notification queue', round(pg_notification_queue_usage()::numeric * 100) || ' % full',
+       NULL
+WHERE pg_notification_queue_usage() > 0.1
+
+--! server-version notice
+--! This minor version removes transaction status that the notification queue still needs: LISTEN
+--! can fail with "could not access status of transaction". The daemon then polls; update the server.
+SELECT 'server', current_setting('server_version'), NULL
+FROM (SELECT current_setting('server_version_num')::int AS n) AS v
+WHERE n < 140021 OR n BETWEEN 150000 AND 150015 OR n BETWEEN 160000 AND 160011
+   OR n BETWEEN 170000 AND 170007 OR n BETWEEN 180000 AND 180001

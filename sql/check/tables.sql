@@ -1,0 +1,95 @@
+--# The watched tables, and those whose columns go into their documents.
+--! table-missing danger
+--! The table that a watch names is gone, renamed or in another schema. Its triggers went along with
+--! it, and a later install would stop here.
+SELECT w.rel,
+       coalesce('it is now ' || (SELECT string_agg(DISTINCT h.tgrelid::regclass::text, ', ')
+                                 FROM pg_trigger AS h WHERE h.tgfoid = w.fn)
+                || ': change table in [watch ' || w.topic || ']',
+                'it does not exist: take [watch ' || w.topic || '] out of the configuration'),
+       NULL
+FROM watch AS w
+WHERE w.oid IS NULL
+
+--! column-missing danger
+--! The document would say null for this column; a missing key loses every change.
+SELECT w.rel, 'there is no column ' || quote_ident(wanted.name), NULL
+FROM watch AS w
+CROSS JOIN LATERAL (SELECT unnest(w.key || w.columns) AS name) AS wanted
+WHERE w.oid IS NOT NULL
+  AND NOT EXISTS (SELECT FROM pg_attribute AS a
+                  WHERE a.attrelid = w.oid AND a.attname = wanted.name AND a.attnum > 0
+                    AND NOT a.attisdropped)
+GROUP BY 1, 2
+
+--! key-not-unique danger
+--! Nothing says that the key identifies one row: two rows could be taken for one.
+SELECT w.rel, 'no unique index on ' || array_to_string(w.key, ', '),
+       format('CREATE UNIQUE INDEX CONCURRENTLY ON %s (%s);', w.rel,
+              (SELECT string_agg(quote_ident(k), ', ') FROM unnest(w.key) AS k))
+FROM watch AS w
+JOIN pg_class AS r ON r.oid = w.oid AND r.relkind IN ('r', 'p')
+WHERE NOT EXISTS (
+    SELECT FROM pg_index AS i
+    WHERE i.indrelid = w.oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
+      AND ARRAY(SELECT a.attname::text FROM pg_attribute AS a
+                WHERE a.attrelid = i.indrelid
+                  AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])) <@ w.key
+      AND 0 <> ALL (i.indkey::int2[]))
+  -- a missing key column is a finding of its own
+  AND NOT EXISTS (SELECT FROM unnest(w.key) AS k
+                  WHERE NOT EXISTS (SELECT FROM pg_attribute AS a
+                                    WHERE a.attrelid = w.oid AND a.attname = k
+                                      AND NOT a.attisdropped))
+
+--! table-kind danger
+--! Only tables fire statement triggers with transition tables: watch the table behind it.
+SELECT w.rel, CASE r.relkind WHEN 'v' THEN 'it is a view' WHEN 'm' THEN 'it is a materialized view'
+                             WHEN 'f' THEN 'it is a foreign table' ELSE 'it is no table' END, NULL
+FROM watch AS w
+JOIN pg_class AS r ON r.oid = w.oid
+WHERE r.relkind NOT IN ('r', 'p')
+
+--! partitioned notice
+--! What is written through this table is recorded. A statement that names a partition directly
+--! fires only that partition's triggers, and is not.
+SELECT w.rel, format('it has %s partitions', (SELECT count(*) FROM pg_inherits AS i
+                                              WHERE i.inhparent = w.oid)), NULL
+FROM watch AS w
+JOIN pg_class AS r ON r.oid = w.oid
+WHERE r.relkind = 'p'
+
+--! partition warning
+--! Statements that name the parent do not fire this table's triggers: watch the parent.
+SELECT w.rel, 'it is a part of ' || i.inhparent::regclass, NULL
+FROM watch AS w
+JOIN pg_inherits AS i ON i.inhrelid = w.oid
+
+--! unlogged-table warning
+--! A crash of the server empties an unlogged table, and nobody is told.
+SELECT w.rel, 'it is unlogged', format('ALTER TABLE %s SET LOGGED;', w.rel)
+FROM watch AS w
+JOIN pg_class AS r ON r.oid = w.oid
+WHERE r.relpersistence = 'u'
+
+--! rls-watched notice
+--! Policies do not filter events: who may hear of a row is decided by its owner columns and the
+--! [role] sections alone.
+SELECT w.rel, 'it has row level security', NULL
+FROM watch AS w
+JOIN pg_class AS r ON r.oid = w.oid
+WHERE r.relrowsecurity
+
+--! rls-joined danger
+--! The functions read this table as pgherald_owner, who is subject to its policies: names would be
+--! null, owners be missed, tokens be unknown.
+SELECT j.rel, 'it has row level security, and no policy lets pgherald_owner read every row',
+       format('CREATE POLICY pgherald ON %s FOR SELECT TO pgherald_owner USING (true);', j.rel)
+FROM joined AS j
+JOIN pg_class AS r ON r.oid = j.oid
+WHERE r.relrowsecurity
+  AND NOT EXISTS (SELECT FROM pg_policy AS p
+                  WHERE p.polrelid = r.oid AND p.polpermissive AND p.polcmd IN ('r', '*')
+                    AND (to_regrole('pgherald_owner')::oid = ANY (p.polroles)
+                         OR 0 = ANY (p.polroles))
+                    AND pg_get_expr(p.polqual, p.polrelid) = 'true')

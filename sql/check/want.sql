@@ -1,0 +1,22 @@
+--# In front of every check: what the configuration would install, out of the parameter.
+WITH conf AS MATERIALIZED (
+  SELECT $1::jsonb AS c),
+want_function AS (
+  SELECT f.*, to_regprocedure(f.signature) AS oid
+  FROM conf, jsonb_to_recordset(c->'functions')
+    AS f (signature text, body text, definer boolean, settings text, volatility "char")),
+want_trigger AS (
+  SELECT t.*, to_regclass(t.rel) AS relid
+  FROM conf, jsonb_to_recordset(c->'triggers') AS t (name text, rel text, def text)),
+want_right AS (
+  SELECT r.*
+  FROM conf, jsonb_to_recordset(c->'rights')
+    AS r (role text, kind text, privilege text, object text, col text)),
+watch AS (
+  SELECT w.*, to_regclass(w.rel) AS oid, to_regprocedure('pgherald.on_' || w.topic || '()') AS fn
+  FROM conf, jsonb_to_recordset(c->'watches')
+    AS w (topic text, rel text, key text[], columns text[])),
+-- tables that the functions read besides the watched rows
+joined AS (
+  SELECT DISTINCT r.object AS rel, to_regclass(r.object) AS oid
+  FROM want_right AS r WHERE r.kind = 'column')

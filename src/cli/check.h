@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * `pgherald sql check`: compares a database with what the configuration would install. */
+#ifndef PGHERALD_CLI_CHECK_H
+#define PGHERALD_CLI_CHECK_H
+
+#include <stdbool.h>
+
+#include "conf.h"
+
+/* One question to the catalog; the table of them is made of sql/check/ by sql/embed_checks.awk. */
+struct check {
+	const char *id;
+	const char *severity; /* danger, warning, notice */
+	bool stop;	      /* after a finding the later checks make no sense */
+	const char *means;
+	const char *sql; /* $1 = what is wanted, as json; rows of object, message, fix */
+};
+
+extern const struct check checks[];
+extern const unsigned n_checks;
+
+/* Findings on stdout. 0 clean, 1 a warning or a danger was found, 2 could not look. */
+int check_run(const struct conf *conf, const char *conninfo, bool apply, bool json);
+
+#endif

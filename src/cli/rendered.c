@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * See rendered.h. */
+#include "config.h"
+#include "cli/rendered.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/num.h"
+#include "cli/lex.h"
+
+/* A name as it stands in the catalog. */
+static char *unquote(const char *name)
+{
+	autobuf out = {0};
+
+	if (*name != '"')
+		return xstrdup(name);
+	buf_init(&out, LEX_MAX);
+	for (name++; *name && (*name != '"' || name[1] == '"'); name++) {
+		if (*name == '"')
+			name++;
+		buf_char(&out, *name);
+	}
+	return buf_steal(&out);
+}
+
+/* "(moment text, n int DEFAULT 1)" without the names: "(text, int)". */
+static void add_types(struct buf *out, const char *args)
+{
+	const char *separator = "";
+	char *arg;
+
+	buf_char(out, '(');
+	while ((arg = lex_item(&args))) {
+		char *type = strchr(arg, ' '), *def = strstr(arg, " DEFAULT ");
+
+		if (def)
+			*def = '\0';
+		buf_str(out, separator);
+		buf_str(out, type ? type + 1 : arg);
+		separator = ", ";
+		free(arg);
+	}
+	buf_char(out, ')');
+}
+
+/* "SET a = 'b'" of a function's head as "a=b". */
+static void add_setting(struct buf *out, const char *text)
+{
+	autofree char *flat = lex_squeeze(text, text + strcspn(text, "\n"));
+	const char *equals = strstr(flat, " = "), *value = equals ? equals + 3 : "";
+	size_t len = strlen(value);
+
+	if (!equals)
+		return;
+	while (len && value[len - 1] == ' ')
+		len--;
+	if (*value == '\'' && len >= 2) {
+		value++;
+		len -= 2;
+	}
+	if (out->len)
+		buf_char(out, '\n');
+	buf_add(out, flat, (size_t)(equals - flat));
+	buf_char(out, '=');
+	buf_add(out, value, len);
+}
+
+static void read_function(struct rendered *r, const struct statement *s)
+{
+	static const char create[] = "CREATE OR REPLACE FUNCTION ";
+	const char *name = s->bare.p + strlen(create), *open = lex_find(name, '('), *close;
+	const char *body = strstr(open, "AS " LEX_DOLLAR), *end;
+	struct rendered_function f = {.volatility = 'v'};
+	autobuf signature = {0}, settings = {0};
+	autofree char *args = NULL;
+
+	close = *open ? lex_find(open + 1, ')') : open;
+	if (!body || !*close || !(end = strstr(body + strlen("AS " LEX_DOLLAR), LEX_DOLLAR)))
+		return;
+	buf_init(&signature, LEX_MAX);
+	buf_init(&settings, LEX_MAX);
+	buf_add(&signature, name, (size_t)(open - name));
+	args = lex_squeeze(open + 1, close);
+	add_types(&signature, args);
+	for (const char *line = close; line < body; line += strcspn(line, "\n") + 1) {
+		if (lex_starts(line, "SET "))
+			add_setting(&settings, line + 4);
+		if (lex_starts(line, "LANGUAGE ")) {
+			autofree char *head = xstrndup(line, strcspn(line, "\n"));
+
+			f.definer |= strstr(head, "SECURITY DEFINER") != NULL;
+			if (strstr(head, " STABLE"))
+				f.volatility = 's';
+			if (strstr(head, " IMMUTABLE"))
+				f.volatility = 'i';
+		}
+	}
+	f.signature = buf_steal(&signature);
+	f.settings = buf_steal(&settings);
+	body += strlen("AS " LEX_DOLLAR);
+	f.body = xstrndup(body, (size_t)(end - body));
+	r->functions = xrealloc(r->functions, r->n_functions + 1, sizeof(f));
+	r->functions[r->n_functions++] = f;
+}
+
+/* They stand inside of DO blocks, each a statement of its own. */
+static void read_triggers(struct rendered *r, const struct statement *s)
+{
+	static const char create[] = "CREATE TRIGGER ";
+	autofree char *text = xstrndup(s->bare.p, s->bare.len);
+	const char *p = text;
+
+	while ((p = strstr(p, create))) {
+		const char *end = lex_find(p, ';'), *on;
+		struct rendered_trigger t = {.def = lex_squeeze(p, end)};
+
+		on = strstr(t.def, " ON ");
+		if (on) {
+			const char *name = t.def + strlen(create);
+
+			t.name = xstrndup(name, strcspn(name, " "));
+			t.table = xstrndup(on + 4, (size_t)(lex_find(on + 4, ' ') - on - 4));
+			r->triggers = xrealloc(r->triggers, r->n_triggers + 1, sizeof(t));
+			r->triggers[r->n_triggers++] = t;
+		} else {
+			free(t.def);
+		}
+		p = end;
+	}
+}
+
+static bool same(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+bool rendered_has_right(const struct rendered *r, const struct rendered_right *right)
+{
+	for (size_t i = 0; i < r->n_rights; i++) {
+		const struct rendered_right *have = &r->rights[i];
+
+		if (same(have->role, right->role) && same(have->kind, right->kind) &&
+		    same(have->privilege, right->privilege) && same(have->object, right->object) &&
+		    same(have->column, right->column))
+			return true;
+	}
+	return false;
+}
+
+static void right_free(struct rendered_right *right)
+{
+	free(right->role);
+	free(right->kind);
+	free(right->privilege);
+	free(right->object);
+	free(right->column);
+}
+
+static void add_right(struct rendered *r, struct rendered_right right)
+{
+	if (rendered_has_right(r, &right)) {
+		right_free(&right);
+		return;
+	}
+	r->rights = xrealloc(r->rights, r->n_rights + 1, sizeof(right));
+	r->rights[r->n_rights++] = right;
+}
+
+/* GRANT SELECT (a, b) ON x TO pgherald_owner; GRANT EXECUTE ON FUNCTION f(), g(int) TO ... */
+static void read_grant(struct rendered *r, const struct statement *s)
+{
+	static const char *const kinds[] = {"SCHEMA", "FUNCTION", "SEQUENCE", "TABLE"};
+	autofree char *text = lex_squeeze(s->bare.p, s->bare.p + s->bare.len);
+	char *privilege = text + strlen("GRANT "), *on = strstr(text, " ON "), *to = NULL, *columns;
+	const char *kind = "table", *objects;
+	char *object;
+
+	for (char *p = on; p && (p = strstr(p, " TO ")); p++)
+		to = p;
+	if (!to || strstr(to, "CURRENT_USER"))
+		return;
+	*on = *to = '\0';
+	objects = on + 4;
+	columns = strchr(privilege, '(');
+	if (columns) {
+		columns[-1] = '\0';
+		columns[strlen(columns) - 1] = '\0';
+	}
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
+		if (lex_starts(objects, kinds[i]) && objects[strlen(kinds[i])] == ' ') {
+			objects += strlen(kinds[i]) + 1;
+			kind = i == 0 ? "schema" : i == 1 ? "function" : "table";
+		}
+	while ((object = lex_item(&objects))) {
+		const char *list = columns ? columns + 1 : "";
+		char *column = columns ? lex_item(&list) : NULL;
+
+		do {
+			add_right(r, (struct rendered_right){
+					     .role = xstrdup(to + 4),
+					     .kind = xstrdup(columns ? "column" : kind),
+					     .privilege = xstrdup(privilege),
+					     .object = xstrdup(object),
+					     .column = column ? unquote(column) : NULL,
+				     });
+			free(column);
+		} while (columns && (column = lex_item(&list)));
+		free(object);
+	}
+}
+
+static void read_version(struct rendered *r, const struct statement *s)
+{
+	static const char values[] = "VALUES (";
+	autofree char *text = xstrndup(s->bare.p, s->bare.len);
+	const char *p = strstr(text, values);
+	uint64_t version;
+
+	if (!p)
+		return;
+	p += strlen(values);
+	if (num_u64(p, strspn(p, "0123456789"), &version))
+		r->schema_version = (unsigned)version;
+}
+
+void rendered_read(struct rendered *r, const char *text)
+{
+	struct statement s;
+
+	while (lex_statement(&text, &s)) {
+		if (statement_begins(&s, "CREATE OR REPLACE FUNCTION "))
+			read_function(r, &s);
+		else if (statement_begins(&s, "GRANT "))
+			read_grant(r, &s);
+		else if (statement_begins(&s, "INSERT INTO pgherald.meta "))
+			read_version(r, &s);
+		else if (statement_begins(&s, "DO ") || statement_begins(&s, "CREATE TRIGGER "))
+			read_triggers(r, &s);
+	}
+}
+
+void rendered_free(struct rendered *r)
+{
+	for (size_t i = 0; i < r->n_functions; i++) {
+		free(r->functions[i].signature);
+		free(r->functions[i].body);
+		free(r->functions[i].settings);
+	}
+	for (size_t i = 0; i < r->n_triggers; i++) {
+		free(r->triggers[i].name);
+		free(r->triggers[i].table);
+		free(r->triggers[i].def);
+	}
+	for (size_t i = 0; i < r->n_rights; i++)
+		right_free(&r->rights[i]);
+	free(r->functions);
+	free(r->triggers);
+	free(r->rights);
+	*r = (struct rendered){0};
+}

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * See want.h. */
+#include "config.h"
+#include "cli/want.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "cli/gather.h"
+#include "sql/ident.h"
+#include "wire/json.h"
+
+static void add_key(struct buf *out, const char *key)
+{
+	buf_str(out, out->data[out->len - 1] == '{' ? "\"" : ",\"");
+	buf_str(out, key);
+	buf_str(out, "\":");
+}
+
+static void add_text(struct buf *out, const char *key, const char *value)
+{
+	add_key(out, key);
+	if (value)
+		json_string(out, value, strlen(value));
+	else
+		buf_str(out, "null");
+}
+
+/* Begins the next object of an array, or the array's first. */
+static void add_object(struct buf *out)
+{
+	buf_str(out, out->data[out->len - 1] == '[' ? "{" : ",{");
+}
+
+static void add_functions(struct buf *out, const struct rendered *r)
+{
+	add_key(out, "functions");
+	buf_char(out, '[');
+	for (size_t i = 0; i < r->n_functions; i++) {
+		const struct rendered_function *f = &r->functions[i];
+		const char volatility[] = {f->volatility, '\0'};
+
+		add_object(out);
+		add_text(out, "signature", f->signature);
+		add_text(out, "body", f->body);
+		add_text(out, "settings", f->settings);
+		add_text(out, "volatility", volatility);
+		add_key(out, "definer");
+		buf_str(out, f->definer ? "true}" : "false}");
+	}
+	buf_char(out, ']');
+}
+
+static void add_triggers(struct buf *out, const struct rendered *r)
+{
+	add_key(out, "triggers");
+	buf_char(out, '[');
+	for (size_t i = 0; i < r->n_triggers; i++) {
+		add_object(out);
+		add_text(out, "name", r->triggers[i].name);
+		add_text(out, "rel", r->triggers[i].table);
+		add_text(out, "def", r->triggers[i].def);
+		buf_char(out, '}');
+	}
+	buf_char(out, ']');
+}
+
+static void add_rights(struct buf *out, const struct rendered *r)
+{
+	add_key(out, "rights");
+	buf_char(out, '[');
+	for (size_t i = 0; i < r->n_rights; i++) {
+		const struct rendered_right *w = &r->rights[i];
+
+		add_object(out);
+		add_text(out, "role", w->role);
+		add_text(out, "kind", w->kind);
+		add_text(out, "privilege", w->privilege);
+		add_text(out, "object", w->object);
+		add_text(out, "col", w->column);
+		buf_char(out, '}');
+	}
+	buf_char(out, ']');
+}
+
+static void add_names(struct buf *out, const char *name)
+{
+	if (out->data[out->len - 1] != '[')
+		buf_char(out, ',');
+	json_string(out, name, strlen(name));
+}
+
+static void add_watch(struct buf *out, const struct watch *w)
+{
+	autobuf table = {0};
+
+	buf_init(&table, 1024);
+	ident_add_table(&table, w->schema, w->table);
+	add_object(out);
+	add_text(out, "topic", w->topic);
+	add_text(out, "rel", buf_cstr(&table));
+	add_key(out, "key");
+	buf_char(out, '[');
+	for (size_t i = 0; i < w->n_key; i++)
+		add_names(out, w->key[i]);
+	buf_char(out, ']');
+	add_key(out, "columns");
+	buf_char(out, '[');
+	for (size_t i = 0; i < w->n_fields; i++)
+		add_names(out, w->fields[i].column);
+	for (size_t i = 0; i < w->n_owners; i++)
+		add_names(out, w->owners[i].column);
+	buf_str(out, "]}");
+}
+
+bool want_json(struct buf *out, const struct conf *conf, int pid)
+{
+	struct rendered r = {0};
+
+	if (!gather_wanted(&r, conf))
+		return false;
+	buf_printf(out,
+		   "{\"pid\":%d,\"schema_version\":%u,\"retention_ms\":%" PRIu64
+		   ",\"retention_bytes\":%" PRIu64,
+		   pid, r.schema_version, conf->retention_ms, (uint64_t)0);
+	add_text(out, "login", conf->login);
+	add_functions(out, &r);
+	add_triggers(out, &r);
+	add_rights(out, &r);
+	add_key(out, "watches");
+	buf_char(out, '[');
+	for (size_t i = 0; i < conf->n_watches; i++)
+		add_watch(out, conf->watches[i].parsed);
+	buf_str(out, "]}");
+	rendered_free(&r);
+	return buf_ok(out);
+}
