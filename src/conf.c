@@ -598,41 +598,6 @@ static bool check_watch(struct parser *p, struct conf_watch *w, unsigned line)
 	return ok;
 }
 
-static bool has_watch(const struct conf *c, const char *topic)
-{
-	for (size_t i = 0; i < c->n_watches; i++)
-		if (!strcmp(c->watches[i].name, topic))
-			return true;
-	return false;
-}
-
-static bool check_rescope(struct parser *p, const struct conf_watch *w, unsigned line)
-{
-	for (size_t i = 0; i < w->rescope.n; i++)
-		if (!has_watch(p->conf, w->rescope.items[i]))
-			return fail(p, line, "[watch %s] rescope: there is no [watch %s]", w->name,
-				    w->rescope.items[i]);
-	return true;
-}
-
-static void preset_column(char **setting, const char *def, const char *preset)
-{
-	if (strcmp(*setting, def) != 0)
-		return;
-	free(*setting);
-	*setting = xstrdup(preset);
-}
-
-/* Knox's names where the file says nothing else. */
-static void apply_preset(struct conf_auth *a)
-{
-	if (a->preset != PRESET_KNOX)
-		return;
-	preset_column(&a->token_table, "public.authtoken_token", "public.knox_authtoken");
-	preset_column(&a->token_column, "key", "digest");
-	preset_column(&a->token_expires, "", "expiry");
-}
-
 /* The triggers' names are fixed, so a table can have one watch. */
 static bool check_same_table(struct parser *p, size_t n)
 {
@@ -665,7 +630,6 @@ static bool check_whole(struct parser *p)
 			return false;
 	for (size_t i = 0; i < c->n_watches; i++)
 		if (!check_watch(p, &c->watches[i], p->lines[SECTION_WATCH][i]) ||
-		    !check_rescope(p, &c->watches[i], p->lines[SECTION_WATCH][i]) ||
 		    !check_same_table(p, i))
 			return false;
 	return true;
