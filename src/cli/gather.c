@@ -49,8 +49,6 @@ static bool add_auth(struct steps *s, const struct conf *conf, const struct conf
 		.user_table = a->user_table,
 		.user_key = a->user_key,
 		.user_active = a->user_active,
-		.hashed = a->preset == PRESET_KNOX,
-		.token_expires = a->token_expires,
 		.doorbell = (enum watch_doorbell)conf->doorbell,
 		.role_from = a->role_from == ROLE_FROM_GROUPS  ? RENDER_ROLE_GROUPS
 			     : a->role_from == ROLE_FROM_STAFF ? RENDER_ROLE_STAFF
