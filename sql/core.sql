@@ -54,7 +54,10 @@ CREATE TABLE IF NOT EXISTS pgherald.meta (
   schema_version int NOT NULL,
   epoch          text NOT NULL CHECK (epoch ~ '^[0-9a-z]{8}$'),
   floor_txid     bigint NOT NULL DEFAULT 0,   -- rows with txid <= floor_txid may have been pruned
-  installed_at   timestamptz NOT NULL DEFAULT pg_catalog.now()
+  installed_at   timestamptz NOT NULL DEFAULT pg_catalog.now(),
+  max_bytes      bigint NOT NULL,   -- the journal's limit in the configuration
+  stop_bytes     bigint NOT NULL    -- the size on disk at which writers stop adding to it: max_bytes,
+                                    -- or what an earlier flood has left and prune has emptied
 );
 
 -- One row per changed row of a watched table, written by its trigger in the same transaction.
@@ -63,9 +66,10 @@ CREATE TABLE IF NOT EXISTS pgherald.journal (
   id      bigint GENERATED ALWAYS AS IDENTITY,
   at      timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
   topic   text NOT NULL,
-  op      "char" NOT NULL CHECK (op IN ('i', 'u', 'd', 't', 'r')),
-          -- insert, update, delete, truncate, or resync: "fetch again"
-  pk      text CHECK (pk IS NOT NULL OR op IN ('t', 'r')),
+  op      "char" NOT NULL CHECK (op IN ('i', 'u', 'd', 't', 'r', 'a')),
+          -- insert, update, delete, truncate, resync: "fetch again", or authorisation: rights of the
+          -- users in own_old have changed, of everybody when it is empty
+  pk      text CHECK (pk IS NOT NULL OR op IN ('t', 'r', 'a')),
           -- a vanished key column must be counted as a loss, not recorded as nonsense
   own_old text[] NOT NULL DEFAULT '{}',       -- owners before
   own_new text[] NOT NULL DEFAULT '{}',       -- owners after
@@ -81,8 +85,13 @@ CREATE TABLE IF NOT EXISTS pgherald.journal (
 -- How often a change could not be recorded. A sequence, because it survives a rollback.
 CREATE SEQUENCE IF NOT EXISTS pgherald.loss;
 
-INSERT INTO pgherald.meta (schema_version, epoch)
-VALUES (1, pg_catalog.left(pg_catalog.replace(pg_catalog.gen_random_uuid()::text, '-', ''), 8))
+-- Whether the journal takes documents: 1, or since which transaction it is too large. A sequence,
+-- because it is read without a query and set without a lock that would last.
+CREATE SEQUENCE IF NOT EXISTS pgherald.gate;
+
+INSERT INTO pgherald.meta (schema_version, epoch, max_bytes, stop_bytes)
+VALUES (1, pg_catalog.left(pg_catalog.replace(pg_catalog.gen_random_uuid()::text, '-', ''), 8),
+        {{max_bytes}}, {{max_bytes}})
 ON CONFLICT DO NOTHING;
 
 DO $pgherald$
@@ -93,6 +102,11 @@ BEGIN
   END IF;
 END
 $pgherald$;
+
+-- The limit may have changed since the last time.
+UPDATE pgherald.meta
+SET max_bytes = {{max_bytes}}, stop_bytes = {{max_bytes}}
+WHERE max_bytes <> {{max_bytes}};
 
 -- A timestamp as 2025-01-01T12:00:00Z, with microseconds only when there are any. Callers pin the
 -- time zone to UTC; kept so simple that PostgreSQL inlines it.
@@ -115,27 +129,55 @@ AS $pgherald$
            (SELECT m.epoch FROM pgherald.meta AS m))), 8)
 $pgherald$;
 
--- Deletes whole transactions older than max_age from the journal's old end, about max_rows at a
--- time, and raises the floor with them. Transactions from the oldest running one on are kept, so
--- that the floor never passes a cursor that is still being handed out.
-CREATE OR REPLACE FUNCTION pgherald.prune(max_age interval, max_rows int) RETURNS bigint
+-- Deletes whole transactions from the journal's old end, about max_rows at a time, and raises the
+-- floor with them: those older than max_age, and those beyond three quarters of max_bytes (the rest is
+-- for what autovacuum has not yet collected). NULL for either is no limit. Transactions from the
+-- oldest running one on are kept, so that the floor never passes a cursor that is still being handed
+-- out. Opens the journal again when it was too large. One session at a time: -1 for the others.
+DROP FUNCTION IF EXISTS pgherald.prune(interval, int);
+CREATE OR REPLACE FUNCTION pgherald.prune(max_age interval, max_rows int, max_bytes bigint DEFAULT NULL)
+RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $pgherald$
+#variable_conflict use_column
 DECLARE
   running CONSTANT bigint := txid_snapshot_xmin(txid_current_snapshot());
-  keep   bigint;  -- the first transaction to keep
-  n      bigint;
-  newest bigint;
+  on_disk CONSTANT bigint := pg_total_relation_size('pgherald.journal');
+  budget    bigint := max_bytes / 4 * 3;
+  row_bytes bigint;        -- of a row with its index entry, on average
+  newest_id bigint;
+  keep_id   bigint := 0;   -- the first row to keep for the sake of size
+  keep      bigint;        -- the first transaction to keep
+  n         bigint;
+  newest    bigint;
 BEGIN
+  -- The lock is not waited for and ends with the transaction.
+  IF NOT pg_try_advisory_xact_lock(1885825394, 2) THEN
+    RETURN -1;
+  END IF;
+
+  IF on_disk > budget THEN
+    SELECT 120 + avg(pg_column_size(sample.doc) + coalesce(pg_column_size(sample.leave), 0)
+                     + pg_column_size(sample.own_old) + pg_column_size(sample.own_new)
+                     + coalesce(pg_column_size(sample.chg), 0)),
+           max(sample.id)
+    INTO row_bytes, newest_id
+    FROM ((SELECT * FROM pgherald.journal AS j ORDER BY j.txid, j.id LIMIT 200)
+          UNION ALL
+          (SELECT * FROM pgherald.journal AS j ORDER BY j.txid DESC, j.id DESC LIMIT 200)) AS sample;
+    keep_id := newest_id - budget / coalesce(row_bytes, 120);
+  END IF;
+
   -- The oldest max_rows rows; the last transaction among them may go on beyond, so it stays too
   -- unless it is the only one.
   SELECT least(running,
-               min(head.txid) FILTER (WHERE head.at >= clock_timestamp() - max_age),
+               min(head.txid) FILTER (WHERE coalesce(head.at >= clock_timestamp() - max_age, true)
+                                        AND head.id >= keep_id),
                CASE WHEN count(*) >= max_rows AND min(head.txid) < max(head.txid)
                     THEN max(head.txid) ELSE max(head.txid) + 1 END)
   INTO keep
-  FROM (SELECT j.txid, j.at
+  FROM (SELECT j.txid, j.id, j.at
         FROM pgherald.journal AS j
         ORDER BY j.txid, j.id
         LIMIT greatest(max_rows, 1)) AS head;
@@ -146,16 +188,28 @@ BEGIN
   IF n > 0 THEN
     UPDATE pgherald.meta AS m SET floor_txid = greatest(m.floor_txid, newest);
   END IF;
+
+  -- Room again: writers may fill what is on disk, but make it no larger. Whatever they left out
+  -- meanwhile has been counted as a loss.
+  IF coalesce((SELECT j.id >= keep_id FROM pgherald.journal AS j ORDER BY j.txid, j.id LIMIT 1), true) THEN
+    UPDATE pgherald.meta AS m
+    SET stop_bytes = greatest(m.max_bytes, on_disk)
+    WHERE m.stop_bytes <> greatest(m.max_bytes, on_disk);
+    IF pg_sequence_last_value('pgherald.gate') > 1 THEN
+      PERFORM setval('pgherald.gate', 1);
+    END IF;
+  END IF;
   RETURN n;
 END
 $pgherald$;
 
 -- Nothing for PUBLIC and nothing for the application's roles.
 REVOKE ALL ON SCHEMA pgherald FROM PUBLIC;
-REVOKE ALL ON FUNCTION pgherald.utc(text), pgherald.epoch(), pgherald.prune(interval, int) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgherald.utc(text), pgherald.epoch(),
+  pgherald.prune(interval, int, bigint) FROM PUBLIC;
 GRANT USAGE ON SCHEMA pgherald TO pgherald_reader;
 GRANT SELECT ON pgherald.meta, pgherald.journal, pgherald.loss TO pgherald_reader;
-GRANT EXECUTE ON FUNCTION pgherald.epoch(), pgherald.prune(interval, int) TO pgherald_reader;
+GRANT EXECUTE ON FUNCTION pgherald.epoch(), pgherald.prune(interval, int, bigint) TO pgherald_reader;
 
 COMMENT ON SCHEMA pgherald IS 'tells browsers what changed: journal and triggers of pgherald';
 {{stamp}}

@@ -1,7 +1,7 @@
 --# The end: what is left of us in this database. See core.sql for {{names}}.
 -- pgherald {{version}}: drop the schema pgherald, revoke every grant, drop the roles
--- Locks: ACCESS EXCLUSIVE on pgherald's own tables, and on tables that were watched but are no
--- longer in the configuration.
+-- Locks: ACCESS EXCLUSIVE on pgherald's own tables, on those of tokens, users and groups, and on
+-- tables that were watched but are no longer in the configuration.
 BEGIN;
 SET LOCAL lock_timeout = '2s';
 SET LOCAL client_min_messages = warning;
@@ -26,7 +26,7 @@ BEGIN
     END LOOP;
     -- Without CASCADE: the server names whatever somebody else has built upon these.
     DROP TABLE IF EXISTS pgherald.journal, pgherald.meta;
-    DROP SEQUENCE IF EXISTS pgherald.loss;
+    DROP SEQUENCE IF EXISTS pgherald.loss, pgherald.gate;
     DROP SCHEMA pgherald;
   END IF;
 END

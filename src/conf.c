@@ -45,7 +45,10 @@ struct setting {
 static const char *const receives_names[] = {"none", "own", "all", NULL};
 static const char *const level_names[] = {"error", "warning", "info", "debug", NULL};
 static const char *const format_names[] = {"text", "json", NULL};
+static const char *const preset_names[] = {"drf", "knox", "custom", NULL};
 static const char *const role_from_names[] = {"column", "groups", "staff", NULL};
+static const char *const capture_names[] = {"journal", "notify", NULL};
+static const char *const doorbell_names[] = {"auto", "notify", "poll", NULL};
 static const char *const kind_names[] = {"events", "stats", NULL};
 
 /* [role] is hub/scope.h's struct; its two pattern fields lie as a conf_list does. */
@@ -82,6 +85,8 @@ static const struct setting database_settings[] = {
 	{"poll", TYPE_DURATION, AT(conf, poll_ms), "1s", 0, NULL, 10, 60000},
 	{"recheck", TYPE_DURATION, AT(conf, recheck_ms), "30s", 0, NULL, 1000, 86400000},
 	{"retention", TYPE_DURATION, AT(conf, retention_ms), "24h", 0, NULL, 0, 0},
+	{"journal_size", TYPE_SIZE, AT(conf, journal_size), "1GiB", 0, NULL, 65536, 0},
+	{"doorbell", TYPE_CHOICE, AT(conf, doorbell), "auto", 0, doorbell_names, 0, 0},
 	{"login", TYPE_TEXT, AT(conf, login), "pgherald", 0, NULL, 0, 0},
 	{0},
 };
@@ -94,10 +99,12 @@ static const struct setting role_settings[] = {
 };
 
 static const struct setting auth_settings[] = {
+	{"preset", TYPE_CHOICE, AT(conf_auth, preset), "drf", 0, preset_names, 0, 0},
 	{"token_table", TYPE_TEXT, AT(conf_auth, token_table), "public.authtoken_token", 0, NULL, 0,
 	 0},
 	{"token_column", TYPE_TEXT, AT(conf_auth, token_column), "key", 0, NULL, 0, 0},
 	{"token_user", TYPE_TEXT, AT(conf_auth, token_user), "user_id", 0, NULL, 0, 0},
+	{"token_expires", TYPE_TEXT, AT(conf_auth, token_expires), "", 0, NULL, 0, 0},
 	{"user_table", TYPE_TEXT, AT(conf_auth, user_table), "public.auth_user", 0, NULL, 0, 0},
 	{"user_key", TYPE_TEXT, AT(conf_auth, user_key), "id", 0, NULL, 0, 0},
 	{"user_active", TYPE_TEXT, AT(conf_auth, user_active), "is_active", 0, NULL, 0, 0},
@@ -119,6 +126,16 @@ static const struct setting watch_settings[] = {
 	{"owners", TYPE_TEXT, AT(conf_watch, owners), "", 0, NULL, 0, 0},
 	{"fields", TYPE_TEXT, AT(conf_watch, fields), NULL, REQUIRED, NULL, 0, 0},
 	{"leave", TYPE_TEXT, AT(conf_watch, leave), "", 0, NULL, 0, 0},
+	{"rescope", TYPE_LIST, AT(conf_watch, rescope), "", 0, NULL, 0, 0},
+	{"capture", TYPE_CHOICE, AT(conf_watch, capture), "journal", 0, capture_names, 0, 0},
+	{0},
+};
+
+static const struct setting listen_settings[] = {
+	{"channel", TYPE_TEXT, AT(conf_listen, channel), NULL, REQUIRED, NULL, 0, 0},
+	{"event_key", TYPE_TEXT, AT(conf_listen, event_key), "event", 0, NULL, 0, 0},
+	{"data_key", TYPE_TEXT, AT(conf_listen, data_key), "", 0, NULL, 0, 0},
+	{"owner_keys", TYPE_LIST, AT(conf_listen, owner_keys), "", 0, NULL, 0, 0},
 	{0},
 };
 
@@ -142,6 +159,7 @@ enum {
 	SECTION_ROLE,
 	SECTION_AUTH,
 	SECTION_WATCH,
+	SECTION_LISTEN,
 	SECTION_ROUTE,
 	N_SECTIONS
 };
@@ -162,12 +180,15 @@ static const struct section {
 			  AT(conf, n_auths)},
 	[SECTION_WATCH] = {"watch", watch_settings, sizeof(struct conf_watch), AT(conf, watches),
 			   AT(conf, n_watches)},
+	[SECTION_LISTEN] = {"listen", listen_settings, sizeof(struct conf_listen),
+			    AT(conf, listens), AT(conf, n_listens)},
 	[SECTION_ROUTE] = {"route", route_settings, sizeof(struct conf_route), AT(conf, routes),
 			   AT(conf, n_routes)},
 };
 
 _Static_assert(offsetof(struct scope_policy, name) == 0 && offsetof(struct conf_auth, name) == 0 &&
 		       offsetof(struct conf_watch, name) == 0 &&
+		       offsetof(struct conf_listen, name) == 0 &&
 		       offsetof(struct conf_route, name) == 0,
 	       "a named section's struct begins with its name");
 
@@ -594,8 +615,49 @@ static bool check_watch(struct parser *p, struct conf_watch *w, unsigned line)
 				*w->leave ? w->leave : NULL, &why);
 	if (!w->parsed)
 		ok = fail(p, line, "[watch %s] %s", w->name, buf_cstr(&why));
+	else {
+		w->parsed->doorbell = (enum watch_doorbell)p->conf->doorbell; /* in one order */
+		w->parsed->notify = w->capture == CAPTURE_NOTIFY;
+		w->parsed->rescope = (const char *const *)w->rescope.items;
+		w->parsed->n_rescope = w->rescope.n;
+	}
 	buf_free(&why);
 	return ok;
+}
+
+static bool has_watch(const struct conf *c, const char *topic)
+{
+	for (size_t i = 0; i < c->n_watches; i++)
+		if (!strcmp(c->watches[i].name, topic))
+			return true;
+	return false;
+}
+
+static bool check_rescope(struct parser *p, const struct conf_watch *w, unsigned line)
+{
+	for (size_t i = 0; i < w->rescope.n; i++)
+		if (!has_watch(p->conf, w->rescope.items[i]))
+			return fail(p, line, "[watch %s] rescope: there is no [watch %s]", w->name,
+				    w->rescope.items[i]);
+	return true;
+}
+
+static void preset_column(char **setting, const char *def, const char *preset)
+{
+	if (strcmp(*setting, def) != 0)
+		return;
+	free(*setting);
+	*setting = xstrdup(preset);
+}
+
+/* Knox's names where the file says nothing else. */
+static void apply_preset(struct conf_auth *a)
+{
+	if (a->preset != PRESET_KNOX)
+		return;
+	preset_column(&a->token_table, "public.authtoken_token", "public.knox_authtoken");
+	preset_column(&a->token_column, "key", "digest");
+	preset_column(&a->token_expires, "", "expiry");
 }
 
 /* The triggers' names are fixed, so a table can have one watch. */
@@ -628,10 +690,18 @@ static bool check_whole(struct parser *p)
 	for (size_t i = 0; i < c->n_routes; i++)
 		if (!check_route(p, &c->routes[i], p->lines[SECTION_ROUTE][i]))
 			return false;
+	for (size_t i = 0; i < c->n_listens; i++)
+		if (!*c->listens[i].channel || strlen(c->listens[i].channel) > 63)
+			return fail(p, p->lines[SECTION_LISTEN][i],
+				    "[listen %s] channel must have 1 to 63 bytes",
+				    c->listens[i].name);
 	for (size_t i = 0; i < c->n_watches; i++)
 		if (!check_watch(p, &c->watches[i], p->lines[SECTION_WATCH][i]) ||
+		    !check_rescope(p, &c->watches[i], p->lines[SECTION_WATCH][i]) ||
 		    !check_same_table(p, i))
 			return false;
+	for (size_t i = 0; i < c->n_auths; i++)
+		apply_preset(&c->auths[i]);
 	return true;
 }
 

@@ -15,6 +15,9 @@
 #include "sql/watch.h"
 
 enum route_kind { ROUTE_EVENTS, ROUTE_STATS };
+enum capture { CAPTURE_JOURNAL, CAPTURE_NOTIFY };
+enum doorbell_use { RING_AUTO, RING_NOTIFY, RING_POLL };
+enum auth_preset { PRESET_DRF, PRESET_KNOX, PRESET_CUSTOM };
 enum auth_role_from { ROLE_FROM_COLUMN, ROLE_FROM_GROUPS, ROLE_FROM_STAFF };
 
 struct conf_list {
@@ -41,7 +44,9 @@ struct conf_auth {
 	char *name;
 	char *token_table, *token_column, *token_user;
 	char *user_table, *user_key, *user_active;
-	int role_from; /* enum auth_role_from */
+	int preset;	     /* enum auth_preset */
+	char *token_expires; /* column, "" for tokens without end */
+	int role_from;	     /* enum auth_role_from */
 	char *role_column;
 	char *group_table, *membership_table, *membership_user, *membership_group;
 	char *staff_role, *other_role;
@@ -51,7 +56,17 @@ struct conf_auth {
 struct conf_watch {
 	char *name;
 	char *table, *key, *owners, *fields, *leave;
-	struct watch *parsed; /* what the strings mean */
+	struct conf_list rescope; /* topics to fetch again when a row changes its owners */
+	int capture;		  /* enum capture */
+	struct watch *parsed;	  /* what the strings mean */
+};
+
+/* [listen NAME]: a channel on which the application itself sends JSON. */
+struct conf_listen {
+	char *name;
+	char *channel;
+	char *event_key, *data_key;
+	struct conf_list owner_keys;
 };
 
 struct conf {
@@ -79,6 +94,8 @@ struct conf {
 	uint64_t poll_ms;
 	uint64_t recheck_ms; /* tokens of open streams are looked up again this often */
 	uint64_t retention_ms;
+	uint64_t journal_size; /* bytes */
+	int doorbell;	       /* enum doorbell_use: whether writers ring */
 	char *login; /* the role the daemon connects as; granted the reader's rights on install */
 
 	struct scope_policy *roles; /* [role NAME], in the file's order */
@@ -87,6 +104,8 @@ struct conf {
 	size_t n_auths;
 	struct conf_watch *watches;
 	size_t n_watches;
+	struct conf_listen *listens;
+	size_t n_listens;
 	struct conf_route *routes;
 	size_t n_routes;
 };

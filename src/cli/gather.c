@@ -49,6 +49,9 @@ static bool add_auth(struct steps *s, const struct conf *conf, const struct conf
 		.user_table = a->user_table,
 		.user_key = a->user_key,
 		.user_active = a->user_active,
+		.hashed = a->preset == PRESET_KNOX,
+		.token_expires = a->token_expires,
+		.doorbell = (enum watch_doorbell)conf->doorbell,
 		.role_from = a->role_from == ROLE_FROM_GROUPS  ? RENDER_ROLE_GROUPS
 			     : a->role_from == ROLE_FROM_STAFF ? RENDER_ROLE_STAFF
 							       : RENDER_ROLE_COLUMN,
@@ -102,7 +105,7 @@ bool gather_install(struct steps *s, const struct conf *conf, const char *only)
 	if (!known(conf, only))
 		return false;
 	buf_init(&sql, RENDER_MAX);
-	render_core(&sql, conf->login);
+	render_core(&sql, conf->login, conf->journal_size);
 	add_step(s, xstrdup("core"), &sql);
 	if (!add_watches(s, conf, only, true))
 		return false;

@@ -3,6 +3,7 @@
 #include "config.h"
 #include "sql/render.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -112,10 +113,28 @@ void render_stamp(struct buf *out, const char *functions)
 		out->data[--out->len] = '\0'; /* the template that holds it has the line break */
 }
 
+/* Cheapest test first. A transaction that has sent a NOTIFY cannot be prepared, and a full queue
+ * would fail the COMMIT; an awake daemon holds the lock, and NOTIFY makes writers queue up. */
+const char *render_may_ring(enum watch_doorbell doorbell)
+{
+	static const char *const conditions[] = {
+		[DOORBELL_AUTO] = "current_setting('max_prepared_transactions') = '0'\n"
+				  "AND pg_notification_queue_usage() < 0.5\n"
+				  "AND pg_try_advisory_xact_lock_shared(1885825394, 1)",
+		[DOORBELL_NOTIFY] = "pg_notification_queue_usage() < 0.5\n"
+				    "AND pg_try_advisory_xact_lock_shared(1885825394, 1)",
+		[DOORBELL_POLL] = "false",
+	};
+
+	return conditions[doorbell];
+}
+
 /* core and uninstall have the same slots */
-static void render_for_login(struct buf *out, const char *text, const char *login)
+static void render_for_login(struct buf *out, const char *text, const char *login,
+			     uint64_t journal_bytes)
 {
 	autobuf ident, literal, comment, stamp;
+	autofree char *max_bytes = xasprintf("%" PRIu64, journal_bytes);
 
 	buf_init(&ident, RENDER_MAX);
 	buf_init(&literal, RENDER_MAX);
@@ -126,19 +145,23 @@ static void render_for_login(struct buf *out, const char *text, const char *logi
 	render_comment(&comment, login);
 	render_stamp(&stamp, "'utc', 'epoch', 'prune'");
 	const struct slot slots[] = {
-		{"version", PACKAGE_VERSION},	       {"login", buf_cstr(&ident)},
-		{"login_literal", buf_cstr(&literal)}, {"login_comment", buf_cstr(&comment)},
-		{"stamp", buf_cstr(&stamp)},	       {NULL, NULL},
+		{"version", PACKAGE_VERSION},
+		{"login", buf_cstr(&ident)},
+		{"login_literal", buf_cstr(&literal)},
+		{"login_comment", buf_cstr(&comment)},
+		{"stamp", buf_cstr(&stamp)},
+		{"max_bytes", max_bytes},
+		{NULL, NULL},
 	};
 	template_fill(out, text, slots);
 }
 
-void render_core(struct buf *out, const char *login)
+void render_core(struct buf *out, const char *login, uint64_t journal_bytes)
 {
-	render_for_login(out, sql_core, login);
+	render_for_login(out, sql_core, login, journal_bytes);
 }
 
 void render_uninstall(struct buf *out, const char *login)
 {
-	render_for_login(out, sql_uninstall, login);
+	render_for_login(out, sql_uninstall, login, 0);
 }

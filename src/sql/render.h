@@ -5,6 +5,7 @@
 #define PGHERALD_SQL_RENDER_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/buf.h"
 #include "sql/watch.h"
@@ -22,12 +23,16 @@ struct render_auth {
 	const char *role_column;
 	const char *group_table, *membership_table, *membership_user, *membership_group;
 	const char *staff_role, *other_role;
+	bool hashed;		   /* token_column has Knox's digest, not the token itself */
+	const char *token_expires; /* a column, or empty for tokens without end */
+	enum watch_doorbell doorbell;
 	const char *const *roles; /* configured roles, the first that is a group of the user wins */
 	size_t n_roles;
 };
 
-/* Roles, schema, journal and common functions; `login` is the daemon's role. */
-void render_core(struct buf *out, const char *login);
+/* Roles, schema, journal and common functions; `login` is the daemon's role, `journal_bytes` the
+ * size at which the triggers stop adding to the journal. */
+void render_core(struct buf *out, const char *login, uint64_t journal_bytes);
 /* Trigger function and triggers of one table. */
 void render_watch(struct buf *out, const struct watch *w);
 /* pgherald.auth_NAME(); false with `error` when a table's name cannot be read. */
@@ -40,6 +45,8 @@ void render_uninstall(struct buf *out, const char *login);
 /* For the other files of render: comments with version and hash for these functions, a list of
  * literals as 'a', 'b'. */
 void render_stamp(struct buf *out, const char *functions);
+/* The condition on which a writer rings the daemon's doorbell. */
+const char *render_may_ring(enum watch_doorbell doorbell);
 /* Text that may stand in a "--" comment. */
 void render_comment(struct buf *out, const char *text);
 /* GRANTs that let the owner role read these columns. Calls with one table add up. */

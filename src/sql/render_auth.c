@@ -109,58 +109,243 @@ static bool add_role(struct buf *out, const struct render_auth *a, const struct 
 
 enum part {
 	PART_FUNCTION,
+	PART_FUNCTION_LITERAL,
+	PART_REVOKE,
+	PART_REVOKE_LITERAL,
+	PART_REVOKE_IDENT_LITERAL,
 	PART_NAME,
+	PART_NAME_LITERAL,
 	PART_GRANTS,
 	PART_STAMP,
 	PART_ROLE,
 	PART_ACTIVE,
+	PART_EXPIRES,
 	PART_USER_KEY,
-	PART_TOKEN_COLUMN,
+	PART_USER_KEY_LITERAL,
+	PART_USER_RIGHTS,
+	PART_TOKEN_COLUMN_LITERAL,
 	PART_TOKEN_USER,
+	PART_TOKEN_USER_LITERAL,
+	PART_TOKEN_MATCH,
+	PART_TOKEN_VALID,
+	PART_GROUP_CASES,
+	PART_WATCHED,
 	N_PARTS,
 };
 
 static const char *const part_names[N_PARTS] = {
-	"function", "name_comment", "grants",	    "stamp",	  "role",
-	"active",   "user_key",	    "token_column", "token_user",
+	"function",
+	"function_literal",
+	"revoke",
+	"revoke_literal",
+	"revoke_ident_literal",
+	"name_comment",
+	"name_literal",
+	"grants",
+	"stamp",
+	"role",
+	"active",
+	"expires",
+	"user_key",
+	"user_key_literal",
+	"user_rights",
+	"token_column_literal",
+	"token_user",
+	"token_user_literal",
+	"token_match",
+	"token_valid",
+	"group_cases",
+	"watched_tables",
 };
+
+static void add_column(struct buf *out, const char *alias, const char *column)
+{
+	buf_str(out, alias);
+	buf_char(out, '.');
+	ident_add(out, column);
+}
+
+/* django-rest-knox keeps SHA-512 in hex: since 5.0 of the token's text, before of the bytes that
+ * the text spells. */
+static void add_token_match(struct buf *out, const struct render_auth *a)
+{
+	add_column(out, "t", a->token_column);
+	if (!a->hashed) {
+		buf_str(out, " = asked.token");
+		return;
+	}
+	buf_str(out, " IN (\n  encode(sha512(convert_to(asked.token, 'UTF8')), 'hex'),\n"
+		     "  CASE WHEN asked.token ~ '^([0-9a-fA-F]{2})+$'\n"
+		     "       THEN encode(sha512(decode(asked.token, 'hex')), 'hex') END)");
+}
+
+static void add_expiry(struct buf *parts, const struct render_auth *a, const struct table *tokens,
+		       struct render_grants *g)
+{
+	if (!a->token_expires || !*a->token_expires) {
+		buf_str(&parts[PART_EXPIRES], "NULL");
+		return;
+	}
+	grant(g, tokens, a->token_expires);
+	add_column(&parts[PART_EXPIRES], "t", a->token_expires);
+	buf_printf(&parts[PART_TOKEN_VALID], "WHERE %s IS NULL OR %s > now()",
+		   buf_cstr(&parts[PART_EXPIRES]), buf_cstr(&parts[PART_EXPIRES]));
+}
+
+static void add_right(struct buf *out, const char *column)
+{
+	buf_str(out, out->len ? ", to_jsonb(r)->" : "to_jsonb(r)->");
+	ident_add_literal(out, column);
+}
+
+/* What makes an update of a user's row more than a login. */
+static void add_user_rights(struct buf *out, const struct render_auth *a)
+{
+	if (a->user_active && *a->user_active)
+		add_right(out, a->user_active);
+	if (a->role_from == RENDER_ROLE_STAFF)
+		add_right(out, "is_staff");
+	else if (a->role_from == RENDER_ROLE_COLUMN)
+		add_right(out, a->role_column);
+	if (!out->len)
+		buf_str(out, "NULL");
+}
+
+static void add_group_case(struct buf *out, const struct render_auth *a, const char *what,
+			   const char *rows, const struct table *members)
+{
+	buf_printf(out, "%sWHEN '%s' THEN\n  users := ARRAY(SELECT DISTINCT ", out->len ? "\n" : "",
+		   what);
+	if (members) { /* the members of the groups in these rows */
+		add_column(out, "m", a->membership_user);
+		buf_printf(out, "::text FROM %s AS m\n                 WHERE ",
+			   buf_cstr(&members->sql));
+		add_column(out, "m", a->membership_group);
+		buf_printf(out, "::text IN (%s)\n                 LIMIT max_users + 1);", rows);
+		return;
+	}
+	buf_str(out, "r->>");
+	ident_add_literal(out, a->membership_user);
+	buf_printf(out, " FROM (%s) AS changed(r)\n                 LIMIT max_users + 1);", rows);
+}
+
+static bool add_group_cases(struct buf *out, const struct render_auth *a, struct buf *error)
+{
+	static const char olds[] = "SELECT to_jsonb(o) FROM old_rows AS o",
+			  news[] = "SELECT to_jsonb(n) FROM new_rows AS n",
+			  both[] = "SELECT to_jsonb(o) FROM old_rows AS o\n"
+				   "      UNION ALL SELECT to_jsonb(n) FROM new_rows AS n",
+			  gone[] = "SELECT to_jsonb(o)->>'id' FROM old_rows AS o",
+			  renamed[] = "SELECT g.id FROM (\n"
+				      "      SELECT to_jsonb(o)->>'id' AS id, to_jsonb(o)->'name' "
+				      "FROM old_rows AS o EXCEPT\n"
+				      "      SELECT to_jsonb(n)->>'id', to_jsonb(n)->'name' "
+				      "FROM new_rows AS n) AS g";
+	struct table members;
+	bool ok = table_read(&members, "membership_table", a->membership_table, error);
+
+	if (ok) {
+		add_group_case(out, a, "membership INSERT", news, NULL);
+		add_group_case(out, a, "membership UPDATE", both, NULL);
+		add_group_case(out, a, "membership DELETE", olds, NULL);
+		add_group_case(out, a, "group UPDATE", renamed, &members);
+		add_group_case(out, a, "group DELETE", gone, &members);
+	}
+	table_free(&members);
+	return ok;
+}
+
+static void add_watched(struct buf *out, const struct table *t, const char *holds,
+			const char *events)
+{
+	autobuf name;
+
+	buf_init(&name, RENDER_MAX);
+	ident_add_literal(&name, buf_cstr(&t->sql));
+	buf_printf(out, "%s(%s::pg_catalog.regclass, '%s', '%s')", out->len ? ",\n" : "",
+		   buf_cstr(&name), holds, events);
+}
+
+static bool add_watched_groups(struct buf *out, const struct render_auth *a, struct buf *error)
+{
+	struct table groups, members = {0};
+	bool ok = table_read(&groups, "group_table", a->group_table, error) &&
+		  table_read(&members, "membership_table", a->membership_table, error);
+
+	if (ok) {
+		add_watched(out, &members, "membership", "iudt");
+		add_watched(out, &groups, "group", "udt");
+	}
+	table_free(&groups);
+	table_free(&members);
+	return ok;
+}
+
+/* The names of our two functions, in every spelling. */
+static void add_names(struct buf *parts, const struct render_auth *a)
+{
+	autofree char *function = xasprintf("auth_%s", a->name);
+	autofree char *revoke = xasprintf("revoke_%s", a->name);
+	autobuf text;
+
+	buf_init(&text, RENDER_MAX);
+	ident_add(&parts[PART_FUNCTION], function);
+	ident_add(&parts[PART_REVOKE], revoke);
+	buf_printf(&text, "pgherald.%s(text[])", buf_cstr(&parts[PART_FUNCTION]));
+	ident_add_literal(&parts[PART_FUNCTION_LITERAL], buf_cstr(&text));
+	buf_clear(&text);
+	buf_printf(&text, "pgherald.%s()", buf_cstr(&parts[PART_REVOKE]));
+	ident_add_literal(&parts[PART_REVOKE_LITERAL], buf_cstr(&text));
+	ident_add_literal(&parts[PART_REVOKE_IDENT_LITERAL], buf_cstr(&parts[PART_REVOKE]));
+	render_comment(&parts[PART_NAME], a->name);
+	ident_add_literal(&parts[PART_NAME_LITERAL], a->name);
+	buf_clear(&text);
+	ident_add_literal(&text, function);
+	buf_str(&text, ", ");
+	ident_add_literal(&text, revoke);
+	render_stamp(&parts[PART_STAMP], buf_cstr(&text));
+}
 
 static bool fill_parts(struct buf *parts, const struct render_auth *a, const struct table *tokens,
 		       const struct table *users, struct buf *error)
 {
 	struct render_grants *g = render_grants_new();
-	autofree char *function = xasprintf("auth_%s", a->name);
-	autobuf literal;
 	bool ok;
 
-	buf_init(&literal, RENDER_MAX);
 	grant(g, tokens, a->token_column);
 	grant(g, tokens, a->token_user);
 	grant(g, users, a->user_key);
 	if (a->user_active && *a->user_active) {
 		grant(g, users, a->user_active);
-		buf_str(&parts[PART_ACTIVE], "coalesce(u.");
-		ident_add(&parts[PART_ACTIVE], a->user_active);
+		buf_str(&parts[PART_ACTIVE], "coalesce(");
+		add_column(&parts[PART_ACTIVE], "u", a->user_active);
 		buf_str(&parts[PART_ACTIVE], ", false)");
 	} else {
 		buf_str(&parts[PART_ACTIVE], "true");
 	}
+	add_expiry(parts, a, tokens, g);
 	ok = add_role(&parts[PART_ROLE], a, users, g, error);
 	render_grants_finish(g, &parts[PART_GRANTS]);
-	ident_add(&parts[PART_FUNCTION], function);
-	render_comment(&parts[PART_NAME], a->name);
-	ident_add_literal(&literal, function);
-	render_stamp(&parts[PART_STAMP], buf_cstr(&literal));
+	add_names(parts, a);
 	ident_add(&parts[PART_USER_KEY], a->user_key);
-	ident_add(&parts[PART_TOKEN_COLUMN], a->token_column);
+	ident_add_literal(&parts[PART_USER_KEY_LITERAL], a->user_key);
+	add_user_rights(&parts[PART_USER_RIGHTS], a);
+	ident_add_literal(&parts[PART_TOKEN_COLUMN_LITERAL], a->token_column);
 	ident_add(&parts[PART_TOKEN_USER], a->token_user);
+	ident_add_literal(&parts[PART_TOKEN_USER_LITERAL], a->token_user);
+	add_token_match(&parts[PART_TOKEN_MATCH], a);
+	add_watched(&parts[PART_WATCHED], tokens, "token", "udt");
+	add_watched(&parts[PART_WATCHED], users, "user", "udt");
+	if (ok && a->role_from == RENDER_ROLE_GROUPS)
+		ok = add_group_cases(&parts[PART_GROUP_CASES], a, error) &&
+		     add_watched_groups(&parts[PART_WATCHED], a, error);
 	return ok;
 }
 
 bool render_auth(struct buf *out, const struct render_auth *a, struct buf *error)
 {
 	struct buf parts[N_PARTS];
-	struct slot slots[N_PARTS + 4];
+	struct slot slots[N_PARTS + 5];
 	struct table tokens, users = {0};
 	bool ok;
 
@@ -175,7 +360,8 @@ bool render_auth(struct buf *out, const struct render_auth *a, struct buf *error
 		slots[N_PARTS] = (struct slot){"token_table", buf_cstr(&tokens.sql)};
 		slots[N_PARTS + 1] = (struct slot){"user_table", buf_cstr(&users.sql)};
 		slots[N_PARTS + 2] = (struct slot){"version", PACKAGE_VERSION};
-		slots[N_PARTS + 3] = (struct slot){NULL, NULL};
+		slots[N_PARTS + 3] = (struct slot){"may_ring", render_may_ring(a->doorbell)};
+		slots[N_PARTS + 4] = (struct slot){NULL, NULL};
 		template_fill(out, sql_auth, slots);
 	}
 	for (size_t i = 0; i < N_PARTS; i++)

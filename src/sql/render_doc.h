@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: PostgreSQL
- * Within render: the document of one watched table, and what its owners need of the same. o.r and
- * n.r are the row before and after as jsonb (NULL without), k.r is whichever there is. */
+ * Within render: the document of one watched table, and what its owners need of the same. it.was
+ * and it.now are the row before and after as jsonb (NULL without), it.one is whichever there is. */
 #ifndef PGHERALD_SQL_RENDER_DOC_H
 #define PGHERALD_SQL_RENDER_DOC_H
 
@@ -16,17 +16,16 @@ struct columns {
 };
 
 void columns_add(struct columns *c, const char *name);
-/* k.r->'id', or with ->> */
+/* it.one->'id', or with ->> */
 void render_value(struct buf *out, const char *row, const char *arrow, const char *column);
+/* Appends text whose further lines begin with this many spaces. */
+void render_indented(struct buf *out, const char *text, size_t indent);
 /* A column of ours in the type of another table's column: jsonb knows no types, the other table's
  * row type does, and an index on it stays usable. */
 void render_typed(struct buf *out, const char *row, const char *column, const char *schema,
 		  const char *table, const char *key);
-/* LEFT JOINs for the labels of the document, and of the leave document where it has any. */
-void render_joins(struct buf *out, const struct watch *w);
-/* The document's fields as a select list. */
-void render_fields(struct buf *out, const struct watch *w);
-/* The expression of the leave document. */
+/* The expressions of the document and of the leave document. */
+void render_doc(struct buf *out, const struct watch *w);
 void render_leave(struct buf *out, const struct watch *w);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: PostgreSQL
- * See render.h: the pieces of one watched table. In the function's big statement o.r and n.r are
- * the row before and after as jsonb (NULL without), k.r is whichever there is. */
+ * See render.h: the pieces of one watched table. The function's block is named "it": it.was and
+ * it.now are a row before and after as jsonb (NULL without), it.one is whichever there is. */
 #include "config.h"
 #include "sql/render.h"
 
@@ -22,20 +22,21 @@ enum part {
 	PART_GRANTS,
 	PART_PK,
 	PART_SAME_KEY,
-	PART_WATCHED,
+	PART_KEY_CHANGED,
+	PART_CHANGES,
 	PART_OWN_OLD,
 	PART_OWN_NEW,
-	PART_JOINS,
-	PART_FIELDS,
+	PART_DOC,
 	PART_LEAVE,
+	PART_RESCOPE,
 	PART_STAMP,
 	N_PARTS,
 };
 
 static const char *const part_names[N_PARTS] = {
-	"table",  "table_literal", "table_comment", "columns", "key_array", "grants",
-	"pk",	  "same_key",	   "watched_array", "own_old", "own_new",   "joins",
-	"fields", "leave",	   "stamp",
+	"table", "table_literal", "table_comment", "columns", "key_array", "grants",
+	"pk",	 "same_key",	  "key_changed",   "changes", "own_old",   "own_new",
+	"doc",	 "leave",	  "rescope",	   "stamp",
 };
 
 /* Every column of the watched table that is read: key, fields, owners. */
@@ -120,7 +121,7 @@ static void add_pk(struct buf *out, const struct watch *w)
 	for (size_t i = 0; i < w->n_key; i++) {
 		buf_str(out, i ? " || ',' || " : "");
 		buf_str(out, w->n_key > 1 ? "(" : "");
-		render_value(out, "k.r", "->>", w->key[i]);
+		render_value(out, "one", "->>", w->key[i]);
 		buf_str(out, w->n_key > 1 ? ")" : "");
 	}
 }
@@ -133,6 +134,59 @@ static void add_same_key(struct buf *out, const struct watch *w)
 		buf_str(out, " = ");
 		render_value(out, "o.r", "->", w->key[i]);
 	}
+}
+
+/* Of an update of one row; more than one are paired anyway. */
+static void add_key_changed(struct buf *out, const struct watch *w)
+{
+	buf_char(out, '(');
+	for (size_t i = 0; i < w->n_key; i++) {
+		buf_str(out, i ? " OR " : "");
+		render_value(out, "news[1]", "->", w->key[i]);
+		buf_str(out, " IS DISTINCT FROM ");
+		render_value(out, "olds[1]", "->", w->key[i]);
+	}
+	buf_char(out, ')');
+}
+
+/* The name of each watched column that differs; simple expressions need no executor. */
+static void add_changes(struct buf *out, const struct columns *c)
+{
+	for (size_t i = 0; i < c->n; i++) {
+		buf_str(out, i ? ",\n" : "");
+		buf_str(out, "CASE WHEN ");
+		render_value(out, "now", "->", c->names[i]);
+		buf_str(out, " IS DISTINCT FROM ");
+		render_value(out, "was", "->", c->names[i]);
+		buf_str(out, " THEN ");
+		ident_add_literal(out, c->names[i]);
+		buf_str(out, " END");
+	}
+}
+
+/* Rows of these topics belong to somebody else when a row of ours does. */
+static void add_rescope(struct buf *out, const struct watch *w)
+{
+	if (!w->n_rescope)
+		return;
+	if (w->notify)
+		buf_str(out, "IF changed IS NOT NULL AND before <> after THEN\n");
+	else
+		buf_str(out, "IF moved OR reason IS NOT NULL AND TG_OP = 'UPDATE' THEN\n"
+			     "  INSERT INTO pgherald.journal (topic, op, doc)\n  VALUES ");
+	for (size_t i = 0; i < w->n_rescope; i++) {
+		if (w->notify) {
+			buf_str(out, "  PERFORM pg_notify('pgherald_inline',\n"
+				     "                    '{\"v\":1,\"topic\":\"");
+			buf_str(out, w->rescope[i]);
+			buf_str(out, "\",\"op\":\"r\",\"reason\":\"rescope\"}');\n");
+			continue;
+		}
+		buf_str(out, i ? ",\n         (" : "(");
+		ident_add_literal(out, w->rescope[i]);
+		buf_str(out, ", 'r', '{\"reason\":\"rescope\"}')");
+	}
+	buf_str(out, w->notify ? "END IF;" : ";\nEND IF;");
 }
 
 static void add_grants(struct buf *out, const struct watch *w)
@@ -172,22 +226,23 @@ static void fill_parts(struct buf *parts, const struct watch *w)
 		ident_add(&parts[PART_COLUMNS], columns.names[i]);
 	}
 	add_array(&parts[PART_KEY_ARRAY], (const char *const *)w->key, w->n_key);
-	add_array(&parts[PART_WATCHED], columns.names, columns.n);
 	add_grants(&parts[PART_GRANTS], w);
 	add_pk(&parts[PART_PK], w);
 	add_same_key(&parts[PART_SAME_KEY], w);
-	add_owners(&parts[PART_OWN_OLD], w, "o.r");
-	add_owners(&parts[PART_OWN_NEW], w, "n.r");
-	render_joins(&parts[PART_JOINS], w);
-	render_fields(&parts[PART_FIELDS], w);
+	add_key_changed(&parts[PART_KEY_CHANGED], w);
+	add_changes(&parts[PART_CHANGES], &columns);
+	add_owners(&parts[PART_OWN_OLD], w, "it.was");
+	add_owners(&parts[PART_OWN_NEW], w, "it.now");
+	render_doc(&parts[PART_DOC], w);
 	render_leave(&parts[PART_LEAVE], w);
+	add_rescope(&parts[PART_RESCOPE], w);
 	free(columns.names);
 }
 
 static void render(struct buf *out, const char *text, const struct watch *w)
 {
-	struct buf parts[N_PARTS];
-	struct slot slots[N_PARTS + 3];
+	struct buf parts[N_PARTS], on;
+	struct slot slots[N_PARTS + 5];
 	autofree char *function = xasprintf("'on_%s'", w->topic);
 
 	for (size_t i = 0; i < N_PARTS; i++)
@@ -198,8 +253,16 @@ static void render(struct buf *out, const char *text, const struct watch *w)
 		slots[i] = (struct slot){part_names[i], buf_cstr(&parts[i])};
 	slots[N_PARTS] = (struct slot){"topic", w->topic};
 	slots[N_PARTS + 1] = (struct slot){"version", PACKAGE_VERSION};
-	slots[N_PARTS + 2] = (struct slot){NULL, NULL};
+	slots[N_PARTS + 2] = (struct slot){"may_ring", render_may_ring(w->doorbell)};
+	slots[N_PARTS + 3] = (struct slot){NULL, NULL};
+	buf_init(&on, RENDER_MAX);
+	template_fill(&on, w->notify ? sql_on_inline : sql_on_journal, slots);
+	if (on.len)
+		on.data[--on.len] = '\0'; /* the template that holds it has the line break */
+	slots[N_PARTS + 3] = (struct slot){"function", buf_cstr(&on)};
+	slots[N_PARTS + 4] = (struct slot){NULL, NULL};
 	template_fill(out, text, slots);
+	buf_free(&on);
 	for (size_t i = 0; i < N_PARTS; i++)
 		buf_free(&parts[i]);
 }

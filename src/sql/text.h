@@ -5,6 +5,8 @@
 
 extern const char sql_core[];
 extern const char sql_watch[];
+extern const char sql_on_journal[];
+extern const char sql_on_inline[];
 extern const char sql_auth[];
 extern const char sql_stamp[];
 extern const char sql_unwatch[];

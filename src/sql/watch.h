@@ -35,6 +35,11 @@ struct watch {
 	size_t n_fields;
 	char **leave; /* names of the fields that a former owner still gets */
 	size_t n_leave;
+	/* What the section and [database] say besides, set by whoever parsed; not freed here. */
+	enum watch_doorbell { DOORBELL_AUTO, DOORBELL_NOTIFY, DOORBELL_POLL } doorbell;
+	bool notify;		    /* capture = notify: no journal */
+	const char *const *rescope; /* topics to fetch again when a row changes its owners */
+	size_t n_rescope;
 };
 
 /* Parses the settings of one section (`key`, `owners`, `leave` may be NULL). NULL with `error` set

@@ -7,6 +7,7 @@ import select
 import psycopg2
 import pytest
 
+from conftest import CONF
 from lib.cluster import wait_for
 
 COLUMNS = "topic, op, pk, own_old, own_new, doc::text, leave::text, chg, n"
@@ -126,7 +127,9 @@ def test_updates_that_change_nothing_watched_are_silent(app, db):
     listener.close()
 
 
-def test_notification_is_constant_and_one_per_transaction(app, db):
+def test_notification_is_constant_and_one_per_transaction(app, db, installed):
+    installed.write(CONF.replace("[database]", "[database]\ndoorbell = notify"))
+    installed.apply()
     listener = db.connect()
     listener.cursor().execute("LISTEN pgherald")
     c = db.connect("app", autocommit=False)
@@ -498,8 +501,8 @@ def test_auth_by_role_column(db, installed):
     ask = "SELECT * FROM pgherald.auth_drf(%s) ORDER BY n"
     tokens = ["token-anna", "nobody", "token-boss", "token-boris", "token-anna"]
     assert db.run(ask, [tokens], user="pgherald") == [
-        (1, "2", "foreman", True), (3, "1", "manager", True), (4, "3", "foreman", False),
-        (5, "2", "foreman", True)]
+        (1, "2", "foreman", True, None), (3, "1", "manager", True, None),
+        (4, "3", "foreman", False, None), (5, "2", "foreman", True, None)]
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):
         db.run("SELECT * FROM authtoken_token", user="pgherald")
 

@@ -60,7 +60,7 @@ def dump(db):
 
 def triggers(db):
     return [r[0] for r in db.run("SELECT tgrelid::regclass || ' ' || tgname FROM pg_trigger "
-                                 "WHERE tgname LIKE 'zz%' ORDER BY 1")]
+                                 "WHERE tgname ~ '^zz_pgherald_[iudt]$' ORDER BY 1")]
 
 
 ALL_TRIGGERS = [f"api_{t} zz_pgherald_{x}" for t in ("estimate", "project") for x in "ditu"]
@@ -129,7 +129,8 @@ def test_disabled_or_foreign_triggers_are_put_right(db, installed):
     installed.conf.write_text(installed.conf.read_text().replace("[watch project]", "[watch proj]"))
     installed.apply()
     assert triggers(db) == ALL_TRIGGERS
-    assert db.one("SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'zz%' AND tgenabled = 'O'") == 8
+    assert db.one("SELECT count(*) FROM pg_trigger WHERE tgname ~ '^zz_pgherald_[iudt]$' "
+                  "AND tgenabled = 'O'") == 8
     db.run("UPDATE api_project SET name = 'x' WHERE id = 10")
     assert db.run("SELECT topic FROM pgherald.journal") == [("proj",)]
 
@@ -146,7 +147,7 @@ def test_one_watch_only(db, install):
 def test_comment_holds_version_and_hash_of_the_body(db, installed):
     rows = db.run("SELECT obj_description(oid, 'pg_proc'), md5(prosrc) FROM pg_proc "
                   "WHERE pronamespace = 'pgherald'::regnamespace")
-    assert len(rows) == 6
+    assert len(rows) == 7
     for comment, md5 in rows:
         assert re.fullmatch(rf"pgherald \S+ md5 {md5}", comment)
 

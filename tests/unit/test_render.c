@@ -110,29 +110,28 @@ static void test_document(void **state)
 		   "c=project_id->public.api_project.code::text, at::utc, amount::text, "
 		   "who=foreman_id->public.\"User\"(\"Id\").since::utc",
 		   NULL);
-	assert_has(&out, "CROSS JOIN LATERAL (\n"
-			 "        SELECT k.r->'id' AS \"estimate_id\",\n"
-			 "               j1.name AS \"n\",\n"
-			 "               j1.code::text AS \"c\",\n"
-			 "               pgherald.utc(k.r->>'at') AS \"at\",\n"
-			 "               k.r->>'amount' AS \"amount\",\n"
-			 "               pgherald.utc(j2.since::text) AS \"who\") AS doc\n");
-	assert_has(&out, "      LEFT JOIN LATERAL (\n"
-			 "        SELECT t.name, t.code\n"
-			 "        FROM public.api_project AS t\n"
-			 "        WHERE t.id = (jsonb_populate_record(NULL::public.api_project,");
-	assert_has(&out, "LIMIT 1) AS j2 ON true\n");
-	assert_has_not(&out, "AS j3 ON true");
-	assert_has_not(&out, "AS l1 ON true");
+	assert_has(&out, "(SELECT row_to_json(doc.*) FROM (\n"
+			 "            SELECT it.one->'id' AS \"estimate_id\",\n"
+			 "                   (SELECT t.name\n"
+			 "                    FROM public.api_project AS t\n"
+			 "                    WHERE t.id = (jsonb_populate_record(");
+	assert_has(&out, "LIMIT 1) AS \"n\",\n"
+			 "                   (SELECT t.code::text\n");
+	assert_has(&out, "LIMIT 1) AS \"c\",\n"
+			 "                   pgherald.utc(it.one->>'at') AS \"at\",\n"
+			 "                   it.one->>'amount' AS \"amount\",\n"
+			 "                   pgherald.utc((SELECT t.since::text\n");
+	assert_has(&out, "LIMIT 1)) AS \"who\") AS doc),\n");
 	assert_has(&out, "GRANT USAGE ON SCHEMA public TO pgherald_owner;\n"
 			 "GRANT SELECT (id, name, code) ON public.api_project TO pgherald_owner;\n"
 			 "GRANT SELECT (\"Id\", since) ON public.\"User\" TO pgherald_owner;\n");
-	assert_has(&out, "ARRAY['id', 'project_id', 'at', 'amount', 'foreman_id']");
+	assert_has(&out, "CASE WHEN now->'id' IS DISTINCT FROM was->'id' THEN 'id' END,\n");
+	assert_has(&out, "THEN 'foreman_id' END], NULL);\n");
 	assert_has(&out, "  PERFORM id, project_id, at, amount, foreman_id\n"
 			 "  FROM public.api_estimate AS watched LIMIT 0;");
-	assert_has(&out, "SELECT array_remove(ARRAY[o.r->>'foreman_id'], NULL) AS before,\n"
-			 "               array_remove(ARRAY[n.r->>'foreman_id'], NULL) AS after\n");
-	assert_has(&out, "SELECT o.r->'id' AS \"estimate_id\") AS former) END");
+	assert_has(&out, "before := array_remove(ARRAY[it.was->>'foreman_id'], NULL);\n"
+			 "        after := array_remove(ARRAY[it.now->>'foreman_id'], NULL);\n");
+	assert_has(&out, "SELECT it.was->'id' AS \"estimate_id\") AS doc) END");
 }
 
 static void test_keys(void **state)
@@ -141,11 +140,13 @@ static void test_keys(void **state)
 
 	(void)state;
 	render_one(&out, "s.\"T\"", "a, b", NULL, "a, b", NULL);
-	assert_has(&out, "(k.r->>'a') || ',' || (k.r->>'b')");
+	assert_has(&out, "(one->>'a') || ',' || (one->>'b')");
 	assert_has(&out, "ON n.r->'a' = o.r->'a' AND n.r->'b' = o.r->'b'");
 	assert_has(&out, "= 's.\"T\"'::pg_catalog.regclass");
 	assert_has(&out, "AFTER TRUNCATE ON s.\"T\"");
-	assert_has(&out, "SELECT '{}'::text[] AS before");
+	assert_has(&out, "before := '{}'::text[];");
+	assert_has(&out, "(news[1]->'a' IS DISTINCT FROM olds[1]->'a' OR "
+			 "news[1]->'b' IS DISTINCT FROM olds[1]->'b')");
 	assert_has_not(&out, "GRANT");
 }
 
@@ -157,11 +158,10 @@ static void test_reverse_owners_and_joined_leave(void **state)
 	render_one(&out, "s.p", "id", "id<-s.e.p_id.f_id, boss", "id, n=x->s.n.l, m=y->s.n.l", "m");
 	assert_has(&out, "SELECT t.f_id::text AS owner FROM s.e AS t");
 	assert_has(&out, "UNION ALL");
-	assert_has(&out, "SELECT o.r->>'boss' AS owner");
+	assert_has(&out, "SELECT it.was->>'boss' AS owner");
 	assert_has(&out, "GRANT SELECT (p_id, f_id) ON s.e TO pgherald_owner;");
-	assert_has(&out, "LIMIT 1) AS l2 ON true");
-	assert_has_not(&out, "AS l1 ON true");
-	assert_has(&out, "SELECT l2.l AS \"m\") AS former");
+	assert_has(&out, "jsonb_build_object('id', it.was->'y'))).id");
+	assert_has_not(&out, "jsonb_build_object('id', it.was->'x'))).id");
 }
 
 static void test_hardening(void **state)
@@ -190,7 +190,7 @@ static void test_core_and_uninstall(void **state)
 	(void)state;
 	buf_init(&core, RENDER_MAX);
 	buf_init(&end, RENDER_MAX);
-	render_core(&core, "My \"login'");
+	render_core(&core, "My \"login'", 1000);
 	render_uninstall(&end, "My \"login'");
 	assert_has(&core, "CREATE ROLE \"My \"\"login'\" LOGIN;");
 	assert_has(&core, "rolname = 'My \"login'''");
@@ -228,7 +228,11 @@ static void test_auth(void **state)
 	buf_init(&out, RENDER_MAX);
 	buf_init(&error, 1000);
 	assert_true(render_auth(&out, &a, &error));
-	assert_has(&out, "         u.role::text,\n         coalesce(u.is_active, false)\n");
+	assert_has(&out, "         u.role::text,\n         coalesce(u.is_active, false),\n"
+			 "         NULL::timestamptz\n");
+	assert_has(&out, "JOIN public.authtoken_token AS t ON t.key = asked.token\n");
+	assert_has(&out, "to_jsonb(r)->'is_active', to_jsonb(r)->'role'");
+	assert_has(&out, "('public.authtoken_token'::pg_catalog.regclass, 'token', 'udt'),");
 	assert_has(&out, "JOIN public.\"user\" AS u ON u.id = t.user_id");
 	assert_has(&out,
 		   "GRANT SELECT (id, is_active, role) ON public.\"user\" TO pgherald_owner;");
@@ -238,13 +242,22 @@ static void test_auth(void **state)
 	a.user_active = "";
 	assert_true(render_auth(&out, &a, &error));
 	assert_has(&out,
-		   "CASE WHEN u.is_staff THEN 'manager' ELSE 'foreman' END,\n         true\n");
+		   "CASE WHEN u.is_staff THEN 'manager' ELSE 'foreman' END,\n         true,\n");
+	assert_has_not(&out, "is_active");
 	buf_clear(&out);
 	a.role_from = RENDER_ROLE_GROUPS;
 	assert_true(render_auth(&out, &a, &error));
 	assert_has(&out,
 		   "ORDER BY array_position(ARRAY['manager', 'it''s']::text[], g.name::text)");
 	assert_has(&out, "GRANT SELECT (user_id, group_id) ON public.members TO pgherald_owner;");
+	assert_has(&out, "WHEN 'membership INSERT' THEN");
+	assert_has(&out, "('public.auth_group'::pg_catalog.regclass, 'group', 'udt')");
+	buf_clear(&out);
+	a.hashed = true;
+	a.token_expires = "expiry";
+	assert_true(render_auth(&out, &a, &error));
+	assert_has(&out, "ON t.key IN (\n");
+	assert_has(&out, "WHERE t.expiry IS NULL OR t.expiry > now()");
 	a.membership_table = "members";
 	assert_false(render_auth(&out, &a, &error));
 	assert_has(&error, "membership_table: expected \".\"");

@@ -1,0 +1,183 @@
+--# The trigger function of a watch with capture = journal. See core.sql for {{names}}.
+CREATE OR REPLACE FUNCTION pgherald.on_{{topic}}() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET timezone = 'UTC'                      -- the document must not depend on the session
+SET datestyle = 'ISO, YMD'
+SET intervalstyle = 'iso_8601'
+SET bytea_output = 'hex'
+SET extra_float_digits = 1
+SET plan_cache_mode = force_generic_plan  -- or the statements would be planned on every call
+AS $pgherald$
+#variable_conflict use_column
+<<it>>
+DECLARE
+  max_rows  CONSTANT int := 500;  -- rows per transaction, beyond which it is cheaper to fetch again
+  max_stmts CONSTANT int := 32;   -- statements: each costs a subtransaction id, 64 are cached
+  tx CONSTANT text := txid_current_if_assigned();
+  tally   text := current_setting('pgherald.tx_{{topic}}', true);
+            -- of this transaction: "txid rows statements rang", or "txid resync id" after the collapse
+  n_rows  int := 0;
+  n_stmts int := 0;
+  rang    boolean := false;
+  n_here   int := 0;   -- rows of this statement, as far as counted
+  written int := 0;
+  moved   boolean := false;  -- whether an update gave a row to other owners
+  reason  text;       -- why this statement becomes one "fetch again"
+  last_id bigint;
+  olds    jsonb[] := '{}';
+  news    jsonb[] := '{}';
+  was     jsonb;      -- one row before, NULL for an insert
+  now     jsonb;      -- the same after, NULL for a delete
+  one     jsonb;      -- whichever there is
+  changed text[];     -- its watched columns that an update changed
+  before  text[];     -- its owners before
+  after   text[];     -- and after
+BEGIN
+  -- The guard: whatever goes wrong in here, the application's statement succeeds.
+  BEGIN
+    -- Rows as jsonb, so that a column may be altered or dropped without asking us. No more than two
+    -- at first: nearly every statement changes one.
+    IF TG_OP = 'UPDATE' THEN
+      SELECT ARRAY(SELECT to_jsonb(old_rows.*) FROM old_rows LIMIT 2),
+             ARRAY(SELECT to_jsonb(new_rows.*) FROM new_rows LIMIT 2)
+      INTO olds, news;
+    ELSIF TG_OP = 'INSERT' THEN
+      news := ARRAY(SELECT to_jsonb(new_rows.*) FROM new_rows LIMIT 2);
+    ELSIF TG_OP = 'DELETE' THEN
+      olds := ARRAY(SELECT to_jsonb(old_rows.*) FROM old_rows LIMIT 2);
+    END IF;
+    n_here := greatest(cardinality(olds), cardinality(news));
+    IF n_here = 0 AND TG_OP <> 'TRUNCATE' THEN
+      RETURN NULL;
+    END IF;
+
+    IF split_part(tally, ' ', 1) = tx THEN
+      IF split_part(tally, ' ', 2) <> 'resync' THEN
+        n_rows := split_part(tally, ' ', 2);
+        n_stmts := split_part(tally, ' ', 3);
+        rang := split_part(tally, ' ', 4) = 'rang';
+      ELSIF EXISTS (SELECT FROM pgherald.journal AS j
+                    WHERE j.txid = tx::bigint AND j.id = split_part(tally, ' ', 3)::bigint
+                      AND j.topic = '{{topic}}' AND j.op = 'r') THEN
+        RETURN NULL;  -- this transaction already says "fetch again"
+      END IF;
+    END IF;
+
+    IF n_here > 1 THEN
+      IF TG_OP = 'DELETE' THEN
+        SELECT count(*) INTO n_here FROM (SELECT FROM old_rows LIMIT max_rows + 1) AS few;
+      ELSE
+        SELECT count(*) INTO n_here FROM (SELECT FROM new_rows LIMIT max_rows + 1) AS few;
+      END IF;
+    END IF;
+    IF n_rows + n_here > max_rows OR n_stmts >= max_stmts THEN
+      reason := 'storm';
+    END IF;
+
+    -- The journal is as large as it may get: nothing is written but, each minute, one "fetch again".
+    -- Whoever makes room (pgherald.prune) says it once more.
+    IF pg_sequence_last_value('pgherald.gate') > 1 THEN
+      PERFORM nextval('pgherald.loss');
+      IF EXISTS (SELECT FROM pgherald.journal AS j
+                 WHERE j.txid >= pg_sequence_last_value('pgherald.gate')
+                   AND j.topic = '{{topic}}' AND j.op = 'r'
+                   AND j.at > clock_timestamp() - interval '1 minute') THEN
+        RETURN NULL;
+      END IF;
+      reason := 'size';
+    END IF;
+
+    IF reason IS NOT NULL THEN
+      INSERT INTO pgherald.journal (topic, op, n, doc)
+      VALUES ('{{topic}}', 'r', n_here, ('{"reason":"' || reason || '"}')::json)
+      RETURNING id INTO last_id;
+      tally := set_config('pgherald.tx_{{topic}}', tx || ' resync ' || last_id, true);
+    ELSIF TG_OP = 'TRUNCATE' THEN
+      INSERT INTO pgherald.journal (topic, op) VALUES ('{{topic}}', 't');
+    ELSE
+      IF n_here > 1 OR TG_OP = 'UPDATE' AND {{key_changed}} THEN
+        IF TG_OP = 'INSERT' THEN
+          news := ARRAY(SELECT to_jsonb(new_rows.*) FROM new_rows);
+        ELSIF TG_OP = 'DELETE' THEN
+          olds := ARRAY(SELECT to_jsonb(old_rows.*) FROM old_rows);
+        ELSE  -- paired by key; where it changed there is one gone and one new
+          SELECT array_agg(o.r ORDER BY coalesce(n.place, o.place), n.place NULLS FIRST),
+                 array_agg(n.r ORDER BY coalesce(n.place, o.place), n.place NULLS FIRST)
+          INTO olds, news
+          FROM (SELECT to_jsonb(old_rows.*) AS r, row_number() OVER () AS place FROM old_rows) AS o
+          FULL JOIN (SELECT to_jsonb(new_rows.*) AS r, row_number() OVER () AS place
+                     FROM new_rows) AS n
+            ON {{same_key}};
+        END IF;
+      END IF;
+
+      FOR i IN 1 .. greatest(cardinality(olds), cardinality(news)) LOOP
+        was := olds[i];
+        now := news[i];
+        one := coalesce(now, was);
+        changed := NULL;
+        IF was IS NOT NULL AND now IS NOT NULL THEN
+          changed := array_remove(ARRAY[
+            {{changes}}], NULL);
+          CONTINUE WHEN changed = '{}';  -- save() writes every column: drop what changed nothing
+        END IF;
+        before := {{own_old}};
+        after := {{own_new}};
+        moved := moved OR changed IS NOT NULL AND before <> after;
+        INSERT INTO pgherald.journal (topic, op, pk, own_old, own_new, doc, leave, chg, actor)
+        VALUES (
+          '{{topic}}',
+          (CASE WHEN was IS NULL THEN 'i' WHEN now IS NULL THEN 'd' ELSE 'u' END)::"char",
+          {{pk}},
+          before,
+          after,
+          {{doc}},
+          {{leave}},
+          changed,
+          nullif(current_setting('pgherald.actor', true), ''))
+        RETURNING id INTO last_id;
+        written := written + 1;
+        -- Now and then, whether the journal has become too large; the number closes it.
+        IF last_id % 64 = 0 THEN
+          IF pg_total_relation_size('pgherald.journal')
+             > (SELECT m.stop_bytes FROM pgherald.meta AS m) THEN
+            PERFORM setval('pgherald.gate', tx::bigint);
+          END IF;
+        END IF;
+      END LOOP;
+      IF written = 0 THEN
+        RETURN NULL;
+      END IF;
+    END IF;
+    {{rescope}}
+
+    -- Wake the daemon, once. A full queue would fail the COMMIT; a daemon that is awake holds this
+    -- lock, and a NOTIFY would make all writers queue up for nothing (DBAs: doc/capture.md).
+    IF NOT rang AND {{may_ring}} THEN
+      PERFORM pg_notify('pgherald', '{"v":1,"topic":"{{topic}}"}');
+      rang := true;
+    END IF;
+    IF reason IS NULL THEN
+      tally := set_config('pgherald.tx_{{topic}}', concat_ws(
+                 ' ', tx, n_rows + written, n_stmts + 1, CASE WHEN rang THEN 'rang' END), true);
+    END IF;
+  EXCEPTION WHEN OTHERS THEN
+    RAISE WARNING 'pgherald: % of % not recorded: % (%)', TG_OP, TG_RELID::regclass, SQLERRM, SQLSTATE;
+    BEGIN
+      PERFORM nextval('pgherald.loss');
+    EXCEPTION WHEN OTHERS THEN
+      RAISE WARNING 'pgherald: loss not counted: %', SQLERRM;
+    END;
+    BEGIN
+      INSERT INTO pgherald.journal (topic, op, doc)
+      VALUES ('{{topic}}', 'r', '{"reason":"loss"}') RETURNING id INTO last_id;
+      tally := set_config('pgherald.tx_{{topic}}',
+                          txid_current()::text || ' resync ' || last_id, true);
+    EXCEPTION WHEN OTHERS THEN
+      NULL;  -- the counter has told the daemon
+    END;
+  END;
+  RETURN NULL;
+END
+$pgherald$;
