@@ -21,7 +21,11 @@ SELECT 'pgherald.journal', 'it has no primary key (txid, id)',
        'ALTER TABLE pgherald.journal ADD PRIMARY KEY (txid, id);'
 WHERE NOT EXISTS (SELECT FROM pg_index AS i
                   WHERE i.indrelid = to_regclass('pgherald.journal') AND i.indisprimary
-                    AND pg_get_indexdef(i.indexrelid) LIKE '% (txid, id)%')
+                    AND ARRAY(SELECT a.attname::text
+                              FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, place)
+                              JOIN pg_attribute AS a
+                                ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+                              ORDER BY k.place) = '{txid,id}')
 
 --! journal-meddled danger
 --! Triggers, rules and policies of others on our tables change what is recorded or who hears it.

@@ -1,0 +1,486 @@
+# SPDX-License-Identifier: PostgreSQL
+"""`pgherald sql check`: each kind of damage is found, alone, and the fix that is printed mends it."""
+
+import json
+import os
+import shlex
+import socket
+import struct
+import subprocess
+import threading
+
+import pytest
+
+from conftest import CONF, PGHERALD, APP_TABLES, Install, run_pgherald
+from lib.cluster import Cluster, wait_for
+
+# What the test cluster is: nothing to mend.
+KNOWN = {"prepared-possible", "server-version"}
+
+
+class Checked:
+    def __init__(self, install):
+        self.install, self.db = install, install.db
+
+    def run(self, *args, user="postgres"):
+        done = run_pgherald("sql", "check", "--json", "-c", self.install.conf, "--dsn",
+                            self.db.conninfo(user), *args)
+        assert done.stderr == "", done.stderr
+        found = json.loads(done.stdout)
+        assert done.returncode == (0 if found["clean"] else 1)
+        bad = [f for f in found["findings"] if f["severity"] != "notice"]
+        assert found["clean"] == (not bad)
+        for f in found["findings"]:
+            assert list(f) == ["id", "severity", "object", "message", "means", "fix"]
+            assert f["means"].endswith(".") and f["message"] and f["object"]
+            assert f["severity"] in ("danger", "warning", "notice")
+        return [f for f in found["findings"] if f["id"] not in KNOWN]
+
+    def ids(self):
+        return [f["id"] for f in self.run()]
+
+    def mend(self, findings):
+        for f in findings:
+            if f["fix"].startswith("pgherald "):
+                words = shlex.split(f["fix"])[1:]
+                done = run_pgherald(*words, "-c", self.install.conf, "--dsn", self.db.conninfo())
+                assert done.returncode == 0, done.stderr
+            else:
+                for statement in f["fix"].split(";"):
+                    if statement.strip():
+                        self.db.run(statement)
+
+    def expect(self, *ids, fix=True):
+        """Exactly these; and when they can be mended by what is printed, mended they are."""
+        found = self.run()
+        assert [f["id"] for f in found] == list(ids), found
+        if fix:
+            self.mend(found)
+            assert self.run() == []
+        return found
+
+
+@pytest.fixture
+def checked(cluster, installed):
+    cluster.execute("DO $$ BEGIN IF to_regrole('intruder') IS NULL THEN CREATE ROLE intruder LOGIN; "
+                    "END IF; END $$")
+    c = Checked(installed)
+    assert c.run() == []
+    yield c
+    # roles are the cluster's: the next test must find them in order
+    cluster.execute("""
+        ALTER ROLE pgherald_owner NOLOGIN NOSUPERUSER NOCREATEROLE NOCREATEDB NOREPLICATION NOBYPASSRLS;
+        ALTER ROLE pgherald_reader NOLOGIN NOSUPERUSER NOCREATEROLE NOCREATEDB NOREPLICATION NOBYPASSRLS;
+        ALTER ROLE app RESET ALL; REVOKE pgherald_owner, pgherald_reader FROM intruder;
+        REVOKE intruder FROM pgherald_owner""")
+    installed.db.run("DROP OWNED BY intruder")
+
+
+# --- one damage, one finding, and its fix --------------------------------------------------------
+
+DAMAGE = {
+    # the schema
+    "object-missing": "DROP TABLE pgherald.journal",
+    "object-missing sequence": "DROP SEQUENCE pgherald.loss",
+    "meta-rows": "DELETE FROM pgherald.meta",
+    "object-owner": "ALTER TABLE pgherald.meta OWNER TO postgres",
+    "object-owner sequence": "ALTER SEQUENCE pgherald.loss OWNER TO postgres",
+    "object-owner schema": "ALTER SCHEMA pgherald OWNER TO postgres",
+    # functions
+    "function-missing": "DROP FUNCTION pgherald.epoch()",
+    "function-differs": "UPDATE pg_proc SET prosrc = prosrc || ' ' WHERE oid = "
+                        "'pgherald.on_estimate()'::regprocedure",
+    "function-differs auth": "UPDATE pg_proc SET prosrc = replace(prosrc, 'asked.token', 'token') "
+                             "WHERE oid = 'pgherald.auth_drf(text[])'::regprocedure",
+    "function-head invoker": "ALTER FUNCTION pgherald.on_project() SECURITY INVOKER",
+    "function-head path": "ALTER FUNCTION pgherald.epoch() SET search_path = public",
+    "function-head more": "ALTER FUNCTION pgherald.on_project() SET work_mem = '1MB'",
+    "function-head less": "ALTER FUNCTION pgherald.on_project() RESET timezone",
+    "function-head volatility": "ALTER FUNCTION pgherald.epoch() VOLATILE",
+    "function-owner": "ALTER FUNCTION pgherald.on_project() OWNER TO postgres",
+    # triggers
+    "trigger-missing": "DROP TRIGGER zz_pgherald_u ON api_estimate",
+    "trigger-missing truncate": "DROP TRIGGER zz_pgherald_t ON api_project",
+    "trigger-disabled": "ALTER TABLE api_estimate DISABLE TRIGGER zz_pgherald_d",
+    "trigger-disabled replica": "ALTER TABLE api_estimate ENABLE REPLICA TRIGGER zz_pgherald_d",
+    "trigger-differs": "DROP TRIGGER zz_pgherald_i ON api_estimate; CREATE TRIGGER zz_pgherald_i "
+                       "AFTER UPDATE ON api_estimate REFERENCING OLD TABLE AS old_rows "
+                       "NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "
+                       "pgherald.on_estimate()",
+    "trigger-differs function": "DROP TRIGGER zz_pgherald_t ON api_project; "
+                                "CREATE TRIGGER zz_pgherald_t AFTER TRUNCATE ON api_project "
+                                "FOR EACH STATEMENT EXECUTE FUNCTION pgherald.on_estimate()",
+    "trigger-unknown": "CREATE TRIGGER mine AFTER TRUNCATE ON api_user FOR EACH STATEMENT "
+                       "EXECUTE FUNCTION pgherald.on_project()",
+    "trigger-unknown here": "CREATE TRIGGER mine AFTER TRUNCATE ON api_project FOR EACH STATEMENT "
+                            "EXECUTE FUNCTION pgherald.on_project()",
+    "replica-role": "ALTER ROLE app SET session_replication_role = replica",
+    # tables
+    "unlogged-table": "ALTER TABLE api_estimate SET UNLOGGED",
+    "rls-joined": "ALTER TABLE authtoken_token ENABLE ROW LEVEL SECURITY",
+    # rights
+    "role-attributes": "ALTER ROLE pgherald_owner LOGIN",
+    "role-attributes super": "ALTER ROLE pgherald_owner SUPERUSER",
+    "role-attributes reader": "ALTER ROLE pgherald_reader CREATEROLE BYPASSRLS",
+    "owner-member": "GRANT pgherald_owner TO intruder",
+    "owner-in-role": "GRANT intruder TO pgherald_owner",
+    "right-unknown public": "GRANT USAGE ON SCHEMA pgherald TO PUBLIC",
+    "right-unknown schema": "GRANT CREATE ON SCHEMA pgherald TO intruder",
+    "right-unknown journal": "GRANT SELECT, INSERT ON pgherald.journal TO intruder",
+    "right-unknown reader": "GRANT DELETE ON pgherald.journal TO pgherald_reader",
+    "right-unknown loss": "GRANT USAGE ON SEQUENCE pgherald.loss TO intruder",
+    "right-unknown function": "GRANT EXECUTE ON FUNCTION pgherald.auth_drf(text[]) TO PUBLIC",
+    "right-unknown trigger": "GRANT EXECUTE ON FUNCTION pgherald.on_estimate() TO intruder",
+    "right-on-column": "GRANT SELECT (doc) ON pgherald.journal TO intruder",
+    "right-missing": "REVOKE SELECT ON pgherald.journal FROM pgherald_reader",
+    "right-missing loss": "REVOKE SELECT ON pgherald.loss FROM pgherald_reader",
+    "right-missing schema": "REVOKE USAGE ON SCHEMA pgherald FROM pgherald_reader",
+    "right-missing function": "REVOKE EXECUTE ON FUNCTION pgherald.auth_drf(text[]) FROM "
+                              "pgherald_reader",
+    "joined-column": "REVOKE SELECT (username) ON api_user FROM pgherald_owner",
+    "login-rights": "ALTER ROLE pgherald NOLOGIN",
+    "login-rights reader": "REVOKE pgherald_reader FROM pgherald",
+    "login-powers": "ALTER ROLE pgherald SUPERUSER",
+    # the journal
+    "loss": "SELECT nextval('pgherald.loss')",
+    "journal-unlogged": "ALTER TABLE pgherald.journal SET UNLOGGED",
+    "journal-key": "ALTER TABLE pgherald.journal DROP CONSTRAINT journal_pkey",
+    "journal-meddled trigger": "CREATE TRIGGER mine AFTER TRUNCATE ON pgherald.journal FOR EACH "
+                               "STATEMENT EXECUTE FUNCTION mine()",
+    "journal-meddled rule": "CREATE RULE mine AS ON INSERT TO pgherald.journal DO INSTEAD NOTHING",
+    "journal-meddled rls": "ALTER TABLE pgherald.journal ENABLE ROW LEVEL SECURITY",
+    "autovacuum": "ALTER TABLE pgherald.journal SET (autovacuum_enabled = off)",
+    "autovacuum toast": "ALTER TABLE pgherald.journal SET (toast.autovacuum_enabled = false)",
+    "journal-old": "INSERT INTO pgherald.journal (txid, topic, op, at) "
+                   "VALUES (3, 'estimate', 't', now() - interval '25 hours')",
+    "journal-future": "INSERT INTO pgherald.journal (txid, topic, op) "
+                      "VALUES (txid_current() + 1000, 'estimate', 't')",
+    "floor": "UPDATE pgherald.meta SET floor_txid = txid_current() + 1000",
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_damage(checked, name):
+    if "mine()" in DAMAGE[name]:
+        checked.db.run("CREATE FUNCTION mine() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'")
+    try:
+        checked.db.run(DAMAGE[name])
+        checked.expect(name.split()[0])
+    finally:
+        checked.db.cluster.execute("ALTER ROLE pgherald LOGIN NOSUPERUSER; "
+                                   "GRANT pgherald_reader TO pgherald")
+
+
+def test_every_check_is_tested():
+    """A new question needs a damage here; those with tests of their own are named."""
+    own = {"standby", "schema-missing", "schema-newer", "schema-older", "function-unknown",
+           "event-trigger", "table-missing", "column-missing", "key-not-unique", "table-kind",
+           "partitioned", "partition", "rls-watched", "role-missing", "right-by-membership",
+           "login-missing", "journal-big", "pooler", "prepared-old", "prepared-possible",
+           "notify-queue", "server-version"}
+    asked = set()
+    here = os.path.join(os.path.dirname(__file__), "..", "..", "sql", "check")
+    for name in os.listdir(here):
+        before = ""
+        for line in open(os.path.join(here, name), encoding="ascii"):
+            if line.startswith("--! ") and not before.startswith("--! "):
+                asked.add(line.split()[1])
+            before = line
+    assert asked == own | {name.split()[0] for name in DAMAGE}
+
+
+# --- how it tells --------------------------------------------------------------------------------
+
+
+def test_text_for_a_terminal(checked):
+    done = checked.install.sql("check")
+    assert done.returncode == 0 and done.stdout.splitlines()[-1].startswith("clean: 0 to mend")
+    checked.db.run("ALTER TABLE api_estimate DISABLE TRIGGER zz_pgherald_u")
+    checked.db.run("GRANT SELECT ON pgherald.meta TO intruder")
+    done = checked.install.sql("check")
+    assert done.returncode == 1
+    paragraphs = done.stdout.split("\n\n")
+    assert paragraphs[0].splitlines() == [
+        "danger trigger-disabled: public.api_estimate: trigger zz_pgherald_u is disabled",
+        "  Changes of this kind are not recorded while the trigger is off.",
+        "  Fix: ALTER TABLE public.api_estimate ENABLE TRIGGER zz_pgherald_u;"]
+    assert paragraphs[1].startswith("danger right-unknown: pgherald.meta: intruder has SELECT\n")
+    assert max(map(len, paragraphs[1].splitlines())) <= 82
+    assert "not clean: 2 to mend" in paragraphs[-1]
+
+
+def test_with_the_daemons_own_rights(checked):
+    assert checked.run(user="pgherald") == []
+    checked.db.run("ALTER TABLE api_estimate DISABLE TRIGGER zz_pgherald_u")
+    assert [f["id"] for f in checked.run(user="pgherald")] == ["trigger-disabled"]
+
+
+def test_it_changes_nothing_and_waits_for_no_table(checked):
+    db = checked.db
+    holder = db.connect(autocommit=False)
+    holder.cursor().execute("LOCK TABLE api_estimate, api_project, api_user, authtoken_token")
+    before = db.one("SELECT sum(n_tup_ins + n_tup_upd + n_tup_del) FROM pg_stat_sys_tables")
+    assert checked.run() == []
+    assert db.one("SELECT sum(n_tup_ins + n_tup_upd + n_tup_del) FROM pg_stat_sys_tables") == before
+    holder.close()
+
+
+def test_could_not_look(checked, install, tmp_path):
+    done = run_pgherald("sql", "check", "-c", install.conf, "--dsn", f"host={tmp_path} dbname=x")
+    assert done.returncode == 2 and "cannot connect" in done.stderr
+    done = run_pgherald("sql", "check", "-c", tmp_path / "absent.conf")
+    assert done.returncode == 2
+    assert run_pgherald("sql", "check", "--apply").returncode == 2
+    # somebody who may not read the journal
+    done = run_pgherald("sql", "check", "--json", "-c", install.conf, "--dsn",
+                        install.db.conninfo("app"))
+    assert done.returncode == 2 and "could not check" in done.stderr
+    assert json.loads(done.stdout)["clean"] is False
+
+
+# --- damage that takes more than a statement -----------------------------------------------------
+
+
+def test_nothing_is_installed(db, install):
+    c = Checked(install)
+    assert c.expect("schema-missing")[0]["fix"] == "pgherald sql install --apply"
+
+
+def test_a_role_is_missing(cluster, db, install):
+    cluster.execute("DROP ROLE IF EXISTS pgherald")
+    install.apply()
+    cluster.execute("DROP ROLE pgherald")
+    Checked(install).expect("login-missing")
+
+
+def test_owner_role_is_missing(cluster, db, install):
+    install.apply()
+    cluster.execute("ALTER ROLE pgherald_reader RENAME TO pgherald_reader_away")
+    try:
+        assert Checked(install).ids() == ["role-missing"]
+    finally:
+        cluster.execute("ALTER ROLE pgherald_reader_away RENAME TO pgherald_reader")
+
+
+@pytest.mark.parametrize("version, name", [(9, "schema-newer"), (0, "schema-older")])
+def test_another_schema_version(checked, version, name):
+    checked.db.run("UPDATE pgherald.meta SET schema_version = %s", (version,))
+    found = checked.expect(name, fix=False)
+    assert str(version) in found[0]["message"]
+
+
+def test_changed_by_hand_or_by_another_configuration(checked):
+    db, conf = checked.db, checked.install.conf
+    db.run("UPDATE pg_proc SET prosrc = prosrc || ' ' WHERE oid = 'pgherald.epoch()'::regprocedure")
+    assert "by hand" in checked.expect("function-differs")[0]["message"]
+    conf.write_text(conf.read_text().replace("  status, created_at::utc\n", "  status\n"))
+    assert "another version or configuration" in checked.expect("function-differs")[0]["message"]
+
+
+def test_a_watch_that_left_the_configuration(checked):
+    text = checked.install.conf.read_text()
+    checked.install.conf.write_text(text[:text.index("[watch project]")])
+    found = checked.expect("function-unknown")
+    assert found[0]["object"] == "pgherald.on_project()"
+    assert checked.db.one("SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'zz_pgherald%' "
+                          "AND tgrelid = 'api_project'::regclass") == 0
+
+
+def test_a_watch_that_is_not_installed(checked):
+    checked.install.conf.write_text(checked.install.conf.read_text() + "\n[watch user]\n"
+                                    "table = public.api_user\nfields = id\n")
+    assert set(checked.ids()) == {"function-missing", "trigger-missing"}
+    checked.mend(checked.run()[:1])
+    assert checked.run() == []
+
+
+def test_an_event_trigger(checked):
+    checked.db.run("CREATE FUNCTION pgherald.mine() RETURNS event_trigger LANGUAGE plpgsql "
+                   "AS 'BEGIN END'; ALTER FUNCTION pgherald.mine() OWNER TO pgherald_owner; "
+                   "REVOKE ALL ON FUNCTION pgherald.mine() FROM PUBLIC; "
+                   "CREATE EVENT TRIGGER mine ON sql_drop EXECUTE FUNCTION pgherald.mine()")
+    try:
+        found = checked.run()
+        assert [f["id"] for f in found] == ["function-unknown", "event-trigger"]
+        checked.mend(found[::-1])
+        assert checked.run() == []
+    finally:
+        checked.db.run("DROP EVENT TRIGGER IF EXISTS mine")
+
+
+@pytest.mark.parametrize("sql, said", [
+    ("ALTER TABLE api_project RENAME TO renamed", "it is now public.renamed"),
+    ("CREATE SCHEMA moved; ALTER TABLE api_project SET SCHEMA moved", "it is now moved.api_project"),
+    ("DROP TABLE api_project CASCADE", "it does not exist")])
+def test_a_watched_table_is_gone(checked, sql, said):
+    # nothing of the other watch may be joined with it, or that is found as well
+    checked.install.conf.write_text(checked.install.conf.read_text().replace(
+        "project_name=project_id->public.api_project.name,", ""))
+    checked.install.apply("upgrade")
+    checked.db.run(sql)
+    found = checked.expect("table-missing", fix=False)
+    assert said in found[0]["message"] and found[0]["fix"] is None
+
+
+def test_a_joined_table_is_gone(checked):
+    checked.db.run("ALTER TABLE api_user RENAME TO people")
+    found = checked.run()
+    assert {f["id"] for f in found} == {"joined-column"}
+    assert {f["message"] for f in found} == {"it does not exist"}
+
+
+def test_columns_that_are_gone(checked):
+    checked.db.run("ALTER TABLE api_estimate DROP COLUMN status")
+    found = checked.expect("column-missing", fix=False)
+    assert found[0]["message"] == "there is no column status"
+    checked.db.run("ALTER TABLE api_estimate DROP COLUMN id")
+    assert checked.ids() == ["column-missing"] * 2
+
+
+def test_a_key_that_is_no_key(checked):
+    db = checked.db
+    db.run("ALTER TABLE api_estimate DROP CONSTRAINT api_estimate_pkey; "
+           "CREATE UNIQUE INDEX ON api_estimate (id) WHERE id > 5; "
+           "CREATE UNIQUE INDEX ON api_estimate (id, number)")
+    assert "(id)" in checked.expect("key-not-unique")[0]["fix"]
+
+
+@pytest.mark.parametrize("make, said", [
+    ("CREATE VIEW api_project AS SELECT * FROM hidden", "it is a view"),
+    ("CREATE MATERIALIZED VIEW api_project AS SELECT * FROM hidden", "it is a materialized view")])
+def test_not_a_table(checked, make, said):
+    checked.install.conf.write_text(checked.install.conf.read_text().replace(
+        "project_name=project_id->public.api_project.name,", ""))
+    checked.install.apply("upgrade")
+    checked.db.run("ALTER TABLE api_project RENAME TO hidden; " + make)
+    found = checked.run()
+    assert [f for f in found if f["id"] == "table-kind"][0]["message"] == said
+
+
+def test_partitions(db, install):
+    db.run("CREATE TABLE part (id int PRIMARY KEY, v text) PARTITION BY RANGE (id); "
+           "CREATE TABLE part_1 PARTITION OF part FOR VALUES FROM (1) TO (9)")
+    c = Checked(install)
+    install.write(CONF + "[watch part]\ntable = public.part\nfields = id, v\n")
+    install.apply()
+    found = c.run()
+    assert [(f["id"], f["severity"]) for f in found] == [("partitioned", "notice")]
+    install.apply("uninstall", "--watch", "part")
+    install.write(CONF + "[watch part]\ntable = public.part_1\nfields = id, v\n")
+    install.apply()
+    assert c.expect("partition", fix=False)[0]["message"] == "it is a part of public.part"
+
+
+def test_row_level_security(checked):
+    checked.db.run("ALTER TABLE api_estimate ENABLE ROW LEVEL SECURITY")
+    assert [(f["id"], f["severity"]) for f in checked.run()][0] == ("rls-watched", "notice")
+
+
+def test_members_of_all_data(checked):
+    if checked.db.one("SELECT to_regrole('pg_write_all_data')") is None:
+        pytest.skip("this server has no pg_write_all_data")
+    checked.db.run("GRANT pg_write_all_data TO intruder")
+    checked.expect("right-by-membership")
+
+
+def test_a_prepared_transaction_nobody_ends(checked):
+    db, conf = checked.db, checked.install.conf
+    conf.write_text(conf.read_text().replace("[database]", "[database]\nretention = 1s"))
+    mine = db.connect(autocommit=False)
+    mine.cursor().execute("CREATE TABLE nothing (); PREPARE TRANSACTION 'forgotten'")
+    mine.close()
+    try:
+        found = wait_for(checked.run, "it is old enough")
+        assert [(f["id"], f["object"]) for f in found] == [("prepared-old", "forgotten")]
+    finally:
+        db.run("ROLLBACK PREPARED 'forgotten'")
+
+
+def test_prepared_transactions_are_possible(checked):
+    done = checked.install.sql("check", "--json")
+    ids = [f["id"] for f in json.loads(done.stdout)["findings"]]
+    assert "prepared-possible" in ids
+
+
+def pooler(db, path):
+    """What PgBouncer does as far as we can tell from outside: another key, the same answers."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path / ".s.PGSQL.5432"))
+    listener.listen()
+
+    def pump(source, target, change):
+        first = True
+        while data := source.recv(65536):
+            if change and first:
+                at = data.index(b"K\0\0\0\x0c")
+                data = data[:at + 5] + struct.pack("!I", 4242) + data[at + 9:]
+                first = False
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+
+    def serve():
+        while True:
+            client, _ = listener.accept()
+            server = socket.socket(socket.AF_UNIX)
+            server.connect(db.cluster.dir + "/.s.PGSQL.5432")
+            threading.Thread(target=pump, args=(client, server, False), daemon=True).start()
+            threading.Thread(target=pump, args=(server, client, True), daemon=True).start()
+
+    threading.Thread(target=serve, daemon=True).start()
+    return f"host={path} port=5432 dbname={db.name} user=postgres"
+
+
+def test_a_pooler_in_between(checked, tmp_path):
+    dsn = pooler(checked.db, tmp_path)
+    done = run_pgherald("sql", "check", "--json", "-c", checked.install.conf, "--dsn", dsn)
+    assert done.returncode == 1, done.stderr
+    found = [f for f in json.loads(done.stdout)["findings"] if f["id"] not in KNOWN]
+    assert [(f["id"], f["object"]) for f in found] == [("pooler", "4242")]
+
+
+# --- other servers -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def other_cluster(tmp_path):
+    made = []
+
+    def make(settings):
+        c = Cluster(settings)
+        made.append(c)
+        c.execute("CREATE DATABASE app_template")
+        c.execute(APP_TABLES, "app_template")
+        db = c.create_database("app_template")
+        install = Install(db, tmp_path)
+        install.apply()
+        return Checked(install)
+
+    yield make
+    for c in made:
+        c.destroy()
+
+
+def test_a_standby(other_cluster):
+    c = other_cluster({})
+    cluster = c.db.cluster
+    c.db.close()
+    cluster.stop()
+    with open(os.path.join(cluster.data, "standby.signal"), "w"):
+        pass
+    cluster.start()
+    assert c.ids() == ["standby"]
+
+
+def test_a_full_queue(other_cluster):
+    try:
+        c = other_cluster({"max_notify_queue_pages": "64"})
+    except Exception:
+        pytest.skip("this server cannot limit its queue of notifications (17 can)")
+    listener = c.db.connect(autocommit=False)
+    listener.cursor().execute("LISTEN x")
+    listener.commit()
+    listener.cursor().execute("SELECT 1")
+    for i in range(12):
+        c.db.run("SELECT pg_notify('x', repeat('x', 7000) || g) FROM generate_series(1, 1) g")
+    assert "notify-queue" in c.ids()
+    listener.close()
