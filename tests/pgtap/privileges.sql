@@ -1,0 +1,130 @@
+-- SPDX-License-Identifier: PostgreSQL
+-- Who may do what with what pgherald installed. Run by tests/system/test_privileges.py as a
+-- superuser on a database with pgTAP, after `pgherald sql install`; "app" is the application's role.
+BEGIN;
+SET LOCAL search_path = public, pg_temp;
+SELECT no_plan();
+
+-- --- The roles ----------------------------------------------------------------------------------
+SELECT has_role('pgherald_owner');
+SELECT has_role('pgherald_reader');
+SELECT isnt_superuser(r) FROM unnest('{pgherald_owner,pgherald_reader,pgherald,app}'::name[]) AS r;
+SELECT set_eq(
+  $$SELECT rolname::text FROM pg_roles WHERE rolname ~ '^pgherald' AND rolcanlogin$$,
+  ARRAY['pgherald'], 'only the daemon''s role can log in');
+SELECT is_empty(
+  $$SELECT rolname FROM pg_roles WHERE rolname ~ '^pgherald'
+    AND (rolcreaterole OR rolcreatedb OR rolbypassrls OR rolreplication)$$,
+  'no role has powers over the server');
+SELECT is_member_of('pgherald_reader', 'pgherald');
+SELECT is_empty(
+  $$SELECT m.member::regrole FROM pg_auth_members AS m JOIN pg_roles AS r ON r.oid = m.member
+    WHERE m.roleid = 'pgherald_owner'::regrole AND NOT r.rolsuper$$,
+  'nobody is a member of the owner');
+SELECT is_empty(
+  $$SELECT m.roleid::regrole FROM pg_auth_members AS m WHERE m.member = 'pgherald_owner'::regrole$$,
+  'the owner is a member of nothing');
+
+-- --- The owner ----------------------------------------------------------------------------------
+SELECT schema_owner_is('pgherald', 'pgherald_owner');
+SELECT is_empty(
+  $$SELECT oid::regclass FROM pg_class WHERE relnamespace = 'pgherald'::regnamespace
+    AND relowner <> 'pgherald_owner'::regrole$$, 'it owns every table, index and sequence');
+SELECT function_owner_is('pgherald', proname, string_to_array(oidvectortypes(proargtypes), ', ')::name[],
+                         'pgherald_owner'::name)
+FROM pg_proc WHERE pronamespace = 'pgherald'::regnamespace;
+SELECT is_definer('pgherald', proname, string_to_array(oidvectortypes(proargtypes), ', ')::name[])
+FROM pg_proc
+WHERE pronamespace = 'pgherald'::regnamespace
+  AND (prorettype = 'trigger'::regtype OR proname LIKE 'auth%' OR proname IN ('epoch', 'prune'));
+SELECT is_empty(
+  $$SELECT oid::regprocedure FROM pg_proc
+    WHERE pronamespace = 'pgherald'::regnamespace AND prosecdef
+      AND NOT 'search_path=pg_catalog, pg_temp' = ANY (coalesce(proconfig, '{}'))$$,
+  'every definer function pins its search_path, with pg_temp last');
+
+-- --- Rights on our objects: the whole table -----------------------------------------------------
+-- object, role, rights; whatever is not here must be nothing
+CREATE TEMP TABLE expected (object text, role text, rights text);
+INSERT INTO expected VALUES
+  ('schema pgherald', 'pgherald_reader', 'USAGE'),
+  ('pgherald.journal', 'pgherald_reader', 'SELECT'),
+  ('pgherald.meta', 'pgherald_reader', 'SELECT'),
+  ('pgherald.loss', 'pgherald_reader', 'SELECT');
+INSERT INTO expected
+SELECT oid::regprocedure::text, 'pgherald_reader', 'EXECUTE'
+FROM pg_proc
+WHERE pronamespace = 'pgherald'::regnamespace AND prorettype <> 'trigger'::regtype
+  AND has_function_privilege('pgherald_reader', oid, 'EXECUTE');
+CREATE TEMP VIEW granted AS
+  SELECT o.object, CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END AS role,
+         string_agg(a.privilege_type, ',' ORDER BY a.privilege_type) AS rights
+  FROM (SELECT 'schema ' || nspname AS object, nspowner AS owner,
+               coalesce(nspacl, acldefault('n', nspowner)) AS acl
+        FROM pg_namespace WHERE nspname = 'pgherald'
+        UNION ALL
+        SELECT oid::regclass::text, relowner,
+               coalesce(relacl, acldefault(CASE relkind WHEN 'S' THEN 's' ELSE 'r' END::"char",
+                                           relowner))
+        FROM pg_class WHERE relnamespace = 'pgherald'::regnamespace AND relkind IN ('r', 'S', 'v')
+        UNION ALL
+        SELECT oid::regprocedure::text, proowner, coalesce(proacl, acldefault('f', proowner))
+        FROM pg_proc WHERE pronamespace = 'pgherald'::regnamespace) AS o
+  CROSS JOIN LATERAL aclexplode(o.acl) AS a
+  WHERE a.grantee <> o.owner
+  GROUP BY 1, 2;
+SELECT set_eq('SELECT * FROM granted', 'SELECT * FROM expected',
+              'exactly these rights are granted, and none to PUBLIC');
+SELECT is_empty(
+  $$SELECT attrelid::regclass, attname FROM pg_attribute AS a
+    JOIN pg_class AS c ON c.oid = a.attrelid
+    WHERE c.relnamespace = 'pgherald'::regnamespace AND attacl IS NOT NULL$$,
+  'none on single columns');
+-- those that the daemon calls, and only those
+SELECT function_privs_are('pgherald', 'epoch', '{}'::name[], 'pgherald_reader', '{EXECUTE}'::name[]);
+SELECT function_privs_are('pgherald', 'auth_drf', '{text[]}'::name[], 'pgherald_reader', '{EXECUTE}'::name[]);
+SELECT is_empty(
+  $$SELECT oid::regprocedure FROM pg_proc
+    WHERE pronamespace = 'pgherald'::regnamespace AND prorettype = 'trigger'::regtype
+      AND has_function_privilege('pgherald_reader', oid, 'EXECUTE')$$,
+  'the reader may execute no trigger function');
+
+-- --- The reader and the tables of the application -----------------------------------------------
+SELECT table_privs_are('public', t, r, '{}'::name[])
+FROM unnest('{api_user,authtoken_token,api_project,api_estimate}'::name[]) AS t,
+     unnest('{pgherald,pgherald_reader,pgherald_owner}'::name[]) AS r;
+SELECT is_empty(
+  $$SELECT a.attrelid::regclass, a.attname, x.* FROM pg_attribute AS a, aclexplode(a.attacl) AS x
+    WHERE x.grantee IN ('pgherald'::regrole, 'pgherald_reader'::regrole)$$,
+  'the daemon reads no column of the application');
+SELECT is_empty(
+  $$SELECT a.attrelid::regclass, a.attname, x.privilege_type
+    FROM pg_attribute AS a, aclexplode(a.attacl) AS x
+    WHERE x.grantee = 'pgherald_owner'::regrole
+      AND (x.privilege_type <> 'SELECT' OR x.is_grantable)$$,
+  'the owner reads named columns and does nothing else');
+SELECT is_empty(
+  $$SELECT FROM pg_attribute AS a, aclexplode(a.attacl) AS x
+    WHERE x.grantee = 'pgherald_owner'::regrole AND a.attname IN ('note', 'password')$$,
+  'not a column more than the configuration names');
+
+-- --- The application's role ---------------------------------------------------------------------
+SELECT schema_privs_are('pgherald', 'app', '{}'::name[]);
+SELECT table_privs_are('pgherald', 'journal', 'app', '{}'::name[]);
+SELECT table_privs_are('pgherald', 'meta', 'app', '{}'::name[]);
+SELECT sequence_privs_are('pgherald', 'loss', 'app', '{}'::name[]);
+SELECT is_empty(
+  $$SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = 'pgherald'::regnamespace
+      AND has_function_privilege('app', oid, 'EXECUTE') AND prosecdef$$,
+  'app may execute no definer function of ours');
+SELECT isnt_member_of(r, ARRAY['app']::name[])
+FROM unnest('{pgherald_owner,pgherald_reader}'::name[]) AS r;
+
+-- --- The triggers -------------------------------------------------------------------------------
+SELECT has_trigger('public'::name, t, ('zz_pgherald_' || k)::name)
+FROM unnest('{api_project,api_estimate}'::name[]) AS t, unnest('{i,u,d,t}'::name[]) AS k;
+SELECT trigger_is('public'::name, 'api_estimate', ('zz_pgherald_' || k)::name, 'pgherald', 'on_estimate')
+FROM unnest('{i,u,d,t}'::name[]) AS k;
+
+SELECT * FROM finish();
+ROLLBACK;
