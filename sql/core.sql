@@ -191,7 +191,8 @@ BEGIN
 
   -- Room again: writers may fill what is on disk, but make it no larger. Whatever they left out
   -- meanwhile has been counted as a loss.
-  IF coalesce((SELECT j.id >= keep_id FROM pgherald.journal AS j ORDER BY j.txid, j.id LIMIT 1), true) THEN
+  IF coalesce((SELECT max(j.id) >= keep_id FROM pgherald.journal AS j
+               WHERE j.txid = (SELECT min(oldest.txid) FROM pgherald.journal AS oldest)), true) THEN
     UPDATE pgherald.meta AS m
     SET stop_bytes = greatest(m.max_bytes, on_disk)
     WHERE m.stop_bytes <> greatest(m.max_bytes, on_disk);
