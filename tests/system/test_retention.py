@@ -134,7 +134,8 @@ def test_filling_and_pruning_again_and_again_stays_small(small, db):
         db.run("VACUUM pgherald.journal")
         fill(db)
         sizes.append(size(db))
-    assert max(sizes) < sizes[0] * 1.5 + 65536, sizes
+    # each outage may add what lies between two looks at the size: 64 rows
+    assert max(sizes) < sizes[0] + 10 * 64 * 1024, sizes
 
 
 def test_prune_by_size_leaves_a_small_journal_alone(install, db):
@@ -167,11 +168,11 @@ def test_prune_by_size_stops_at_the_oldest_running_transaction(small, db):
     c = db.connect("app", autocommit=False)
     c.cursor().execute("INSERT INTO api_estimate (number, project_id) VALUES ('N', 10)")
     fill(db)
-    assert db.one(PRUNE, ["0", 1000, 65536]) == 0
+    assert db.one(PRUNE, ["0", 1000, 32768]) == 0
     assert is_shut(db) and db.one("SELECT floor_txid FROM pgherald.meta") == 0
     c.commit()
     c.close()
-    assert prune_all(db, 65536) > 0 and not is_shut(db)
+    assert prune_all(db, 32768) > 0 and not is_shut(db)
 
 
 def test_a_larger_limit_opens_the_journal_at_the_next_prune(small, db):
