@@ -28,8 +28,10 @@ DECLARE
   now     jsonb;      -- the same after, NULL for a delete
   one     jsonb;      -- whichever there is
   changed text[];     -- its watched columns that an update changed
+  pk      text;       -- its key
   before  text[];     -- its owners before
   after   text[];     -- and after
+  leave   json;       -- what a former owner still gets
 BEGIN
   -- The guard: whatever goes wrong in here, the application's statement succeeds.
   BEGIN
@@ -87,8 +89,16 @@ BEGIN
           {{changes}}], NULL);
         CONTINUE WHEN changed = '{}';  -- save() writes every column: drop what changed nothing
       END IF;
+      pk := {{pk}};
+      IF pk IS NULL THEN
+        RAISE EXCEPTION 'a column of the key is missing';
+      END IF;
       before := {{own_old}};
       after := {{own_new}};
+      leave := NULL;
+      IF changed IS NOT NULL AND before <> after THEN
+        leave := {{leave}};
+      END IF;
       payload := (
         SELECT row_to_json(event)
         FROM (SELECT 1 AS v,
@@ -97,7 +107,7 @@ BEGIN
                      it.before AS before,
                      it.after AS after,
                      {{doc}} AS doc,
-                     {{leave}}::json AS leave) AS event);
+                     it.leave AS leave) AS event);
       IF octet_length(payload) > max_bytes THEN
         payload := '{"v":1,"topic":"{{topic}}","op":"r","reason":"size"}';
       END IF;

@@ -31,8 +31,10 @@ DECLARE
   now     jsonb;      -- the same after, NULL for a delete
   one     jsonb;      -- whichever there is
   changed text[];     -- its watched columns that an update changed
+  pk      text;       -- its key
   before  text[];     -- its owners before
   after   text[];     -- and after
+  leave   json;       -- what a former owner still gets
 BEGIN
   -- The guard: whatever goes wrong in here, the application's statement succeeds.
   BEGIN
@@ -122,18 +124,26 @@ BEGIN
             {{changes}}], NULL);
           CONTINUE WHEN changed = '{}';  -- save() writes every column: drop what changed nothing
         END IF;
+        pk := {{pk}};
+        IF pk IS NULL THEN
+          RAISE EXCEPTION 'a column of the key is missing';
+        END IF;
         before := {{own_old}};
         after := {{own_new}};
-        moved := moved OR changed IS NOT NULL AND before <> after;
+        leave := NULL;
+        IF changed IS NOT NULL AND before <> after THEN
+          moved := true;
+          leave := {{leave}};
+        END IF;
         INSERT INTO pgherald.journal (topic, op, pk, own_old, own_new, doc, leave, chg, actor)
         VALUES (
           '{{topic}}',
           (CASE WHEN was IS NULL THEN 'i' WHEN now IS NULL THEN 'd' ELSE 'u' END)::"char",
-          {{pk}},
+          pk,
           before,
           after,
           {{doc}},
-          {{leave}},
+          leave,
           changed,
           nullif(current_setting('pgherald.actor', true), ''))
         RETURNING id INTO last_id;

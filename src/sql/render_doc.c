@@ -113,15 +113,8 @@ void render_doc(struct buf *out, const struct watch *w)
 
 void render_leave(struct buf *out, const struct watch *w)
 {
-	autobuf doc;
-
-	if (!w->n_owners) {
+	if (w->n_owners)
+		add_object(out, w, "it.was", true);
+	else
 		buf_str(out, "NULL");
-		return;
-	}
-	buf_init(&doc, RENDER_MAX);
-	add_object(&doc, w, "it.was", true);
-	buf_str(out, "CASE WHEN changed IS NOT NULL AND before <> after\n     THEN ");
-	render_indented(out, buf_cstr(&doc), 10);
-	buf_str(out, " END");
 }

@@ -131,7 +131,7 @@ static void test_document(void **state)
 			 "  FROM public.api_estimate AS watched LIMIT 0;");
 	assert_has(&out, "before := array_remove(ARRAY[it.was->>'foreman_id'], NULL);\n"
 			 "        after := array_remove(ARRAY[it.now->>'foreman_id'], NULL);\n");
-	assert_has(&out, "SELECT it.was->'id' AS \"estimate_id\") AS doc) END");
+	assert_has(&out, "SELECT it.was->'id' AS \"estimate_id\") AS doc);\n");
 }
 
 static void test_keys(void **state)
