@@ -616,7 +616,7 @@ static bool check_watch(struct parser *p, struct conf_watch *w, unsigned line)
 	if (!w->parsed)
 		ok = fail(p, line, "[watch %s] %s", w->name, buf_cstr(&why));
 	else {
-		w->parsed->doorbell = (enum watch_doorbell)p->conf->doorbell; /* in one order */
+		w->parsed->doorbell = (enum watch_doorbell)p->conf->doorbell;
 		w->parsed->notify = w->capture == CAPTURE_NOTIFY;
 		w->parsed->rescope = (const char *const *)w->rescope.items;
 		w->parsed->n_rescope = w->rescope.n;

@@ -16,7 +16,6 @@
 
 enum route_kind { ROUTE_EVENTS, ROUTE_STATS };
 enum capture { CAPTURE_JOURNAL, CAPTURE_NOTIFY };
-enum doorbell_use { RING_AUTO, RING_NOTIFY, RING_POLL };
 enum auth_preset { PRESET_DRF, PRESET_KNOX, PRESET_CUSTOM };
 enum auth_role_from { ROLE_FROM_COLUMN, ROLE_FROM_GROUPS, ROLE_FROM_STAFF };
 
@@ -95,7 +94,7 @@ struct conf {
 	uint64_t recheck_ms; /* tokens of open streams are looked up again this often */
 	uint64_t retention_ms;
 	uint64_t journal_size; /* bytes */
-	int doorbell;	       /* enum doorbell_use: whether writers ring */
+	int doorbell;	       /* enum watch_doorbell: whether writers ring */
 	char *login; /* the role the daemon connects as; granted the reader's rights on install */
 
 	struct scope_policy *roles; /* [role NAME], in the file's order */

@@ -147,7 +147,7 @@ static void reload(struct server *s)
 		log_setup((enum log_level)conf->log_level, (enum log_format)conf->log_format);
 		s->conf = conf;
 		apply_limits(s);
-		db_reload(&s->db, conf, old);
+		db_reload(&s->db, conf);
 		for (size_t i = 0; i < s->n_workers; i++) {
 			struct post_conf *p = xcalloc(1, sizeof(*p));
 

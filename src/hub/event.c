@@ -4,6 +4,7 @@
 #include "hub/event.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -108,6 +109,21 @@ static const char *verb(char op)
 	return op == 'i' ? "created" : op == 'u' ? "updated" : "deleted";
 }
 
+/* Why a row says "refetch": {"reason":"…"}, as the triggers write it. */
+static const char *reason_in(const char *doc)
+{
+	static const char *const reasons[] = {"loss", "size", "rescope", "storm"};
+
+	for (size_t i = 0; doc && i < sizeof(reasons) / sizeof(*reasons); i++) {
+		char quoted[32];
+
+		snprintf(quoted, sizeof(quoted), "\"reason\":\"%s\"", reasons[i]);
+		if (strstr(doc, quoted))
+			return reasons[i];
+	}
+	return "storm";
+}
+
 struct event *event_new(const struct event_row *row)
 {
 	struct event *e;
@@ -118,12 +134,11 @@ struct event *event_new(const struct event_row *row)
 		e = make(row, "auth", NULL);
 	} else if (row->op == 'i' || row->op == 'u' || row->op == 'd') {
 		buf_printf(&text, "%s.%s", row->topic, verb(row->op));
-		e = make(row, buf_cstr(&text), row->doc ? row->doc : "null");
+		e = make(row, row->type ? row->type : buf_cstr(&text),
+			 row->doc ? row->doc : "null");
 	} else {
-		const char *reason = row->op == 't' ? "truncate" : "storm";
+		const char *reason = row->op == 't' ? "truncate" : reason_in(row->doc);
 
-		if (row->op == 'r' && row->doc && strstr(row->doc, "\"loss\""))
-			reason = "loss"; /* the guard's row: {"reason":"loss"} */
 		buf_char(&text, '[');
 		json_string(&text, row->topic, strlen(row->topic));
 		buf_char(&text, ']');
@@ -155,7 +170,8 @@ void event_unref(struct event *e)
 	free(e);
 }
 
-static struct frame *encode(const struct event *e, enum wire_form form, enum scope_view view)
+struct frame *event_frame_with(const struct event *e, enum wire_form form, enum scope_view view,
+			       const char *cursor)
 {
 	const struct dialect *d = forms[form].dialect;
 	struct frame *f;
@@ -169,8 +185,8 @@ static struct frame *encode(const struct event *e, enum wire_form form, enum sco
 		d->event(&message, e->type, e->leave ? e->leave : "null", "leave", e->at);
 	else
 		d->event(&message, e->type, e->doc, view == VIEW_ENTER ? "enter" : NULL, e->at);
-	if (e->cursor)
-		sse_id(&body, e->cursor);
+	if (cursor)
+		sse_id(&body, cursor);
 	sse_data(&body, buf_cstr(&message), message.len);
 	sse_end(&body);
 	assert(buf_ok(&message) && buf_ok(&body)); /* PostgreSQL has no larger value */
@@ -186,7 +202,7 @@ struct frame *event_frame(struct event *e, enum wire_form form, enum scope_view 
 
 	if (f)
 		return f;
-	f = encode(e, form, view);
+	f = event_frame_with(e, form, view, e->cursor);
 	/* Two workers may encode at once: the second one's copy goes. */
 	if (!atomic_compare_exchange_strong_explicit(slot, &none, f, memory_order_acq_rel,
 						     memory_order_acquire)) {

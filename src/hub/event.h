@@ -35,6 +35,7 @@ struct event_row {
 	uint64_t txid, id;
 	int64_t at;
 	const char *topic, *doc, *leave, *before, *after, *cursor;
+	const char *type; /* NULL: topic and operation make it */
 };
 
 /* One reference is the caller's. Rows that collapsed ('r') or truncated ('t') become a resync of
@@ -46,6 +47,10 @@ struct event *event_ref(struct event *e);
 void event_unref(struct event *e);
 /* The bytes for a form and a view other than VIEW_NOTHING; lives as long as the event. */
 struct frame *event_frame(struct event *e, enum wire_form form, enum scope_view view);
+/* The same bytes with another id, for a client that knows more than this daemon has told; the
+ * caller owns the reference. */
+struct frame *event_frame_with(const struct event *e, enum wire_form form, enum scope_view view,
+			       const char *cursor);
 /* What one principal under `policy` sees of it: the rule for replay, which hub_publish() must
  * agree with. */
 enum scope_view event_view(const struct event *e, const struct scope_policy *policy,

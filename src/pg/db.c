@@ -104,16 +104,59 @@ static void on_prune_timer(void *arg)
 		   on_pruned, db);
 }
 
-static void settings(struct db *db, const struct conf *conf)
+/* The channels to listen on besides the doorbell, and what they are called towards clients. */
+static void channels(struct db *db)
 {
+	const struct conf *conf = db->conf;
+	struct journal *j = &db->journal;
+	struct buf topics;
+
+	buf_init(&topics, SIZE_MAX / 2);
+	free(db->channels);
+	db->channels = xcalloc(conf->n_listens + 1, sizeof(*db->channels));
+	j->channels = db->channels;
+	j->n_channels = 0;
+	for (size_t i = 0; i < conf->n_watches; i++)
+		if (conf->watches[i].capture == CAPTURE_NOTIFY) {
+			db->channels[0] = (struct journal_channel){.channel = INLINE_CHANNEL,
+								   .trigger = true};
+			j->n_channels = 1;
+			buf_printf(&topics, "%s\"%s\"", topics.len ? ", " : "",
+				   conf->watches[i].name);
+		}
+	for (size_t i = 0; i < conf->n_listens; i++) {
+		const struct conf_listen *l = &conf->listens[i];
+
+		db->channels[j->n_channels++] = (struct journal_channel){
+			.channel = l->channel,
+			.rule = {.topic = l->name,
+				 .event_key = l->event_key,
+				 .data_key = l->data_key,
+				 .owner_keys = l->owner_keys.items,
+				 .n_owner_keys = l->owner_keys.n},
+		};
+		buf_printf(&topics, "%s\"%s\"", topics.len ? ", " : "", l->name);
+	}
+	free(j->inline_topics);
+	j->inline_topics = xasprintf("[%s]", buf_cstr(&topics));
+	buf_free(&topics);
+}
+
+static void settings(struct db *db, struct conf *conf)
+{
+	conf_unref(db->conf);
+	db->conf = conf_ref(conf);
 	free(db->journal.topics);
 	db->journal.topics = conf_topics(conf);
 	db->journal.poll_ms = conf->poll_ms;
 	db->journal.ring_events = conf->ring_events;
+	db->journal.never_rung = conf->doorbell == DOORBELL_POLL;
+	db->journal.always_rung = conf->doorbell == DOORBELL_NOTIFY;
 	db->retention_ms = conf->retention_ms;
+	channels(db);
 }
 
-bool db_start(struct db *db, struct loop *loop, const struct conf *conf, struct inbox **workers,
+bool db_start(struct db *db, struct loop *loop, struct conf *conf, struct inbox **workers,
 	      size_t n_workers)
 {
 	db->loop = loop;
@@ -133,14 +176,38 @@ bool db_start(struct db *db, struct loop *loop, const struct conf *conf, struct 
 	return true;
 }
 
-void db_reload(struct db *db, const struct conf *conf, const struct conf *old)
+static bool same_channels(const struct conf *a, const struct conf *b)
 {
+	size_t n_a = 0, n_b = 0;
+
+	for (size_t i = 0; i < a->n_watches; i++)
+		n_a += a->watches[i].capture == CAPTURE_NOTIFY;
+	for (size_t i = 0; i < b->n_watches; i++)
+		n_b += b->watches[i].capture == CAPTURE_NOTIFY;
+	if (!n_a != !n_b || a->n_listens != b->n_listens)
+		return false;
+	for (size_t i = 0; i < a->n_listens; i++)
+		if (strcmp(a->listens[i].channel, b->listens[i].channel) != 0)
+			return false;
+	return true;
+}
+
+void db_reload(struct db *db, struct conf *conf)
+{
+	struct conf *old = conf_ref(db->conf);
+	const char *why = NULL;
+
+	if (strcmp(conf->conninfo, old->conninfo) != 0)
+		why = "conninfo changed";
+	else if (!same_channels(conf, old))
+		why = "channels changed";
 	settings(db, conf);
-	if (!strcmp(conf->conninfo, old->conninfo))
-		return;
-	conn_restart(&db->journal.conn, conf->conninfo, "conninfo changed");
-	conn_restart(&db->auth.conn, conf->conninfo, "conninfo changed");
-	conn_restart(&db->replay.conn, conf->conninfo, "conninfo changed");
+	if (why) {
+		conn_restart(&db->journal.conn, conf->conninfo, why);
+		conn_restart(&db->auth.conn, conf->conninfo, why);
+		conn_restart(&db->replay.conn, conf->conninfo, why);
+	}
+	conf_unref(old);
 }
 
 void db_stop(struct db *db)
@@ -164,4 +231,6 @@ static void drop(struct letter *l)
 void db_free(struct db *db)
 {
 	inbox_close(&db->inbox, drop);
+	free(db->channels);
+	conf_unref(db->conf);
 }

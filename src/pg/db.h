@@ -22,6 +22,8 @@ struct db {
 	struct replayer replay;
 	struct loop_timer prune_timer;
 	uint64_t retention_ms;
+	struct conf *conf; /* a reference: the journal's channels point into it */
+	struct journal_channel *channels;
 	struct inbox **workers; /* not owned */
 	size_t n_workers;
 	void (*on_other)(void *arg, struct letter *l); /* letters that are not the database's */
@@ -29,9 +31,10 @@ struct db {
 };
 
 /* Starts connecting. `workers` outlive it. False with errno. */
-bool db_start(struct db *db, struct loop *loop, const struct conf *conf, struct inbox **workers,
+bool db_start(struct db *db, struct loop *loop, struct conf *conf, struct inbox **workers,
 	      size_t n_workers) MUST_CHECK;
-void db_reload(struct db *db, const struct conf *conf, const struct conf *old);
+/* `conf` replaces the one that db_start() or the last reload was given. */
+void db_reload(struct db *db, struct conf *conf);
 /* Stops asking: every request goes back unanswered. The inbox stays open until db_free(). */
 void db_stop(struct db *db);
 /* Once the workers are gone. */

@@ -185,6 +185,8 @@ bool fetch_read_plan(struct fetch_plan *p, const PGresult *r, const char **why)
 		return false;
 	}
 	memcpy(p->epoch, epoch, CURSOR_EPOCH_LEN);
+	p->xmin = p->now.n_xip ? p->now.xip[0] : p->now.xmax;
+	p->xmax = p->now.xmax;
 	p->loss = number(r, 0, COL_TXID);
 	p->floor = number(r, 0, COL_ID);
 	p->n = number_list(text(r, 0, COL_BEFORE), &p->order);
@@ -196,8 +198,27 @@ bool fetch_read_plan(struct fetch_plan *p, const PGresult *r, const char **why)
 	return true;
 }
 
+/* The snapshot without what a crash could take back. */
+static void cap(struct snapshot *s, uint64_t xmax)
+{
+	if (s->xmax <= xmax)
+		return;
+	s->xmax = xmax;
+	while (s->n_xip && s->xip[s->n_xip - 1] >= xmax)
+		s->n_xip--;
+}
+
 void fetch_begin(struct fetch_plan *p, const struct cursor *base, const struct fetch_from *from)
 {
+	uint64_t certain = from->xmax;
+
+	for (size_t i = 0; i < p->n; i++)
+		if (p->order[i] >= certain)
+			certain = p->order[i] + 1;
+	for (size_t i = 0; i < from->n_in; i++)
+		if (from->in[i] >= certain)
+			certain = from->in[i] + 1;
+	cap(&p->now, certain);
 	cursor_batch_begin(&p->batch, base, &p->now, p->order, p->n, from->in, from->n_in);
 }
 

@@ -15,11 +15,12 @@
 /* What the server says at the moment of the plan, and what there is to deliver. */
 struct fetch_plan {
 	char epoch[CURSOR_EPOCH_LEN + 1];
-	uint64_t loss;	/* the loss counter now */
-	uint64_t floor; /* rows of this txid and below may have been pruned */
-	struct snapshot now;
-	uint64_t *order; /* transactions to deliver, in order; owned */
-	uint64_t *rows;	 /* how many journal rows each has; owned */
+	uint64_t loss;	     /* the loss counter now */
+	uint64_t floor;	     /* rows of this txid and below may have been pruned */
+	struct snapshot now; /* as far as it is certain to outlive a crash: see fetch_begin() */
+	uint64_t xmin, xmax; /* of the snapshot as the server gave it */
+	uint64_t *order;     /* transactions to deliver, in order; owned */
+	uint64_t *rows;	     /* how many journal rows each has; owned */
 	size_t n;
 	size_t done; /* delivered so far */
 	struct cursor_batch batch;
@@ -41,7 +42,10 @@ void fetch_send_page(struct conn *c, const struct fetch_plan *p, conn_result_fn 
 /* Reads a plan's header; false when the result is no plan (an error, or a journal we cannot
  * read), with `why` set. fetch_plan_free() releases. */
 bool fetch_read_plan(struct fetch_plan *p, const PGresult *r, const char **why) MUST_CHECK;
-/* Starts handing out cursors: `base` gives epoch, loss and where the reader was. */
+/* Starts handing out cursors: `base` gives epoch, loss and where the reader was. Lowers now.xmax to
+ * just above the highest transaction that has been seen in the journal: a txid above it may have
+ * been given out and be given out again after a crash, because nothing of it was flushed. What has
+ * been seen was committed, hence flushed (with synchronous_commit on). */
 void fetch_begin(struct fetch_plan *p, const struct cursor *base, const struct fetch_from *from);
 /* Whether rows after the position may have been pruned. */
 bool fetch_pruned(const struct fetch_plan *p, const struct fetch_from *from) MUST_CHECK;

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/num.h"
@@ -157,7 +158,7 @@ static void on_relayed(void *arg, const PGresult *r)
 }
 
 /* After each look: whether to let go of the lock, or to ring for the daemons that sleep. */
-static void mind_the_bell(struct journal *j, uint64_t found)
+static void mind_the_bell(struct journal *j, uint64_t found, uint64_t xmin, uint64_t xmax)
 {
 	uint64_t now = loop_now_ms(j->loop);
 
@@ -165,23 +166,24 @@ static void mind_the_bell(struct journal *j, uint64_t found)
 		conn_query(&j->conn,
 			   "SELECT pg_catalog.pg_notify('pgherald', '{\"v\":1,\"topic\":\"*\"}')",
 			   0, NULL, on_relayed, j);
-	if (doorbell_looked(&j->bell, now, found, xmin_of(&j->seen), j->seen.xmax))
+	if (doorbell_looked(&j->bell, now, found, xmin, xmax))
 		let_go(j);
 }
 
 /* A failed capture was counted, but its transaction may not have committed yet: clients are told
  * to refetch at once and again when every transaction of that moment has ended. */
-static void check_loss(struct journal *j, uint64_t loss, struct cursor_text *position)
+static void check_loss(struct journal *j, uint64_t loss, uint64_t xmin, uint64_t xmax,
+		       struct cursor_text *position)
 {
 	bool ended;
 
 	if (loss != j->loss_noted) {
 		j->loss_noted = loss;
-		j->loss_until = j->seen.xmax;
-		if (xmin_of(&j->seen) < j->loss_until)
+		j->loss_until = xmax;
+		if (xmin < j->loss_until)
 			hand_on(j, one_resync(j, "loss", NULL), 1, false, 0, position);
 	}
-	ended = j->loss_until && xmin_of(&j->seen) >= j->loss_until;
+	ended = j->loss_until && xmin >= j->loss_until;
 	if (!ended)
 		return;
 	j->loss_until = 0;
@@ -190,16 +192,20 @@ static void check_loss(struct journal *j, uint64_t loss, struct cursor_text *pos
 	hand_on(j, one_resync(j, "loss", position->text), 1, false, 0, position);
 }
 
+static void tell_inline_gap(struct journal *j);
+
 static void batch_done(struct journal *j)
 {
 	struct cursor_text position;
 	uint64_t loss = j->plan.loss, found = j->plan.n;
+	uint64_t xmin = j->plan.xmin, xmax = j->plan.xmax;
 
 	take_position(j, &j->plan.now, &position);
 	j->n_extra = 0;
 	hand_on(j, NULL, 0, false, 0, &position);
-	check_loss(j, loss, &position);
-	mind_the_bell(j, found);
+	check_loss(j, loss, xmin, xmax, &position);
+	tell_inline_gap(j);
+	mind_the_bell(j, found, xmin, xmax);
 	finish(j);
 }
 
@@ -236,20 +242,15 @@ static void on_page(void *arg, const PGresult *r)
 		take_page(arg, r, false);
 }
 
+static void find_start(struct journal *j);
+
 /* The past is gone or is another database's: begin anew from now, and say so. */
 static void start_over(struct journal *j, const char *reason)
 {
-	struct cursor_text position;
-	uint64_t floor;
-
-	memcpy(j->cursor.epoch, j->plan.epoch, sizeof(j->cursor.epoch));
-	j->cursor.loss = j->loss_noted = j->plan.loss;
-	j->loss_until = 0;
+	fetch_plan_free(&j->plan);
+	j->start_reason = reason;
 	j->n_extra = 0;
-	take_position(j, &j->plan.now, &position);
-	floor = j->seen.xmax - 1;
-	hand_on(j, one_resync(j, reason, position.text), 1, true, floor, &position);
-	finish(j);
+	find_start(j);
 }
 
 static struct fetch_from where_we_are(const struct journal *j)
@@ -297,12 +298,16 @@ static void fetch(struct journal *j)
 	fetch_send_plan(&j->conn, &from, on_plan, j);
 }
 
-/* Where to begin: far enough back to fill the ring, so that clients of before a restart are
- * served from memory. Below the oldest running transaction everything is final. */
+/* Where to begin. At the daemon's start far enough back to fill the ring ($1 rows), so that clients
+ * of before are served from memory; after a break ($1 < 0) just above what there is. Never above
+ * the oldest running transaction, below which everything is final, nor above what is certain to
+ * outlive a crash (fetch.h). */
 static const char start_sql[] =
 	"SELECT pgherald.epoch(), CASE WHEN l.is_called THEN l.last_value ELSE 0 END,"
-	" LEAST(coalesce((SELECT txid FROM pgherald.journal ORDER BY txid DESC, id DESC"
-	" OFFSET $1::bigint LIMIT 1), m.floor_txid + 1),"
+	" LEAST(coalesce(CASE WHEN $1::bigint < 0"
+	" THEN (SELECT pg_catalog.max(txid) + 1 FROM pgherald.journal)"
+	" ELSE (SELECT txid FROM pgherald.journal ORDER BY txid DESC, id DESC"
+	" OFFSET GREATEST($1::bigint, 0) LIMIT 1) END, m.floor_txid + 1),"
 	" pg_catalog.txid_snapshot_xmin(pg_catalog.txid_current_snapshot()))"
 	" FROM pgherald.meta AS m, pgherald.loss AS l";
 
@@ -332,29 +337,42 @@ static void on_start(void *arg, const PGresult *r)
 	}
 	memcpy(j->cursor.epoch, epoch, CURSOR_EPOCH_LEN);
 	j->loss_noted = j->cursor.loss;
+	j->loss_until = 0;
 	take_position(j, &start, &position);
 	j->known = true;
-	hand_on(j, NULL, 0, true, j->seen.xmax - 1, &position);
+	if (j->start_reason)
+		hand_on(j, one_resync(j, j->start_reason, position.text), 1, true, j->seen.xmax - 1,
+			&position);
+	else
+		hand_on(j, NULL, 0, true, j->seen.xmax - 1, &position);
+	j->start_reason = NULL;
 	fetch(j);
+}
+
+static void find_start(struct journal *j)
+{
+	char offset[24];
+	const char *params[] = {offset};
+
+	j->busy = true;
+	snprintf(offset, sizeof(offset), "%" PRId64,
+		 j->start_reason ? -1 : (int64_t)j->ring_events);
+	conn_query(&j->conn, start_sql, 1, params, on_start, j);
 }
 
 static void on_listen(void *arg, const PGresult *r)
 {
 	struct journal *j = arg;
-	char offset[24];
-	const char *params[] = {offset};
 
 	if (!r)
 		return;
 	if (PQresultStatus(r) != PGRES_COMMAND_OK)
 		log_warn("journal: LISTEN failed (%s): polling every %" PRIu64 " ms instead",
 			 conn_error(r), j->poll_ms);
-	if (j->known) {
+	if (j->known && !j->start_reason)
 		fetch(j);
-		return;
-	}
-	snprintf(offset, sizeof(offset), "%" PRIu64, j->ring_events);
-	conn_query(&j->conn, start_sql, 1, params, on_start, j);
+	else
+		find_start(j);
 }
 
 /* The connection went down between two pages: what was handed on must not come again. */
@@ -384,6 +402,42 @@ static void on_present(void *arg, const PGresult *r)
 	doorbell_reset(&j->bell, silent);
 }
 
+static void on_channel(void *arg, const PGresult *r)
+{
+	(void)arg;
+	if (r && PQresultStatus(r) != PGRES_COMMAND_OK)
+		log_error("journal: LISTEN failed: %s", conn_error(r));
+}
+
+static void listen_to_channels(struct journal *j)
+{
+	for (size_t i = 0; i < j->n_channels; i++) {
+		const char *name = j->channels[i].channel;
+		char *ident = PQescapeIdentifier(j->conn.pg, name, strlen(name));
+		autobuf sql = {0};
+
+		buf_init(&sql, 256);
+		buf_printf(&sql, "LISTEN %s", ident ? ident : "\"\"");
+		PQfreemem(ident);
+		conn_query(&j->conn, buf_cstr(&sql), 0, NULL, on_channel, j);
+	}
+}
+
+/* What was sent while nobody listened is gone; there is no journal to ask. */
+static void tell_inline_gap(struct journal *j)
+{
+	struct cursor_text position;
+	struct event **list;
+
+	if (!j->inline_gap || !j->n_channels || !j->known)
+		return;
+	j->inline_gap = false;
+	list = xcalloc(1, sizeof(struct event *));
+	list[0] = event_resync("gap", j->inline_topics, NULL, unix_now());
+	cursor_format(&j->cursor, &position);
+	hand_on(j, list, 1, false, 0, &position);
+}
+
 static void on_state(void *arg, bool up)
 {
 	static const char present_sql[] =
@@ -395,10 +449,12 @@ static void on_state(void *arg, bool up)
 	doorbell_reset(&j->bell, false);
 	if (up) {
 		conn_query(&j->conn, present_sql, 2, present, on_present, j);
+		listen_to_channels(j);
 		/* LISTEN first, then look: what commits in between rings the bell. */
 		conn_query(&j->conn, "LISTEN pgherald", 0, NULL, on_listen, j);
 		return;
 	}
+	j->inline_gap = true;
 	loop_timer_clear(j->loop, &j->poll);
 	keep_progress(j);
 	fetch_plan_free(&j->plan);
@@ -406,12 +462,43 @@ static void on_state(void *arg, bool up)
 	set_ready(j, false);
 }
 
+#define COMPLAIN_MS 10000 /* malformed payloads are in the log at most this often */
+
+static void take_inline(struct journal *j, const struct journal_channel *c, const char *payload)
+{
+	const char *why = "out of memory";
+	struct event *e = c->trigger ? inline_from_trigger(payload, unix_now(), &why)
+				     : inline_from_application(&c->rule, payload, unix_now(), &why);
+	uint64_t now = loop_now_ms(j->loop);
+	struct cursor_text position;
+	struct event **list;
+
+	if (!e) {
+		j->malformed++;
+		if (j->malformed == 1 || now >= j->complained_ms + COMPLAIN_MS) {
+			j->complained_ms = now;
+			log_warn("channel %s: a payload is no event (%s); %" PRIu64 " so far",
+				 c->channel, why, j->malformed);
+		}
+		return;
+	}
+	list = xcalloc(1, sizeof(struct event *));
+	list[0] = e;
+	cursor_format(&j->cursor, &position); /* it stands in no journal: the position stays */
+	hand_on(j, list, 1, false, 0, &position);
+}
+
 static void on_notify(void *arg, const char *channel, const char *payload)
 {
 	struct journal *j = arg;
 
-	(void)channel;
-	(void)payload; /* only a bell: anybody in the database could have rung it */
+	if (strcmp(channel, "pgherald") != 0) {
+		for (size_t i = 0; i < j->n_channels; i++)
+			if (j->known && !strcmp(j->channels[i].channel, channel))
+				take_inline(j, &j->channels[i], payload);
+		return;
+	}
+	/* The payload is only a bell: anybody in the database could have rung it. */
 	if (j->known && doorbell_rung(&j->bell, loop_now_ms(j->loop)))
 		ask_for_lock(j);
 	if (j->busy || !j->known)
@@ -443,5 +530,6 @@ void journal_stop(struct journal *j)
 	snapshot_free(&j->seen);
 	free(j->extra);
 	free(j->topics);
-	j->topics = NULL;
+	free(j->inline_topics);
+	j->topics = j->inline_topics = NULL;
 }

@@ -12,7 +12,16 @@
 #include "pg/conn.h"
 #include "pg/doorbell.h"
 #include "pg/fetch.h"
+#include "pg/inline.h"
 #include "wire/cursor.h"
+
+/* A channel whose payloads are events; see pg/inline.h. */
+struct journal_channel {
+	const char *channel;
+	bool trigger; /* ours, from triggers with capture = notify; else `rule` says how to read it
+		       */
+	struct inline_rule rule;
+};
 
 struct journal {
 	struct conn conn;
@@ -22,6 +31,12 @@ struct journal {
 	uint64_t poll_ms, ring_events;
 	bool never_rung, always_rung; /* [database] doorbell = poll, = notify */
 	char *topics; /* JSON array of all watched topics, for a resync of everything */
+	struct journal_channel *channels; /* belong to whoever set them */
+	size_t n_channels;
+	char *inline_topics; /* JSON array of what has no journal, for a resync after an outage */
+	bool inline_gap;     /* such events may have been missed */
+	uint64_t malformed;  /* payloads that were no event */
+	uint64_t complained_ms; /* when the log last said so */
 
 	bool ready;	      /* caught up at least once since the connection came up */
 	bool known;	      /* `seen` and `cursor` are valid */
@@ -30,8 +45,9 @@ struct journal {
 	struct cursor cursor; /* the same as far as a cursor can say it; epoch, loss */
 	uint64_t *extra;      /* transactions after `seen` that were handed on before an outage */
 	size_t n_extra;
-	uint64_t loss_noted; /* the loss counter last seen */
-	uint64_t loss_until; /* that loss waits for the transactions below this; 0 = told */
+	const char *start_reason; /* the position is to be found anew, and clients told why */
+	uint64_t loss_noted;	  /* the loss counter last seen */
+	uint64_t loss_until;	  /* that loss waits for the transactions below this; 0 = told */
 	struct fetch_plan plan;
 
 	/* Events in order and the position after them; the list is the callee's to unref and free.

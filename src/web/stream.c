@@ -111,7 +111,9 @@ static void start_resumed(struct stream *s, const char *last_id)
 	*s->skip = c;
 	s->ring_seq = w->hub.ring.tail;
 	make_hello(s, last_id);
-	s->loss = c.loss;
+	s->loss = w->position_cursor.loss;
+	if (c.loss != s->loss) /* something was not recorded meanwhile */
+		queue_reset(s, "loss", NULL);
 }
 
 struct stream *stream_new(struct worker *w, struct conf *conf, const struct conf_route *route,
@@ -276,15 +278,46 @@ void stream_offer(struct stream *s, struct frame *f)
 		worker_dirty(s->worker, &s->dirty);
 }
 
+/* Whether the client had this event before it came here. */
+static bool had_before(const struct stream *s, const struct event *e)
+{
+	/* A resync that stands in no journal row is in nobody's position. */
+	return s->skip && e->txid && cursor_has(s->skip, e->txid, e->id);
+}
+
+/* The frame of an event for this client; the caller owns the reference. The event's own id says
+ * what this daemon has delivered up to here. As long as the client had more than that from
+ * elsewhere, its id must say both, or it would be told the difference again after its next
+ * reconnect. Once the event's id covers what the client had, the two histories have met. */
+static struct frame *frame_for(struct stream *s, struct event *e, enum scope_view view)
+{
+	struct cursor_text text;
+	struct cursor c, both;
+
+	if (!s->skip || !e->cursor || !cursor_parse(&c, e->cursor, strlen(e->cursor)))
+		return frame_ref(event_frame(e, FORM_SSE_DJANGO, view));
+	if (cursor_covers(&c, s->skip)) {
+		free(s->skip);
+		s->skip = NULL;
+		return frame_ref(event_frame(e, FORM_SSE_DJANGO, view));
+	}
+	cursor_union(&both, s->skip, &c);
+	both.loss = c.loss;
+	cursor_format(&both, &text);
+	return event_frame_with(e, FORM_SSE_DJANGO, view, text.text);
+}
+
 void stream_deliver(struct hub_member *m, struct event *e, enum scope_view view)
 {
 	struct stream *s = (struct stream *)m;
+	struct frame *f;
 
-	/* A resync that stands in no journal row is in nobody's position. */
-	if (s->skip && e->txid && cursor_has(s->skip, e->txid, e->id))
+	if (had_before(s, e))
 		return;
 	s->n_events++;
-	stream_offer(s, event_frame(e, FORM_SSE_DJANGO, view));
+	f = frame_for(s, e, view);
+	stream_offer(s, f);
+	frame_unref(f);
 }
 
 static const struct scope_policy *policy_of(const struct stream *s)
@@ -292,14 +325,18 @@ static const struct scope_policy *policy_of(const struct stream *s)
 	return &s->worker->hub.policies[s->member.role];
 }
 
-/* Queues an event of the past when this principal may see it, by today's rights. */
-static void queue_past(struct stream *s, struct event *e)
+/* Queues an event of the past when this principal may see it, by today's rights. `own` is the id to
+ * send, NULL for what frame_for() says. */
+static void queue_past(struct stream *s, struct event *e, const char *own)
 {
 	enum scope_view view = event_view(e, policy_of(s), s->member.who);
+	struct frame *f;
 
 	if (view == VIEW_NOTHING)
 		return;
-	queue_force(&s->queue, event_frame(e, FORM_SSE_DJANGO, view));
+	f = own ? event_frame_with(e, FORM_SSE_DJANGO, view, own) : frame_for(s, e, view);
+	queue_force(&s->queue, f);
+	frame_unref(f);
 	s->n_events++;
 }
 
@@ -321,6 +358,37 @@ static void go_live(struct stream *s)
 	hub_join(&s->worker->hub, &s->member);
 }
 
+/* The rest of a transaction of which the client has the beginning goes first: an id can tell of
+ * one such transaction only. */
+static void finish_half(struct stream *s)
+{
+	struct ring *ring = &s->worker->hub.ring;
+	struct cursor *skip = s->skip;
+	bool found = false;
+
+	if (!skip || !skip->txid)
+		return;
+	for (uint64_t seq = ring->tail; seq < ring->head; seq++) {
+		struct event *e = ring_at(ring, seq), *next = ring_at(ring, seq + 1);
+		struct cursor_text text;
+
+		if (e->txid != skip->txid)
+			continue;
+		found = true;
+		if (e->id <= skip->id)
+			continue;
+		skip->id = e->id;
+		if (!next || next->txid != skip->txid)
+			cursor_complete(skip);
+		cursor_format(skip, &text);
+		queue_past(s, e, text.text);
+		if (!skip->txid)
+			return;
+	}
+	if (found) /* it had been told to the end already */
+		cursor_complete(skip);
+}
+
 static void read_ring(struct stream *s)
 {
 	struct ring *ring = &s->worker->hub.ring;
@@ -337,8 +405,8 @@ static void read_ring(struct stream *s)
 			break;
 		}
 		s->ring_seq++;
-		if (!s->skip || !cursor_has(s->skip, e->txid, e->id))
-			queue_past(s, e);
+		if (!had_before(s, e))
+			queue_past(s, e, NULL);
 	}
 	if (s->state != STREAM_LIVE || s->queue.n)
 		worker_dirty(s->worker, &s->dirty);
@@ -393,7 +461,7 @@ static void read_journal(struct stream *s)
 	if (s->replay_away)
 		return;
 	for (; s->replay_next < p->n && has_room(s); s->replay_next++) {
-		queue_past(s, p->events[s->replay_next]);
+		queue_past(s, p->events[s->replay_next], p->events[s->replay_next]->cursor);
 		event_unref(p->events[s->replay_next]);
 	}
 	if (s->queue.n)
@@ -433,6 +501,10 @@ void stream_replayed(struct stream *s)
 
 	s->replay_away = false;
 	s->replay_next = 0;
+	if (s->state == STREAM_CLOSING) { /* it only sends its rest now */
+		drop_replay(s);
+		return;
+	}
 	if (p->verdict == REPLAY_UNAVAILABLE) {
 		stream_close(s, "replay failed: the database is away");
 		return;
@@ -488,9 +560,10 @@ void stream_adopt(struct stream *s, int fd)
 		return;
 	}
 	s->state = from_ring ? STREAM_CATCHING : STREAM_REPLAYING;
-	if (from_ring)
+	if (from_ring) {
+		finish_half(s);
 		read_ring(s); /* at once: it may already hold the last events only */
-	else
+	} else
 		ask_journal(s);
 }
 
@@ -599,8 +672,8 @@ void stream_rescope(struct stream *s)
 
 void stream_tick(struct stream *s, uint64_t now_ms)
 {
-	if (s->skip && s->state == STREAM_LIVE && s->worker->position_xmin >= s->skip->xmax &&
-	    (!s->skip->n_in || s->skip->in[s->skip->n_in - 1] < s->worker->position_xmin)) {
+	if (s->skip && s->state == STREAM_LIVE &&
+	    cursor_covers(&s->worker->position_cursor, s->skip)) {
 		free(s->skip);
 		s->skip = NULL;
 	}

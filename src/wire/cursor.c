@@ -233,6 +233,90 @@ uint64_t cursor_xmin(const struct cursor *c)
 	return c->txid && c->txid < low ? c->txid : low;
 }
 
+/* Whether all rows of a transaction are in the position. */
+static bool has_whole(const struct cursor *c, uint64_t txid)
+{
+	return cursor_has(c, txid, UINT64_MAX);
+}
+
+bool cursor_covers(const struct cursor *a, const struct cursor *b)
+{
+	if (b->xmax > a->xmax || (b->txid && !cursor_has(a, b->txid, b->id)) ||
+	    (a->txid && cursor_has(b, a->txid, a->id + 1)))
+		return false;
+	for (size_t i = 0; i < a->n_out; i++)
+		if (a->out[i] != a->txid && has_whole(b, a->out[i]))
+			return false;
+	for (size_t i = 0; i < b->n_in; i++)
+		if (!has_whole(a, b->in[i]))
+			return false;
+	return true;
+}
+
+/* Adds to an ascending list; false when it is full. */
+static bool list_add(uint64_t *list, uint16_t *n, uint64_t txid)
+{
+	size_t i = place_of(list, *n, txid);
+
+	if (i < *n && list[i] == txid)
+		return true;
+	if (*n == CURSOR_LIST_MAX)
+		return false;
+	memmove(list + i + 1, list + i, (*n - i) * sizeof(*list));
+	list[i] = txid;
+	(*n)++;
+	return true;
+}
+
+void cursor_union(struct cursor *u, const struct cursor *a, const struct cursor *b)
+{
+	const struct cursor *high = a->xmax >= b->xmax ? a : b, *low = high == a ? b : a;
+	bool full = false;
+
+	*u = *a;
+	u->xmax = high->xmax;
+	u->n_out = u->n_in = 0;
+	/* Below the higher xmax only what the higher one lacks can be missing. */
+	for (size_t i = 0; i < high->n_out; i++)
+		if (!has_whole(low, high->out[i]))
+			u->out[u->n_out++] = high->out[i];
+	for (size_t i = 0; i < high->n_in; i++)
+		u->in[u->n_in++] = high->in[i];
+	for (size_t i = 0; i < low->n_in; i++)
+		if (low->in[i] >= u->xmax)
+			full |= !list_add(u->in, &u->n_in, low->in[i]);
+	(void)full; /* what does not fit is left out: it may come again */
+	/* One half-delivered transaction can be told: the newer reader's, unless it is whole now.
+	 */
+	u->txid = u->id = 0;
+	for (int k = 0; k < 2; k++) {
+		const struct cursor *c = k ? b : a, *other = k ? a : b;
+
+		if (!c->txid || has_whole(other, c->txid))
+			continue;
+		u->txid = c->txid;
+		u->id = other->txid == c->txid && other->id > c->id ? other->id : c->id;
+	}
+}
+
+void cursor_complete(struct cursor *c)
+{
+	uint64_t txid = c->txid;
+	size_t i;
+
+	if (!txid)
+		return;
+	if (txid >= c->xmax) {
+		if (!list_add(c->in, &c->n_in, txid))
+			return; /* no room: the half that can be said stays */
+	} else {
+		i = place_of(c->out, c->n_out, txid);
+		if (i < c->n_out && c->out[i] == txid)
+			memmove(c->out + i, c->out + i + 1, (--c->n_out - i) * sizeof(*c->out));
+	}
+	c->txid = c->id = 0;
+}
+
 bool snapshot_parse(struct snapshot *s, const char *text)
 {
 	const char *colon = strchr(text, ':');

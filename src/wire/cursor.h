@@ -48,6 +48,13 @@ bool cursor_has(const struct cursor *c, uint64_t txid, uint64_t id);
 /* The lowest txid that may not be in the position: everything below it is. */
 uint64_t cursor_xmin(const struct cursor *c);
 
+/* Whether everything in `b` is in `a`. May say no where it would take long to find out. */
+bool cursor_covers(const struct cursor *a, const struct cursor *b);
+/* What is in `a` or in `b`, as far as one cursor can say it; epoch and loss are a's. */
+void cursor_union(struct cursor *u, const struct cursor *a, const struct cursor *b);
+/* `c` with the rest of its half-delivered transaction. */
+void cursor_complete(struct cursor *c);
+
 /* What txid_current_snapshot() says, and what is to be delivered up to it. */
 struct snapshot {
 	uint64_t xmax;

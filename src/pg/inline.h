@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * Events that come in a NOTIFY payload instead of the journal: from tables whose DBA refuses a
+ * journal, and from applications that pg_notify JSON themselves. At most once, no replay; and
+ * whoever may connect to the database can send one: see pgherald.conf(5). */
+#ifndef PGHERALD_PG_INLINE_H
+#define PGHERALD_PG_INLINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "hub/event.h"
+
+#define INLINE_CHANNEL "pgherald_inline" /* what triggers with capture = notify use */
+
+/* How the payload of an application's own channel is read; all names of JSON keys. */
+struct inline_rule {
+	const char *topic;	 /* the event's type when the payload names none */
+	const char *event_key;	 /* holds the type */
+	const char *data_key;	 /* holds the document; "" = the whole payload */
+	char *const *owner_keys; /* hold the owners, a string, number or array each */
+	size_t n_owner_keys;
+};
+
+/* The event in a payload of a trigger with capture = notify; NULL with `why` when it is none. */
+struct event *inline_from_trigger(const char *payload, int64_t at, const char **why);
+/* The event in an application's payload; NULL with `why` when it is none. */
+struct event *inline_from_application(const struct inline_rule *rule, const char *payload,
+				      int64_t at, const char **why);
+
+#endif

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: PostgreSQL
+"""Events without a journal: applications that pg_notify JSON themselves."""
+
+import json
+
+import pytest
+
+from lib.daemon import Client
+
+LISTEN = """
+[listen news]
+channel = News from "Chan"
+owner_keys = user, users
+[listen plain]
+channel = plain
+event_key = type
+data_key = payload
+"""
+
+
+@pytest.fixture
+def d(served):
+    served.install.conf.write_text(served.install.conf.read_text() + LISTEN)
+    return served.daemon.start().wait_ready()
+
+
+def send(served, channel, payload):
+    text = payload if isinstance(payload, str) else json.dumps(payload)
+    served.db.run("SELECT pg_notify(%s, %s)", (channel, text))
+
+
+NEWS = 'News from "Chan"'
+
+
+def test_a_payload_is_an_event(served, d):
+    boss, anna, boris = (Client(d, t).hello() for t in (served.boss, served.anna, served.boris))
+    first = boss.last_id
+    send(served, NEWS, '{"event": "news.flash", "user": 2, "big": 12345678901234567890123.10}')
+    send(served, NEWS, {"users": ["2", 3], "text": "Привет"})
+    send(served, "plain", {"type": "x:y", "payload": [1, {"a": None}], "other": 1})
+    for c, n in ((boss, 3), (anna, 2), (boris, 1)):
+        c.wait_messages(n)
+    assert [m["event"] for m in boss.messages()] == ["news.flash", "news", "x:y"]
+    assert boss.messages()[2]["data"] == [1, {"a": None}]
+    assert b"12345678901234567890123.10" in boss.raw_body  # passes through as text
+    assert [m["event"] for m in anna.messages()] == ["news.flash", "news"]
+    assert [m["data"]["text"] for m in boris.messages()] == ["Привет"]
+    assert boss.last_id == first  # no place in any journal: no id
+    for c in (boss, anna, boris):
+        assert all(f.id == first for f in c.frames)
+
+
+@pytest.mark.parametrize("payload", [
+    "", "hello", "{", "[1]", "null", '{"event": "new\\nline"}', '{"event": "' + "x" * 129 + '"}',
+    '{"a": 1} trailing', "[" * 3000, '{"a":' * 1000, '{"users": [' + '"longish",' * 700 + '"x"]}',
+])
+def test_malformed_payloads_hurt_nobody(served, d, payload):
+    c = Client(d, served.boss).hello()
+    send(served, NEWS, payload)
+    send(served, NEWS, {"event": "after"})
+    assert c.wait_messages(1)[0]["event"] == "after"
+    assert "a payload is no event" in d.log()
+
+
+def test_malformed_payloads_are_logged_now_and_then(served, d):
+    c = Client(d, served.boss).hello()
+    for i in range(200):
+        send(served, NEWS, f"nonsense {i}")
+    send(served, NEWS, {"event": "after"})
+    c.wait_messages(1)
+    assert d.log().count("a payload is no event") == 1
+    assert "nonsense" not in d.log()
+
+
+def test_a_gap_is_told_after_every_outage(served, d):
+    c = Client(d, served.boss).hello()
+    served.db.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                  " WHERE application_name = 'pgherald' AND datname = current_database()")
+    m = c.wait_message("system.resync", reason="gap")
+    assert m["data"]["topics"] == ["news", "plain"]
+    send(served, NEWS, {"event": "after"})
+    c.wait_messages(2)
+    assert c.messages()[-1]["event"] == "after"
+
+
+def test_other_channels_are_not_heard(served, d):
+    c = Client(d, served.boss).hello()
+    send(served, "pgherald_inline", {"v": 1, "topic": "estimate", "op": "i", "doc": {}})
+    send(served, "elsewhere", {"event": "x"})
+    send(served, NEWS, {"event": "after"})
+    assert [m["event"] for m in c.wait_messages(1)] == ["after"]
