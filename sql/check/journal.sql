@@ -69,14 +69,33 @@ WHERE (c->>'retention_ms')::bigint > 0
                   - (c->>'retention_ms')::bigint * interval '1 millisecond' - interval '15 minutes'
 
 --! journal-big warning
---! The journal takes more room than it is allowed to.
+--! The journal takes more room than it is allowed to. The daemon would have deleted the oldest rows:
+--! it has not run, or a transaction that is open for long keeps them.
 SELECT 'pgherald.journal',
        format('%s, limit %s', pg_size_pretty(pg_total_relation_size('pgherald.journal')),
-              pg_size_pretty((c->>'retention_bytes')::bigint)),
+              pg_size_pretty((c->>'journal_size')::bigint)),
        'pgherald sql prune --apply'
 FROM conf
-WHERE (c->>'retention_bytes')::bigint > 0
-  AND pg_total_relation_size('pgherald.journal') > (c->>'retention_bytes')::bigint * 1.2
+WHERE pg_total_relation_size('pgherald.journal') > (c->>'journal_size')::bigint
+  -- after a flood the file stays as large as it was, but is mostly empty
+  AND pg_total_relation_size('pgherald.journal') > (SELECT m.stop_bytes FROM pgherald.meta AS m)
+
+--! journal-closed danger
+--! The journal has reached its limit, and changes are not recorded any more: each is counted as a
+--! loss, and clients are told to fetch again.
+SELECT 'pgherald.gate', 'the journal is closed since transaction ' || gate.value,
+       'pgherald sql prune --apply'
+FROM (SELECT CASE WHEN has_sequence_privilege('pgherald.gate', 'SELECT')  -- the daemon may not look
+                  THEN pg_sequence_last_value('pgherald.gate') END AS value) AS gate
+WHERE gate.value > 1
+
+--! journal-limit warning
+--! The triggers go by this value, and the daemon by its configuration.
+SELECT 'pgherald.meta', format('max_bytes is %s, journal_size is %s', m.max_bytes,
+                               c->>'journal_size'),
+       format('UPDATE pgherald.meta SET max_bytes = %1$s, stop_bytes = %1$s;', c->>'journal_size')
+FROM conf, pgherald.meta AS m
+WHERE m.max_bytes <> (c->>'journal_size')::bigint
 
 --! journal-future danger
 --! These rows have transaction numbers that this server has not reached: they came from another one,

@@ -15,7 +15,7 @@ WHERE to_regnamespace('pgherald') IS NULL
 --! The triggers cannot record anything; the application's statements still succeed, and clients
 --! are not told what they miss.
 SELECT o.name, 'it does not exist', 'pgherald sql install --apply'
-FROM unnest('{pgherald.journal,pgherald.meta,pgherald.loss}'::text[]) AS o (name)
+FROM unnest('{pgherald.journal,pgherald.meta,pgherald.loss,pgherald.gate}'::text[]) AS o (name)
 WHERE to_regclass(o.name) IS NULL
 
 --! meta-rows danger stop

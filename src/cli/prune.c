@@ -19,12 +19,13 @@ enum { BATCH_ROWS = 5000 };
 static bool one_batch(PGconn *db, const char *sql, uint64_t *ret_deleted)
 {
 	PGresult *res = PQexec(db, sql);
-	const char *n = PQresultStatus(res) == PGRES_TUPLES_OK && PQntuples(res) == 1
-				? PQgetvalue(res, 0, 0)
-				: "";
+	bool came = PQresultStatus(res) == PGRES_TUPLES_OK && PQntuples(res) == 1;
+	const char *n = came ? PQgetvalue(res, 0, 0) : "";
 	bool ok = num_u64(n, strlen(n), ret_deleted);
 
-	if (!ok)
+	if (!ok && came)
+		fputs("pgherald: another session is pruning at this moment\n", stderr);
+	else if (!ok)
 		fprintf(stderr, "pgherald: cannot prune: %s", PQerrorMessage(db));
 	PQclear(res);
 	return ok;
@@ -47,18 +48,16 @@ static void say_what_is_left(PGconn *db)
 
 int prune_run(const struct conf *conf, const char *conninfo, bool apply, bool json)
 {
-	autofree char *sql =
-		xasprintf("SELECT pgherald.prune(interval '%" PRIu64 " milliseconds', %d)",
-			  conf->retention_ms, BATCH_ROWS);
+	autofree char *age = conf->retention_ms ? xasprintf("interval '%" PRIu64 " milliseconds'",
+							    conf->retention_ms)
+						: xstrdup("NULL");
+	autofree char *sql = xasprintf("SELECT pgherald.prune(%s, %d, %" PRIu64 ")", age,
+				       BATCH_ROWS, conf->journal_size);
 	uint64_t deleted = 1, total = 0, batches = 0;
 	PGconn *db;
 	bool ok = true;
 
 	(void)json;
-	if (!conf->retention_ms) {
-		puts("-- retention = 0: the journal is kept for ever");
-		return 0;
-	}
 	if (!apply) {
 		printf("-- Locks: rows of the journal that are deleted. Again until it gives "
 		       "0.\n%s;\n",

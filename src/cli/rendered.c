@@ -105,6 +105,66 @@ static void read_function(struct rendered *r, const struct statement *s)
 	r->functions[r->n_functions++] = f;
 }
 
+static void add_trigger(struct rendered *r, struct rendered_trigger t)
+{
+	r->triggers = xrealloc(r->triggers, r->n_triggers + 1, sizeof(t));
+	r->triggers[r->n_triggers++] = t;
+}
+
+/* What stands between the quotes after `before`; the caller frees. NULL when it is not there. */
+static char *literal_after(const char *text, const char *before)
+{
+	const char *p = strstr(text, before);
+
+	if (!p)
+		return NULL;
+	p += strlen(before);
+	return xstrndup(p, strcspn(p, "'"));
+}
+
+/* Those of an [auth] are made in a loop over rows ('table'::regclass, 'holds', 'udt'). */
+static void read_auth_triggers(struct rendered *r, const char *text)
+{
+	static const char *const events[][3] = {
+		{"i", "INSERT", " REFERENCING NEW TABLE AS new_rows"},
+		{"u", "UPDATE", " REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows"},
+		{"d", "DELETE", " REFERENCING OLD TABLE AS old_rows"},
+		{"t", "TRUNCATE", ""},
+	};
+	autofree char *auth = literal_after(text, "'zz_pgherald_auth_' || '");
+	autofree char *function = literal_after(text, "to_regprocedure('");
+	const char *end = strstr(text, ") AS w(watched, holds, events)");
+	const char *p = strstr(text, "(VALUES");
+
+	if (!auth || !function || !end || !p)
+		return;
+	function[strcspn(function, "(")] = '\0';
+	while ((p = strstr(p, "('")) && p < end) {
+		autofree char *table = literal_after(p, "('"), *holds = literal_after(p, ", '");
+		const char *last = strstr(p, "', '");
+		autofree char *letters = literal_after(last ? last : p, "', '");
+
+		for (size_t i = 0; letters && i < sizeof(events) / sizeof(*events); i++) {
+			char *name = xasprintf("zz_pgherald_auth_%s_%s", auth, events[i][0]);
+
+			if (!strstr(letters, events[i][0])) {
+				free(name);
+				continue;
+			}
+			add_trigger(r, (struct rendered_trigger){
+					       .name = name,
+					       .table = xstrdup(table),
+					       .def = xasprintf(
+						       "CREATE TRIGGER \"%s\" AFTER %s ON %s%s FOR "
+						       "EACH STATEMENT EXECUTE FUNCTION %s('%s')",
+						       name, events[i][1], table, events[i][2],
+						       function, holds),
+				       });
+		}
+		p = last + 1;
+	}
+}
+
 /* They stand inside of DO blocks, each a statement of its own. */
 static void read_triggers(struct rendered *r, const struct statement *s)
 {
@@ -112,18 +172,18 @@ static void read_triggers(struct rendered *r, const struct statement *s)
 	autofree char *text = xstrndup(s->bare.p, s->bare.len);
 	const char *p = text;
 
+	read_auth_triggers(r, text);
 	while ((p = strstr(p, create))) {
 		const char *end = lex_find(p, ';'), *on;
 		struct rendered_trigger t = {.def = lex_squeeze(p, end)};
 
 		on = strstr(t.def, " ON ");
-		if (on) {
+		if (on && !lex_starts(t.def, "CREATE TRIGGER %")) {
 			const char *name = t.def + strlen(create);
 
 			t.name = xstrndup(name, strcspn(name, " "));
 			t.table = xstrndup(on + 4, (size_t)(lex_find(on + 4, ' ') - on - 4));
-			r->triggers = xrealloc(r->triggers, r->n_triggers + 1, sizeof(t));
-			r->triggers[r->n_triggers++] = t;
+			add_trigger(r, t);
 		} else {
 			free(t.def);
 		}

@@ -124,7 +124,8 @@ static bool about_functions(const struct statement *s)
 		if (statement_begins(s, words[i]))
 			return true;
 	return statement_begins(s, "DO ") &&
-	       memmem(s->bare.p, s->bare.len, "COMMENT ON FUNCTION", 19);
+	       (memmem(s->bare.p, s->bare.len, "COMMENT ON FUNCTION", 19) ||
+		memmem(s->bare.p, s->bare.len, "DROP FUNCTION", 13));
 }
 
 void upgrade_render(struct buf *out, const char *title, const char *piece, unsigned schema_version)

@@ -121,8 +121,8 @@ bool want_json(struct buf *out, const struct conf *conf, int pid)
 		return false;
 	buf_printf(out,
 		   "{\"pid\":%d,\"schema_version\":%u,\"retention_ms\":%" PRIu64
-		   ",\"retention_bytes\":%" PRIu64,
-		   pid, r.schema_version, conf->retention_ms, (uint64_t)0);
+		   ",\"journal_size\":%" PRIu64,
+		   pid, r.schema_version, conf->retention_ms, conf->journal_size);
 	add_text(out, "login", conf->login);
 	add_functions(out, &r);
 	add_triggers(out, &r);

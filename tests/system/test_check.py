@@ -81,6 +81,7 @@ def checked(cluster, installed):
 DAMAGE = {
     # the schema
     "object-missing": "DROP TABLE pgherald.journal",
+    "object-missing gate": "DROP SEQUENCE pgherald.gate",
     "object-missing sequence": "DROP SEQUENCE pgherald.loss",
     "meta-rows": "DELETE FROM pgherald.meta",
     "object-owner": "ALTER TABLE pgherald.meta OWNER TO postgres",
@@ -110,6 +111,11 @@ DAMAGE = {
     "trigger-differs function": "DROP TRIGGER zz_pgherald_t ON api_project; "
                                 "CREATE TRIGGER zz_pgherald_t AFTER TRUNCATE ON api_project "
                                 "FOR EACH STATEMENT EXECUTE FUNCTION pgherald.on_estimate()",
+    "trigger-missing auth": "DROP TRIGGER zz_pgherald_auth_drf_d ON authtoken_token",
+    "trigger-disabled auth": "ALTER TABLE api_user DISABLE TRIGGER zz_pgherald_auth_drf_u",
+    "trigger-differs auth": "DROP TRIGGER zz_pgherald_auth_drf_t ON api_user; "
+                            "CREATE TRIGGER zz_pgherald_auth_drf_t AFTER TRUNCATE ON api_user "
+                            "FOR EACH STATEMENT EXECUTE FUNCTION pgherald.revoke_drf('token')",
     "trigger-unknown": "CREATE TRIGGER mine AFTER TRUNCATE ON api_user FOR EACH STATEMENT "
                        "EXECUTE FUNCTION pgherald.on_project()",
     "trigger-unknown here": "CREATE TRIGGER mine AFTER TRUNCATE ON api_project FOR EACH STATEMENT "
@@ -155,6 +161,8 @@ DAMAGE = {
                    "VALUES (3, 'estimate', 't', now() - interval '25 hours')",
     "journal-future": "INSERT INTO pgherald.journal (txid, topic, op) "
                       "VALUES (txid_current() + 1000, 'estimate', 't')",
+    "journal-closed": "SELECT setval('pgherald.gate', txid_current())",
+    "journal-limit": "UPDATE pgherald.meta SET max_bytes = 5",
     "floor": "UPDATE pgherald.meta SET floor_txid = txid_current() + 1000",
 }
 
@@ -325,8 +333,8 @@ def test_a_watched_table_is_gone(checked, sql, said):
 def test_a_joined_table_is_gone(checked):
     checked.db.run("ALTER TABLE api_user RENAME TO people")
     found = checked.run()
-    assert {f["id"] for f in found} == {"joined-column"}
-    assert {f["message"] for f in found} == {"it does not exist"}
+    assert {f["id"] for f in found} == {"joined-column", "trigger-unknown"}
+    assert {f["message"] for f in found if f["id"] == "joined-column"} == {"it does not exist"}
 
 
 def test_columns_that_are_gone(checked):
