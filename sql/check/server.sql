@@ -17,10 +17,14 @@ WHERE x.database = current_database()
                            nullif((c->>'retention_ms')::bigint, 0) * interval '1 millisecond')
 
 --! prepared-possible notice
---! The server refuses to prepare a transaction that has rung the daemon with NOTIFY, as a write to a
---! watched table may do. Frameworks that use two-phase commit must not write to watched tables.
-SELECT 'max_prepared_transactions', 'it is ' || current_setting('max_prepared_transactions'), NULL
-WHERE current_setting('max_prepared_transactions')::int > 0
+--! The server refuses to prepare a transaction that has sent a NOTIFY. With doorbell = auto writers
+--! therefore never ring here, and the daemon hears of a change by its poll; with doorbell = notify, or
+--! capture = notify, two-phase commits that write to watched tables can fail.
+SELECT 'max_prepared_transactions',
+       format('it is %s, and doorbell = %s', current_setting('max_prepared_transactions'),
+              c->>'doorbell'), NULL
+FROM conf
+WHERE current_setting('max_prepared_transactions')::int > 0 AND c->>'doorbell' <> 'poll'
 
 --! notify-queue warning
 --! A session that listens and stays in a transaction holds the queue of notifications. When it is

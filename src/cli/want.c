@@ -115,6 +115,7 @@ static void add_watch(struct buf *out, const struct watch *w)
 
 bool want_json(struct buf *out, const struct conf *conf, int pid)
 {
+	static const char *const doorbells[] = {"auto", "notify", "poll"}; /* as conf.c has them */
 	struct rendered r = {0};
 
 	if (!gather_wanted(&r, conf))
@@ -124,6 +125,7 @@ bool want_json(struct buf *out, const struct conf *conf, int pid)
 		   ",\"journal_size\":%" PRIu64,
 		   pid, r.schema_version, conf->retention_ms, conf->journal_size);
 	add_text(out, "login", conf->login);
+	add_text(out, "doorbell", doorbells[conf->doorbell]);
 	add_functions(out, &r);
 	add_triggers(out, &r);
 	add_rights(out, &r);
