@@ -61,7 +61,7 @@ CREATE TABLE IF NOT EXISTS pgherald.meta (
 );
 
 -- One row per changed row of a watched table, written by its trigger in the same transaction. Without
--- CHECK: PostgreSQL would read the text of the constraints for each statement, 10 µs of a writer's.
+-- CHECK: PostgreSQL would read the text of the constraints for each statement, 10 us of a writer's.
 CREATE TABLE IF NOT EXISTS pgherald.journal (
   txid    bigint NOT NULL DEFAULT pg_catalog.txid_current(),
   id      bigint GENERATED ALWAYS AS IDENTITY,
