@@ -77,6 +77,10 @@ has_server() {
 	compgen -G '/usr/lib/postgresql/*/bin/initdb' || compgen -G '/usr/pgsql-*/bin/initdb' ||
 		command -v initdb
 } >/dev/null
+# Not everywhere packaged outside of Debian; its test skips without it.
+has_extension() {
+	! has_command apt-get || compgen -G "/usr/share/postgresql/*/extension/$1.control" >/dev/null
+}
 has_link() { echo 'int main(void){return 0;}' | cc -x c "$1" -o /dev/null - 2>/dev/null; }
 
 # missing COLUMN: what is not there, as the package names of Debian (3) or Fedora (4).
@@ -109,6 +113,7 @@ missing() {
 		link -fsanitize=undefined libc6-dev libubsan
 		link -fsanitize=thread libc6-dev libtsan
 		server initdb postgresql postgresql-server
+		extension pgtap pgtap pgtap
 		python pytest python3-pytest python3-pytest
 		python psycopg2 python3-psycopg2 python3-psycopg2
 		python django python3-django python3-django
