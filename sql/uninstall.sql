@@ -21,13 +21,17 @@ BEGIN
     FOR r IN SELECT p.oid::pg_catalog.regprocedure AS name
              FROM pg_catalog.pg_proc AS p
              WHERE p.pronamespace = 'pgherald'::pg_catalog.regnamespace
+               AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d  -- an extension's own
+                               WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass
+                                 AND d.objid = p.oid AND d.deptype = 'e')
     LOOP
       EXECUTE pg_catalog.format('DROP FUNCTION %s', r.name);
     END LOOP;
+    DROP EXTENSION IF EXISTS pgherald;
     -- Without CASCADE: the server names whatever somebody else has built upon these.
     DROP TABLE IF EXISTS pgherald.journal, pgherald.meta;
     DROP SEQUENCE IF EXISTS pgherald.loss, pgherald.gate;
-    DROP SCHEMA pgherald;
+    DROP SCHEMA IF EXISTS pgherald;
   END IF;
 END
 $pgherald$;

@@ -573,6 +573,12 @@ static bool check_route(struct parser *p, struct conf_route *r, unsigned line)
 
 	if (*r->path != '/')
 		return fail(p, line, "[route %s] path must begin with /", r->name);
+	if (!strcmp(r->path, "/healthz") || !strcmp(r->path, "/readyz"))
+		return fail(p, line, "[route %s] path %s is the daemon's own", r->name, r->path);
+	for (const struct conf_route *o = c->routes; o < r; o++)
+		if (!strcmp(o->path, r->path))
+			return fail(p, line, "[route %s] path %s is [route %s]'s", r->name, r->path,
+				    o->name);
 	if (!*r->auth && c->n_auths) {
 		free(r->auth);
 		r->auth = xstrdup(c->auths[0].name);

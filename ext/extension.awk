@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: PostgreSQL
+# Makes the extension's script of the templates that `pgherald sql install` runs first:
+# awk -v version=0.1.0 -f extension.awk stamp.sql core.sql
+# CREATE EXTENSION is the transaction, and there is no configuration: login and limit are the defaults.
+BEGIN {
+	print "-- pgherald " version ": made by ext/extension.awk from sql/core.sql"
+	print "\\echo Use \"CREATE EXTENSION pgherald\" to load this file. \\quit"
+	value["version"] = version
+	value["login"] = value["login_comment"] = "pgherald"
+	value["login_literal"] = "'pgherald'"
+	value["max_bytes"] = 1024 * 1024 * 1024
+}
+/^--#/ || /^(BEGIN|COMMIT);/ || /^SET LOCAL (lock_timeout|client_min_messages) / { next }
+{
+	sub(/AND p\.proname IN \(\{\{functions\}\}\)/, "")  # all there are
+	while (match($0, /\{\{[a-z_]*\}\}/)) {
+		name = substr($0, RSTART + 2, RLENGTH - 4)
+		if (name == "stamp") {
+			printf "%s", stamp
+			next
+		}
+		if (!(name in value)) {
+			print FILENAME ": nobody knows {{" name "}}" >"/dev/stderr"
+			exit 1
+		}
+		$0 = substr($0, 1, RSTART - 1) value[name] substr($0, RSTART + RLENGTH)
+	}
+}
+FILENAME ~ /stamp\.sql$/ { stamp = stamp $0 "\n"; next }
+{ print }
