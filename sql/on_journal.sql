@@ -12,21 +12,20 @@ AS $pgherald$
 #variable_conflict use_column
 <<it>>
 DECLARE
-  max_rows  CONSTANT int := 500;  -- rows per transaction, beyond which it is cheaper to fetch again
-  max_stmts CONSTANT int := 32;   -- statements: each costs a subtransaction id, 64 are cached
+  -- Each default is an expression to evaluate, so most of these begin as NULL.
   tx CONSTANT text := txid_current_if_assigned();
   tally   text := current_setting('pgherald.tx_{{topic}}', true);
             -- of this transaction: "txid rows statements rang", or "txid resync id" after the collapse
   n_rows  int := 0;
   n_stmts int := 0;
-  rang    boolean := false;
-  n_here   int := 0;   -- rows of this statement, as far as counted
+  rang    boolean;
+  n_here  int;        -- rows of this statement, as far as counted
   written int := 0;
-  moved   boolean := false;  -- whether an update gave a row to other owners
+  moved   boolean;    -- whether an update gave a row to other owners
   reason  text;       -- why this statement becomes one "fetch again"
   last_id bigint;
-  olds    jsonb[] := '{}';
-  news    jsonb[] := '{}';
+  olds    jsonb[];
+  news    jsonb[];
   was     jsonb;      -- one row before, NULL for an insert
   now     jsonb;      -- the same after, NULL for a delete
   one     jsonb;      -- whichever there is
@@ -50,7 +49,7 @@ BEGIN
       olds := ARRAY(SELECT to_jsonb(old_rows.*) FROM old_rows LIMIT 2);
     END IF;
     n_here := greatest(cardinality(olds), cardinality(news));
-    IF n_here = 0 AND TG_OP <> 'TRUNCATE' THEN
+    IF n_here = 0 THEN
       RETURN NULL;
     END IF;
 
@@ -68,12 +67,14 @@ BEGIN
 
     IF n_here > 1 THEN
       IF TG_OP = 'DELETE' THEN
-        SELECT count(*) INTO n_here FROM (SELECT FROM old_rows LIMIT max_rows + 1) AS few;
+        SELECT count(*) INTO n_here FROM (SELECT FROM old_rows LIMIT 501) AS few;
       ELSE
-        SELECT count(*) INTO n_here FROM (SELECT FROM new_rows LIMIT max_rows + 1) AS few;
+        SELECT count(*) INTO n_here FROM (SELECT FROM new_rows LIMIT 501) AS few;
       END IF;
     END IF;
-    IF n_rows + n_here > max_rows OR n_stmts >= max_stmts THEN
+    -- Beyond 500 rows in a transaction it is cheaper to fetch again; each statement costs a
+    -- subtransaction id, and PostgreSQL caches 64 of them.
+    IF n_rows + n_here > 500 OR n_stmts >= 32 THEN
       reason := 'storm';
     END IF;
 
@@ -92,7 +93,7 @@ BEGIN
 
     IF reason IS NOT NULL THEN
       INSERT INTO pgherald.journal (topic, op, n, doc)
-      VALUES ('{{topic}}', 'r', n_here, ('{"reason":"' || reason || '"}')::json)
+      VALUES ('{{topic}}', 'r', coalesce(n_here, 0), ('{"reason":"' || reason || '"}')::json)
       RETURNING id INTO last_id;
       tally := set_config('pgherald.tx_{{topic}}', tx || ' resync ' || last_id, true);
     ELSIF TG_OP = 'TRUNCATE' THEN
@@ -164,7 +165,7 @@ BEGIN
 
     -- Wake the daemon, once. A full queue would fail the COMMIT; a daemon that is awake holds this
     -- lock, and a NOTIFY would make all writers queue up for nothing (DBAs: doc/capture.md).
-    IF NOT rang AND {{may_ring}} THEN
+    IF rang IS NOT true AND {{may_ring}} THEN
       PERFORM pg_notify('pgherald', '{"v":1,"topic":"{{topic}}"}');
       rang := true;
     END IF;
