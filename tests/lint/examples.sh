@@ -22,7 +22,8 @@ literal() {
 		/^ *```/ || /^\.Bd -literal/ || /^\.Ed/ { inside = !/^\.Ed/ && !(inside && /```/); next }
 		/^\.Dl / { sub(/^\.Dl /, ""); print FILENAME ":" FNR ": " $0; next }
 		inside { print FILENAME ":" FNR ": " $0 }
-	' README.md CONTRIBUTING.md SECURITY.md doc/ARCHITECTURE.md doc/pgherald.8 doc/pgherald.conf.5
+	' README.md CONTRIBUTING.md SECURITY.md doc/ARCHITECTURE.md doc/capture.md doc/pgherald.8 \
+		doc/pgherald-sql.8 doc/pgherald.conf.5
 }
 
 # --help ends the program after it has read all options, and before it does anything.
@@ -32,7 +33,7 @@ while read -r place line; do
 		s/^[^ ]*pgherald *//; s/"[^"]*"/X/g')
 	# shellcheck disable=SC2086 # words are what a shell would make of them
 	if ! "$pgherald" $words --help >/dev/null 2>&1 ||
-		! echo " $words " | grep -qE '^ *(-c [^ ]+ +)?(serve|sql (install|uninstall|render)|-t|--(test|version|help|print-config|list-settings)|-[Vh])( |$)'; then
+		! echo " $words " | grep -qE '^ *(-c [^ ]+ +)?(serve|sql (render|install|upgrade|uninstall|check|prune)|-t|--(test|version|help|print-config|list-settings)|-[Vh])( |$)'; then
 		echo "$place pgherald does not understand: $words"
 		bad=1
 	fi
