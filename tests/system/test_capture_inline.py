@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: PostgreSQL
+"""capture = notify: the trigger sends the event itself, and writes nothing."""
+
+import json
+import select
+
+import pytest
+
+from conftest import CONF
+from lib.cluster import wait_for
+
+INSERT = "INSERT INTO api_estimate (id, number, project_id, foreman_id) VALUES (%s, %s, 10, 2)"
+
+
+@pytest.fixture
+def inline(db, install):
+    install.write(CONF.replace("[watch estimate]", "[watch estimate]\ncapture = notify")
+                  .replace("[watch project]", "[watch project]\nrescope = estimate\ncapture = notify"))
+    install.apply()
+    listener = db.connect()
+    listener.cursor().execute("LISTEN pgherald; LISTEN pgherald_inline")
+
+    def run(*statements):
+        """What a transaction of the application sends."""
+        c = db.connect("app", autocommit=False)
+        for sql, *params in statements:
+            c.cursor().execute(sql, params or None)
+        c.commit()
+        c.close()
+        db.run("SELECT pg_notify('pgherald', 'end')")
+
+        def ended():
+            select.select([listener], [], [], 1)
+            listener.poll()
+            return listener.notifies and listener.notifies[-1].payload == "end"
+
+        wait_for(ended, "the last notification")
+        heard = [(n.channel, n.payload) for n in listener.notifies][:-1]
+        listener.notifies.clear()
+        assert all(channel == "pgherald_inline" for channel, _ in heard)
+        return [text for _, text in heard]
+
+    yield run
+    listener.close()
+
+
+def test_a_row_is_one_event(inline, db):
+    (text,) = inline((INSERT, 100, "N-1"))
+    assert text.startswith('{"v":1,"topic":"estimate","op":"i","before":[],"after":["2"],'
+                           '"doc":{"estimate_id":100,"estimate_number":"N-1","project_id":10,'
+                           '"project_name":"Bridge","foreman_id":2,"foreman_name":"anna",')
+    assert text.endswith('},"leave":null}')
+    (text,) = inline(("UPDATE api_estimate SET foreman_id = 3",))
+    event = json.loads(text)
+    assert (event["op"], event["before"], event["after"]) == ("u", ["2"], ["3"])
+    assert event["leave"] == {"estimate_id": 100, "project_id": 10}
+    assert event["doc"]["foreman_name"] == "boris"
+    (text,) = inline(("DELETE FROM api_estimate",))
+    assert json.loads(text)["op"] == "d"
+    assert db.one("SELECT count(*) FROM pgherald.journal") == 0
+
+
+def test_nothing_for_nothing(inline):
+    assert inline(("UPDATE api_estimate SET status = 'x'",)) == []
+    inline((INSERT, 100, "N-1"))
+    assert inline(("UPDATE api_estimate SET status = status",)) == []
+
+
+def test_large_rows_and_storms_are_resyncs(inline, db):
+    size = '{"v":1,"topic":"estimate","op":"r","reason":"size"}'
+    assert inline((INSERT, 7001, "x" * 7000)) and inline((INSERT, 7002, "x" * 8000)) == [size]
+    assert inline((INSERT, 7003, "ё" * 4000)) == [size]  # bytes count, not characters
+    storm = '{"v":1,"topic":"estimate","op":"r","reason":"storm"}'
+    assert inline(("INSERT INTO api_estimate (number, project_id) "
+                   "SELECT 'N', 10 FROM generate_series(1, 501)",)) == [storm]
+    heard = inline(*[(INSERT, i, "N") for i in range(10000, 10050)])
+    assert len(heard) == 33 and heard[-1] == storm
+    assert inline(("TRUNCATE api_estimate",)) == ['{"v":1,"topic":"estimate","op":"t"}']
+    assert db.one("SELECT is_called FROM pgherald.loss") is False
+
+
+def test_a_changed_key_is_one_gone_and_one_new(inline):
+    inline((INSERT, 100, "N-1"))
+    heard = [json.loads(t) for t in inline(("UPDATE api_estimate SET id = 200",))]
+    assert [(e["op"], e["doc"]["estimate_id"]) for e in heard] == [("d", 100), ("i", 200)]
+
+
+def test_the_guard(inline, db):
+    db.run("ALTER TABLE api_project RENAME COLUMN name TO title")
+    assert inline((INSERT, 100, "N-1")) == []
+    assert db.one("SELECT last_value FROM pgherald.loss WHERE is_called") == 1
+    assert db.one("SELECT count(*) FROM api_estimate") == 1
