@@ -3,14 +3,17 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 static void wait_a_moment(void)
 {
 	const char *us = getenv("SLOW_FLUSH_US");
+	struct timespec moment = {0};
 
 	if (us)
-		usleep((useconds_t)strtoul(us, NULL, 10));
+		moment.tv_nsec = strtol(us, NULL, 10) * 1000;
+	nanosleep(&moment, NULL);
 }
 
 int fdatasync(int fd)

@@ -278,3 +278,9 @@ def test_installing_while_16_clients_write(db, install):
     db.run("DELETE FROM pgherald.journal")
     db.run("UPDATE api_project SET name = 'x' WHERE id = 11")
     assert db.run("SELECT topic FROM pgherald.journal") == [("project",)]
+
+
+def test_rescope_names_a_watch(install):
+    install.write("[watch t]\ntable = public.api_project\nfields = id\nrescope = nobody\n")
+    done = install.sql("render")
+    assert done.returncode != 0 and "[watch t] rescope: there is no [watch nobody]" in done.stderr
