@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <libpq-fe.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -124,6 +125,20 @@ static void post_all(struct server *s, enum post_kind kind)
 	}
 }
 
+/* libpq's own word on [database] conninfo; its message quotes no value. */
+static bool valid_conninfo(const struct conf *conf, struct buf *error)
+{
+	char *why = NULL;
+	PQconninfoOption *options = PQconninfoParse(conf->conninfo, &why);
+
+	if (!options)
+		buf_printf(error, "%s: [database] conninfo: %.*s", conf->path,
+			   why ? (int)strcspn(why, "\n") : 0, why ? why : "");
+	PQconninfoFree(options);
+	PQfreemem(why);
+	return options != NULL;
+}
+
 static void reload(struct server *s)
 {
 	char stamp[96];
@@ -138,6 +153,10 @@ static void reload(struct server *s)
 	buf_init(&error, TEXT_MAX);
 	buf_init(&restart, TEXT_MAX);
 	conf = conf_load(s->conf_path, &error);
+	if (conf && !valid_conninfo(conf, &error)) {
+		conf_unref(conf);
+		conf = NULL;
+	}
 	if (!conf) {
 		log_error("not reloaded, the old configuration stays: %s", buf_cstr(&error));
 	} else {
@@ -281,13 +300,18 @@ static void stop(struct server *s)
 	conf_unref(s->conf);
 }
 
-static struct conf *load(const char *path)
+/* `strict` false for a file that is only shown: its secrets may be crossed out. */
+static struct conf *load(const char *path, bool strict)
 {
 	struct conf *conf;
 	autobuf error = {0};
 
 	buf_init(&error, TEXT_MAX);
 	conf = conf_load(path, &error);
+	if (conf && strict && !valid_conninfo(conf, &error)) {
+		conf_unref(conf);
+		conf = NULL;
+	}
 	if (!conf)
 		fprintf(stderr, "pgherald: %s\n", buf_cstr(&error));
 	return conf;
@@ -303,13 +327,13 @@ int cli_serve(const char *conf_path)
 		      stderr);
 		return EXIT_FAILURE;
 	}
-	s.conf = load(conf_path);
+	s.conf = load(conf_path, true);
 	if (!s.conf)
 		return EXIT_FAILURE;
 	log_setup((enum log_level)s.conf->log_level, (enum log_format)s.conf->log_format);
 	log_info("pgherald %s starts with %s", PACKAGE_VERSION, conf_path);
 	if (!start(&s))
-		return EXIT_FAILURE; /* the kernel tidies up */
+		_exit(EXIT_FAILURE); /* threads may run already: the kernel tidies up */
 	sd_notify_text("READY=1");
 	loop_run(s.loop);
 	stop(&s);
@@ -319,7 +343,7 @@ int cli_serve(const char *conf_path)
 
 int cli_check(const char *conf_path, int print)
 {
-	struct conf *conf = load(conf_path);
+	struct conf *conf = load(conf_path, !print);
 	autobuf text = {0};
 
 	if (!conf)

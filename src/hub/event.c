@@ -212,16 +212,28 @@ struct frame *event_frame(struct event *e, enum wire_form form, enum scope_view 
 	return f;
 }
 
+bool event_allowed(const struct event *e, const struct scope_policy *policy)
+{
+	char type[64];
+
+	if (policy->receives == RECEIVES_NONE || e->op == 'a')
+		return false;
+	if (e->op != 'r')
+		return scope_type_allowed(policy, e->type);
+	for (const char *op = "iud"; e->topic && *op; op++) {
+		snprintf(type, sizeof(type), "%s.%s", e->topic, verb(*op));
+		if (scope_type_allowed(policy, type))
+			return true;
+	}
+	return !e->topic;
+}
+
 enum scope_view event_view(const struct event *e, const struct scope_policy *policy,
 			   const struct principal *who)
 {
-	if (policy->receives == RECEIVES_NONE || e->op == 'a')
+	if (!event_allowed(e, policy))
 		return VIEW_NOTHING;
-	if (e->op == 'r')
-		return VIEW_WHOLE;
-	if (!scope_type_allowed(policy, e->type))
-		return VIEW_NOTHING;
-	if (policy->receives == RECEIVES_ALL)
+	if (e->op == 'r' || policy->receives == RECEIVES_ALL)
 		return VIEW_WHOLE;
 	return scope_own_view(e->op, owners_have(&e->before, who->user_id),
 			      owners_have(&e->after, who->user_id));

@@ -51,6 +51,8 @@ struct frame *event_frame(struct event *e, enum wire_form form, enum scope_view 
  * caller owns the reference. */
 struct frame *event_frame_with(const struct event *e, enum wire_form form, enum scope_view view,
 			       const char *cursor);
+/* Whether a role may hear this type of event at all; of a resync, anything of its topic. */
+bool event_allowed(const struct event *e, const struct scope_policy *policy);
 /* What one principal under `policy` sees of it: the rule for replay, which hub_publish() must
  * agree with. */
 enum scope_view event_view(const struct event *e, const struct scope_policy *policy,

@@ -144,8 +144,7 @@ void hub_publish(struct hub *h, struct event *e)
 
 	ring_add(&h->ring, e);
 	for (size_t i = 0; i < h->n_policies; i++)
-		if (h->policies[i].receives != RECEIVES_NONE &&
-		    (e->op == 'r' || scope_type_allowed(&h->policies[i], e->type)))
+		if (event_allowed(e, &h->policies[i]))
 			allowed |= (uint64_t)1 << i;
 	if (e->op == 'r') {
 		to_everybody(h, allowed, e);

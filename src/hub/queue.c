@@ -21,8 +21,14 @@ void queue_free(struct queue *q)
 
 void queue_force(struct queue *q, struct frame *f)
 {
-	if (q->n == q->cap) {
-		uint32_t cap = q->cap ? q->cap * 2 : 4;
+	q->bytes += f->body_len;
+	if (!q->cap && !q->n) {
+		q->only = frame_ref(f);
+		q->n = 1;
+		return;
+	}
+	if (q->n >= q->cap) {
+		uint32_t cap = q->cap ? q->cap * 2 : 16;
 		struct frame **items = xcalloc(cap, sizeof(*items));
 
 		for (uint32_t i = 0; i < q->n; i++)
@@ -33,7 +39,6 @@ void queue_force(struct queue *q, struct frame *f)
 		q->cap = cap;
 	}
 	q->items[(q->head + q->n++) & (q->cap - 1)] = frame_ref(f);
-	q->bytes += f->body_len;
 }
 
 bool queue_push(struct queue *q, struct frame *f)
@@ -47,7 +52,7 @@ bool queue_push(struct queue *q, struct frame *f)
 
 struct frame *queue_at(const struct queue *q, uint32_t i)
 {
-	return q->items[(q->head + i) & (q->cap - 1)];
+	return q->cap ? q->items[(q->head + i) & (q->cap - 1)] : q->only;
 }
 
 void queue_pop(struct queue *q)
@@ -55,7 +60,8 @@ void queue_pop(struct queue *q)
 	struct frame *f = queue_at(q, 0);
 
 	assert(q->n);
-	q->head = (q->head + 1) & (q->cap - 1);
+	if (q->cap)
+		q->head = (q->head + 1) & (q->cap - 1);
 	q->n--;
 	q->bytes -= f->body_len;
 	frame_unref(f);

@@ -13,6 +13,7 @@
 
 struct queue {
 	struct frame **items; /* items[(head + i) % cap], cap a power of two */
+	struct frame *only;   /* the one frame while cap is 0: no allocation per delivery */
 	uint32_t head, n, cap;
 	uint32_t max_frames;
 	size_t bytes, max_bytes; /* of bodies */

@@ -10,9 +10,10 @@
 #include "base/log.h"
 #include "base/num.h"
 
-#define MAX_BATCH 500 /* tokens per statement: bounds how long the first one waits */
+#define MAX_WAITING 20000 /* while the database is away; more are told so at once */
+#define MAX_BATCH   500	  /* tokens per statement: bounds how long the first one waits */
 
-enum column { COL_N, COL_USER, COL_ROLE, COL_ACTIVE, N_COLUMNS };
+enum column { COL_N, COL_USER, COL_ROLE, COL_ACTIVE, COL_EXPIRES, N_COLUMNS };
 
 static void ask_next(struct auth *a);
 
@@ -57,6 +58,10 @@ static void answer(struct post_lookup *l, const PGresult *r, int row)
 	}
 	l->verdict = LOOKUP_OK;
 	l->who = xcalloc(1, sizeof(*l->who));
+	if (!PQgetisnull(r, row, COL_EXPIRES) &&
+	    !num_u64(PQgetvalue(r, row, COL_EXPIRES), strlen(PQgetvalue(r, row, COL_EXPIRES)),
+		     &l->who->expires_ms))
+		l->who->expires_ms = 1;
 	l->who->user_id = xstrdup(PQgetvalue(r, row, COL_USER));
 	l->who->role = xstrdup(PQgetisnull(r, row, COL_ROLE) ? "" : PQgetvalue(r, row, COL_ROLE));
 }
@@ -69,6 +74,8 @@ static void on_answer(void *arg, const PGresult *r)
 
 	a->busy = false;
 	if (!r) { /* connection lost: they are asked again when it is back */
+		LIST_EACH (&a->asked, node, tmp)
+			a->n_waiting++;
 		list_splice(&a->asked, &a->waiting);
 		list_splice(&a->waiting, &a->asked);
 		return;
@@ -118,6 +125,7 @@ static void ask_next(struct auth *a)
 			continue;
 		list_remove(node);
 		list_push(&a->asked, node);
+		a->n_waiting--;
 		n++;
 	}
 	buf_init(&tokens, SIZE_MAX / 2);
@@ -126,7 +134,11 @@ static void ask_next(struct auth *a)
 	buf_printf(&sql, "auth_%s", first->auth);
 	ident = PQescapeIdentifier(a->conn.pg, buf_cstr(&sql), sql.len);
 	buf_clear(&sql);
-	buf_printf(&sql, "SELECT n, user_id, role, active FROM pgherald.%s($1::text[]) ORDER BY n",
+	buf_printf(&sql,
+		   "SELECT n, user_id, role, active, CASE WHEN expires IS NOT NULL THEN"
+		   " GREATEST(1, pg_catalog.ceil(1000 *"
+		   " extract(epoch FROM expires - pg_catalog.clock_timestamp())))::bigint END"
+		   " FROM pgherald.%s($1::text[]) ORDER BY n",
 		   ident ? ident : "\"\"");
 	PQfreemem(ident);
 	params[0] = buf_cstr(&tokens);
@@ -145,6 +157,7 @@ void auth_start(struct auth *a, struct loop *loop, const char *conninfo)
 	list_init(&a->waiting);
 	list_init(&a->asked);
 	a->busy = a->open = false;
+	a->n_waiting = 0;
 	conn_start(&a->conn, loop, "auth", conninfo, on_state, NULL, a);
 }
 
@@ -164,5 +177,10 @@ void auth_stop(struct auth *a)
 void auth_ask(struct auth *a, struct post_lookup *l)
 {
 	list_push(&a->waiting, &l->letter.node);
+	if (a->n_waiting == MAX_WAITING) {
+		reply(l, LOOKUP_UNAVAILABLE);
+		return;
+	}
+	a->n_waiting++;
 	ask_next(a);
 }

@@ -12,7 +12,8 @@
 struct auth {
 	struct conn conn;
 	struct list waiting; /* struct post_lookup, in the order of asking */
-	struct list asked;   /* those in the statement under way, all of one [auth] section */
+	size_t n_waiting;
+	struct list asked; /* those in the statement under way, all of one [auth] section */
 	bool busy;
 	bool open; /* questions may go out: what they lead to needs the journal as well */
 };

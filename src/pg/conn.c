@@ -18,6 +18,8 @@
 
 struct query {
 	struct list node;
+	const char *name; /* of a prepared statement, or NULL; a literal */
+	bool again;	  /* to be sent once more, without preparing */
 	char *sql;
 	size_t n;
 	char **params;
@@ -26,12 +28,16 @@ struct query {
 };
 
 /* Nothing of the database's or the role's settings may change what our statements mean, and no
- * idle limit may end a listener. Unknown settings on old servers are skipped by the WHERE. */
+ * idle limit may end a listener. They are planned once per connection, when the journal may be
+ * empty: so only index look-ups are left to choose from. Unknown settings on old servers are
+ * skipped by the WHERE. */
 static const char setup_sql[] =
 	"SELECT pg_catalog.set_config(s.name, s.value, false)"
 	" FROM (VALUES ('search_path', ''), ('timezone', 'UTC'), ('statement_timeout', '30s'),"
 	" ('idle_session_timeout', '0'), ('idle_in_transaction_session_timeout', '10s'),"
 	" ('jit', 'off'), ('enable_seqscan', 'off'), ('default_transaction_read_only', 'off'),"
+	" ('plan_cache_mode', 'force_generic_plan'), ('enable_mergejoin', 'off'),"
+	" ('enable_hashjoin', 'off'),"
 	" ('client_encoding', 'UTF8')) AS s(name, value)"
 	" JOIN pg_catalog.pg_settings AS p ON p.name = s.name";
 
@@ -47,11 +53,12 @@ static void query_free(struct query *q)
 	free(q);
 }
 
-static struct query *query_new(const char *sql, size_t n, const char *const *params,
-			       conn_result_fn *done, void *arg)
+static struct query *query_new(const char *name, const char *sql, size_t n,
+			       const char *const *params, conn_result_fn *done, void *arg)
 {
 	struct query *q = xcalloc(1, sizeof(*q));
 
+	q->name = name;
 	q->sql = xstrdup(sql);
 	q->n = n;
 	q->params = xcalloc(n, sizeof(*q->params));
@@ -113,7 +120,8 @@ static void hang_up(struct conn *c)
 	PQfinish(c->pg);
 	c->pg = NULL;
 	loop_timer_clear(c->loop, &c->timer);
-	c->busy = false;
+	c->busy = c->preparing = false;
+	c->n_prepared = 0;
 }
 
 /* Every waiting query hears that nothing will come. */
@@ -192,6 +200,36 @@ static void connect_now(struct conn *c)
 	watch(c, EPOLLOUT);
 }
 
+/* Whether it failed because the statement is not, or already, known to the server session: then
+ * somebody between us and the server gives us another session each time. */
+static bool not_ours(const PGresult *r)
+{
+	const char *state = PQresultErrorField(r, PG_DIAG_SQLSTATE);
+
+	return state && (!strcmp(state, "26000") || !strcmp(state, "42P05"));
+}
+
+static bool prepared(const struct conn *c, const char *name)
+{
+	for (size_t i = 0; i < c->n_prepared; i++)
+		if (!strcmp(c->prepared[i], name))
+			return true;
+	return false;
+}
+
+/* Sends a query, or first what prepares its statement on this connection. */
+static bool send_query(struct conn *c, const struct query *q)
+{
+	const char *const *params = (const char *const *)q->params;
+
+	if (!q->name || c->no_prepare)
+		return PQsendQueryParams(c->pg, q->sql, (int)q->n, NULL, params, NULL, NULL, 0);
+	if (prepared(c, q->name))
+		return PQsendQueryPrepared(c->pg, q->name, (int)q->n, params, NULL, NULL, 0);
+	c->preparing = true;
+	return PQsendPrepare(c->pg, q->name, q->sql, (int)q->n, NULL);
+}
+
 static void send_next(struct conn *c)
 {
 	struct query *q;
@@ -199,8 +237,7 @@ static void send_next(struct conn *c)
 	if (c->busy || list_empty(&c->queries))
 		return;
 	q = LIST_ENTRY(c->queries.next, struct query, node);
-	if (!PQsendQueryParams(c->pg, q->sql, (int)q->n, NULL, (const char *const *)q->params, NULL,
-			       NULL, 0)) {
+	if (!send_query(c, q)) {
 		go_down_pg(c);
 		return;
 	}
@@ -256,7 +293,7 @@ static void continue_connecting(struct conn *c)
 			break;
 		}
 		watch(c, EPOLLIN);
-		list_push(&c->queries, &query_new(setup_sql, 0, NULL, on_setup, c)->node);
+		list_push(&c->queries, &query_new(NULL, setup_sql, 0, NULL, on_setup, c)->node);
 		send_next(c);
 		break;
 	default:
@@ -280,6 +317,30 @@ static void read_results(struct conn *c)
 		PGresult *r = PQgetResult(pg);
 		struct query *q = LIST_ENTRY(c->queries.next, struct query, node);
 
+		if (r && q->name && !c->no_prepare && not_ours(r)) {
+			PQclear(r);
+			log_warn("database (%s): prepared statements get lost, as behind a pooler "
+				 "in transaction mode: doing without",
+				 c->name);
+			c->no_prepare = q->again = true;
+			continue;
+		}
+		if (!r && q->again) {
+			q->again = c->busy = c->preparing = false;
+			send_next(c);
+			continue;
+		}
+		if (r && c->preparing && PQresultStatus(r) == PGRES_COMMAND_OK) {
+			PQclear(r);
+			assert(c->n_prepared < CONN_PREPARED_MAX);
+			c->prepared[c->n_prepared++] = q->name;
+			continue;
+		}
+		if (!r && c->preparing && prepared(c, q->name)) { /* now the query itself */
+			c->busy = c->preparing = false;
+			send_next(c);
+			continue;
+		}
 		if (r) { /* one result per query: they are all single statements */
 			conn_result_fn *done = q->done;
 
@@ -291,7 +352,7 @@ static void read_results(struct conn *c)
 		}
 		list_remove(&q->node);
 		query_free(q);
-		c->busy = false;
+		c->busy = c->preparing = false;
 		loop_timer_clear(c->loop, &c->timer);
 		send_next(c);
 	}
@@ -383,6 +444,14 @@ void conn_query(struct conn *c, const char *sql, size_t n, const char *const *pa
 		conn_result_fn *done, void *arg)
 {
 	assert(c->ready);
-	list_push(&c->queries, &query_new(sql, n, params, done, arg)->node);
+	list_push(&c->queries, &query_new(NULL, sql, n, params, done, arg)->node);
+	send_next(c);
+}
+
+void conn_query_prepared(struct conn *c, const char *name, const char *sql, size_t n,
+			 const char *const *params, conn_result_fn *done, void *arg)
+{
+	assert(c->ready);
+	list_push(&c->queries, &query_new(name, sql, n, params, done, arg)->node);
 	send_next(c);
 }

@@ -15,6 +15,8 @@
  * result of the wrong status is for the callee to see (PQresultStatus). */
 typedef void conn_result_fn(void *arg, const PGresult *r);
 
+#define CONN_PREPARED_MAX 4
+
 struct conn {
 	struct loop *loop;
 	const char *name; /* for the log: "journal", "auth", "replay" */
@@ -29,6 +31,10 @@ struct conn {
 	bool complained;     /* the outage is in the log already */
 	struct list queries; /* struct query; the first is under way when `busy` */
 	bool busy;
+	bool preparing; /* the statement of the query under way is being prepared */
+	const char *prepared[CONN_PREPARED_MAX]; /* names known to this connection */
+	size_t n_prepared;
+	bool no_prepare; /* prepared statements do not stay: a pooler */
 	void (*on_state)(void *arg, bool up);
 	void (*on_notify)(void *arg, const char *channel, const char *payload);
 	void *arg;
@@ -46,6 +52,9 @@ bool conn_up(const struct conn *c);
 /* Queues a query with text parameters (copied; NULL entries are SQL NULL). Only while conn_up(). */
 void conn_query(struct conn *c, const char *sql, size_t n, const char *const *params,
 		conn_result_fn *done, void *arg);
+/* The same as a prepared statement, planned once per connection; `name` is a literal. */
+void conn_query_prepared(struct conn *c, const char *name, const char *sql, size_t n,
+			 const char *const *params, conn_result_fn *done, void *arg);
 /* A result's error in one line, in words even where the server sent none. */
 const char *conn_error(const PGresult *r);
 

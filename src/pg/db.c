@@ -81,7 +81,7 @@ static void on_pruned(void *arg, const PGresult *r)
 		return;
 	}
 	n = PQntuples(r) == 1 && !PQgetisnull(r, 0, 0) ? PQgetvalue(r, 0, 0) : "0";
-	if (strcmp(n, "0") != 0) {
+	if (strcmp(n, "0") != 0 && strcmp(n, "-1") != 0) { /* -1: another daemon is at it */
 		log_debug("journal: %s old rows deleted", n);
 		loop_timer_set(db->loop, &db->prune_timer, PRUNE_AGAIN_MS);
 	}
@@ -92,16 +92,20 @@ static void on_pruned(void *arg, const PGresult *r)
 static void on_prune_timer(void *arg)
 {
 	struct db *db = arg;
-	char age[40], rows[16];
-	const char *params[] = {age, rows};
+	char age[40], rows[16], bytes[24];
+	const char *params[] = {age, rows, bytes};
 
 	loop_timer_set(db->loop, &db->prune_timer, PRUNE_EVERY_MS);
-	if (!conn_up(&db->auth.conn) || !db->retention_ms)
+	if (!conn_up(&db->auth.conn))
 		return;
-	snprintf(age, sizeof(age), "%" PRIu64 " milliseconds", db->retention_ms);
+	if (db->retention_ms)
+		snprintf(age, sizeof(age), "%" PRIu64 " milliseconds", db->retention_ms);
+	else /* no limit of age */
+		snprintf(age, sizeof(age), "100 years");
 	snprintf(rows, sizeof(rows), "%d", PRUNE_ROWS);
-	conn_query(&db->auth.conn, "SELECT pgherald.prune($1::interval, $2::integer)", 2, params,
-		   on_pruned, db);
+	snprintf(bytes, sizeof(bytes), "%" PRIu64, db->conf->journal_size);
+	conn_query(&db->auth.conn, "SELECT pgherald.prune($1::interval, $2::integer, $3::bigint)",
+		   3, params, on_pruned, db);
 }
 
 /* The channels to listen on besides the doorbell, and what they are called towards clients. */

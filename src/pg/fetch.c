@@ -97,7 +97,7 @@ void fetch_send_plan(struct conn *c, const struct fetch_from *from, conn_result_
 	buf_u64(&text[4], from->id);
 	for (size_t i = 0; i < 5; i++)
 		params[i] = buf_cstr(&text[i]);
-	conn_query(c, plan_sql, 5, params, done, arg);
+	conn_query_prepared(c, "plan", plan_sql, 5, params, done, arg);
 	for (size_t i = 0; i < 5; i++)
 		buf_free(&text[i]);
 }
@@ -122,7 +122,7 @@ void fetch_send_page(struct conn *c, const struct fetch_plan *p, conn_result_fn 
 	buf_init(&list, SIZE_MAX / 2);
 	put_array(&list, p->order + p->done, page_end(p) - p->done);
 	params[0] = buf_cstr(&list);
-	conn_query(c, page_sql, 1, params, done, arg);
+	conn_query_prepared(c, "page", page_sql, 1, params, done, arg);
 }
 
 static uint64_t number(const PGresult *r, int row, int col)

@@ -286,7 +286,7 @@ static enum MHD_Result ask(struct request *q)
 	const char *token = header ? credential_from_header(header) : NULL;
 	struct post_lookup *l;
 
-	if (!token && q->route->query_token) {
+	if (!token && q->route->query_token && q->route->kind == ROUTE_EVENTS) {
 		token = MHD_lookup_connection_value(q->connection, MHD_GET_ARGUMENT_KIND, "token");
 		q->by_query = token != NULL;
 	}
@@ -329,6 +329,7 @@ static const struct {
 static enum MHD_Result route(struct request *q, const char *path, const char *method)
 {
 	bool get = !strcmp(method, MHD_HTTP_METHOD_GET);
+	bool head = !strcmp(method, MHD_HTTP_METHOD_HEAD); /* load balancers like it */
 	struct MHD_Connection *c = q->connection;
 
 	q->route = find_route(q->conf, path);
@@ -339,8 +340,8 @@ static enum MHD_Result route(struct request *q, const char *path, const char *me
 	}
 	for (size_t i = 0; i < sizeof(open_routes) / sizeof(*open_routes); i++)
 		if (!strcmp(open_routes[i].path, path))
-			return get ? open_routes[i].answer(q->worker, c)
-				   : answer_method(c, q->conf);
+			return get || head ? open_routes[i].answer(q->worker, c)
+					   : answer_method(c, q->conf);
 	return answer_error(c, q->conf, MHD_HTTP_NOT_FOUND, "Not found.");
 }
 

@@ -116,6 +116,14 @@ static void start_resumed(struct stream *s, const char *last_id)
 		queue_reset(s, "loss", NULL);
 }
 
+/* When the token is to be looked up again: in good time, or when it ends. */
+static void set_recheck(struct stream *s)
+{
+	uint64_t ms = s->worker->conf->recheck_ms, ends = s->member.who->expires_ms;
+
+	s->recheck_at_ms = loop_now_ms(s->worker->loop) + (ends && ends < ms ? ends : ms);
+}
+
 struct stream *stream_new(struct worker *w, struct conf *conf, const struct conf_route *route,
 			  struct principal *who, const char *token, const char *last_id,
 			  const char *peer, bool chunked)
@@ -133,7 +141,7 @@ struct stream *stream_new(struct worker *w, struct conf *conf, const struct conf
 	snprintf(s->peer, sizeof(s->peer), "%s", peer);
 	s->chunked = chunked;
 	s->opened_ms = loop_now_ms(w->loop);
-	s->recheck_at_ms = s->opened_ms + w->conf->recheck_ms;
+	set_recheck(s);
 	queue_init(&s->queue, route->queue_events, route->queue_bytes);
 	list_init(&s->dirty);
 	list_init(&s->wheel);
@@ -215,7 +223,11 @@ static bool write_out(struct stream *s)
 			iov[i].iov_len = (s->chunked ? f->len : f->body_len) - skip;
 			msg.msg_iovlen++;
 		}
-		sent = sendmsg(s->fd.fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (msg.msg_iovlen == 1) /* the kernel copies in less to set up */
+			sent = send(s->fd.fd, iov[0].iov_base, iov[0].iov_len,
+				    MSG_DONTWAIT | MSG_NOSIGNAL);
+		else
+			sent = sendmsg(s->fd.fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (sent < 0 && errno == EINTR)
 			continue;
 		if (sent < 0 && (errno == EAGAIN || errno == ENOBUFS)) {
@@ -642,6 +654,8 @@ static void rechecked(struct post_lookup *l)
 							 : "token is not valid any more");
 		return;
 	}
+	s->member.who->expires_ms = who->expires_ms;
+	set_recheck(s);
 	if (!strcmp(who->role, s->member.who->role)) {
 		principal_free(who);
 		return;
