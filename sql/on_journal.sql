@@ -78,8 +78,9 @@ BEGIN
       reason := 'storm';
     END IF;
 
-    -- The journal is as large as it may get: nothing is written but, each minute, one "fetch again".
-    -- Whoever makes room (pgherald.prune) says it once more.
+    -- The journal is as large as it may get: nothing is written but, each minute, one "fetch again",
+    -- and each statement counts as a loss, which every daemon and every cursor notices. Only
+    -- pgherald.prune opens it again.
     IF pg_sequence_last_value('pgherald.gate') > 1 THEN
       PERFORM nextval('pgherald.loss');
       IF EXISTS (SELECT FROM pgherald.journal AS j
