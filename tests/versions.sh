@@ -13,7 +13,7 @@ export PGHERALD
 python=${PYTHON:-/usr/bin/python3}
 cache=${PGHERALD_CACHE:-$top/.cache/postgresql}
 suite="test_capture.py test_capture_inline.py test_doorbell_sql.py test_retention.py test_rows.py
-test_sql_cli.py"
+test_sql_cli.py test_check.py test_privileges.py"
 tested=0
 failed=
 
