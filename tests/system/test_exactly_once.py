@@ -32,6 +32,7 @@ workers = 2
 ring_events = {ring}
 [database]
 conninfo = {conninfo}
+doorbell = {doorbell}
 [role manager]
 receives = all
 [role foreman]
@@ -165,7 +166,8 @@ def test_every_change_once_to_whom_it_concerns(cluster, tmp_path, ring):
     r = random.Random(seed)
     db = cluster.create_database()
     install = Install(db, tmp_path)
-    install.write(CONF.replace("{ring}", str(ring)))
+    install.write(CONF.replace("{ring}", str(ring))
+                  .replace("{doorbell}", "notify" if ring > 1000 else "auto"))
     db.run(SCHEMA)
     db.run("INSERT INTO api_user VALUES (1, 'manager'), (2, 'foreman'), (3, 'foreman')")
     for who, user in USERS.items():
