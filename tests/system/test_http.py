@@ -359,9 +359,8 @@ def test_many_connects_and_disconnects_leave_nothing(served, d):
 def test_descriptors_run_out(served):
     served.daemon.nofile = 100
     d = served.daemon.start().wait_ready()
-    streams = [Client(d, served.anna) for _ in range(30)]
-    for c in streams:
-        c.hello()
+    # one after the other: a stream takes a second descriptor for the moment of the hand-over
+    streams = [Client(d, served.anna).hello() for _ in range(30)]
     late = []
     for _ in range(120):
         s = socket.create_connection(d.address, 20)
