@@ -22,13 +22,11 @@
 #include "wire/dialect.h"
 #include "wire/sse.h"
 
-#define MAX_IOV	  64   /* frames per writev */
-#define MAX_SCAN  2000 /* ring entries looked at per turn and stream */
 #define HELLO_MAX 1024 /* bytes */
 
 static void on_ready(void *arg, uint32_t events);
 
-static void log_stream(const struct stream *s, const char *what, const char *reason)
+void stream_log(const struct stream *s, const char *what, const char *reason)
 {
 	char id[24], seconds[32], events[24], bytes[24];
 	const struct log_field fields[] = {
@@ -73,16 +71,6 @@ static void make_hello(struct stream *s, const char *id)
 	s->hello = buf_steal(&b);
 }
 
-/* "Refetch everything": the client's position is of no use any more. Only for this stream. */
-static void queue_reset(struct stream *s, const char *reason, const char *id)
-{
-	struct event *e = event_resync(reason, s->worker->topics, id, (int64_t)time(NULL));
-
-	queue_force(&s->queue, event_frame(e, FORM_SSE_DJANGO, VIEW_WHOLE));
-	event_unref(e);
-	s->n_events++;
-}
-
 static void start_fresh(struct stream *s)
 {
 	s->state = STREAM_STARTING;
@@ -104,7 +92,7 @@ static void start_resumed(struct stream *s, const char *last_id)
 		reset = "epoch";
 	if (reset) {
 		start_fresh(s);
-		queue_reset(s, reset, w->position.text);
+		stream_queue_reset(s, reset, w->position.text);
 		return;
 	}
 	s->skip = xcalloc(1, sizeof(*s->skip));
@@ -113,15 +101,7 @@ static void start_resumed(struct stream *s, const char *last_id)
 	make_hello(s, last_id);
 	s->loss = w->position_cursor.loss;
 	if (c.loss != s->loss) /* something was not recorded meanwhile */
-		queue_reset(s, "loss", NULL);
-}
-
-/* When the token is to be looked up again: in good time, or when it ends. */
-static void set_recheck(struct stream *s)
-{
-	uint64_t ms = s->worker->conf->recheck_ms, ends = s->member.who->expires_ms;
-
-	s->recheck_at_ms = loop_now_ms(s->worker->loop) + (ends && ends < ms ? ends : ms);
+		stream_queue_reset(s, "loss", NULL);
 }
 
 struct stream *stream_new(struct worker *w, struct conf *conf, const struct conf_route *route,
@@ -141,7 +121,7 @@ struct stream *stream_new(struct worker *w, struct conf *conf, const struct conf
 	snprintf(s->peer, sizeof(s->peer), "%s", peer);
 	s->chunked = chunked;
 	s->opened_ms = loop_now_ms(w->loop);
-	set_recheck(s);
+	stream_set_recheck(s);
 	queue_init(&s->queue, route->queue_events, route->queue_bytes);
 	list_init(&s->dirty);
 	list_init(&s->wheel);
@@ -151,26 +131,15 @@ struct stream *stream_new(struct worker *w, struct conf *conf, const struct conf
 		start_resumed(s, last_id);
 	else
 		start_fresh(s);
-	log_stream(s, last_id && *last_id ? "SSE stream resumed" : "SSE stream opened", NULL);
+	stream_log(s, last_id && *last_id ? "SSE stream resumed" : "SSE stream opened", NULL);
 	return s;
-}
-
-/* Throws the letter away; its events up to replay_next have gone already. */
-static void drop_replay(struct stream *s)
-{
-	struct post_replay *p = s->replay;
-
-	for (size_t i = 0; i < s->replay_next; i++)
-		p->events[i] = NULL;
-	post_replay_free(p);
-	s->replay = NULL;
 }
 
 void stream_close(struct stream *s, const char *reason)
 {
 	struct worker *w = s->worker;
 
-	log_stream(s, "SSE stream closed", reason);
+	stream_log(s, "SSE stream closed", reason);
 	hub_leave(&w->hub, &s->member);
 	if (s->fd.fd >= 0) {
 		loop_del(w->loop, &s->fd);
@@ -179,7 +148,7 @@ void stream_close(struct stream *s, const char *reason)
 	if (s->replay) {
 		s->replay->asker = NULL;
 		if (!s->replay_away)
-			drop_replay(s);
+			stream_drop_replay(s);
 	}
 	if (s->lookup)
 		s->lookup->asker = NULL;
@@ -211,11 +180,11 @@ void stream_end(struct stream *s, const char *reason)
 static bool write_out(struct stream *s)
 {
 	while (s->queue.n && !s->blocked) {
-		struct iovec iov[MAX_IOV];
+		struct iovec iov[STREAM_MAX_IOV];
 		struct msghdr msg = {.msg_iov = iov};
 		ssize_t sent;
 
-		for (uint32_t i = 0; i < s->queue.n && i < MAX_IOV; i++) {
+		for (uint32_t i = 0; i < s->queue.n && i < STREAM_MAX_IOV; i++) {
 			struct frame *f = queue_at(&s->queue, i);
 			uint32_t skip = i ? 0 : s->sent_of_first;
 
@@ -290,267 +259,23 @@ void stream_offer(struct stream *s, struct frame *f)
 		worker_dirty(s->worker, &s->dirty);
 }
 
-/* Whether the client had this event before it came here. */
-static bool had_before(const struct stream *s, const struct event *e)
-{
-	/* A resync that stands in no journal row is in nobody's position. */
-	return s->skip && e->txid && cursor_has(s->skip, e->txid, e->id);
-}
-
-/* The frame of an event for this client; the caller owns the reference. The event's own id says
- * what this daemon has delivered up to here. As long as the client had more than that from
- * elsewhere, its id must say both, or it would be told the difference again after its next
- * reconnect. Once the event's id covers what the client had, the two histories have met. */
-static struct frame *frame_for(struct stream *s, struct event *e, enum scope_view view)
-{
-	struct cursor_text text;
-	struct cursor c, both;
-
-	if (!s->skip || !e->cursor || !cursor_parse(&c, e->cursor, strlen(e->cursor)))
-		return frame_ref(event_frame(e, FORM_SSE_DJANGO, view));
-	if (cursor_covers(&c, s->skip)) {
-		free(s->skip);
-		s->skip = NULL;
-		return frame_ref(event_frame(e, FORM_SSE_DJANGO, view));
-	}
-	cursor_union(&both, s->skip, &c);
-	both.loss = c.loss;
-	cursor_format(&both, &text);
-	return event_frame_with(e, FORM_SSE_DJANGO, view, text.text);
-}
-
 void stream_deliver(struct hub_member *m, struct event *e, enum scope_view view)
 {
 	struct stream *s = (struct stream *)m;
 	struct frame *f;
 
-	if (had_before(s, e))
+	if (stream_had(s, e))
 		return;
 	s->n_events++;
-	f = frame_for(s, e, view);
+	f = stream_frame_for(s, e, view);
 	stream_offer(s, f);
 	frame_unref(f);
 }
 
-static const struct scope_policy *policy_of(const struct stream *s)
-{
-	return &s->worker->hub.policies[s->member.role];
-}
-
-/* Queues an event of the past when this principal may see it, by today's rights. `own` is the id to
- * send, NULL for what frame_for() says. */
-static void queue_past(struct stream *s, struct event *e, const char *own)
-{
-	enum scope_view view = event_view(e, policy_of(s), s->member.who);
-	struct frame *f;
-
-	if (view == VIEW_NOTHING)
-		return;
-	f = own ? event_frame_with(e, FORM_SSE_DJANGO, view, own) : frame_for(s, e, view);
-	queue_force(&s->queue, f);
-	frame_unref(f);
-	s->n_events++;
-}
-
-/* Whether more of the past may be queued: one writev's worth, and no more bytes than the route
- * allows. */
-static bool has_room(const struct stream *s)
-{
-	return s->queue.n < MAX_IOV && s->queue.bytes < s->queue.max_bytes;
-}
-
-static void go_live(struct stream *s)
-{
-	uint64_t loss = s->worker->position_cursor.loss;
-
-	if (s->loss != loss) /* something was not recorded before this */
-		queue_reset(s, "loss", NULL);
-	s->loss = loss;
-	s->state = STREAM_LIVE;
-	hub_join(&s->worker->hub, &s->member);
-}
-
-/* The rest of a transaction of which the client has the beginning goes first: an id can tell of
- * one such transaction only. */
-static void finish_half(struct stream *s)
-{
-	struct ring *ring = &s->worker->hub.ring;
-	struct cursor *skip = s->skip;
-	bool found = false;
-
-	if (!skip || !skip->txid)
-		return;
-	for (uint64_t seq = ring->tail; seq < ring->head; seq++) {
-		struct event *e = ring_at(ring, seq), *next = ring_at(ring, seq + 1);
-		struct cursor_text text;
-
-		if (e->txid != skip->txid)
-			continue;
-		found = true;
-		if (e->id <= skip->id)
-			continue;
-		skip->id = e->id;
-		if (!next || next->txid != skip->txid)
-			cursor_complete(skip);
-		cursor_format(skip, &text);
-		queue_past(s, e, text.text);
-		if (!skip->txid)
-			return;
-	}
-	if (found) /* it had been told to the end already */
-		cursor_complete(skip);
-}
-
-static void read_ring(struct stream *s)
-{
-	struct ring *ring = &s->worker->hub.ring;
-
-	if (s->ring_seq < ring->tail) {
-		stream_close(s, "overflow: the client reads too slowly to catch up");
-		return;
-	}
-	for (size_t i = 0; i < MAX_SCAN && has_room(s); i++) {
-		struct event *e = ring_at(ring, s->ring_seq);
-
-		if (!e) {
-			go_live(s);
-			break;
-		}
-		s->ring_seq++;
-		if (!had_before(s, e))
-			queue_past(s, e, NULL);
-	}
-	if (s->state != STREAM_LIVE || s->queue.n)
-		worker_dirty(s->worker, &s->dirty);
-}
-
-static void ask_journal(struct stream *s)
-{
-	struct post_replay *p = s->replay;
-
-	if (!p) {
-		p = s->replay = xcalloc(1, sizeof(*p));
-		p->letter.kind = POST_REPLAY;
-		p->reply_to = &s->worker->inbox;
-		p->asker = s;
-		p->from = *s->skip;
-	}
-	if (!p->plan) /* what the ring holds from here on may come after that answer */
-		s->ring_seq = s->worker->hub.ring.head;
-	s->replay_away = true;
-	inbox_post(s->worker->db, &p->letter);
-}
-
-/* The ring serves who was away shortly; the journal everybody else, and whoever is ahead of this
- * daemon, so that the database can say whether that position exists. */
-static bool ring_serves(struct stream *s)
-{
-	const struct ring *ring = &s->worker->hub.ring;
-
-	if (!s->skip)
-		return s->ring_seq >= ring->tail;
-	s->ring_seq = ring->tail;
-	return ring_covers(ring, s->skip) && s->skip->xmax <= s->worker->position_cursor.xmax;
-}
-
-/* The position that the hello told the client, for a stream that lost its place in the ring
- * before it began. */
-static struct cursor *position_of_hello(const struct stream *s)
-{
-	struct cursor *c = xcalloc(1, sizeof(*c));
-	const char *id = strstr(s->hello, "\nid: ");
-	bool ok = id && cursor_parse(c, id + 5, strcspn(id + 5, "\n"));
-
-	assert(ok); /* make_hello() wrote it */
-	(void)ok;
-	return c;
-}
-
-static void read_journal(struct stream *s)
-{
-	struct post_replay *p = s->replay;
-
-	if (s->replay_away)
-		return;
-	for (; s->replay_next < p->n && has_room(s); s->replay_next++) {
-		queue_past(s, p->events[s->replay_next], p->events[s->replay_next]->cursor);
-		event_unref(p->events[s->replay_next]);
-	}
-	if (s->queue.n)
-		worker_dirty(s->worker, &s->dirty);
-	if (s->replay_next < p->n)
-		return;
-	free(p->events);
-	p->events = NULL;
-	p->n = s->replay_next = 0;
-	if (p->verdict == REPLAY_MORE) {
-		ask_journal(s);
-		return;
-	}
-	/* REPLAY_DONE: all up to p->from; the ring has the rest, unless this took too long. */
-	*s->skip = p->from;
-	if (s->ring_seq < s->worker->hub.ring.tail) {
-		ask_journal(s);
-		return;
-	}
-	free(p); /* its plan is gone with the last page */
-	s->replay = NULL;
-	s->state = STREAM_CATCHING;
-	worker_dirty(s->worker, &s->dirty);
-}
-
-void stream_continue(struct stream *s)
-{
-	if (s->state == STREAM_CATCHING)
-		read_ring(s);
-	else if (s->state == STREAM_REPLAYING)
-		read_journal(s);
-}
-
-void stream_replayed(struct stream *s)
-{
-	struct post_replay *p = s->replay;
-
-	s->replay_away = false;
-	s->replay_next = 0;
-	if (s->state == STREAM_CLOSING) { /* it only sends its rest now */
-		drop_replay(s);
-		return;
-	}
-	if (p->verdict == REPLAY_UNAVAILABLE) {
-		stream_close(s, "replay failed: the database is away");
-		return;
-	}
-	if (p->verdict == REPLAY_RESET) {
-		const char *reason = p->reason;
-
-		drop_replay(s);
-		free(s->skip);
-		s->skip = NULL;
-		s->ring_seq = s->worker->hub.ring.head;
-		s->state = STREAM_CATCHING;
-		queue_reset(s, reason, s->worker->position.text);
-		worker_dirty(s->worker, &s->dirty);
-		return;
-	}
-	stream_continue(s);
-}
-
-void stream_restart(struct stream *s)
-{
-	free(s->skip);
-	s->skip = NULL;
-	s->loss = s->worker->position_cursor.loss;
-	if (s->state != STREAM_LIVE) /* it comes back, and its id tells what it needs */
-		stream_end(s, "the journal began anew before the stream caught up");
-}
-
 void stream_adopt(struct stream *s, int fd)
 {
-	bool from_ring = ring_serves(s);
+	bool from_ring = stream_finds_past(s);
 
-	if (!from_ring && !s->skip)
-		s->skip = position_of_hello(s);
 	free(s->hello);
 	s->hello = NULL;
 	s->n_bytes += s->hello_len;
@@ -571,12 +296,7 @@ void stream_adopt(struct stream *s, int fd)
 		stream_farewell(s, "shutdown");
 		return;
 	}
-	s->state = from_ring ? STREAM_CATCHING : STREAM_REPLAYING;
-	if (from_ring) {
-		finish_half(s);
-		read_ring(s); /* at once: it may already hold the last events only */
-	} else
-		ask_journal(s);
+	stream_begin_past(s, from_ring);
 }
 
 void stream_farewell(struct stream *s, const char *reason)
@@ -629,89 +349,4 @@ static void on_ready(void *arg, uint32_t events)
 		s->blocked = false;
 		stream_flush(s, loop_now_ms(s->worker->loop));
 	}
-}
-
-static void rechecked(struct post_lookup *l)
-{
-	struct stream *s = l->asker;
-	enum lookup_verdict verdict = l->verdict;
-	struct principal *who = l->who;
-
-	l->who = NULL;
-	post_lookup_free(l);
-	if (!s) {
-		principal_free(who);
-		return;
-	}
-	s->lookup = NULL;
-	if (s->recheck_again)
-		stream_recheck(s);
-	if (verdict == LOOKUP_UNAVAILABLE)
-		return; /* the rights it had stay until somebody can be asked */
-	if (verdict != LOOKUP_OK || strcmp(who->user_id, s->member.who->user_id) != 0) {
-		principal_free(who);
-		stream_end(s, verdict == LOOKUP_INACTIVE ? "user is not active any more"
-							 : "token is not valid any more");
-		return;
-	}
-	s->member.who->expires_ms = who->expires_ms;
-	set_recheck(s);
-	if (!strcmp(who->role, s->member.who->role)) {
-		principal_free(who);
-		return;
-	}
-	hub_leave(&s->worker->hub, &s->member);
-	principal_free(s->member.who);
-	s->member.who = who;
-	log_stream(s, "SSE stream has another role", NULL);
-	stream_rescope(s);
-}
-
-void stream_rescope(struct stream *s)
-{
-	struct worker *w = s->worker;
-	int role = hub_role(&w->hub, s->member.who->role);
-	bool joined = s->state == STREAM_LIVE;
-
-	hub_leave(&w->hub, &s->member);
-	if (role < 0 || !http_role_allowed(w, s->route, s->member.who->role)) {
-		s->member.role = 0; /* unused: it hears nothing any more */
-		stream_end(s, "role may not use this route any more");
-		return;
-	}
-	s->member.role = (uint32_t)role;
-	if (joined)
-		hub_join(&w->hub, &s->member);
-}
-
-void stream_tick(struct stream *s, uint64_t now_ms)
-{
-	if (s->skip && s->state == STREAM_LIVE &&
-	    cursor_covers(&s->worker->position_cursor, s->skip)) {
-		free(s->skip);
-		s->skip = NULL;
-	}
-	if (now_ms >= s->recheck_at_ms && !s->lookup)
-		stream_recheck(s);
-}
-
-void stream_recheck(struct stream *s)
-{
-	struct worker *w = s->worker;
-	struct post_lookup *l;
-
-	if (s->lookup) { /* its answer may be of before the change */
-		s->recheck_again = true;
-		return;
-	}
-	s->recheck_again = false;
-	s->recheck_at_ms = loop_now_ms(w->loop) + w->conf->recheck_ms;
-	l = s->lookup = xcalloc(1, sizeof(*l));
-	l->letter.kind = POST_LOOKUP;
-	l->reply_to = &w->inbox;
-	l->auth = xstrdup(s->route->auth);
-	l->token = xstrdup(s->token);
-	l->asker = s;
-	l->answered = rechecked;
-	inbox_post(w->db, &l->letter);
 }

@@ -90,4 +90,26 @@ void stream_recheck(struct stream *s);
 /* The configuration changed: finds its role again; closes when it has none any more. */
 void stream_rescope(struct stream *s);
 
+/* Between the files of stream: */
+
+#define STREAM_MAX_IOV 64 /* frames per writev, and of the past queued at once */
+
+/* One line of the log about it; `reason` with what it was worth, NULL for a beginning. */
+void stream_log(const struct stream *s, const char *what, const char *reason);
+/* Whether the ring has all that the client missed; else a position to ask the journal with is set.
+ */
+bool stream_finds_past(struct stream *s) MUST_CHECK;
+/* Starts catching up from where stream_finds_past() said. */
+void stream_begin_past(struct stream *s, bool from_ring);
+/* Whether the client had this event before it came here. */
+bool stream_had(const struct stream *s, const struct event *e);
+/* The frame of an event for this client; the caller owns the reference. */
+struct frame *stream_frame_for(struct stream *s, struct event *e, enum scope_view view);
+/* Queues a "refetch everything" for this stream alone; `id` may be NULL. */
+void stream_queue_reset(struct stream *s, const char *reason, const char *id);
+/* Throws away a replay that is at home. */
+void stream_drop_replay(struct stream *s);
+/* Sets when its token is to be looked up again. */
+void stream_set_recheck(struct stream *s);
+
 #endif
