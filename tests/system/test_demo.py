@@ -155,7 +155,10 @@ def test_a_signal_during_the_start(tree, demo, moment, number):
     shutil.rmtree(tree / ".demo" / "log", ignore_errors=True)  # what is there is of this start
     d = demo("--once")
     d.wait_file(moment)
-    d.process.send_signal(number)
+    if number == signal.SIGINT:
+        os.killpg(d.process.pid, number)  # as Ctrl-C does: the shell and what it waits for
+    else:
+        d.process.send_signal(number)
     assert d.end() == 128 + number, d.text()
     nothing_left(tree)
 
