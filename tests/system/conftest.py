@@ -16,7 +16,7 @@ from lib.cluster import Cluster  # noqa: E402
 from lib.daemon import Daemon  # noqa: E402
 
 PGHERALD = os.path.abspath(os.environ.get("PGHERALD", HERE.parents[1] / "build" / "pgherald"))
-RUN_TIMEOUT_S = 60
+RUN_TIMEOUT_S = 120
 
 # What Django's migrations make of an estimates project, as plain SQL.
 APP_TABLES = """
@@ -98,6 +98,18 @@ leave = estimate_id, project_id
 table  = public.api_project
 owners = id<-public.api_estimate.project_id.foreman_id
 fields = project_id=id, project_name=name, created_at::utc
+"""
+
+# For tests with bursts: a client that reads too slowly for the usual queue is let go, as specified,
+# and how fast a client in Python is next to a writer in Python nobody can promise.
+LONG_QUEUES = """
+[route events]
+path = /api/v1/sse/events/
+queue_events = 1000000
+queue_bytes = 1GiB
+[route stats]
+path = /api/v1/sse/stats/
+kind = stats
 """
 
 
@@ -184,6 +196,9 @@ class Served:
         text = self.install.conf.read_text()
         assert old in text, old
         self.install.conf.write_text(text.replace(old, new))
+
+    def use_long_queues(self):
+        self.install.conf.write_text(self.install.conf.read_text() + LONG_QUEUES)
 
 
 @pytest.fixture

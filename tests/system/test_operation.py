@@ -12,7 +12,7 @@ import time
 import pytest
 
 from conftest import PGHERALD, run_pgherald
-from lib.daemon import EVENTS, Client, Daemon, Reader, as_ordinary_user, wait_until
+from lib.daemon import EVENTS, PATIENCE_S, Client, Daemon, Reader, as_ordinary_user, wait_until
 
 
 def change(served, n=1, foreman=2):
@@ -84,7 +84,7 @@ def test_address_in_use(served, tmp_path):
     # sharing the port needs the same user; an address that is not ours fails for everybody
     other.write_text(re.sub(r"listen = .*", "listen = 192.0.2.1:80", text))
     done = subprocess.run(as_ordinary_user([PGHERALD, "-c", str(other), "serve"]),
-                          capture_output=True, text=True, timeout=20)
+                          capture_output=True, text=True, timeout=PATIENCE_S)
     assert done.returncode == 1 and "cannot listen on 192.0.2.1:80" in done.stderr
     assert listener
 
@@ -229,7 +229,7 @@ def test_database_down_at_start(served, alone):
 
 
 def test_database_down_answers_in_time(served, alone):
-    served.configure("[server]", "[server]\nrequest_timeout = 300ms")
+    served.configure("[server]", "[server]\nrequest_timeout = 2s")
     d = served.daemon.start().wait_ready()
     alone.stop("immediate")
     status, headers, _ = d.get(EVENTS, served.anna)
@@ -295,6 +295,7 @@ def test_schema_missing_then_installed(install, tmp_path):
 
 
 def test_events_keep_their_order_under_load(served):
+    served.use_long_queues()
     d = served.daemon.start().wait_ready()
     c = Client(d, served.boss).hello()
     served.db.run("INSERT INTO api_estimate (id, number, project_id) VALUES (1, '0', 10)")
@@ -319,6 +320,7 @@ def test_events_keep_their_order_under_load(served):
 def test_five_thousand_streams(served):
     """Broadcast to all, and targeted to one of many; then a restart that all come back from."""
     n = 5000
+    served.use_long_queues()
     served.db.run("INSERT INTO api_user (id, username, role) SELECT g, 'u' || g, 'foreman'"
                   " FROM generate_series(100, 5098) AS g")
     served.db.run("INSERT INTO authtoken_token (key, user_id) SELECT 'token-' || g, g"
@@ -333,21 +335,21 @@ def test_five_thousand_streams(served):
         assert len(clients) == n
         for c in clients:
             reader.add(c)
-        wait_until(lambda: all(c.frames for c in clients), "all hellos", 60)
+        wait_until(lambda: all(c.frames for c in clients), "all hellos", 240)
         assert d.streams(served.boss) == n
 
         served.db.run("TRUNCATE api_estimate")  # a broadcast: everybody is told to refetch
-        wait_until(lambda: all(len(c.messages()) == 1 for c in clients), "the broadcast", 60)
+        wait_until(lambda: all(len(c.messages()) == 1 for c in clients), "the broadcast", 240)
 
         change(served, 300, 2345)
         change(served, 200, 4567)
         boss, one, two = clients[0], clients[2345 - 99], clients[4567 - 99]
         wait_until(lambda: len(boss.messages()) == 501 and len(one.messages()) == 301
-                   and len(two.messages()) == 201, "the targeted events", 60)
+                   and len(two.messages()) == 201, "the targeted events", 240)
         assert all(len(c.messages()) == 1 for c in clients if c not in (boss, one, two))
 
         d.kill()
-        wait_until(lambda: all(c.ended for c in clients), "all ends", 60)
+        wait_until(lambda: all(c.ended for c in clients), "all ends", 240)
         change(served, 100, 2345)
         d.start().wait_ready()
         back = [Client(d, c_token, c.last_id, source=("127.0.0.4", 0))
@@ -357,9 +359,9 @@ def test_five_thousand_streams(served):
             c.close()
         for c in back:
             reader.add(c)
-        wait_until(lambda: all(c.frames for c in back), "all hellos again", 60)
+        wait_until(lambda: all(c.frames for c in back), "all hellos again", 240)
         wait_until(lambda: len(back[0].messages()) == 100
-                   and len(back[2345 - 99].messages()) == 100, "what they missed", 60)
+                   and len(back[2345 - 99].messages()) == 100, "what they missed", 240)
         assert sum(len(c.messages()) for c in back) == 200
     finally:
         reader.stop()

@@ -17,7 +17,7 @@ import time
 
 import psycopg2
 
-DEADLINE_S = 30
+DEADLINE_S = 60
 PR_SET_PDEATHSIG = 1
 # initdb makes this superuser; every connection is trusted, the socket's directory is the guard
 ADMIN = "postgres"

@@ -2,6 +2,7 @@
 """A real daemon and real clients for the system tests. Nothing here sleeps: every wait is for a
 condition and ends in an error that shows the daemon's log."""
 
+import functools
 import http.client
 import json
 import os
@@ -17,9 +18,10 @@ import time
 
 EVENTS = "/api/v1/sse/events/"
 STATS = "/api/v1/sse/stats/"
+PATIENCE_S = 60.0  # for a broken system; on a slow machine a working one may need some of it
 
 
-def wait_until(condition, what, timeout=20.0):
+def wait_until(condition, what, timeout=PATIENCE_S):
     """Calls condition() until it is true; its value."""
     end = time.monotonic() + timeout
     pause = threading.Event()
@@ -101,7 +103,7 @@ class Daemon:
             f.seek(offset)
             return f.read().decode(errors="replace")
 
-    def wait_log(self, pattern, offset=0, timeout=20.0):
+    def wait_log(self, pattern, offset=0, timeout=PATIENCE_S):
         def look():
             found = re.search(pattern, self.log(offset))
             if not found and self.proc.poll() is not None:
@@ -115,7 +117,7 @@ class Daemon:
     def signal(self, number):
         self.proc.send_signal(number)
 
-    def wait_end(self, timeout=20.0):
+    def wait_end(self, timeout=PATIENCE_S):
         try:
             return self.proc.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -132,7 +134,7 @@ class Daemon:
             self.signal(signal.SIGKILL)
             self.wait_end()
 
-    def request(self, method, path, headers=None, timeout=20):
+    def request(self, method, path, headers=None, timeout=PATIENCE_S):
         """One ordinary request: (status, headers, body)."""
         c = http.client.HTTPConnection(*self.address, timeout=timeout)
         try:
@@ -169,7 +171,7 @@ class Frame:
     def __init__(self, event_id, data, retry, comments):
         self.id, self.data, self.retry, self.comments = event_id, data, retry, comments
 
-    @property
+    @functools.cached_property
     def json(self):
         return json.loads(self.data)
 
@@ -226,7 +228,7 @@ class Client:
         if last_id is not None:
             lines.append("Last-Event-ID: " + last_id)
         lines += [f"{k}: {v}" for k, v in (headers or {}).items()]
-        self.sock = socket.create_connection(daemon.address, 20, source)
+        self.sock = socket.create_connection(daemon.address, PATIENCE_S, source)
         self.sock.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
         self.daemon, self.buffer = daemon, b""
         self.status, self.headers, self.chunked = None, None, False
@@ -296,7 +298,7 @@ class Client:
             self.ended = True
         return True
 
-    def read_until(self, condition, what="what the test waits for", timeout=20.0):
+    def read_until(self, condition, what="what the test waits for", timeout=PATIENCE_S):
         end = time.monotonic() + timeout
         while not condition():
             left = end - time.monotonic()
@@ -331,7 +333,7 @@ class Client:
         return found()
 
     def wait_end(self):
-        end = time.monotonic() + 20
+        end = time.monotonic() + PATIENCE_S
         while not self.ended:
             assert time.monotonic() < end, "the stream does not end:\n" + self.daemon.log()[-4000:]
             self.read_some(1)
