@@ -18,6 +18,7 @@ BEGIN {
 	only["libpq-events.h"] = "pg"
 	only["microhttpd.h"] = "web main"
 	only["openssl/"] = "auth"
+	only["zlib.h"] = "auth"
 }
 
 function room(path) # "web/http.c" is in web, "conf.h" in conf
