@@ -39,6 +39,9 @@ class Site:
         text = (PROJECT / "pgherald.conf").read_text(encoding="utf-8")
         text = re.sub(r"(?m)^listen *=.*", "listen = 127.0.0.1:0", text)
         text = re.sub(r"(?m)^conninfo *=.*", "conninfo = " + self.db.conninfo("pgherald"), text)
+        # the traffic goes on while nobody reads
+        assert "kind = events\n" in text
+        text = text.replace("kind = events\n", "kind = events\nqueue_events = 10000\n")
         conf.write_text(text, encoding="utf-8")
         done = run_pgherald("sql", "install", "--apply", "-c", conf, "--dsn", self.db.conninfo())
         assert done.returncode == 0, done.stdout + done.stderr

@@ -21,6 +21,14 @@ class Replica:
     def __init__(self, primary):
         self.primary, self.dir = primary, primary.dir + "-standby"
         self.data, self.proc = os.path.join(self.dir, "data"), None
+        try:
+            self.start()
+        except BaseException:
+            self.destroy()
+            raise
+
+    def start(self):
+        primary = self.primary
         os.mkdir(self.dir, 0o755)
         stat = os.stat(primary.dir)
         os.chown(self.dir, stat.st_uid, stat.st_gid)
@@ -65,7 +73,7 @@ class Replica:
     def destroy(self):
         if self.proc:
             self.proc.send_signal(signal.SIGQUIT)
-            self.proc.wait(30)
+            self.proc.wait(60)
         shutil.rmtree(self.dir, ignore_errors=True)
 
 

@@ -118,7 +118,7 @@ def test_waits_for_a_busy_table(db, install):
     assert lines[-1].startswith("watch project (public.api_project): in use")
     holder.rollback()
     holder.close()
-    rest, _ = running.communicate(timeout=30)
+    rest, _ = running.communicate(timeout=120)
     assert running.returncode == 0 and "watch project (public.api_project): done" in rest
     assert triggers(db) == ALL_TRIGGERS
 
