@@ -54,7 +54,7 @@ esac
 
 if [[ -t 1 ]]; then bold=$'\e[1m' plain=$'\e[0m'; else bold='' plain=''; fi
 
-# Ctrl-C may come while a function's output is redirected: what we say goes out all the same.
+# A signal may come while a function's output is redirected: what we say goes out all the same.
 exec 3>&1
 say() { printf '%s\n' "demo: $*" >&3; }
 
@@ -70,12 +70,19 @@ die() {
 
 # --- What the machine must have ----------------------------------------------------------------
 
-has_command() { command -v "$1" >/dev/null; }
-has_module() { pkg-config --exists "$1" 2>/dev/null; }
-has_header() { echo "#include <$1>" | cc -E - >/dev/null 2>&1; }
-has_python() { "$python" -c "import $1" 2>/dev/null; }
+# shellcheck source=build-aux/packages.sh disable=SC1091
+. "$top/build-aux/packages.sh"
+# shellcheck source=build-aux/supervise.sh disable=SC1091
+. "$top/build-aux/supervise.sh"
+
 has_psycopg() { has_python psycopg2 || has_python psycopg; }
-has_server() { pg_bin >/dev/null; }
+needed() {
+	needed_by_all
+	cat <<-'END'
+		command psql postgresql-client postgresql
+		psycopg any python3-psycopg2 python3-psycopg2
+	END
+}
 
 # The directory of the newest PostgreSQL server's programs.
 pg_bin() {
@@ -86,66 +93,6 @@ pg_bin() {
 	)
 	[[ -n $found ]] || found=$(command -v postgres) || return 1
 	dirname "$(readlink -f "$found")"
-}
-
-# missing COLUMN: what is not there, as the package names of Debian (3) or Fedora (4).
-missing() {
-	local kind what deb rpm
-	while read -r kind what deb rpm; do
-		"has_$kind" "$what" || if [[ $1 == 3 ]]; then echo "$deb"; else echo "$rpm"; fi
-	done <<-'END' | sort -u
-		command gcc gcc gcc
-		command make make make
-		command autoreconf autoconf autoconf
-		command automake automake automake
-		command pkg-config pkg-config pkgconf-pkg-config
-		command curl curl curl
-		command psql postgresql-client postgresql
-		command flock util-linux util-linux
-		command python3 python3 python3
-		header stdio.h libc6-dev glibc-devel
-		header uthash.h uthash-dev uthash-devel
-		module libmicrohttpd libmicrohttpd-dev libmicrohttpd-devel
-		module libpq libpq-dev libpq-devel
-		module json-c libjson-c-dev json-c-devel
-		server any postgresql postgresql-server
-		python django python3-django python3-django
-		python rest_framework python3-djangorestframework python3-django-rest-framework
-		psycopg any python3-psycopg2 python3-psycopg2
-	END
-}
-
-install_missing() {
-	local packages=() root=()
-	mapfile -t packages < <(missing 3)
-	((${#packages[@]})) || return 0
-	if ((EUID)); then
-		has_command sudo || die "not root and no sudo; please install: ${packages[*]}"
-		root=(sudo)
-	fi
-	if has_command apt-get; then
-		say "installing ${packages[*]}"
-		root+=(env DEBIAN_FRONTEND=noninteractive)
-		"${root[@]}" apt-get update -qq || say "apt-get update failed; trying with the old lists"
-		"${root[@]}" apt-get install -y -qq --no-install-recommends "${packages[@]}" ||
-			die "apt-get could not install: ${packages[*]}"
-	elif has_command dnf; then
-		mapfile -t packages < <(missing 4)
-		say "installing ${packages[*]}"
-		# shellcheck source=/dev/null
-		if (. /etc/os-release && [[ $ID != fedora ]]); then
-			# Enterprise Linux keeps the -devel packages in CRB and Django in EPEL.
-			"${root[@]}" dnf -y -q install epel-release dnf-plugins-core || true
-			"${root[@]}" dnf config-manager --set-enabled crb || true
-		fi
-		"${root[@]}" dnf -y -q install "${packages[@]}" ||
-			die "dnf could not install: ${packages[*]}"
-	else
-		die "neither apt-get nor dnf here; Debian's names of what is missing: ${packages[*]}"
-	fi
-	hash -r
-	mapfile -t packages < <(missing 3)
-	((${#packages[@]} == 0)) || die "still missing after the installation: ${packages[*]}"
 }
 
 # --- Processes -------------------------------------------------------------------------------
@@ -168,7 +115,8 @@ launch() {
 	(
 		exec 3>&- 9>&-
 		note "$name" "$BASHPID" "$signal"
-		exec setsid "${drop[@]}" --pdeathsig "$signal" "$@"
+		# What a shell starts in the background ignores SIGINT, PostgreSQL's signal.
+		exec env --default-signal=INT setsid "${drop[@]}" --pdeathsig "$signal" "$@"
 	) &
 	launched=$!
 	note "$name" "$launched" "$signal"
@@ -180,7 +128,7 @@ note() { # NAME PID SIGNAL
 	printf '%s %s %s\n' "$2" "$started" "$3" >"$state/run/$1.pid"
 }
 
-# step NAME COMMAND...: one that ends by itself; waits in a way that lets Ctrl-C through.
+# step NAME COMMAND...: one that ends by itself; waits in a way that lets a signal through.
 step() {
 	local name=$1
 	shift
@@ -200,9 +148,12 @@ stop() {
 	local pid started signal i
 	read -r pid started signal 2>/dev/null <"$state/run/$1.pid" || return 0
 	if is_running "$1"; then
-		kill -s "$signal" -- "-$pid" 2>/dev/null || kill -s "$signal" "$pid" 2>/dev/null || true
 		for ((i = 0; i < 200; i++)); do
 			is_running "$1" || break
+			# No group yet: still a shell of ours, which only SIGTERM ends. Again after a while,
+			# because a process that is just becoming another one may lose a signal.
+			((i % 40)) || kill -s "$signal" -- "-$pid" 2>/dev/null ||
+				kill -s TERM "$pid" 2>/dev/null || true
 			sleep 0.05
 		done
 		if is_running "$1"; then
@@ -230,10 +181,10 @@ stop_all() {
 
 on_exit() {
 	local status=$?
-	trap '' INT TERM HUP
+	trap '' TERM
 	trap - EXIT
 	stop_all
-	if ((status == 130 || status == 143)); then say "stopped; nothing is left running"; fi
+	if ((status == 143)); then say "stopped; nothing is left running"; fi
 	exit "$status"
 }
 
@@ -386,17 +337,18 @@ watch() { # until one of them ends, which none should
 # --- From here to the end ----------------------------------------------------------------------
 
 export LC_ALL=C.UTF-8 PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+[[ -n ${PGHERALD_SUPERVISOR-} ]] || install_missing # may ask for a password
+supervise "$top/demo.sh" "$@"
 for name in "${!PG@}"; do unset "$name"; done # an existing server is none of our business
 cd /
 
-install_missing
 [[ -w $top ]] || die "$top is not writable"
 mkdir -p "$state"
 exec 9>"$state/lock"
-flock -n 9 || die "another ./demo.sh is running in $top"
+# A while for one that was killed and is being ended.
+flock -w 3 9 || die "another ./demo.sh is running in $top"
 trap on_exit EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
+trap 'exit 143' TERM
 stop_all
 choose_user
 fresh_state

@@ -7,7 +7,7 @@ if ! command -v shellcheck >/dev/null; then
 	echo "shellcheck is not installed"
 	exit 77
 fi
-scripts=$(find . \( -name .git -o -name .demo -o -name 'build*' -o -name autom4te.cache \) -prune -o \
+scripts=$(find . \( -name .git -o -name .demo -o -name .cache -o -name 'build*' ! -name build-aux -o -name autom4te.cache \) -prune -o \
 	-type f \( -name '*.sh' -o -path './.ci/*' -o -path './packaging/*' \) -print | LC_ALL=C sort)
 bad=0
 for script in $scripts; do

@@ -16,7 +16,7 @@ from lib.django_env import TOP, Unavailable, distribution_python
 
 PROGRAMS = ("bash", "setpriv", "setsid", "flock", "curl", "psql", "make", "cc", "pkg-config",
             "autoreconf", "automake")
-DEMO_TIMEOUT_S = 120
+DEMO_TIMEOUT_S = 300
 
 
 def machine_lacks():
@@ -37,6 +37,9 @@ def tree(tmp_path_factory):
         pytest.skip(missing)
     top = tmp_path_factory.mktemp("demo")
     shutil.copy(TOP / "demo.sh", top)
+    (top / "build-aux").mkdir()
+    for name in ("packages.sh", "supervise.sh"):
+        shutil.copy(TOP / "build-aux" / name, top / "build-aux")
     shutil.copytree(TOP / "examples", top / "examples",
                     ignore=shutil.ignore_patterns("__pycache__", "node_modules"))
     (top / "src").mkdir()
@@ -155,24 +158,46 @@ def test_a_signal_during_the_start(tree, demo, moment, number):
     shutil.rmtree(tree / ".demo" / "log", ignore_errors=True)  # what is there is of this start
     d = demo("--once")
     d.wait_file(moment)
-    while d.process.poll() is None:  # bash drops one now and then while it forks: press again
-        if number == signal.SIGINT:
-            os.killpg(d.process.pid, number)  # as Ctrl-C does: the shell and what it waits for
-        else:
-            d.process.send_signal(number)
-        try:
-            d.process.wait(0.5)
-        except subprocess.TimeoutExpired:
-            pass
+    if number == signal.SIGINT:
+        os.killpg(d.process.pid, number)  # as Ctrl-C does: the shell and what it waits for
+    else:
+        d.process.send_signal(number)
     assert d.end() == 128 + number, d.text()
+    nothing_left(tree)
+
+
+def second_run(d):
+    """The pid of what does the work while the script that was started waits."""
+    pid = d.process.pid
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    assert len(children) == 1
+    return int(children[0])
+
+
+def test_kill_9_of_what_was_started(tree, demo):
+    d = demo()
+    d.wait_text("Ctrl-C ends everything")
+    d.process.kill()
+    d.end()
+    wait_until(lambda: processes_of(tree) == [], lambda: f"the end of {processes_of(tree)}")
+    nothing_left(tree)
+
+
+def test_a_start_waits_for_the_end_of_one_that_was_killed(tree, demo):
+    d = demo()
+    d.wait_text("Ctrl-C ends everything")
+    d.process.kill()
+    d.end()
+    d = demo("--once")
+    assert d.end() == 0, d.text()
     nothing_left(tree)
 
 
 def test_the_start_after_kill_9(tree, demo):
     d = demo()
     d.wait_text("Ctrl-C ends everything")
-    d.process.kill()
-    d.end()
+    os.kill(second_run(d), signal.SIGKILL)
+    assert d.end() == 128 + signal.SIGKILL
     # The kernel tells them that we are dead.
     wait_until(lambda: processes_of(tree) == [], lambda: f"the end of {processes_of(tree)}")
     assert (tree / ".demo" / "run" / "postgres.pid").exists()
