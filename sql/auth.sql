@@ -11,36 +11,21 @@ SET LOCAL client_min_messages = warning;
 
 SET LOCAL ROLE pgherald_owner;
 
--- An older one had another result, which cannot be replaced.
+-- An older one, or that of another preset, had another result, which cannot be replaced.
 DO $pgherald$
 BEGIN
   IF pg_catalog.pg_get_function_result(pg_catalog.to_regprocedure({{function_literal}}))
-     NOT LIKE '%expires timestamp with time zone%' THEN
+     <> {{result_literal}} THEN
     DROP FUNCTION pgherald.{{function}}(text[]);
   END IF;
 END
 $pgherald$;
 
--- One row per token that was found; n is its place in the argument, from 1. expires is when the
--- token ends by itself, NULL for never.
-CREATE OR REPLACE FUNCTION pgherald.{{function}}(tokens text[])
-RETURNS TABLE (n int, user_id text, role text, active boolean, expires timestamptz)
-LANGUAGE sql STABLE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $pgherald$
-  SELECT asked.n::int,
-         u.{{user_key}}::text,
-         {{role}},
-         {{active}},
-         {{expires}}::timestamptz
-  FROM unnest(tokens) WITH ORDINALITY AS asked(token, n)
-  JOIN {{token_table}} AS t ON {{token_match}}
-  JOIN {{user_table}} AS u ON u.{{user_key}} = t.{{token_user}}
-  {{token_valid}}
-$pgherald$;
+{{lookup}}
 
--- Tells the daemon whose token, user or role has changed: it looks exactly these users up again. One
--- row a statement; no owners = everybody. TG_ARGV[0] is what the table holds.
+-- Tells the daemon whose token, user or role has changed: it looks exactly these users up again, or
+-- those who came with these sessions. One row a statement; no owners = everybody. TG_ARGV[0] is what
+-- the table holds.
 CREATE OR REPLACE FUNCTION pgherald.{{revoke}}() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -61,18 +46,7 @@ BEGIN
   -- The guard: whatever goes wrong in here, the application's statement succeeds.
   BEGIN
     CASE TG_ARGV[0] || ' ' || TG_OP
-      WHEN 'token DELETE' THEN
-        users := ARRAY(SELECT DISTINCT to_jsonb(r)->>{{token_user_literal}} FROM old_rows AS r
-                       LIMIT max_users + 1);
-      WHEN 'token UPDATE' THEN
-        users := ARRAY(
-          SELECT DISTINCT gone.id
-          FROM (SELECT to_jsonb(r)->>{{token_user_literal}} AS id, to_jsonb(r)->>{{token_column_literal}}
-                FROM old_rows AS r
-                EXCEPT
-                SELECT to_jsonb(r)->>{{token_user_literal}}, to_jsonb(r)->>{{token_column_literal}}
-                FROM new_rows AS r) AS gone
-          LIMIT max_users + 1);
+      {{token_cases}}
       WHEN 'user DELETE' THEN
         users := ARRAY(SELECT DISTINCT to_jsonb(r)->>{{user_key_literal}} FROM old_rows AS r
                        LIMIT max_users + 1);

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "auth/secret.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/num.h"
@@ -45,7 +46,7 @@ struct setting {
 static const char *const receives_names[] = {"none", "own", "all", NULL};
 static const char *const level_names[] = {"error", "warning", "info", "debug", NULL};
 static const char *const format_names[] = {"text", "json", NULL};
-static const char *const preset_names[] = {"drf", "knox", "custom", NULL};
+static const char *const preset_names[] = {"drf", "knox", "custom", "session", NULL};
 static const char *const role_from_names[] = {"column", "groups", "staff", NULL};
 static const char *const capture_names[] = {"journal", "notify", NULL};
 static const char *const doorbell_names[] = {"auto", "notify", "poll", NULL};
@@ -105,9 +106,14 @@ static const struct setting auth_settings[] = {
 	{"token_column", TYPE_TEXT, AT(conf_auth, token_column), "key", 0, NULL, 0, 0},
 	{"token_user", TYPE_TEXT, AT(conf_auth, token_user), "user_id", 0, NULL, 0, 0},
 	{"token_expires", TYPE_TEXT, AT(conf_auth, token_expires), "", 0, NULL, 0, 0},
+	{"cookie", TYPE_TEXT, AT(conf_auth, cookie), "sessionid", 0, NULL, 0, 0},
+	{"secret_key_file", TYPE_TEXT, AT(conf_auth, secret_key_file), "", 0, NULL, 0, 0},
+	{"session_salt", TYPE_TEXT, AT(conf_auth, session_salt),
+	 "django.contrib.sessions.SessionStore", 0, NULL, 0, 0},
 	{"user_table", TYPE_TEXT, AT(conf_auth, user_table), "public.auth_user", 0, NULL, 0, 0},
 	{"user_key", TYPE_TEXT, AT(conf_auth, user_key), "id", 0, NULL, 0, 0},
 	{"user_active", TYPE_TEXT, AT(conf_auth, user_active), "is_active", 0, NULL, 0, 0},
+	{"user_password", TYPE_TEXT, AT(conf_auth, user_password), "password", 0, NULL, 0, 0},
 	{"role_from", TYPE_CHOICE, AT(conf_auth, role_from), "column", 0, role_from_names, 0, 0},
 	{"role_column", TYPE_TEXT, AT(conf_auth, role_column), "role", 0, NULL, 0, 0},
 	{"group_table", TYPE_TEXT, AT(conf_auth, group_table), "public.auth_group", 0, NULL, 0, 0},
@@ -377,6 +383,8 @@ void conf_unref(struct conf *c)
 		return;
 	for (size_t i = 0; i < c->n_watches; i++)
 		watch_free(c->watches[i].parsed);
+	for (size_t i = 0; i < c->n_auths; i++)
+		secrets_free(c->auths[i].secrets);
 	for (size_t i = 0; i < N_SECTIONS; i++) {
 		const struct section *k = &sections[i];
 
@@ -559,7 +567,7 @@ static bool parse_line(struct parser *p, char *text)
 	return finish_value(p) && begin_setting(p, text);
 }
 
-static const struct conf_auth *find_auth(const struct conf *c, const char *name)
+const struct conf_auth *conf_find_auth(const struct conf *c, const char *name)
 {
 	for (size_t i = 0; i < c->n_auths; i++)
 		if (!strcmp(c->auths[i].name, name))
@@ -583,7 +591,7 @@ static bool check_route(struct parser *p, struct conf_route *r, unsigned line)
 		free(r->auth);
 		r->auth = xstrdup(c->auths[0].name);
 	}
-	if (!find_auth(c, r->auth))
+	if (!conf_find_auth(c, r->auth))
 		return fail(p, line, "[route %s] needs auth = the name of an [auth] section",
 			    r->name);
 	for (size_t i = 0; i < r->roles.n; i++) {
@@ -656,14 +664,51 @@ static void preset_column(char **setting, const char *def, const char *preset)
 	*setting = xstrdup(preset);
 }
 
-/* Knox's names where the file says nothing else. */
+/* The preset's names where the file says nothing else. */
 static void apply_preset(struct conf_auth *a)
 {
-	if (a->preset != PRESET_KNOX)
+	static const struct {
+		const char *table, *column, *expires;
+	} names[] = {
+		[PRESET_KNOX] = {"public.knox_authtoken", "digest", "expiry"},
+		[PRESET_SESSION] = {"public.django_session", "session_key", "expire_date"},
+	};
+
+	if (a->preset != PRESET_KNOX && a->preset != PRESET_SESSION)
 		return;
-	preset_column(&a->token_table, "public.authtoken_token", "public.knox_authtoken");
-	preset_column(&a->token_column, "key", "digest");
-	preset_column(&a->token_expires, "", "expiry");
+	preset_column(&a->token_table, "public.authtoken_token", names[a->preset].table);
+	preset_column(&a->token_column, "key", names[a->preset].column);
+	preset_column(&a->token_expires, "", names[a->preset].expires);
+}
+
+/* A token of RFC 9110 section 5.6.2, which is what a cookie's name is. */
+static bool valid_cookie_name(const char *s)
+{
+	for (const char *p = s; *p; p++)
+		if (*p <= ' ' || *p > '~' || strchr("()<>@,;:\\\"/[]?={}", *p))
+			return false;
+	return *s != '\0';
+}
+
+static bool check_auth(struct parser *p, struct conf_auth *a, unsigned line)
+{
+	apply_preset(a);
+	if (a->preset != PRESET_SESSION) {
+		if (*a->secret_key_file)
+			return fail(p, line, "[auth %s] secret_key_file is for preset = session",
+				    a->name);
+		return true;
+	}
+	if (!*a->secret_key_file)
+		return fail(p, line,
+			    "[auth %s] preset = session needs secret_key_file, a file with the "
+			    "SECRET_KEY that Django signs with",
+			    a->name);
+	if (*a->secret_key_file != '/')
+		return fail(p, line, "[auth %s] secret_key_file must begin with /", a->name);
+	if (!valid_cookie_name(a->cookie))
+		return fail(p, line, "[auth %s] cookie is no name of a cookie", a->name);
+	return true;
 }
 
 /* The triggers' names are fixed, so a table can have one watch. */
@@ -707,7 +752,8 @@ static bool check_whole(struct parser *p)
 		    !check_same_table(p, i))
 			return false;
 	for (size_t i = 0; i < c->n_auths; i++)
-		apply_preset(&c->auths[i]);
+		if (!check_auth(p, &c->auths[i], p->lines[SECTION_AUTH][i]))
+			return false;
 	return true;
 }
 
@@ -769,6 +815,34 @@ struct conf *conf_load(const char *path, struct buf *error)
 		return NULL;
 	}
 	return conf_parse(path, text, len, error);
+}
+
+bool conf_load_secrets(struct conf *c, struct buf *error)
+{
+	autobuf why = {0};
+
+	buf_init(&why, 8192);
+	for (size_t i = 0; i < c->n_auths; i++) {
+		struct conf_auth *a = &c->auths[i];
+
+		if (a->preset != PRESET_SESSION)
+			continue;
+		a->secrets = secrets_load(a->secret_key_file, a->session_salt, &why);
+		if (!a->secrets) {
+			buf_printf(error, "%s: [auth %s] secret_key_file: %s", c->path, a->name,
+				   buf_cstr(&why));
+			return false;
+		}
+	}
+	return true;
+}
+
+bool conf_takes_cookies(const struct conf *c)
+{
+	for (size_t i = 0; i < c->n_auths; i++)
+		if (c->auths[i].preset == PRESET_SESSION)
+			return true;
+	return false;
 }
 
 static void print_value(const struct setting *s, const void *base, struct buf *out)

@@ -16,7 +16,7 @@
 
 enum route_kind { ROUTE_EVENTS, ROUTE_STATS };
 enum capture { CAPTURE_JOURNAL, CAPTURE_NOTIFY };
-enum auth_preset { PRESET_DRF, PRESET_KNOX, PRESET_CUSTOM };
+enum auth_preset { PRESET_DRF, PRESET_KNOX, PRESET_CUSTOM, PRESET_SESSION };
 enum auth_role_from { ROLE_FROM_COLUMN, ROLE_FROM_GROUPS, ROLE_FROM_STAFF };
 
 struct conf_list {
@@ -45,7 +45,10 @@ struct conf_auth {
 	char *user_table, *user_key, *user_active;
 	int preset;	     /* enum auth_preset */
 	char *token_expires; /* column, "" for tokens without end */
-	int role_from;	     /* enum auth_role_from */
+	/* with PRESET_SESSION: */
+	char *cookie, *session_salt, *secret_key_file, *user_password;
+	struct secrets *secrets; /* by conf_load_secrets() */
+	int role_from;		 /* enum auth_role_from */
 	char *role_column;
 	char *group_table, *membership_table, *membership_user, *membership_group;
 	char *staff_role, *other_role;
@@ -112,8 +115,14 @@ struct conf {
 /* Reads and checks a file. On NULL, `error` says "file:line: what". One reference is the caller's.
  */
 struct conf *conf_load(const char *path, struct buf *error);
-/* The same from text, `path` being only a name for messages. */
+/* Reads the files that hold secrets, which only the daemon needs. False with `error`. */
+bool conf_load_secrets(struct conf *c, struct buf *error) MUST_CHECK;
+/* The same as conf_load() from text, `path` being only a name for messages. */
 struct conf *conf_parse(const char *path, const char *text, size_t len, struct buf *error);
+/* The [auth] section of that name, or NULL. */
+const struct conf_auth *conf_find_auth(const struct conf *c, const char *name) MUST_CHECK;
+/* Whether some [auth] takes cookies. */
+bool conf_takes_cookies(const struct conf *c) MUST_CHECK;
 struct conf *conf_ref(struct conf *c);
 void conf_unref(struct conf *c);
 /* The whole configuration with every default, as a file that reads back the same; secrets as "…".

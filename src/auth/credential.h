@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: PostgreSQL
- * Finding the token in a request, before anything is asked about it. */
+ * Finding the token, or the cookie, in a request, before anything is asked about it. */
 #ifndef PGHERALD_AUTH_CREDENTIAL_H
 #define PGHERALD_AUTH_CREDENTIAL_H
 
@@ -13,6 +13,11 @@
 /* The token of an Authorization header, "Token …" or "Bearer …" (the scheme in any case, RFC 9110
  * section 11.1); NULL for anything else. Points into `header`. */
 const char *credential_from_header(const char *header) MUST_CHECK;
+/* The value of that cookie in a Cookie header (RFC 6265 section 4.2.1) and its length in bytes,
+ * double quotes around it taken off; NULL when it is not there. Of several the last one, as Django
+ * does. Points into `header`. */
+const char *credential_from_cookie(const char *header, const char *name,
+				   size_t *ret_len) MUST_CHECK;
 /* Whether it can be a token at all: 1 to TOKEN_MAX visible ASCII bytes. */
 bool credential_plausible(const char *token) MUST_CHECK;
 

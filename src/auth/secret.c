@@ -99,23 +99,22 @@ struct secrets *secrets_load(const char *path, const char *salt, struct buf *err
 	const char *why = file_trouble(fd);
 	struct secrets *s = NULL;
 	char text[FILE_MAX + 1];
+	autobuf unfit = {0};
 	size_t len = 0;
 	ssize_t n = 0;
 
-	buf_printf(error, "%s: ", path);
+	buf_init(&unfit, 100);
 	while (!why && len < sizeof(text) && (n = read(fd, text + len, sizeof(text) - len)) > 0)
 		len += (size_t)n;
 	if (!why && n < 0)
 		why = strerror(errno);
 	if (!why && len > FILE_MAX)
 		why = "longer than 16384 bytes";
-	if (why)
-		buf_str(error, why);
-	else
-		s = secrets_parse(text, len, salt, error);
+	if (!why)
+		s = secrets_parse(text, len, salt, &unfit);
 	explicit_bzero(text, sizeof(text));
-	if (s)
-		buf_clear(error);
+	if (!s)
+		buf_printf(error, "%s: %s", path, why ? why : buf_cstr(&unfit));
 	return s;
 }
 

@@ -50,6 +50,8 @@ static bool add_auth(struct steps *s, const struct conf *conf, const struct conf
 		.user_key = a->user_key,
 		.user_active = a->user_active,
 		.hashed = a->preset == PRESET_KNOX,
+		.sessions = a->preset == PRESET_SESSION,
+		.user_password = a->user_password,
 		.token_expires = a->token_expires,
 		.doorbell = (enum watch_doorbell)conf->doorbell,
 		.role_from = a->role_from == ROLE_FROM_GROUPS  ? RENDER_ROLE_GROUPS

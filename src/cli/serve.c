@@ -153,7 +153,7 @@ static void reload(struct server *s)
 	buf_init(&error, TEXT_MAX);
 	buf_init(&restart, TEXT_MAX);
 	conf = conf_load(s->conf_path, &error);
-	if (conf && !valid_conninfo(conf, &error)) {
+	if (conf && !(valid_conninfo(conf, &error) && conf_load_secrets(conf, &error))) {
 		conf_unref(conf);
 		conf = NULL;
 	}
@@ -300,7 +300,7 @@ static void stop(struct server *s)
 	conf_unref(s->conf);
 }
 
-/* `strict` false for a file that is only shown: its secrets may be crossed out. */
+/* `strict` false for a file that is only shown: its secrets may be crossed out, or elsewhere. */
 static struct conf *load(const char *path, bool strict)
 {
 	struct conf *conf;
@@ -308,7 +308,7 @@ static struct conf *load(const char *path, bool strict)
 
 	buf_init(&error, TEXT_MAX);
 	conf = conf_load(path, &error);
-	if (conf && strict && !valid_conninfo(conf, &error)) {
+	if (conf && strict && !(valid_conninfo(conf, &error) && conf_load_secrets(conf, &error))) {
 		conf_unref(conf);
 		conf = NULL;
 	}

@@ -12,6 +12,7 @@ void principal_free(struct principal *p)
 		return;
 	free(p->user_id);
 	free(p->role);
+	free(p->session);
 	free(p);
 }
 

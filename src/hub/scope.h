@@ -22,6 +22,7 @@ struct scope_policy {
 struct principal {
 	char *user_id; /* also the audience key that owners are compared with */
 	char *role;
+	char *session;	     /* what his session is called when it ends, or NULL */
 	uint64_t expires_ms; /* his token ends in so many milliseconds; 0 = never */
 };
 

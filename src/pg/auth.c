@@ -15,9 +15,7 @@
 
 enum column { COL_N, COL_USER, COL_ROLE, COL_ACTIVE, COL_EXPIRES, N_COLUMNS };
 
-static void ask_next(struct auth *a);
-
-static void reply(struct post_lookup *l, enum lookup_verdict verdict)
+void auth_reply(struct post_lookup *l, enum lookup_verdict verdict)
 {
 	list_remove(&l->letter.node);
 	l->verdict = verdict;
@@ -26,96 +24,132 @@ static void reply(struct post_lookup *l, enum lookup_verdict verdict)
 
 static void reply_all(struct list *letters, enum lookup_verdict verdict)
 {
-	LIST_EACH (letters, node, tmp)
-		reply(LIST_ENTRY(node, struct post_lookup, letter.node), verdict);
-}
-
-/* {"…","…"}: every element quoted, with \ before quote and backslash. */
-static void put_text_array(struct buf *b, const struct list *letters)
-{
-	buf_char(b, '{');
 	LIST_EACH (letters, node, tmp) {
-		const char *s = LIST_ENTRY(node, struct post_lookup, letter.node)->token;
+		struct post_lookup *l = LIST_ENTRY(node, struct post_lookup, letter.node);
 
-		buf_str(b, node == letters->next ? "\"" : ",\"");
-		for (; *s; s++) {
-			if (*s == '"' || *s == '\\')
-				buf_char(b, '\\');
-			buf_char(b, *s);
-		}
-		buf_char(b, '"');
+		principal_free(l->who); /* of a session half asked about */
+		l->who = NULL;
+		auth_reply(l, verdict);
 	}
-	buf_char(b, '}');
 }
 
-static void answer(struct post_lookup *l, const PGresult *r, int row)
+void auth_put_element(struct buf *b, const char *s)
+{
+	buf_str(b, b->len ? ",\"" : "\"");
+	for (; *s; s++) {
+		if (*s == '"' || *s == '\\')
+			buf_char(b, '\\');
+		buf_char(b, *s);
+	}
+	buf_char(b, '"');
+}
+
+void auth_put_function(struct auth *a, struct buf *b, const char *prefix, const char *name)
+{
+	autofree char *function = xasprintf("%s_%s", prefix, name);
+	char *ident = PQescapeIdentifier(a->conn.pg, function, strlen(function));
+
+	buf_printf(b, "pgherald.%s", ident ? ident : "\"\"");
+	PQfreemem(ident);
+}
+
+uint64_t auth_expires_ms(const PGresult *r, int row, int column)
+{
+	const char *text = PQgetvalue(r, row, column);
+	uint64_t ms;
+
+	if (PQgetisnull(r, row, column))
+		return 0;
+	return num_u64(text, strlen(text), &ms) ? ms : 1;
+}
+
+static enum lookup_verdict answer(struct post_lookup *l, const PGresult *r, int row)
 {
 	const char *active = PQgetvalue(r, row, COL_ACTIVE);
 
-	if (PQgetisnull(r, row, COL_ACTIVE) || *active != 't' || PQgetisnull(r, row, COL_USER)) {
-		l->verdict = LOOKUP_INACTIVE;
-		return;
-	}
-	l->verdict = LOOKUP_OK;
+	if (PQgetisnull(r, row, COL_ACTIVE) || *active != 't' || PQgetisnull(r, row, COL_USER))
+		return LOOKUP_INACTIVE;
 	l->who = xcalloc(1, sizeof(*l->who));
-	if (!PQgetisnull(r, row, COL_EXPIRES) &&
-	    !num_u64(PQgetvalue(r, row, COL_EXPIRES), strlen(PQgetvalue(r, row, COL_EXPIRES)),
-		     &l->who->expires_ms))
-		l->who->expires_ms = 1;
+	l->who->expires_ms = auth_expires_ms(r, row, COL_EXPIRES);
 	l->who->user_id = xstrdup(PQgetvalue(r, row, COL_USER));
 	l->who->role = xstrdup(PQgetisnull(r, row, COL_ROLE) ? "" : PQgetvalue(r, row, COL_ROLE));
+	return LOOKUP_OK;
 }
 
-static void on_answer(void *arg, const PGresult *r)
+bool auth_row_is(const PGresult *r, int row, uint64_t place)
 {
-	struct auth *a = arg;
-	int row = 0, n = 0;
-	uint64_t place = 0;
+	const char *at = row < PQntuples(r) ? PQgetvalue(r, row, COL_N) : "";
+	uint64_t n;
 
+	return num_u64(at, strlen(at), &n) && n == place;
+}
+
+bool auth_answered(struct auth *a, const PGresult *r, int n_columns)
+{
 	a->busy = false;
 	if (!r) { /* connection lost: they are asked again when it is back */
-		LIST_EACH (&a->asked, node, tmp)
+		LIST_EACH (&a->asked, node, tmp) {
+			struct post_lookup *l = LIST_ENTRY(node, struct post_lookup, letter.node);
+
+			principal_free(l->who);
+			l->who = NULL;
 			a->n_waiting++;
+		}
 		list_splice(&a->asked, &a->waiting);
 		list_splice(&a->waiting, &a->asked);
-		return;
+		return false;
 	}
-	if (PQresultStatus(r) != PGRES_TUPLES_OK || PQnfields(r) != N_COLUMNS) {
+	if (PQresultStatus(r) != PGRES_TUPLES_OK || PQnfields(r) != n_columns) {
 		const char *state = PQresultErrorField(r, PG_DIAG_SQLSTATE);
 
 		log_error("auth: the look-up function failed (SQLSTATE %s): is pgherald sql "
 			  "install up to date?",
 			  state ? state : "unknown");
 		reply_all(&a->asked, LOOKUP_UNAVAILABLE);
-		ask_next(a);
-		return;
+		return false;
 	}
-	n = PQntuples(r);
-	LIST_EACH (&a->asked, node, tmp) { /* both in the order of asking */
-		struct post_lookup *l = LIST_ENTRY(node, struct post_lookup, letter.node);
-		const char *at = row < n ? PQgetvalue(r, row, COL_N) : "";
-		uint64_t k = 0;
-
-		place++;
-		l->verdict = LOOKUP_UNKNOWN;
-		if (row < n && num_u64(at, strlen(at), &k) && k == place)
-			answer(l, r, row++);
-		reply(l, l->verdict);
-	}
-	ask_next(a);
+	return true;
 }
 
-static void ask_next(struct auth *a)
+static void on_tokens(void *arg, const PGresult *r)
 {
-	struct post_lookup *first;
-	autobuf tokens = {0}, sql = {0};
-	const char *params[1];
-	char *ident;
+	struct auth *a = arg;
+	uint64_t place = 0;
+	int row = 0;
+
+	if (auth_answered(a, r, N_COLUMNS))
+		LIST_EACH (&a->asked, node, tmp) { /* both in the order of asking */
+			struct post_lookup *l = LIST_ENTRY(node, struct post_lookup, letter.node);
+			enum lookup_verdict verdict = LOOKUP_UNKNOWN;
+
+			if (auth_row_is(r, row, ++place))
+				verdict = answer(l, r, row++);
+			auth_reply(l, verdict);
+		}
+	if (r)
+		auth_ask_next(a);
+}
+
+static void ask_tokens(struct auth *a, const struct conf_auth *section, const char *tokens)
+{
+	const char *params[] = {tokens};
+	autobuf sql = {0};
+
+	buf_init(&sql, 1024);
+	buf_str(&sql, "SELECT n, user_id, role, active, " AUTH_EXPIRES_SQL " FROM ");
+	auth_put_function(a, &sql, "auth", section->name);
+	buf_str(&sql, "($1::text[]) ORDER BY n");
+	a->busy = true;
+	conn_query(&a->conn, buf_cstr(&sql), 1, params, on_tokens, a);
+}
+
+/* Moves those who wait for the same section as the first to `asked`, and their tokens out. */
+static const struct conf_auth *gather(struct auth *a, struct buf *tokens)
+{
+	const struct post_lookup *first =
+		LIST_ENTRY(a->waiting.next, struct post_lookup, letter.node);
 	size_t n = 0;
 
-	if (a->busy || !a->open || !conn_up(&a->conn) || list_empty(&a->waiting))
-		return;
-	first = LIST_ENTRY(a->waiting.next, struct post_lookup, letter.node);
 	LIST_EACH (&a->waiting, node, tmp) {
 		struct post_lookup *l = LIST_ENTRY(node, struct post_lookup, letter.node);
 
@@ -125,46 +159,60 @@ static void ask_next(struct auth *a)
 			continue;
 		list_remove(node);
 		list_push(&a->asked, node);
+		auth_put_element(tokens, l->token);
 		a->n_waiting--;
 		n++;
 	}
-	buf_init(&tokens, SIZE_MAX / 2);
-	buf_init(&sql, 1024);
-	put_text_array(&tokens, &a->asked);
-	buf_printf(&sql, "auth_%s", first->auth);
-	ident = PQescapeIdentifier(a->conn.pg, buf_cstr(&sql), sql.len);
-	buf_clear(&sql);
-	buf_printf(&sql,
-		   "SELECT n, user_id, role, active, CASE WHEN expires IS NOT NULL THEN"
-		   " GREATEST(1, pg_catalog.ceil(1000 *"
-		   " extract(epoch FROM expires - pg_catalog.clock_timestamp())))::bigint END"
-		   " FROM pgherald.%s($1::text[]) ORDER BY n",
-		   ident ? ident : "\"\"");
-	PQfreemem(ident);
-	params[0] = buf_cstr(&tokens);
-	a->busy = true;
-	conn_query(&a->conn, buf_cstr(&sql), 1, params, on_answer, a);
+	return conf_find_auth(a->conf, first->auth);
+}
+
+void auth_ask_next(struct auth *a)
+{
+	while (!a->busy && a->open && conn_up(&a->conn) && !list_empty(&a->waiting)) {
+		autobuf elements = {0};
+		autofree char *tokens = NULL;
+		const struct conf_auth *section;
+
+		buf_init(&elements, SIZE_MAX / 2);
+		section = gather(a, &elements);
+		tokens = xasprintf("{%s}", buf_cstr(&elements));
+		if (!section) /* a reload has taken it away */
+			reply_all(&a->asked, LOOKUP_UNKNOWN);
+		else if (section->preset == PRESET_SESSION)
+			auth_ask_sessions(a, section, tokens);
+		else
+			ask_tokens(a, section, tokens);
+	}
 }
 
 static void on_state(void *arg, bool up)
 {
 	if (up)
-		ask_next(arg);
+		auth_ask_next(arg);
 }
 
-void auth_start(struct auth *a, struct loop *loop, const char *conninfo)
+void auth_start(struct auth *a, struct loop *loop, struct conf *conf)
 {
 	list_init(&a->waiting);
 	list_init(&a->asked);
 	a->busy = a->open = false;
 	a->n_waiting = 0;
-	conn_start(&a->conn, loop, "auth", conninfo, on_state, NULL, a);
+	a->conf = conf_ref(conf);
+	conn_start(&a->conn, loop, "auth", conf->conninfo, on_state, NULL, a);
+}
+
+void auth_reload(struct auth *a, struct conf *conf)
+{
+	struct conf *old = a->conf;
+
+	a->conf = conf_ref(conf);
+	conf_unref(old);
 }
 
 void auth_open(struct auth *a, bool open)
 {
 	a->open = open;
-	ask_next(a);
+	auth_ask_next(a);
 }
 
 void auth_stop(struct auth *a)
@@ -172,15 +220,16 @@ void auth_stop(struct auth *a)
 	conn_stop(&a->conn);
 	reply_all(&a->asked, LOOKUP_UNAVAILABLE);
 	reply_all(&a->waiting, LOOKUP_UNAVAILABLE);
+	conf_unref(a->conf);
 }
 
 void auth_ask(struct auth *a, struct post_lookup *l)
 {
 	list_push(&a->waiting, &l->letter.node);
 	if (a->n_waiting == MAX_WAITING) {
-		reply(l, LOOKUP_UNAVAILABLE);
+		auth_reply(l, LOOKUP_UNAVAILABLE);
 		return;
 	}
 	a->n_waiting++;
-	ask_next(a);
+	auth_ask_next(a);
 }

@@ -1,24 +1,33 @@
 /* SPDX-License-Identifier: PostgreSQL
  * "Whose token is this?" for all workers, over one connection: questions that come while one is
- * being answered are asked together next, as one statement with an array. */
+ * being answered are asked together next, as one statement with an array. Sessions take two: what
+ * is in them, and who that is. */
 #ifndef PGHERALD_PG_AUTH_H
 #define PGHERALD_PG_AUTH_H
 
+#include "auth/session.h"
 #include "base/list.h"
 #include "base/loop.h"
+#include "conf.h"
 #include "hub/post.h"
 #include "pg/conn.h"
 
 struct auth {
 	struct conn conn;
+	struct conf *conf;   /* a reference */
 	struct list waiting; /* struct post_lookup, in the order of asking */
 	size_t n_waiting;
 	struct list asked; /* those in the statement under way, all of one [auth] section */
 	bool busy;
 	bool open; /* questions may go out: what they lead to needs the journal as well */
+	struct session *sessions; /* of those asked, in their order, while their users are away */
+	size_t n_sessions;
+	uint64_t complain_at_ms; /* not before, about sessions that cannot be read */
 };
 
-void auth_start(struct auth *a, struct loop *loop, const char *conninfo);
+void auth_start(struct auth *a, struct loop *loop, struct conf *conf);
+/* `conf` replaces the one before. */
+void auth_reload(struct auth *a, struct conf *conf);
 /* What waits is answered LOOKUP_UNAVAILABLE. */
 void auth_stop(struct auth *a);
 /* Says whether the journal is read up to now; until then questions wait. */
@@ -26,5 +35,30 @@ void auth_open(struct auth *a, bool open);
 /* Takes the letter; it goes back to its reply_to with a verdict. While the database is away it
  * waits: who asked sets the limit. */
 void auth_ask(struct auth *a, struct post_lookup *l);
+
+/* Between the files of auth: */
+
+/* The time left until `expires`, in milliseconds; NULL stays NULL. */
+#define AUTH_EXPIRES_SQL                                                                           \
+	"CASE WHEN expires IS NOT NULL THEN GREATEST(1, pg_catalog.ceil(1000 *"                    \
+	" extract(epoch FROM expires - pg_catalog.clock_timestamp())))::bigint END"
+
+/* Asks for what is in the sessions of those asked; the rest follows. */
+void auth_ask_sessions(struct auth *a, const struct conf_auth *section, const char *tokens);
+/* The next statement, when there is something to ask. */
+void auth_ask_next(struct auth *a);
+/* Whether this is an answer with so many columns; otherwise those asked have been told, or wait
+ * again. */
+bool auth_answered(struct auth *a, const PGresult *r, int n_columns) MUST_CHECK;
+/* Whether `row` is the answer to the question of this place, from 1; column 0 says which it is. */
+bool auth_row_is(const PGresult *r, int row, uint64_t place) MUST_CHECK;
+/* Sends a letter of those asked home. */
+void auth_reply(struct post_lookup *l, enum lookup_verdict verdict);
+/* One more element of a text array without its braces. */
+void auth_put_element(struct buf *b, const char *s);
+/* The time of an AUTH_EXPIRES_SQL; 0 for none. */
+uint64_t auth_expires_ms(const PGresult *r, int row, int column);
+/* "pgherald."PREFIX_NAME, quoted. */
+void auth_put_function(struct auth *a, struct buf *b, const char *prefix, const char *name);
 
 #endif

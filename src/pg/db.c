@@ -174,7 +174,7 @@ bool db_start(struct db *db, struct loop *loop, struct conf *conf, struct inbox 
 	db->journal.arg = db;
 	db->prune_timer = (struct loop_timer){.fire = on_prune_timer, .arg = db};
 	journal_start(&db->journal, loop, conf->conninfo);
-	auth_start(&db->auth, loop, conf->conninfo);
+	auth_start(&db->auth, loop, conf);
 	replay_start(&db->replay, loop, conf->conninfo);
 	loop_timer_set(loop, &db->prune_timer, PRUNE_EVERY_MS);
 	return true;
@@ -206,6 +206,7 @@ void db_reload(struct db *db, struct conf *conf)
 	else if (!same_channels(conf, old))
 		why = "channels changed";
 	settings(db, conf);
+	auth_reload(&db->auth, conf);
 	if (why) {
 		conn_restart(&db->journal.conn, conf->conninfo, why);
 		conn_restart(&db->auth.conn, conf->conninfo, why);

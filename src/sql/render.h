@@ -24,6 +24,8 @@ struct render_auth {
 	const char *group_table, *membership_table, *membership_user, *membership_group;
 	const char *staff_role, *other_role;
 	bool hashed;		   /* token_column has Knox's digest, not the token itself */
+	bool sessions;		   /* token_table is Django's django_session */
+	const char *user_password; /* with sessions: the column that ties them to a password */
 	const char *token_expires; /* a column, or empty for tokens without end */
 	enum watch_doorbell doorbell;
 	const char *const *roles; /* configured roles, the first that is a group of the user wins */

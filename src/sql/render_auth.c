@@ -110,6 +110,8 @@ static bool add_role(struct buf *out, const struct render_auth *a, const struct 
 enum part {
 	PART_FUNCTION,
 	PART_FUNCTION_LITERAL,
+	PART_USERS_FUNCTION,
+	PART_RESULT_LITERAL,
 	PART_REVOKE,
 	PART_REVOKE_LITERAL,
 	PART_REVOKE_IDENT_LITERAL,
@@ -122,12 +124,14 @@ enum part {
 	PART_EXPIRES,
 	PART_USER_KEY,
 	PART_USER_KEY_LITERAL,
+	PART_USER_PASSWORD,
 	PART_USER_RIGHTS,
 	PART_TOKEN_COLUMN_LITERAL,
 	PART_TOKEN_USER,
 	PART_TOKEN_USER_LITERAL,
 	PART_TOKEN_MATCH,
 	PART_TOKEN_VALID,
+	PART_TOKEN_EXPIRES_LITERAL,
 	PART_GROUP_CASES,
 	PART_WATCHED,
 	N_PARTS,
@@ -136,6 +140,8 @@ enum part {
 static const char *const part_names[N_PARTS] = {
 	"function",
 	"function_literal",
+	"users_function",
+	"result_literal",
 	"revoke",
 	"revoke_literal",
 	"revoke_ident_literal",
@@ -148,12 +154,14 @@ static const char *const part_names[N_PARTS] = {
 	"expires",
 	"user_key",
 	"user_key_literal",
+	"user_password",
 	"user_rights",
 	"token_column_literal",
 	"token_user",
 	"token_user_literal",
 	"token_match",
 	"token_valid",
+	"token_expires_literal",
 	"group_cases",
 	"watched_tables",
 };
@@ -188,6 +196,7 @@ static void add_expiry(struct buf *parts, const struct render_auth *a, const str
 	}
 	grant(g, tokens, a->token_expires);
 	add_column(&parts[PART_EXPIRES], "t", a->token_expires);
+	ident_add_literal(&parts[PART_TOKEN_EXPIRES_LITERAL], a->token_expires);
 	buf_printf(&parts[PART_TOKEN_VALID], "WHERE %s IS NULL OR %s > now()",
 		   buf_cstr(&parts[PART_EXPIRES]), buf_cstr(&parts[PART_EXPIRES]));
 }
@@ -207,6 +216,8 @@ static void add_user_rights(struct buf *out, const struct render_auth *a)
 		add_right(out, "is_staff");
 	else if (a->role_from == RENDER_ROLE_COLUMN)
 		add_right(out, a->role_column);
+	if (a->sessions) /* another password ends them */
+		add_right(out, a->user_password);
 	if (!out->len)
 		buf_str(out, "NULL");
 }
@@ -281,16 +292,23 @@ static bool add_watched_groups(struct buf *out, const struct render_auth *a, str
 	return ok;
 }
 
-/* The names of our two functions, in every spelling. */
+/* The names of our functions, in every spelling. */
 static void add_names(struct buf *parts, const struct render_auth *a)
 {
 	autofree char *function = xasprintf("auth_%s", a->name);
+	autofree char *users = xasprintf("session_%s", a->name);
 	autofree char *revoke = xasprintf("revoke_%s", a->name);
 	autobuf text;
 
 	buf_init(&text, RENDER_MAX);
 	ident_add(&parts[PART_FUNCTION], function);
+	ident_add(&parts[PART_USERS_FUNCTION], users);
 	ident_add(&parts[PART_REVOKE], revoke);
+	ident_add_literal(&parts[PART_RESULT_LITERAL],
+			  a->sessions ? "TABLE(n integer, session_data text,"
+					" expires timestamp with time zone)"
+				      : "TABLE(n integer, user_id text, role text, active boolean,"
+					" expires timestamp with time zone)");
 	buf_printf(&text, "pgherald.%s(text[])", buf_cstr(&parts[PART_FUNCTION]));
 	ident_add_literal(&parts[PART_FUNCTION_LITERAL], buf_cstr(&text));
 	buf_clear(&text);
@@ -301,6 +319,10 @@ static void add_names(struct buf *parts, const struct render_auth *a)
 	ident_add_literal(&parts[PART_NAME_LITERAL], a->name);
 	buf_clear(&text);
 	ident_add_literal(&text, function);
+	if (a->sessions) {
+		buf_str(&text, ", ");
+		ident_add_literal(&text, users);
+	}
 	buf_str(&text, ", ");
 	ident_add_literal(&text, revoke);
 	render_stamp(&parts[PART_STAMP], buf_cstr(&text));
@@ -313,8 +335,12 @@ static bool fill_parts(struct buf *parts, const struct render_auth *a, const str
 	bool ok;
 
 	grant(g, tokens, a->token_column);
-	grant(g, tokens, a->token_user);
+	grant(g, tokens, a->sessions ? "session_data" : a->token_user);
 	grant(g, users, a->user_key);
+	if (a->sessions) {
+		grant(g, users, a->user_password);
+		ident_add(&parts[PART_USER_PASSWORD], a->user_password);
+	}
 	if (a->user_active && *a->user_active) {
 		grant(g, users, a->user_active);
 		buf_str(&parts[PART_ACTIVE], "coalesce(");
@@ -342,10 +368,19 @@ static bool fill_parts(struct buf *parts, const struct render_auth *a, const str
 	return ok;
 }
 
+/* A template that stands inside of another, which has its line break. */
+static void fill_piece(struct buf *piece, const char *text, const struct slot *slots)
+{
+	buf_init(piece, RENDER_MAX);
+	template_fill(piece, text, slots);
+	if (piece->len)
+		piece->data[--piece->len] = '\0';
+}
+
 bool render_auth(struct buf *out, const struct render_auth *a, struct buf *error)
 {
-	struct buf parts[N_PARTS];
-	struct slot slots[N_PARTS + 5];
+	struct buf parts[N_PARTS], lookup, cases;
+	struct slot slots[N_PARTS + 7];
 	struct table tokens, users = {0};
 	bool ok;
 
@@ -362,7 +397,14 @@ bool render_auth(struct buf *out, const struct render_auth *a, struct buf *error
 		slots[N_PARTS + 2] = (struct slot){"version", PACKAGE_VERSION};
 		slots[N_PARTS + 3] = (struct slot){"may_ring", render_may_ring(a->doorbell)};
 		slots[N_PARTS + 4] = (struct slot){NULL, NULL};
+		fill_piece(&lookup, a->sessions ? sql_auth_session : sql_auth_token, slots);
+		fill_piece(&cases, a->sessions ? sql_revoke_session : sql_revoke_token, slots);
+		slots[N_PARTS + 4] = (struct slot){"lookup", buf_cstr(&lookup)};
+		slots[N_PARTS + 5] = (struct slot){"token_cases", buf_cstr(&cases)};
+		slots[N_PARTS + 6] = (struct slot){NULL, NULL};
 		template_fill(out, sql_auth, slots);
+		buf_free(&lookup);
+		buf_free(&cases);
 	}
 	for (size_t i = 0; i < N_PARTS; i++)
 		buf_free(&parts[i]);

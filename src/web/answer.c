@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "auth/origin.h"
 #include "base/buf.h"
 #include "conf.h"
 #include "wire/json.h"
@@ -35,6 +36,10 @@ void answer_headers(struct MHD_Connection *c, const struct conf *conf, struct MH
 		MHD_add_response_header(r, "Vary", "Origin");
 	if (origin)
 		MHD_add_response_header(r, "Access-Control-Allow-Origin", origin);
+	/* Not for "*": a page of any site could read what its visitor's cookie opens. */
+	if (origin && conf_takes_cookies(conf) &&
+	    origin_listed(origin, conf->cors_origins.items, conf->cors_origins.n))
+		MHD_add_response_header(r, "Access-Control-Allow-Credentials", "true");
 }
 
 static enum MHD_Result send_body(struct MHD_Connection *c, const struct conf *conf, unsigned status,
@@ -90,9 +95,9 @@ enum MHD_Result answer_busy(struct MHD_Connection *c, const struct conf *conf, u
 }
 
 enum MHD_Result answer_unauthorized(struct MHD_Connection *c, const struct conf *conf,
-				    const char *detail)
+				    const char *scheme, const char *detail)
 {
-	static const char *const headers[] = {"WWW-Authenticate", "Token", NULL};
+	const char *const headers[] = {"WWW-Authenticate", scheme, NULL};
 
 	return send_detail(c, conf, MHD_HTTP_UNAUTHORIZED, detail, headers);
 }

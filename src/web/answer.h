@@ -15,7 +15,7 @@ enum MHD_Result answer_busy(struct MHD_Connection *c, const struct conf *conf, u
 			    const char *detail, unsigned retry_s);
 /* 401 with the scheme to use (RFC 9110 section 11.6.1). */
 enum MHD_Result answer_unauthorized(struct MHD_Connection *c, const struct conf *conf,
-				    const char *detail);
+				    const char *scheme, const char *detail);
 /* 405 with Allow. */
 enum MHD_Result answer_method(struct MHD_Connection *c, const struct conf *conf);
 /* An event stream that ends at once after telling EventSource when to try again: any status

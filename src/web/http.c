@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "auth/credential.h"
+#include "auth/origin.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "web/admin.h"
@@ -50,7 +51,7 @@ struct request {
 	struct loop_timer limit;
 	bool http10;
 	uint64_t rights_changes; /* the worker's count when the look-up went out */
-	bool by_query;		 /* the token came in the URL: probably EventSource */
+	bool event_source; /* the token came in the URL, or as a cookie: probably EventSource */
 	struct stream *stream;
 	size_t hello_sent;
 };
@@ -135,7 +136,7 @@ static unsigned jitter_ms(unsigned base)
 /* "Not now": in the form that makes this kind of client come back. */
 static enum MHD_Result not_now(struct request *q, unsigned status, const char *why)
 {
-	if (q->by_query && q->route->kind == ROUTE_EVENTS)
+	if (q->event_source && q->route->kind == ROUTE_EVENTS)
 		return answer_come_back(q->connection, q->conf, why,
 					jitter_ms((unsigned)q->route->retry_ms));
 	return answer_busy(q->connection, q->conf, status, why,
@@ -242,6 +243,26 @@ static enum MHD_Result start_stream(struct request *q, struct principal *who)
 	return result;
 }
 
+static const char *header(const struct request *q, const char *name)
+{
+	return MHD_lookup_connection_value(q->connection, MHD_HEADER_KIND, name);
+}
+
+static bool by_cookie(const struct request *q)
+{
+	const struct conf_auth *a = conf_find_auth(q->conf, q->route->auth);
+
+	return a && a->preset == PRESET_SESSION;
+}
+
+static enum MHD_Result refuse(struct request *q, const char *no_token, const char *no_session)
+{
+	bool cookie = by_cookie(q);
+
+	return answer_unauthorized(q->connection, q->conf, cookie ? "Cookie" : "Token",
+				   cookie ? no_session : no_token);
+}
+
 /* The verdict is in: the answer it leads to. */
 static enum MHD_Result answer_verdict(struct request *q)
 {
@@ -252,9 +273,9 @@ static enum MHD_Result answer_verdict(struct request *q)
 		return not_now(q, MHD_HTTP_SERVICE_UNAVAILABLE,
 			       "The database is not available; try again.");
 	if (q->lookup->verdict == LOOKUP_UNKNOWN)
-		return answer_unauthorized(q->connection, q->conf, "Invalid token.");
+		return refuse(q, "Invalid token.", "You are not logged in.");
 	if (q->lookup->verdict == LOOKUP_INACTIVE)
-		return answer_unauthorized(q->connection, q->conf, "User inactive or deleted.");
+		return refuse(q, "User inactive or deleted.", "User inactive or deleted.");
 	who = q->lookup->who;
 	if (!http_role_allowed(w, q->route, who->role))
 		return answer_error(q->connection, q->conf, MHD_HTTP_FORBIDDEN,
@@ -277,29 +298,55 @@ static enum MHD_Result answer_verdict(struct request *q)
 	}
 }
 
+/* The token that came along, as a copy, or NULL. */
+static char *find_token(struct request *q)
+{
+	const struct conf_auth *a = conf_find_auth(q->conf, q->route->auth);
+	const char *text, *token;
+	size_t len;
+
+	if (a && a->preset == PRESET_SESSION) {
+		text = header(q, "Cookie");
+		token = text ? credential_from_cookie(text, a->cookie, &len) : NULL;
+		q->event_source = token != NULL;
+		return token ? xstrndup(token, len) : NULL;
+	}
+	text = header(q, "Authorization");
+	token = text ? credential_from_header(text) : NULL;
+	if (!token && q->route->query_token && q->route->kind == ROUTE_EVENTS) {
+		token = MHD_lookup_connection_value(q->connection, MHD_GET_ARGUMENT_KIND, "token");
+		q->event_source = token != NULL;
+	}
+	return token ? xstrdup(token) : NULL;
+}
+
+static bool page_allowed(const struct request *q)
+{
+	return !by_cookie(q) ||
+	       origin_may_use_cookie(header(q, "Origin"), header(q, "Host"),
+				     header(q, "Sec-Fetch-Site"), q->conf->cors_origins.items,
+				     q->conf->cors_origins.n);
+}
+
 /* Suspends the request until the token's owner is known. */
 static enum MHD_Result ask(struct request *q)
 {
 	struct worker *w = q->worker;
-	const char *header =
-		MHD_lookup_connection_value(q->connection, MHD_HEADER_KIND, "Authorization");
-	const char *token = header ? credential_from_header(header) : NULL;
 	struct post_lookup *l;
 
-	if (!token && q->route->query_token && q->route->kind == ROUTE_EVENTS) {
-		token = MHD_lookup_connection_value(q->connection, MHD_GET_ARGUMENT_KIND, "token");
-		q->by_query = token != NULL;
-	}
-	if (!token)
-		return answer_unauthorized(q->connection, q->conf,
-					   "Authentication credentials were not provided.");
-	if (!credential_plausible(token))
-		return answer_unauthorized(q->connection, q->conf, "Invalid token.");
-	l = q->lookup = xcalloc(1, sizeof(*l));
+	if (!page_allowed(q))
+		return answer_error(q->connection, q->conf, MHD_HTTP_FORBIDDEN,
+				    "Pages of this origin may not use a session here.");
+	l = q->lookup = xcalloc(1, sizeof(*l)); /* the request's own until it is posted */
+	l->token = find_token(q);
+	if (!l->token)
+		return refuse(q, "Authentication credentials were not provided.",
+			      "You are not logged in.");
+	if (!credential_plausible(l->token))
+		return refuse(q, "Invalid token.", "You are not logged in.");
 	l->letter.kind = POST_LOOKUP;
 	l->reply_to = &w->inbox;
 	l->auth = xstrdup(q->route->auth);
-	l->token = xstrdup(token);
 	l->asker = q;
 	l->answered = on_answered;
 	q->rights_changes = w->rights_changes;

@@ -150,14 +150,20 @@ static void comment_all(struct worker *w, const char *text)
 	frame_unref(f);
 }
 
-/* The rights of these users have changed in the database, or of nobody knows whom. */
+static bool concerns(const struct owners *users, const struct principal *who)
+{
+	return !users->n || owners_have(users, who->user_id) ||
+	       (who->session && owners_have(users, who->session));
+}
+
+/* The rights of these users or sessions have changed in the database, or of nobody knows whom. */
 static void recheck_users(struct worker *w, const struct owners *users)
 {
 	w->rights_changes++;
 	LIST_EACH (&w->streams, node, tmp) {
 		struct stream *s = stream_at(node);
 
-		if (!users->n || owners_have(users, s->member.who->user_id))
+		if (concerns(users, s->member.who))
 			stream_recheck(s);
 	}
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: PostgreSQL
- * auth/credential: a token lies inside the header; a plausible one is short and visible. */
+ * auth/credential: a token or a cookie lies inside the header; a plausible one is short and
+ * visible. */
 #include "config.h"
 
 #include <assert.h>
@@ -19,11 +20,17 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char *header = xstrndup((const char *)data, size);
-	const char *token = credential_from_header(header);
+	const char *token = credential_from_header(header), *cookie;
+	size_t len = 0;
 
 	if (token) {
 		assert(token > header && token <= header + strlen(header));
 		assert(token[-1] == ' ' && *token != ' ');
+	}
+	cookie = credential_from_cookie(header, "sessionid", &len);
+	if (cookie) {
+		assert(cookie - header >= 10 && len <= strlen(cookie));
+		assert(!memchr(cookie, ';', len));
 	}
 	token = token ? token : header;
 	if (credential_plausible(token)) {

@@ -87,6 +87,17 @@ TEST(complaints_of_the_whole)
 		     "f:4: [route x] needs auth = the name of an [auth] section");
 	expect_error(LEAST "[route x]\npath = /\nroles = r, q\n",
 		     "f:4: [route x] roles: there is no [role q]");
+	expect_error(LEAST "preset = session\n",
+		     "f:3: [auth a] preset = session needs secret_key_file, a file with the "
+		     "SECRET_KEY that Django signs with");
+	expect_error(LEAST "preset = session\nsecret_key_file = key\n",
+		     "f:3: [auth a] secret_key_file must begin with /");
+	expect_error(LEAST "preset = session\nsecret_key_file = /key\ncookie = a b\n",
+		     "f:3: [auth a] cookie is no name of a cookie");
+	expect_error(LEAST "preset = session\nsecret_key_file = /key\ncookie =\n",
+		     "f:3: [auth a] cookie is no name of a cookie");
+	expect_error(LEAST "secret_key_file = /key\n",
+		     "f:3: [auth a] secret_key_file is for preset = session");
 	expect_error(LEAST "[watch w]\ntable = t\nfields = id\n",
 		     "f:4: [watch w] table: expected \".\" after the schema (write schema.table), "
 		     "at the end");
@@ -236,8 +247,8 @@ TEST(secrets_are_not_printed)
 {
 	struct buf out;
 
-	print(LEAST "[database]\nconninfo = password=secret\n", &out);
-	assert_null(strstr(buf_cstr(&out), "secret"));
+	print(LEAST "[database]\nconninfo = password=hunter2\n", &out);
+	assert_null(strstr(buf_cstr(&out), "hunter2"));
 	assert_non_null(strstr(buf_cstr(&out), "conninfo = \xe2\x80\xa6\n"));
 	buf_free(&out);
 	expect_round_trip(LEAST "[database]\nconninfo = password=secret\n");
@@ -293,6 +304,8 @@ TEST(every_setting_is_settable)
 					name = named[k].name;
 					rest = named[k].rest;
 				}
+			if (!strcmp(setting, "secret_key_file"))
+				rest = "preset = session\n";
 			buf_init(&text, 10000);
 			buf_printf(&text, LEAST "[%s%s]\n%s = %s\n", section, name, setting,
 				   candidates[i]);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: PostgreSQL
- * auth/credential: what counts as a token. */
+ * auth/credential: where a token is found, and what counts as one. */
 #include "config.h"
 #include "unit.h"
 
@@ -33,6 +33,48 @@ TEST(headers)
 	}
 }
 
+TEST(cookies)
+{
+	static const struct {
+		const char *header, *value;
+	} cases[] = {
+		{"sessionid=abc", "abc"},
+		{"csrftoken=x; sessionid=abc; theme=dark", "abc"},
+		{"csrftoken=x;sessionid=abc;", "abc"},
+		{" \t sessionid=abc \t ", "abc"},
+		{"sessionid=\"abc\"", "abc"},
+		{"sessionid=\"", "\""},
+		{"sessionid=\"\"", ""},
+		{"sessionid=", ""},
+		{"sessionid=a=b", "a=b"},
+		{"sessionid=abc; sessionid=def", "def"}, /* as Django: the last one */
+		{"sessionid=a b", "a b"},
+		{"sessionid", NULL},
+		{"sessionid =abc", NULL},
+		{"Sessionid=abc", NULL},
+		{"xsessionid=abc", NULL},
+		{"sessionidx=abc", NULL},
+		{"x=sessionid=abc", NULL},
+		{"x=\"; sessionid=abc; \"", "abc"}, /* a quote hides no semicolon */
+		{"=sessionid", NULL},
+		{";;; ;", NULL},
+		{"", NULL},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		size_t len = 12345;
+		const char *value = credential_from_cookie(cases[i].header, "sessionid", &len);
+
+		if (!cases[i].value) {
+			assert_null(value);
+			continue;
+		}
+		assert_non_null(value);
+		assert_int_equal(len, strlen(cases[i].value));
+		assert_memory_equal(value, cases[i].value, len);
+	}
+}
+
 TEST(plausible_tokens)
 {
 	char longest[TOKEN_MAX + 2];
@@ -55,6 +97,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(headers),
+		cmocka_unit_test(cookies),
 		cmocka_unit_test(plausible_tokens),
 	};
 

@@ -49,7 +49,7 @@ static void join(struct listener *l, struct rng *r)
 {
 	snprintf(l->user_id, sizeof(l->user_id), "%u", (unsigned)rng_below(r, N_USERS));
 	snprintf(l->role, sizeof(l->role), "%s", role_names[rng_below(r, 4)]);
-	l->who = (struct principal){l->user_id, l->role, 0};
+	l->who = (struct principal){.user_id = l->user_id, .role = l->role};
 	l->member.who = &l->who;
 	l->member.role = (uint32_t)hub_role(&hub, l->role);
 	hub_join(&hub, &l->member);

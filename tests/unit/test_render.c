@@ -258,7 +258,39 @@ static void test_auth(void **state)
 	assert_true(render_auth(&out, &a, &error));
 	assert_has(&out, "ON t.key IN (\n");
 	assert_has(&out, "WHERE t.expiry IS NULL OR t.expiry > now()");
-	a.membership_table = "members";
+	buf_clear(&out);
+	a = (struct render_auth){
+		.name = "web",
+		.token_table = "public.django_session",
+		.token_column = "session_key",
+		.token_user = "user_id",
+		.token_expires = "expire_date",
+		.user_table = "public.Users",
+		.user_key = "id",
+		.user_active = "is_active",
+		.user_password = "pass\"word",
+		.sessions = true,
+		.role_column = "role",
+		.membership_table = "members",
+	};
+	assert_true(render_auth(&out, &a, &error));
+	assert_has(&out, "RETURNS TABLE (n int, session_data text, expires timestamptz)");
+	assert_has(&out, "GRANT SELECT (session_key, session_data, expire_date) ON "
+			 "public.django_session TO pgherald_owner;");
+	assert_has(&out, "GRANT SELECT (id, \"pass\"\"word\", is_active, role) ON "
+			 "public.\"Users\" TO pgherald_owner;");
+	assert_has(&out, "  id public.\"Users\".id%TYPE;\n");
+	assert_has(&out, "convert_to(u.\"pass\"\"word\", 'UTF8')");
+	assert_has(&out, "GRANT EXECUTE ON FUNCTION pgherald.session_web(text[], bytea[], bytea[]) "
+			 "TO pgherald_reader;");
+	assert_has(&out, "to_jsonb(r)->'role', to_jsonb(r)->'pass\"word'");
+	assert_has(&out, "('public.django_session'::pg_catalog.regclass, 'token', 'udt'),");
+	assert_has_not(&out, "{{");
+	assert_has_not(&out, "--#");
+	assert_has_not(&out, "user_id::text");
+	a.role_from = RENDER_ROLE_GROUPS;
+	a.group_table = "public.auth_group";
+	a.membership_user = a.membership_group = "x";
 	assert_false(render_auth(&out, &a, &error));
 	assert_has(&error, "membership_table: expected \".\"");
 }

@@ -1,0 +1,50 @@
+--# The look-ups of an [auth] with preset = session; a part of auth.sql.
+-- One row per session that was found and has not ended; n is its place in the argument, from 1. Whose
+-- it is stands inside of session_data, signed with a key that never comes into the database. The
+-- daemon reads no longer ones than this.
+CREATE OR REPLACE FUNCTION pgherald.{{function}}(tokens text[])
+RETURNS TABLE (n int, session_data text, expires timestamptz)
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $pgherald$
+  SELECT asked.n::int, t.session_data::text, {{expires}}::timestamptz
+  FROM unnest(tokens) WITH ORDINALITY AS asked(token, n)
+  JOIN {{token_table}} AS t ON {{token_match}}
+  WHERE {{expires}} > now()
+    AND octet_length(t.session_data::text) <= 65536
+$pgherald$;
+
+-- One row per user that was found. proofs are HMAC-SHA256 of what the user table has as his password,
+-- one for each pair of pads, into which the daemon has mixed its key (RFC 2104): so the password's
+-- hash does not leave the database, nor does the key come into it.
+CREATE OR REPLACE FUNCTION pgherald.{{users_function}}(users text[], inner_pads bytea[], outer_pads bytea[])
+RETURNS TABLE (n int, user_id text, role text, active boolean, proofs text[])
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $pgherald$
+#variable_conflict use_column
+<<it>>
+DECLARE
+  id {{user_table}}.{{user_key}}%TYPE;
+BEGIN
+  FOR i IN 1 .. cardinality(users) LOOP
+    BEGIN
+      it.id := users[i];
+    EXCEPTION WHEN data_exception THEN
+      CONTINUE;  -- not a key of this table, so nobody's
+    END;
+    RETURN QUERY
+      SELECT i,
+             u.{{user_key}}::text,
+             {{role}},
+             {{active}},
+             ARRAY(SELECT encode(sha256(pads.o || sha256(pads.i || convert_to(u.{{user_password}}, 'UTF8'))),
+                                 'hex')
+                   FROM unnest(inner_pads, outer_pads) AS pads(i, o))
+      FROM {{user_table}} AS u
+      WHERE u.{{user_key}} = it.id;
+  END LOOP;
+END
+$pgherald$;
+REVOKE ALL ON FUNCTION pgherald.{{users_function}}(text[], bytea[], bytea[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pgherald.{{users_function}}(text[], bytea[], bytea[]) TO pgherald_reader;

@@ -1,0 +1,18 @@
+--# The look-up of an [auth] whose table holds tokens; a part of auth.sql.
+-- One row per token that was found; n is its place in the argument, from 1. expires is when the
+-- token ends by itself, NULL for never.
+CREATE OR REPLACE FUNCTION pgherald.{{function}}(tokens text[])
+RETURNS TABLE (n int, user_id text, role text, active boolean, expires timestamptz)
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $pgherald$
+  SELECT asked.n::int,
+         u.{{user_key}}::text,
+         {{role}},
+         {{active}},
+         {{expires}}::timestamptz
+  FROM unnest(tokens) WITH ORDINALITY AS asked(token, n)
+  JOIN {{token_table}} AS t ON {{token_match}}
+  JOIN {{user_table}} AS u ON u.{{user_key}} = t.{{token_user}}
+  {{token_valid}}
+$pgherald$;
