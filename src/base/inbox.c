@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <sched.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -52,6 +53,8 @@ void inbox_close(struct inbox *in, void (*drop)(struct letter *))
 		list_remove(node);
 		drop(LIST_ENTRY(node, struct letter, node));
 	}
+	while (atomic_load_explicit(&in->waking, memory_order_acquire))
+		sched_yield();
 	loop_del(in->loop, &in->wake);
 	close(in->wake.fd);
 	pthread_mutex_destroy(&in->lock);
@@ -61,16 +64,20 @@ void inbox_post(struct inbox *in, struct letter *letter)
 {
 	static const uint64_t one = 1;
 	bool first;
+	ssize_t r;
 
 	pthread_mutex_lock(&in->lock);
 	first = list_empty(&in->letters);
 	list_push(&in->letters, &letter->node);
-	/* Inside the lock: after it, the owner may already have closed the descriptor. */
-	if (first) {
-		ssize_t r = write(in->wake.fd, &one, sizeof(one));
-
-		assert(r == sizeof(one) || errno == EAGAIN);
-		(void)r;
-	}
+	if (first)
+		atomic_fetch_add_explicit(&in->waking, 1, memory_order_relaxed);
 	pthread_mutex_unlock(&in->lock);
+	if (!first)
+		return;
+	/* Outside the lock, which the owner wants as soon as it is awake. It may even have taken
+	 * the letter already and be closing the inbox: that waits for `waking`. */
+	r = write(in->wake.fd, &one, sizeof(one));
+	assert(r == sizeof(one) || errno == EAGAIN);
+	(void)r;
+	atomic_fetch_sub_explicit(&in->waking, 1, memory_order_release);
 }

@@ -5,6 +5,7 @@
 #define PGHERALD_BASE_INBOX_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "base/list.h"
@@ -19,6 +20,7 @@ struct letter {
 struct inbox {
 	pthread_mutex_t lock;
 	struct list letters;
+	atomic_uint waking; /* posters that are about to write to `wake` */
 	struct loop_fd wake;
 	struct loop *loop;
 	void (*open)(void *arg, struct list *letters);

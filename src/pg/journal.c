@@ -194,7 +194,8 @@ static void check_loss(struct journal *j, uint64_t loss, uint64_t xmin, uint64_t
 
 static void tell_inline_gap(struct journal *j);
 
-static void batch_done(struct journal *j)
+/* The last page, maybe an empty one, goes along with the position: one wake-up of each worker. */
+static void batch_done(struct journal *j, struct event **events, size_t n)
 {
 	struct cursor_text position;
 	uint64_t loss = j->plan.loss, found = j->plan.n;
@@ -202,7 +203,7 @@ static void batch_done(struct journal *j)
 
 	take_position(j, &j->plan.now, &position);
 	j->n_extra = 0;
-	hand_on(j, NULL, 0, false, 0, &position);
+	hand_on(j, events, n, false, 0, &position);
 	check_loss(j, loss, xmin, xmax, &position);
 	tell_inline_gap(j);
 	mind_the_bell(j, found, xmin, xmax);
@@ -223,6 +224,10 @@ static void take_page(struct journal *j, const PGresult *r, bool header)
 								: conn_error(r));
 		return;
 	}
+	if (j->plan.done >= j->plan.n) {
+		batch_done(j, events, n);
+		return;
+	}
 	if (n) {
 		/* Between pages the position is the last event's own cursor. Its xmin is the old
 		 * one: nothing below what was known before can be missing. */
@@ -230,10 +235,7 @@ static void take_page(struct journal *j, const PGresult *r, bool header)
 		hand_on(j, events, n, false, 0, &position);
 	} else
 		free(events);
-	if (j->plan.done < j->plan.n)
-		fetch_send_page(&j->conn, &j->plan, on_page, j);
-	else
-		batch_done(j);
+	fetch_send_page(&j->conn, &j->plan, on_page, j);
 }
 
 static void on_page(void *arg, const PGresult *r)
