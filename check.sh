@@ -108,6 +108,8 @@ missing() {
 		module libmicrohttpd libmicrohttpd-dev libmicrohttpd-devel
 		module libpq libpq-dev libpq-devel
 		module json-c libjson-c-dev json-c-devel
+		module libcrypto libssl-dev openssl-devel
+		module zlib zlib1g-dev zlib-devel
 		module cmocka libcmocka-dev libcmocka-devel
 		link -fsanitize=address libc6-dev libasan
 		link -fsanitize=undefined libc6-dev libubsan
