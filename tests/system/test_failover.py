@@ -16,7 +16,8 @@ from lib.daemon import Client, Daemon, wait_until
 
 
 class Replica:
-    """A standby of a cluster, made with pg_basebackup; runs as the cluster's user."""
+    """A standby of a cluster, a copy made while it is stopped, which needs no program of the
+    same version; runs as the cluster's user."""
 
     def __init__(self, primary):
         self.primary, self.dir = primary, primary.dir + "-standby"
@@ -32,10 +33,14 @@ class Replica:
         os.mkdir(self.dir, 0o755)
         stat = os.stat(primary.dir)
         os.chown(self.dir, stat.st_uid, stat.st_gid)
-        primary._run("pg_basebackup", "-h", primary.dir, "-p", "5432", "-U", "postgres",
-                     "-D", self.data, "-R", "-X", "stream", "-c", "fast")
+        primary.stop()
+        subprocess.run(["cp", "-a", primary.data, self.data], check=True)
+        primary.start()
         with open(os.path.join(self.data, "postgresql.auto.conf"), "a", encoding="utf-8") as f:
-            f.write(f"unix_socket_directories = '{self.dir}'\n")
+            f.write(f"unix_socket_directories = '{self.dir}'\n"
+                    f"primary_conninfo = 'host={primary.dir} port=5432 user=postgres'\n")
+        with open(os.path.join(self.data, "standby.signal"), "w", encoding="utf-8"):
+            pass
         with open(primary.log, "ab") as log:
             self.proc = subprocess.Popen(
                 primary._prefix + [primary.tool("postgres"), "-D", self.data], cwd="/",
