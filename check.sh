@@ -20,6 +20,7 @@ usage() {
 		  asan-system  the system tests under the same
 		  tsan         the worker test under ThreadSanitizer
 		  dist         make distcheck
+		  guard        tests/guard/: instructions, allocations and system calls under their limits
 
 		  --quick      without the sanitizers
 		  --only STEP  only that step and what it is built from; may be given again
@@ -30,12 +31,12 @@ usage() {
 	END
 }
 
-steps=(build lint unit system asan-unit asan-system tsan dist)
+steps=(build lint unit system asan-unit asan-system tsan dist guard)
 python=${PYTHON:-/usr/bin/python3}
 only=()
 while (($#)); do
 	case $1 in
-	--quick) only=(build lint unit system dist) ;;
+	--quick) only=(build lint unit system dist guard) ;;
 	--only)
 		[[ " ${steps[*]} " == *" ${2-} "* ]] || {
 			echo "check: --only wants one of: ${steps[*]}" >&2
@@ -69,91 +70,32 @@ die() {
 
 # --- What the machine must have ----------------------------------------------------------------
 
-has_command() { command -v "$1" >/dev/null; }
-has_module() { pkg-config --exists "$1" 2>/dev/null; }
-has_header() { echo "#include <$1>" | cc -E - >/dev/null 2>&1; }
-has_python() { "$python" -c "import $1" 2>/dev/null; }
-has_server() {
-	compgen -G '/usr/lib/postgresql/*/bin/initdb' || compgen -G '/usr/pgsql-*/bin/initdb' ||
-		command -v initdb
-} >/dev/null
+# shellcheck source=build-aux/packages.sh disable=SC1091
+. "$top/build-aux/packages.sh"
+# shellcheck source=build-aux/supervise.sh disable=SC1091
+. "$top/build-aux/supervise.sh"
+
 # Not everywhere packaged outside of Debian; its test skips without it.
 has_extension() {
 	! has_command apt-get || compgen -G "/usr/share/postgresql/*/extension/$1.control" >/dev/null
 }
 has_link() { echo 'int main(void){return 0;}' | cc -x c "$1" -o /dev/null - 2>/dev/null; }
 
-# missing COLUMN: what is not there, as the package names of Debian (3) or Fedora (4).
-missing() {
-	local kind what deb rpm
-	while read -r kind what deb rpm; do
-		"has_$kind" "$what" || if [[ $1 == 3 ]]; then echo "$deb"; else echo "$rpm"; fi
-	done <<-'END' | sort -u
-		command gcc gcc gcc
-		command make make make
-		command autoreconf autoconf autoconf
-		command automake automake automake
-		command pkg-config pkg-config pkgconf-pkg-config
-		command curl curl curl
+needed() {
+	needed_by_all
+	cat <<-'END'
 		command ps procps procps-ng
-		command flock util-linux util-linux
-		command setpriv util-linux util-linux
-		command setsid util-linux util-linux-core
 		command clang-format clang-format clang-tools-extra
 		command mandoc mandoc mandoc
 		command shellcheck shellcheck ShellCheck
-		command python3 python3 python3
-		header stdio.h libc6-dev glibc-devel
-		header uthash.h uthash-dev uthash-devel
-		module libmicrohttpd libmicrohttpd-dev libmicrohttpd-devel
-		module libpq libpq-dev libpq-devel
-		module json-c libjson-c-dev json-c-devel
-		module libcrypto libssl-dev openssl-devel
-		module zlib zlib1g-dev zlib-devel
-		module cmocka libcmocka-dev libcmocka-devel
+		module libcmocka libcmocka-dev libcmocka-devel
 		link -fsanitize=address libc6-dev libasan
 		link -fsanitize=undefined libc6-dev libubsan
 		link -fsanitize=thread libc6-dev libtsan
-		server initdb postgresql postgresql-server
 		extension pgtap pgtap pgtap
 		python pytest python3-pytest python3-pytest
 		python psycopg2 python3-psycopg2 python3-psycopg2
-		python django python3-django python3-django
-		python rest_framework python3-djangorestframework python3-django-rest-framework
 	END
-}
-
-install_missing() {
-	local packages=() root=()
-	mapfile -t packages < <(missing 3)
-	((${#packages[@]})) || return 0
-	if ((EUID)); then
-		has_command sudo || die "not root and no sudo; please install: ${packages[*]}"
-		root=(sudo)
-	fi
-	if has_command apt-get; then
-		say "installing ${packages[*]}"
-		root+=(env DEBIAN_FRONTEND=noninteractive)
-		"${root[@]}" apt-get update -qq || say "apt-get update failed; trying with the old lists"
-		"${root[@]}" apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null ||
-			die "apt-get could not install: ${packages[*]}"
-	elif has_command dnf; then
-		mapfile -t packages < <(missing 4)
-		say "installing ${packages[*]}"
-		# shellcheck source=/dev/null
-		if (. /etc/os-release && [[ $ID != fedora ]]); then
-			# Enterprise Linux keeps the -devel packages in CRB and Django in EPEL.
-			"${root[@]}" dnf -y -q install epel-release dnf-plugins-core || true
-			"${root[@]}" dnf config-manager --set-enabled crb || true
-		fi
-		"${root[@]}" dnf -y -q install "${packages[@]}" ||
-			die "dnf could not install: ${packages[*]}"
-	else
-		die "neither apt-get nor dnf here; Debian's names of what is missing: ${packages[*]}"
-	fi
-	hash -r
-	mapfile -t packages < <(missing 3)
-	((${#packages[@]} == 0)) || die "still missing after the installation: ${packages[*]}"
 }
 
 # --- Processes -------------------------------------------------------------------------------
@@ -231,14 +173,14 @@ count_pytest() { # NAME
 	END
 }
 
-count_lint() {
+count_lines() { # NAME
 	awk '$1 ~ /^(PASS|FAIL|SKIP):$/ { n[$1]++ }
-		END { if (NR) print n["PASS:"] + 0, n["FAIL:"] + 0, n["SKIP:"] + 0 }' "$log/lint"
+		END { if (NR) print n["PASS:"] + 0, n["FAIL:"] + 0, n["SKIP:"] + 0 }' "$log/$1"
 }
 
 count() { # STEP
 	case $1 in
-	lint) count_lint ;;
+	lint | guard) count_lines "$1" ;;
 	unit) count_make plain ;;
 	asan-unit) count_make asan ;;
 	tsan) count_make tsan ;;
@@ -371,6 +313,10 @@ run_system() { # BUILD
 		--junitxml="$tmp/$STEP.xml" tests/system
 }
 
+run_guard() {
+	make -C "$work/plain" bench-programs && "$python" "$work/source/tests/guard/run" --build "$work/plain"
+}
+
 run_dist() { cd "$work/plain" && make distcheck LINT_TESTS=; }
 
 # probe SANITIZER COMMAND...: whether a program built with it can run here at all.
@@ -425,6 +371,8 @@ lane_rest() {
 	! wanted dist || step dist run_dist
 }
 
+lane_guard() { ! wanted guard || step guard run_guard; }
+
 lane_asan_system() { ! wanted asan-system || step asan-system run_system asan; }
 
 # --- From here to the end ----------------------------------------------------------------------
@@ -455,7 +403,7 @@ setarch=''
 choose_sanitizer_options
 export top work tmp log jobs python git_dir setarch tsan_setarch
 export -f list_files copy_tree make_build run_build run_lint run_unit run_asan_unit run_tsan \
-	run_system run_dist
+	run_system run_guard run_dist
 
 lane step build run_build
 if wait "${lanes[-1]}"; then
@@ -464,6 +412,7 @@ if wait "${lanes[-1]}"; then
 	lane lane_rest
 	wait
 	lane lane_asan_system
+	lane lane_guard
 	wait
 else
 	for name in "${only[@]}"; do
