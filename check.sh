@@ -88,7 +88,9 @@ needed() {
 		command clang-format clang-format clang-tools-extra
 		command mandoc mandoc mandoc
 		command shellcheck shellcheck ShellCheck
-		module libcmocka libcmocka-dev libcmocka-devel
+		command strace strace strace
+		command valgrind valgrind valgrind
+		module cmocka libcmocka-dev libcmocka-devel
 		link -fsanitize=address libc6-dev libasan
 		link -fsanitize=undefined libc6-dev libubsan
 		link -fsanitize=thread libc6-dev libtsan
