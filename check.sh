@@ -19,10 +19,12 @@ usage() {
 		  asan-unit    the unit tests under AddressSanitizer and UBSan
 		  asan-system  the system tests under the same
 		  tsan         the worker test under ThreadSanitizer
+		  versions     the tests of the database against PostgreSQL 13 to 18, those that are not
+		               installed from npm where there is one
 		  dist         make distcheck
 		  guard        tests/guard/: instructions, allocations and system calls under their limits
 
-		  --quick      without the sanitizers
+		  --quick      without the sanitizers and the other versions
 		  --only STEP  only that step and what it is built from; may be given again
 		  --help       this text
 
@@ -31,8 +33,9 @@ usage() {
 	END
 }
 
-steps=(build lint unit system asan-unit asan-system tsan dist guard)
+steps=(build lint unit system asan-unit asan-system tsan dist guard versions)
 python=${PYTHON:-/usr/bin/python3}
+arguments=("$@")
 only=()
 while (($#)); do
 	case $1 in
@@ -125,7 +128,7 @@ stop_ours() { # the polite way first: pytest then tears its clusters down
 lanes=()
 on_exit() {
 	local status=$? pid
-	trap '' INT TERM HUP
+	trap '' TERM
 	trap - EXIT
 	for pid in "${lanes[@]}"; do kill -s TERM "$pid" 2>/dev/null; done
 	stop_ours
@@ -163,16 +166,25 @@ count_make() { # BUILD
 	done | awk '{ p += $1; f += $2; s += $3 } END { if (NR) print p, f, s }'
 }
 
-count_pytest() { # NAME
-	"$python" - "$tmp/$1.xml" <<-'END'
+count_pytest() { # XML_FILE...
+	"$python" - "$@" <<-'END'
 		import sys, xml.etree.ElementTree as tree
 		n = {"tests": 0, "failures": 0, "errors": 0, "skipped": 0}
-		for suite in tree.parse(sys.argv[1]).iter("testsuite"):
-		    for key in n:
-		        n[key] += int(suite.get(key, 0))
+		for path in sys.argv[1:]:
+		    for suite in tree.parse(path).iter("testsuite"):
+		        for key in n:
+		            n[key] += int(suite.get(key, 0))
 		bad = n["failures"] + n["errors"]
 		print(max(n["tests"] - bad - n["skipped"], 0), bad, n["skipped"])
 	END
+}
+
+# A version that cannot be had counts as one test that was skipped.
+count_versions() {
+	local p=0 f=0 s=0 files
+	mapfile -t files < <(compgen -G "$tmp/versions/*.xml")
+	((!${#files[@]})) || read -r p f s < <(count_pytest "${files[@]}")
+	echo "$p $f $((s + $(grep -c '^[0-9]*: SKIP: ' "$log/versions")))"
 }
 
 count_lines() { # NAME
@@ -186,7 +198,8 @@ count() { # STEP
 	unit) count_make plain ;;
 	asan-unit) count_make asan ;;
 	tsan) count_make tsan ;;
-	system | asan-system) count_pytest "$1" ;;
+	system | asan-system) count_pytest "$tmp/$1.xml" ;;
+	versions) count_versions ;;
 	esac 2>/dev/null
 }
 
@@ -197,8 +210,8 @@ count() { # STEP
 step() {
 	local name=$1 status begin=$SECONDS p f s word=ok
 	shift
-	# A session of its own, so that Ctrl-C reaches the script alone; and with SIGINT as usual,
-	# which a shell takes away from what it starts in the background.
+	# A session of its own, so that timeout ends all of it; and with SIGINT as usual, which a shell
+	# takes away from what it starts in the background.
 	env --default-signal=INT "$mark" STEP="$name" setsid timeout -k 20 20m bash -c '"$@"' - "$@" \
 		>"$log/$name" 2>&1 </dev/null &
 	wait $!
@@ -223,6 +236,7 @@ step() {
 		flock 8
 		printf 'check: %-4s %-12s %4d passed %3d failed %3d skipped %5d s\n' \
 			"$word" "$name" "${p:-0}" "${f:-0}" "${s:-0}" "$((SECONDS - begin))"
+		sed -n 's/^\([0-9]*\): SKIP: /check: skip PostgreSQL \1: /p' "$log/$name"
 		if [[ $word == FAIL ]]; then
 			tail -n 200 "$log/$name" | sed 's/^/    /'
 			say "the whole of it is in ${log#"$top"/}/$name"
@@ -319,6 +333,14 @@ run_guard() {
 	make -C "$work/plain" bench-programs && "$python" "$work/source/tests/guard/run" --build "$work/plain"
 }
 
+run_versions() {
+	local status=0
+	export PGHERALD=$work/plain/pgherald PYTHON=$python JUNIT=$tmp/versions
+	mkdir -p "$JUNIT"
+	"$work/source/tests/versions.sh" -j 2 || status=$?
+	((status == 77)) || return "$status"
+}
+
 run_dist() { cd "$work/plain" && make distcheck LINT_TESTS=; }
 
 # probe SANITIZER COMMAND...: whether a program built with it can run here at all.
@@ -377,13 +399,16 @@ lane_guard() { ! wanted guard || step guard run_guard; }
 
 lane_asan_system() { ! wanted asan-system || step asan-system run_system asan; }
 
+lane_versions() { ! wanted versions || step versions run_versions; }
+
 # --- From here to the end ----------------------------------------------------------------------
 
 export LC_ALL=C.UTF-8 PYTHONDONTWRITEBYTECODE=1
+[[ -n ${PGHERALD_SUPERVISOR-} ]] || install_missing # may ask for a password
+supervise "$top/check.sh" "${arguments[@]}"
 unset MAKEFLAGS GIT_DIR
 for name in "${!PG@}"; do unset "$name"; done # an existing server is none of our business
 
-install_missing
 work=$top/build-check
 mkdir -p "$work"
 exec 9>"$work/lock"
@@ -394,8 +419,7 @@ fi
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/pgherald-check.XXXXXX")
 chmod 0755 "$work" "$tmp" # the tests run the daemon as another user when we are root
 trap on_exit EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
+trap 'exit 143' TERM
 log=$work/log
 rm -rf "$log"
 mkdir -p "$log"
@@ -405,7 +429,7 @@ setarch=''
 choose_sanitizer_options
 export top work tmp log jobs python git_dir setarch tsan_setarch
 export -f list_files copy_tree make_build run_build run_lint run_unit run_asan_unit run_tsan \
-	run_system run_guard run_dist
+	run_system run_guard run_versions run_dist
 
 lane step build run_build
 if wait "${lanes[-1]}"; then
@@ -415,6 +439,8 @@ if wait "${lanes[-1]}"; then
 	wait
 	lane lane_asan_system
 	lane lane_guard
+	wait
+	lane lane_versions
 	wait
 else
 	for name in "${only[@]}"; do

@@ -32,6 +32,8 @@ needed_by_all() {
 		module libmicrohttpd libmicrohttpd-dev libmicrohttpd-devel
 		module libpq libpq-dev libpq-devel
 		module json-c libjson-c-dev json-c-devel
+		module libcrypto libssl-dev openssl-devel
+		module zlib zlib1g-dev zlib-devel
 		server initdb postgresql postgresql-server
 		python django python3-django python3-django
 		python rest_framework python3-djangorestframework python3-django-rest-framework

