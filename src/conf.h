@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL
- * The configuration file. One table (conf.c) of sections and settings drives parsing, checking,
- * printing, reloading and the lint that every setting is in pgherald.conf(5). A struct conf is
- * an immutable, counted snapshot: a reload makes a new one. */
+ * The configuration file. One table (conf/table.c) of sections and settings drives parsing,
+ * checking, printing, reloading and the lint that every setting is in pgherald.conf(5). A struct
+ * conf is an immutable, counted snapshot: a reload makes a new one. */
 #ifndef PGHERALD_CONF_H
 #define PGHERALD_CONF_H
 

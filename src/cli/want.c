@@ -115,7 +115,8 @@ static void add_watch(struct buf *out, const struct watch *w)
 
 bool want_json(struct buf *out, const struct conf *conf, int pid)
 {
-	static const char *const doorbells[] = {"auto", "notify", "poll"}; /* as conf.c has them */
+	static const char *const doorbells[] = {"auto", "notify",
+						"poll"}; /* as conf/table.c has them */
 	struct rendered r = {0};
 
 	if (!gather_wanted(&r, conf))

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * What one line of the configuration alone cannot tell. See check_conf() in parser.h. Messages name
+ * the section: its lines are past. */
+#include "config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "conf/parser.h"
+
+static bool check_route(struct parser *p, struct conf_route *r, unsigned line)
+{
+	struct conf *c = p->conf;
+
+	if (*r->path != '/')
+		return parser_fail(p, line, "[route %s] path must begin with /", r->name);
+	if (!strcmp(r->path, "/healthz") || !strcmp(r->path, "/readyz"))
+		return parser_fail(p, line, "[route %s] path %s is the daemon's own", r->name,
+				   r->path);
+	for (const struct conf_route *o = c->routes; o < r; o++)
+		if (!strcmp(o->path, r->path))
+			return parser_fail(p, line, "[route %s] path %s is [route %s]'s", r->name,
+					   r->path, o->name);
+	if (!*r->auth && c->n_auths) {
+		free(r->auth);
+		r->auth = xstrdup(c->auths[0].name);
+	}
+	if (!conf_find_auth(c, r->auth))
+		return parser_fail(p, line, "[route %s] needs auth = the name of an [auth] section",
+				   r->name);
+	for (size_t i = 0; i < r->roles.n; i++) {
+		size_t k = 0;
+
+		while (k < c->n_roles && strcmp(c->roles[k].name, r->roles.items[i]) != 0)
+			k++;
+		if (k == c->n_roles)
+			return parser_fail(p, line, "[route %s] roles: there is no [role %s]",
+					   r->name, r->roles.items[i]);
+	}
+	return true;
+}
+
+static void default_routes(struct conf *c)
+{
+	const struct section *k = &section_table[SECTION_ROUTE];
+	struct conf_route *r = section_add(c, k, "events");
+
+	r->path = xstrdup("/api/v1/sse/events/");
+	r->kind = ROUTE_EVENTS;
+	r = section_add(c, k, "stats");
+	r->path = xstrdup("/api/v1/sse/stats/");
+	r->kind = ROUTE_STATS;
+	r->query_token = false;
+}
+
+static bool check_watch(struct parser *p, struct conf_watch *w, unsigned line)
+{
+	struct buf why;
+	bool ok = true;
+
+	buf_init(&why, 512);
+	w->parsed = watch_parse(w->name, w->table, w->key, *w->owners ? w->owners : NULL, w->fields,
+				*w->leave ? w->leave : NULL, &why);
+	if (!w->parsed)
+		ok = parser_fail(p, line, "[watch %s] %s", w->name, buf_cstr(&why));
+	else {
+		w->parsed->doorbell = (enum watch_doorbell)p->conf->doorbell;
+		w->parsed->notify = w->capture == CAPTURE_NOTIFY;
+		w->parsed->rescope = (const char *const *)w->rescope.items;
+		w->parsed->n_rescope = w->rescope.n;
+	}
+	buf_free(&why);
+	return ok;
+}
+
+static bool has_watch(const struct conf *c, const char *topic)
+{
+	for (size_t i = 0; i < c->n_watches; i++)
+		if (!strcmp(c->watches[i].name, topic))
+			return true;
+	return false;
+}
+
+static bool check_rescope(struct parser *p, const struct conf_watch *w, unsigned line)
+{
+	for (size_t i = 0; i < w->rescope.n; i++)
+		if (!has_watch(p->conf, w->rescope.items[i]))
+			return parser_fail(p, line, "[watch %s] rescope: there is no [watch %s]",
+					   w->name, w->rescope.items[i]);
+	return true;
+}
+
+static void preset_column(char **setting, const char *def, const char *preset)
+{
+	if (strcmp(*setting, def) != 0)
+		return;
+	free(*setting);
+	*setting = xstrdup(preset);
+}
+
+/* The preset's names where the file says nothing else. */
+static void apply_preset(struct conf_auth *a)
+{
+	static const struct {
+		const char *table, *column, *expires;
+	} names[] = {
+		[PRESET_KNOX] = {"public.knox_authtoken", "digest", "expiry"},
+		[PRESET_SESSION] = {"public.django_session", "session_key", "expire_date"},
+	};
+
+	if (a->preset != PRESET_KNOX && a->preset != PRESET_SESSION)
+		return;
+	preset_column(&a->token_table, "public.authtoken_token", names[a->preset].table);
+	preset_column(&a->token_column, "key", names[a->preset].column);
+	preset_column(&a->token_expires, "", names[a->preset].expires);
+}
+
+/* A token of RFC 9110 section 5.6.2, which is what a cookie's name is. */
+static bool valid_cookie_name(const char *s)
+{
+	for (const char *p = s; *p; p++)
+		if (*p <= ' ' || *p > '~' || strchr("()<>@,;:\\\"/[]?={}", *p))
+			return false;
+	return *s != '\0';
+}
+
+static bool check_auth(struct parser *p, struct conf_auth *a, unsigned line)
+{
+	apply_preset(a);
+	if (a->preset != PRESET_SESSION) {
+		if (*a->secret_key_file)
+			return parser_fail(p, line,
+					   "[auth %s] secret_key_file is for preset = session",
+					   a->name);
+		return true;
+	}
+	if (!*a->secret_key_file)
+		return parser_fail(
+			p, line,
+			"[auth %s] preset = session needs secret_key_file, a file with the "
+			"SECRET_KEY that Django signs with",
+			a->name);
+	if (*a->secret_key_file != '/')
+		return parser_fail(p, line, "[auth %s] secret_key_file must begin with /", a->name);
+	if (!valid_cookie_name(a->cookie))
+		return parser_fail(p, line, "[auth %s] cookie is no name of a cookie", a->name);
+	return true;
+}
+
+/* The triggers' names are fixed, so a table can have one watch. */
+static bool check_same_table(struct parser *p, size_t n)
+{
+	const struct conf_watch *w = p->conf->watches;
+
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(w[i].parsed->schema, w[n].parsed->schema) == 0 &&
+		    strcmp(w[i].parsed->table, w[n].parsed->table) == 0)
+			return parser_fail(p, p->lines[SECTION_WATCH][n],
+					   "[watch %s] and [watch %s] have the same table",
+					   w[n].name, w[i].name);
+	return true;
+}
+
+bool check_conf(struct parser *p)
+{
+	struct conf *c = p->conf;
+
+	if (!c->n_roles)
+		return parser_fail(p, p->line,
+				   "there is no [role] section: nobody would hear anything");
+	if (!c->n_auths)
+		return parser_fail(p, p->line, "there is no [auth] section: nobody could connect");
+	if (!c->listen.n)
+		return parser_fail(p, p->line, "[server] listen names no address");
+	if (!c->n_routes)
+		default_routes(c);
+	for (size_t i = 0; i < c->n_routes; i++)
+		if (!check_route(p, &c->routes[i], p->lines[SECTION_ROUTE][i]))
+			return false;
+	for (size_t i = 0; i < c->n_listens; i++)
+		if (!*c->listens[i].channel || strlen(c->listens[i].channel) > 63)
+			return parser_fail(p, p->lines[SECTION_LISTEN][i],
+					   "[listen %s] channel must have 1 to 63 bytes",
+					   c->listens[i].name);
+	for (size_t i = 0; i < c->n_watches; i++)
+		if (!check_watch(p, &c->watches[i], p->lines[SECTION_WATCH][i]) ||
+		    !check_rescope(p, &c->watches[i], p->lines[SECTION_WATCH][i]) ||
+		    !check_same_table(p, i))
+			return false;
+	for (size_t i = 0; i < c->n_auths; i++)
+		if (!check_auth(p, &c->auths[i], p->lines[SECTION_AUTH][i]))
+			return false;
+	return true;
+}
