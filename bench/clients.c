@@ -97,7 +97,14 @@ static void on_message(void *arg, const char *id, const char *text, size_t len)
 	if (c == c->share->clients)
 		memcpy(t->id, id, strlen(id) + 1);
 	if (!stamp || (size_t)(text + len - stamp) < STAMP_LEN) {
-		add(memmem(text, len, "system.resync", 13) ? &t->resyncs : &t->others, 1);
+		bool resync = memmem(text, len, "system.resync", 13) != NULL;
+
+		add(resync ? &t->resyncs : &t->others, 1);
+		if (resync) {
+			if (!atomic_load_explicit(&t->first_resync_ns, memory_order_relaxed))
+				set(&t->first_resync_ns, c->share->read_ns);
+			set(&t->last_resync_ns, c->share->read_ns);
+		}
 		return;
 	}
 	sent = hex(stamp + 2, 16);

@@ -12,7 +12,8 @@
 
 #define N_BUCKETS 2048 /* of a histogram: 32 per power of two, in microseconds */
 
-/* Written by one process, read by its parent; only ever grows, but for `up`. */
+/* Written by one process, read by its parent; only ever grows, but for `up` and the resyncs' times.
+ */
 struct tally {
 	_Atomic uint64_t up;	   /* streams whose answer was 200 and that are open */
 	_Atomic uint64_t connects; /* answers of 200 */
@@ -24,12 +25,13 @@ struct tally {
 	_Atomic uint64_t missing;  /* numbers skipped (with `consecutive`) */
 	_Atomic uint64_t backward; /* numbers that came twice or out of order */
 	_Atomic uint64_t bytes, reads;
-	_Atomic uint64_t last_up_ns;			/* when the newest 200 came */
-	_Atomic uint64_t first_event_ns, last_event_ns; /* since the last connect command */
-	_Atomic uint64_t last_status;			/* of a failed answer */
-	_Atomic uint64_t latency[N_BUCKETS];		/* stamp to here */
-	_Atomic uint64_t opening[N_BUCKETS];		/* connect() to the answer's head */
-	char id[WIRE_ID_MAX + 1];			/* of this share's first stream */
+	_Atomic uint64_t last_up_ns;			  /* when the newest 200 came */
+	_Atomic uint64_t first_event_ns, last_event_ns;	  /* since the last connect command */
+	_Atomic uint64_t first_resync_ns, last_resync_ns; /* since the last zero command */
+	_Atomic uint64_t last_status;			  /* of a failed answer */
+	_Atomic uint64_t latency[N_BUCKETS];		  /* stamp to here */
+	_Atomic uint64_t opening[N_BUCKETS];		  /* connect() to the answer's head */
+	char id[WIRE_ID_MAX + 1];			  /* of this share's first stream */
 };
 
 struct clients_options {

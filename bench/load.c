@@ -24,7 +24,8 @@ static const char usage[] =
 	"usage: load --port PORT --streams N [--processes K] [--path PATH] [--wire NAME]\n"
 	"            [--token-format FORMAT | --token-file FILE] [--last-id ID] [--slow FRACTION]\n"
 	"            [--consecutive] [--in-flight N] [--seconds S] [--limit S]\n"
-	"commands on stdin: connect, drop, storm, zero, report, up MS, wait EVENTS MS, quit\n"
+	"commands on stdin: connect, drop, storm, zero, report, up MS, gone MS, wait EVENTS MS,\n"
+	"            resyncs N MS, quit\n"
 	"With --seconds it connects, reads that long, reports and ends.\n";
 
 struct load {
@@ -97,6 +98,21 @@ static double connect_s(const struct load *l)
 	return last > l->began_ns ? (double)(last - l->began_ns) / 1e9 : 0;
 }
 
+/* When the first or the last stream was told to fetch again; seconds since 1970, 0 = none was. */
+static double resync_s(const struct load *l, bool first)
+{
+	uint64_t best = 0;
+
+	for (unsigned i = 0; i < l->n; i++) {
+		uint64_t ns =
+			get(first ? &l->tallies[i].first_resync_ns : &l->tallies[i].last_resync_ns);
+
+		if (ns && (!best || (ns < best) == first))
+			best = ns;
+	}
+	return (double)best / 1e9;
+}
+
 static void report(const struct load *l)
 {
 	size_t lat = offsetof(struct tally, latency), open = offsetof(struct tally, opening);
@@ -114,9 +130,10 @@ static void report(const struct load *l)
 	       quantile(l, lat, 0.5), quantile(l, lat, 0.99), quantile(l, lat, 0.999),
 	       quantile(l, lat, 1));
 	printf("\"opening_us\": {\"p50\": %.1f, \"p99\": %.1f, \"max\": %.1f}, "
-	       "\"connect_s\": %.4f, \"events_s\": %.4f, \"id\": \"%s\"}\n",
+	       "\"connect_s\": %.4f, \"events_s\": %.4f, \"first_resync\": %.6f, "
+	       "\"last_resync\": %.6f, \"id\": \"%s\"}\n",
 	       quantile(l, open, 0.5), quantile(l, open, 0.99), quantile(l, open, 1), connect_s(l),
-	       span_s(l), l->tallies[0].id);
+	       span_s(l), resync_s(l, true), resync_s(l, false), l->tallies[0].id);
 	fflush(stdout);
 }
 
@@ -136,14 +153,24 @@ static void pause_ms(long ms)
 	nanosleep(&ts, NULL);
 }
 
-/* Until so many are up (or have failed) and so many events have come, or the time is over. */
-static void wait_for(const struct load *l, uint64_t up, uint64_t events, uint64_t ms)
+/* Until so many are up (or have failed) and so much has come, or the time is over. */
+static void wait_for(const struct load *l, uint64_t up, uint64_t events, uint64_t resyncs,
+		     uint64_t ms)
 {
 	uint64_t limit = now_ns() + ms * 1000000;
 
 	while (now_ns() < limit && (STATE(l, up) + TOTAL(l, failed) + TOTAL(l, closed) < up ||
-				    TOTAL(l, events) < events))
+				    TOTAL(l, events) < events || TOTAL(l, resyncs) < resyncs))
 		pause_ms(1);
+}
+
+static void zero(struct load *l)
+{
+	memcpy(l->zero, l->tallies, l->n * sizeof(*l->zero));
+	for (unsigned i = 0; i < l->n; i++) {
+		atomic_store(&l->tallies[i].first_resync_ns, 0);
+		atomic_store(&l->tallies[i].last_resync_ns, 0);
+	}
 }
 
 /* False at the end. */
@@ -154,7 +181,7 @@ static bool obey(struct load *l, const char *line)
 	if (!strncmp(line, "quit", 4))
 		return false;
 	if (!strncmp(line, "zero", 4))
-		memcpy(l->zero, l->tallies, l->n * sizeof(*l->zero));
+		zero(l);
 	else if (!strncmp(line, "drop", 4)) {
 		tell(l, 'd');
 		for (int i = 0; i < 10000 && STATE(l, up); i++)
@@ -165,9 +192,14 @@ static bool obey(struct load *l, const char *line)
 		tell(l, 'd');
 		tell(l, 'c');
 	} else if (sscanf(line, "up %llu", &a) == 1)
-		wait_for(l, l->streams, 0, a);
+		wait_for(l, l->streams, 0, 0, a);
+	else if (sscanf(line, "gone %llu", &a) == 1)
+		for (; a && STATE(l, up); a--)
+			pause_ms(1);
 	else if (sscanf(line, "wait %llu %llu", &a, &b) == 2)
-		wait_for(l, 0, a, b);
+		wait_for(l, 0, a, 0, b);
+	else if (sscanf(line, "resyncs %llu %llu", &a, &b) == 2)
+		wait_for(l, 0, 0, a, b);
 	else if (strncmp(line, "report", 6) != 0)
 		fprintf(stderr, "load: what is \"%.20s\"?\n", line);
 	report(l);

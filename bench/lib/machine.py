@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from pathlib import Path
@@ -40,9 +41,36 @@ def tree_cpu_s(pid: int) -> float:
     return total
 
 
+def tree(pid: int) -> list[int]:
+    """A process and its living descendants."""
+    found = [pid]
+    try:
+        for tid in os.listdir(f"/proc/{pid}/task"):
+            for child in _text(f"/proc/{pid}/task/{tid}/children").split():
+                found += tree(int(child))
+    except OSError:  # it has just ended
+        pass
+    return found
+
+
+def tree_running_s(pid: int) -> float:
+    """Like cpu_s, of a process and its living descendants."""
+    return sum(cpu_s(p) for p in tree(pid) if os.path.exists(f"/proc/{p}/task"))
+
+
+def tree_private_kb(pid: int) -> int:
+    return sum(map(private_kb, tree(pid)))
+
+
 def private_kb(pid: int) -> int:
     """Memory that is this process's alone."""
     return sum(map(int, re.findall(r"^Private_\w+:\s+(\d+)", _text(f"/proc/{pid}/smaps_rollup"), re.M)))
+
+
+def peak_kb(pid: int) -> int:
+    """The most resident memory it ever had."""
+    found = re.search(r"^VmHWM:\s+(\d+)", _text(f"/proc/{pid}/status"), re.M)
+    return int(found[1]) if found else 0
 
 
 def slab_kb() -> int:
@@ -62,7 +90,9 @@ def load() -> float:
     return float(_text("/proc/loadavg").split()[0])
 
 
+@functools.cache
 def processors() -> list[int]:
+    """What we were given at the start: the driver itself moves off the servers' one later."""
     return sorted(os.sched_getaffinity(0))
 
 

@@ -21,15 +21,17 @@ def as_postgres() -> list[str]:
     return ["--reuid=postgres", "--regid=postgres", "--clear-groups"]
 
 
-def place(server: bool) -> list[str]:
-    """Servers on the first processor, everything else on the others."""
+def place(server: bool | None) -> list[str]:
+    """Servers on the first processor, everything else on the others; None: anywhere."""
     cpus = machine.processors()
-    chosen = cpus[:1] if server or len(cpus) == 1 else cpus[1:]
+    chosen = cpus[:1] if server else cpus[1:] or cpus
+    if server is None:
+        chosen = cpus
     return ["taskset", "-c", ",".join(map(str, chosen))]
 
 
 def spawn(
-    command: list[str], *, server: bool = False, drop: bool = False, death: str = "KILL", **more: Any
+    command: list[str], *, server: bool | None = False, drop: bool = False, death: str = "KILL", **more: Any
 ) -> subprocess.Popen[str]:
     """Starts a process that gets a signal when we die, even by SIGKILL."""
     setpriv = ["setpriv", "--pdeathsig", death, *(as_postgres() if drop else [])]
@@ -58,7 +60,8 @@ def lost(report: dict[str, Any]) -> str:
 class Load:
     """bench/load, with streams to one server."""
 
-    def __init__(self, build: Path, port: int, streams: int, **options: Any) -> None:
+    def __init__(self, build: Path, port: int, streams: int, spread: bool = False,
+                 **options: Any) -> None:
         command = [str(build / "bench/load"), "--port", str(port), "--streams", str(streams)]
         for name, value in options.items():
             if value is True:
@@ -67,7 +70,7 @@ class Load:
                 command += ["--" + name.replace("_", "-"), str(value)]
         self.streams = streams
         pipe = subprocess.PIPE
-        self.process = spawn(command, stdin=pipe, stdout=pipe)
+        self.process = spawn(command, server=None if spread else False, stdin=pipe, stdout=pipe)
 
     def ask(self, command: str) -> dict[str, Any]:
         assert self.process.stdin and self.process.stdout
@@ -78,10 +81,13 @@ class Load:
             raise RuntimeError("the load client has ended")
         return dict(json.loads(line))
 
-    def connect(self, wait_s: float = 60) -> dict[str, Any]:
+    def connect(self, wait_s: float = 60, tries: int = 1) -> dict[str, Any]:
         """All streams up, or a complaint."""
-        self.ask("connect")
-        report = self.ask(f"up {int(wait_s * 1000)}")
+        for _ in range(tries):
+            self.ask("connect")
+            report = self.ask(f"up {int(wait_s * 1000)}")
+            if report["up"] == self.streams:
+                break
         if report["up"] != self.streams:
             raise RuntimeError(
                 f"only {report['up']} of {self.streams} streams are up "

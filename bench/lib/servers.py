@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: PostgreSQL
-"""The servers under measurement, behind one small interface, and the database behind ours.
-
-A peer has: name, start(), stop(), port, path, token(kind), frame_bytes, cpu(), broadcast(),
-targeted(). A new peer is one more class and one more line in PEERS."""
+"""Our server and the limit, behind the interface that the peers have too (bench/peers/common.py),
+and the database behind ours."""
 
 from __future__ import annotations
 
@@ -194,23 +192,42 @@ class Pgherald:
 
     def __init__(self, build: Path, postgres: Postgres, *, workers: int = 1, log: str = "info",
                  server: str = "", database: str = "recheck = 1h", route: str = "keepalive = 1h",
-                 wrap: list[str] | None = None) -> None:
-        self.build, self.postgres = build, postgres
+                 spread: bool = False) -> None:
+        self.build, self.postgres, self.spread = build, postgres, spread
         self.number = 1  # of the next event
         self.conf = postgres.dir / "pgherald.conf"
         self.conf.write_text(CONF.format(workers=workers, log=log, socket=postgres.dir,
                                          server=server, database=database, route=route))
-        program = str(build / "pgherald")
-        subprocess.run([program, "sql", "install", "-c", self.conf, "--apply", "--dsn",
+        self.program = str(build / "pgherald")
+        subprocess.run([self.program, "sql", "install", "-c", self.conf, "--apply", "--dsn",
                         f"host={postgres.dir} dbname=postgres user=postgres"],
                        check=True, stdout=subprocess.DEVNULL)
         # The past belongs to the last scenario.
         postgres.run("TRUNCATE pgherald.journal; TRUNCATE bench.item; SELECT 1")
-        self.log = (postgres.dir / "daemon.log").open("w+")
-        self.process = spawn([*(wrap or []), program, "serve", "-c", str(self.conf)], server=True,
-                             drop=True, death="TERM", stdout=self.log, stderr=self.log)
-        self.port = self._wait_ready()
         self.frame_bytes = 0
+        self._start()
+
+    def _start(self) -> None:
+        self.log = (self.postgres.dir / "daemon.log").open("w+")
+        self.process = spawn([self.program, "serve", "-c", str(self.conf)],
+                             server=None if self.spread else True, drop=True, death="TERM",
+                             stdout=self.log, stderr=self.log)
+        self.port = self._wait_ready()
+
+    def halt(self, how: str) -> None:
+        """stop: as a service manager does; kill: as a crash does."""
+        end(self.process, signal.SIGKILL if how == "kill" else signal.SIGTERM, 20)
+
+    def start_again(self) -> None:
+        """At the same address."""
+        text = re.sub(r"(?m)^listen = .*", f"listen = 127.0.0.1:{self.port}", self.conf.read_text())
+        self.conf.write_text(text)
+        self.log.close()
+        self._start()
+
+    def log_count(self, text: str) -> int:
+        """Lines of the log so far that have that text."""
+        return sum(text in line for line in Path(self.log.name).read_text().splitlines())
 
     def _wait_ready(self) -> int:
         log = Path(self.log.name)
@@ -233,6 +250,9 @@ class Pgherald:
     def cpu(self) -> float:
         return machine.cpu_s(self.pid)
 
+    def private_kb(self) -> int:
+        return machine.private_kb(self.pid)
+
     def threads(self) -> tuple[float, float]:
         """CPU of the database thread and of the workers."""
         cpu = machine.thread_cpu_s(self.pid)
@@ -245,7 +265,7 @@ class Pgherald:
         return Load(self.build, self.port, streams, path=self.path, token_format=self.token(role),
                     **more)
 
-    def _write(self, count: int, batch: int, rate: float, owners: int) -> str:
+    def write(self, count: int, batch: int, rate: float, owners: int) -> str:
         sql = f"CALL bench.journal({self.number}, {count}, {batch}, {rate}, {owners}, {self.pad})"
         self.number += count
         return sql
@@ -263,18 +283,25 @@ class Pgherald:
         0: so that two are always under way."""
         base = load.ask("report")["events"]
         if rate:
-            self.postgres.run(self._write(count, batch, rate, 0))
+            self.postgres.run(self.write(count, batch, rate, 0))
             return load.wait(base + count * load.streams)
         for k in range(count // batch):
-            self.postgres.run(self._write(batch, batch, 0, 0))
+            self.postgres.run(self.write(batch, batch, 0, 0))
             if k:
                 load.wait(base + (k - 1) * batch * load.streams)
         return load.wait(base + count * load.streams)
 
     def targeted(self, load: Load, count: int, batch: int, rate: float) -> dict[str, Any]:
         base = load.ask("report")["events"]
-        self.postgres.run(self._write(count, batch, rate, load.streams))
+        self.postgres.run(self.write(count, batch, rate, load.streams))
         return load.wait(base + count)
+
+    def mixed(self, everybody: Load, own: Load, count: int, batch: int, rate: float) -> dict[str, Any]:
+        """Events that `everybody` hears, each owned by one of `own`."""
+        base, own_base = everybody.ask("report")["events"], own.ask("report")["events"]
+        self.postgres.run(self.write(count, batch, rate, own.streams))
+        own.wait(own_base + count)
+        return everybody.wait(base + count * everybody.streams)
 
     def change(self, load: Load, count: int, rate: float) -> dict[str, Any]:
         """Through the watched table and its triggers."""
@@ -317,6 +344,9 @@ class EpollSender:
 
     def cpu(self) -> float:
         return machine.cpu_s(self.pid)
+
+    def private_kb(self) -> int:
+        return machine.private_kb(self.pid)
 
     def load(self, streams: int, role: str = "", **more: Any) -> Load:
         return Load(self.build, self.port, streams, **more)

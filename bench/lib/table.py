@@ -37,12 +37,16 @@ class Table:
     def add(self, *cells: Any) -> None:
         self.rows.append(list(cells))
 
-    def markdown(self) -> str:
-        lines = [f"### {self.title}", "", "| " + " | ".join(self.columns) + " |"]
+    def rows_markdown(self) -> str:
+        lines = ["| " + " | ".join(self.columns) + " |"]
         lines.append("|" + "---|" * len(self.columns))
         for row in self.rows:
             cells = [spread(cell) if isinstance(cell, list) else str(cell) for cell in row]
             lines.append("| " + " | ".join(cells) + " |")
+        return "\n".join(lines)
+
+    def markdown(self) -> str:
+        lines = [f"### {self.title}", "", self.rows_markdown()]
         lines += ["", *self.notes] if self.notes else []
         return "\n".join(lines)
 

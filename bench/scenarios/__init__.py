@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: PostgreSQL
+"""What is measured. Each scenario takes a Bench and returns tables; bench/README.md says what each
+one means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bench.lib.bench import Bench
+from bench.lib.table import Table
+
+from .fanout import broadcast, mix, targeted
+from .growth import growth
+from .idle import connect, memory
+from .past import resume, storm
+from .writes import bulk, latency, stuck
+
+SCENARIOS: dict[str, Callable[[Bench], list[Table]]] = {
+    f.__name__: f
+    for f in (broadcast, targeted, mix, memory, latency, connect, resume, storm, bulk, stuck, growth)
+}
