@@ -31,7 +31,7 @@ void buf_clear(struct buf *b)
 /* Room for `more` bytes and the NUL; false, and failed for good, past the ceiling. */
 static bool reserve(struct buf *b, size_t more)
 {
-	size_t cap = b->cap ? b->cap : 128;
+	size_t cap = b->cap ? b->cap : 512;
 
 	if (b->failed || more > b->max - b->len) {
 		b->failed = true;

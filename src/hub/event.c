@@ -133,7 +133,9 @@ struct event *event_new(const struct event_row *row)
 	if (row->op == 'a') {
 		e = make(row, "auth", NULL);
 	} else if (row->op == 'i' || row->op == 'u' || row->op == 'd') {
-		buf_printf(&text, "%s.%s", row->topic, verb(row->op));
+		buf_str(&text, row->topic ? row->topic : "");
+		buf_char(&text, '.');
+		buf_str(&text, verb(row->op));
 		e = make(row, row->type ? row->type : buf_cstr(&text),
 			 row->doc ? row->doc : "null");
 	} else {

@@ -3,14 +3,17 @@
 #include "config.h"
 #include "wire/dialect.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 #include "wire/json.h"
 
 static void timestamp(struct buf *b, int64_t at)
 {
-	buf_printf(b, ", \"timestamp\": %" PRId64 "}", at);
+	buf_str(b, ", \"timestamp\": ");
+	if (at < 0)
+		buf_char(b, '-');
+	buf_u64(b, at < 0 ? -(uint64_t)at : (uint64_t)at);
+	buf_char(b, '}');
 }
 
 static void django_hello(struct buf *b)

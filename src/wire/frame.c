@@ -4,26 +4,40 @@
 #include "wire/frame.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 
+#define HEAD_MAX (2 * sizeof(size_t) + 2)
+
+/* The chunk-size line, written from its end; returns where it begins. */
+static size_t write_head(char head[HEAD_MAX], size_t len)
+{
+	size_t i = HEAD_MAX;
+
+	head[--i] = '\n';
+	head[--i] = '\r';
+	do
+		head[--i] = "0123456789abcdef"[len % 16];
+	while (len /= 16);
+	return i;
+}
+
 struct frame *frame_new(const char *body, size_t len)
 {
-	char head[12];
-	int n = snprintf(head, sizeof(head), "%zx\r\n", len);
+	char head[HEAD_MAX];
+	size_t start = write_head(head, len), n = HEAD_MAX - start;
 	struct frame *f;
 
 	/* An empty chunk would end the response. */
 	assert(len > 0 && len <= UINT32_MAX / 2);
-	f = xcalloc(1, sizeof(*f) + (size_t)n + len + 2);
+	f = xcalloc(1, sizeof(*f) + n + len + 2);
 	f->refs = 1;
 	f->body_at = (uint32_t)n;
 	f->body_len = (uint32_t)len;
-	f->len = (uint32_t)n + (uint32_t)len + 2;
-	memcpy(f->bytes, head, (size_t)n);
+	f->len = (uint32_t)(n + len + 2);
+	memcpy(f->bytes, head + start, n);
 	memcpy(f->bytes + n, body, len);
 	memcpy(f->bytes + n + len, "\r\n", 2);
 	return f;

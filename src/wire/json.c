@@ -21,6 +21,16 @@ static size_t utf8_len(const unsigned char *s, size_t left)
 	return n;
 }
 
+/* How many bytes at the beginning stand for themselves: printable ASCII but " and \. */
+static size_t plain(const char *s, size_t len)
+{
+	size_t n = 0;
+
+	while (n < len && s[n] >= ' ' && s[n] <= '~' && s[n] != '"' && s[n] != '\\')
+		n++;
+	return n;
+}
+
 void json_string(struct buf *b, const char *s, size_t len)
 {
 	static const char shorts[] = "\b\t\n\f\r\"\\";
@@ -29,10 +39,13 @@ void json_string(struct buf *b, const char *s, size_t len)
 	buf_char(b, '"');
 	for (size_t i = 0; i < len;) {
 		unsigned char c = (unsigned char)s[i];
-		const char *hit = c ? strchr(shorts, c) : NULL;
-		size_t n;
+		const char *hit;
+		size_t n = plain(s + i, len - i);
 
-		if (hit) {
+		if (n) {
+			buf_add(b, s + i, n);
+			i += n;
+		} else if (c && (hit = strchr(shorts, c))) {
 			buf_char(b, '\\');
 			buf_char(b, letters[hit - shorts]);
 			i++;

@@ -3,6 +3,8 @@
 #include "config.h"
 #include "wire/sse.h"
 
+#include <string.h>
+
 void sse_id(struct buf *b, const char *id)
 {
 	buf_str(b, "id: ");
@@ -17,19 +19,30 @@ void sse_retry(struct buf *b, uint64_t ms)
 	buf_char(b, '\n');
 }
 
+/* Bytes before the first line end, or all. */
+static size_t line_len(const char *text, size_t len)
+{
+	const char *lf = memchr(text, '\n', len), *cr;
+	size_t n = lf ? (size_t)(lf - text) : len;
+
+	cr = memchr(text, '\r', n);
+	return cr ? (size_t)(cr - text) : n;
+}
+
 void sse_data(struct buf *b, const char *text, size_t len)
 {
-	size_t start = 0;
+	const char *end = text + len;
 
-	for (size_t i = 0; i <= len; i++) {
-		if (i < len && text[i] != '\n' && text[i] != '\r')
-			continue;
+	for (;;) {
+		size_t n = line_len(text, (size_t)(end - text));
+
 		buf_str(b, "data: ");
-		buf_add(b, text + start, i - start);
+		buf_add(b, text, n);
 		buf_char(b, '\n');
-		if (i + 1 < len && text[i] == '\r' && text[i + 1] == '\n')
-			i++;
-		start = i + 1;
+		text += n;
+		if (text == end)
+			return;
+		text += *text == '\r' && text + 1 < end && text[1] == '\n' ? 2 : 1;
 	}
 }
 
