@@ -8,18 +8,13 @@
 
 #include "base/mem.h"
 #include "sql/ident.h"
+#include "sql/render_auth.h"
 #include "sql/template.h"
 #include "sql/text.h"
 
-/* "schema.table" of the configuration, once as names and once as SQL. */
-struct table {
-	char *schema, *name;
-	struct buf sql;
-};
-
-static bool table_read(struct table *t, const char *setting, const char *text, struct buf *error)
+bool auth_table_read(struct auth_table *t, const char *setting, const char *text, struct buf *error)
 {
-	*t = (struct table){0};
+	*t = (struct auth_table){0};
 	buf_init(&t->sql, RENDER_MAX);
 	if (!watch_parse_table(setting, text, &t->schema, &t->name, error))
 		return false;
@@ -27,7 +22,7 @@ static bool table_read(struct table *t, const char *setting, const char *text, s
 	return true;
 }
 
-static void table_free(struct table *t)
+void auth_table_free(struct auth_table *t)
 {
 	free(t->schema);
 	free(t->name);
@@ -44,7 +39,7 @@ static void add_role_array(struct buf *out, const struct render_auth *a)
 	buf_str(out, "]::text[]");
 }
 
-static void grant(struct render_grants *g, const struct table *t, const char *column)
+static void grant(struct render_grants *g, const struct auth_table *t, const char *column)
 {
 	render_grants_add(g, t->schema, t->name, column);
 }
@@ -53,9 +48,9 @@ static void grant(struct render_grants *g, const struct table *t, const char *co
 static bool add_group_role(struct buf *out, const struct render_auth *a, struct render_grants *g,
 			   struct buf *error)
 {
-	struct table groups, members = {0};
-	bool ok = table_read(&groups, "group_table", a->group_table, error) &&
-		  table_read(&members, "membership_table", a->membership_table, error);
+	struct auth_table groups, members = {0};
+	bool ok = auth_table_read(&groups, "group_table", a->group_table, error) &&
+		  auth_table_read(&members, "membership_table", a->membership_table, error);
 
 	if (ok) {
 		grant(g, &groups, "id");
@@ -78,12 +73,12 @@ static bool add_group_role(struct buf *out, const struct render_auth *a, struct 
 		add_role_array(out, a);
 		buf_str(out, ", g.name::text)\n LIMIT 1)");
 	}
-	table_free(&groups);
-	table_free(&members);
+	auth_table_free(&groups);
+	auth_table_free(&members);
 	return ok;
 }
 
-static bool add_role(struct buf *out, const struct render_auth *a, const struct table *users,
+static bool add_role(struct buf *out, const struct render_auth *a, const struct auth_table *users,
 		     struct render_grants *g, struct buf *error)
 {
 	switch (a->role_from) {
@@ -166,7 +161,7 @@ static const char *const part_names[N_PARTS] = {
 	"watched_tables",
 };
 
-static void add_column(struct buf *out, const char *alias, const char *column)
+void auth_column_add(struct buf *out, const char *alias, const char *column)
 {
 	buf_str(out, alias);
 	buf_char(out, '.');
@@ -177,7 +172,7 @@ static void add_column(struct buf *out, const char *alias, const char *column)
  * the text spells. */
 static void add_token_match(struct buf *out, const struct render_auth *a)
 {
-	add_column(out, "t", a->token_column);
+	auth_column_add(out, "t", a->token_column);
 	if (!a->hashed) {
 		buf_str(out, " = asked.token");
 		return;
@@ -187,109 +182,18 @@ static void add_token_match(struct buf *out, const struct render_auth *a)
 		     "       THEN encode(sha512(decode(asked.token, 'hex')), 'hex') END)");
 }
 
-static void add_expiry(struct buf *parts, const struct render_auth *a, const struct table *tokens,
-		       struct render_grants *g)
+static void add_expiry(struct buf *parts, const struct render_auth *a,
+		       const struct auth_table *tokens, struct render_grants *g)
 {
 	if (!a->token_expires || !*a->token_expires) {
 		buf_str(&parts[PART_EXPIRES], "NULL");
 		return;
 	}
 	grant(g, tokens, a->token_expires);
-	add_column(&parts[PART_EXPIRES], "t", a->token_expires);
+	auth_column_add(&parts[PART_EXPIRES], "t", a->token_expires);
 	ident_add_literal(&parts[PART_TOKEN_EXPIRES_LITERAL], a->token_expires);
 	buf_printf(&parts[PART_TOKEN_VALID], "WHERE %s IS NULL OR %s > now()",
 		   buf_cstr(&parts[PART_EXPIRES]), buf_cstr(&parts[PART_EXPIRES]));
-}
-
-static void add_right(struct buf *out, const char *column)
-{
-	buf_str(out, out->len ? ", to_jsonb(r)->" : "to_jsonb(r)->");
-	ident_add_literal(out, column);
-}
-
-/* What makes an update of a user's row more than a login. */
-static void add_user_rights(struct buf *out, const struct render_auth *a)
-{
-	if (a->user_active && *a->user_active)
-		add_right(out, a->user_active);
-	if (a->role_from == RENDER_ROLE_STAFF)
-		add_right(out, "is_staff");
-	else if (a->role_from == RENDER_ROLE_COLUMN)
-		add_right(out, a->role_column);
-	if (a->sessions) /* another password ends them */
-		add_right(out, a->user_password);
-	if (!out->len)
-		buf_str(out, "NULL");
-}
-
-static void add_group_case(struct buf *out, const struct render_auth *a, const char *what,
-			   const char *rows, const struct table *members)
-{
-	buf_printf(out, "%sWHEN '%s' THEN\n  users := ARRAY(SELECT DISTINCT ", out->len ? "\n" : "",
-		   what);
-	if (members) { /* the members of the groups in these rows */
-		add_column(out, "m", a->membership_user);
-		buf_printf(out, "::text FROM %s AS m\n                 WHERE ",
-			   buf_cstr(&members->sql));
-		add_column(out, "m", a->membership_group);
-		buf_printf(out, "::text IN (%s)\n                 LIMIT max_users + 1);", rows);
-		return;
-	}
-	buf_str(out, "r->>");
-	ident_add_literal(out, a->membership_user);
-	buf_printf(out, " FROM (%s) AS changed(r)\n                 LIMIT max_users + 1);", rows);
-}
-
-static bool add_group_cases(struct buf *out, const struct render_auth *a, struct buf *error)
-{
-	static const char olds[] = "SELECT to_jsonb(o) FROM old_rows AS o",
-			  news[] = "SELECT to_jsonb(n) FROM new_rows AS n",
-			  both[] = "SELECT to_jsonb(o) FROM old_rows AS o\n"
-				   "      UNION ALL SELECT to_jsonb(n) FROM new_rows AS n",
-			  gone[] = "SELECT to_jsonb(o)->>'id' FROM old_rows AS o",
-			  renamed[] = "SELECT g.id FROM (\n"
-				      "      SELECT to_jsonb(o)->>'id' AS id, to_jsonb(o)->'name' "
-				      "FROM old_rows AS o EXCEPT\n"
-				      "      SELECT to_jsonb(n)->>'id', to_jsonb(n)->'name' "
-				      "FROM new_rows AS n) AS g";
-	struct table members;
-	bool ok = table_read(&members, "membership_table", a->membership_table, error);
-
-	if (ok) {
-		add_group_case(out, a, "membership INSERT", news, NULL);
-		add_group_case(out, a, "membership UPDATE", both, NULL);
-		add_group_case(out, a, "membership DELETE", olds, NULL);
-		add_group_case(out, a, "group UPDATE", renamed, &members);
-		add_group_case(out, a, "group DELETE", gone, &members);
-	}
-	table_free(&members);
-	return ok;
-}
-
-static void add_watched(struct buf *out, const struct table *t, const char *holds,
-			const char *events)
-{
-	autobuf name;
-
-	buf_init(&name, RENDER_MAX);
-	ident_add_literal(&name, buf_cstr(&t->sql));
-	buf_printf(out, "%s(%s::pg_catalog.regclass, '%s', '%s')", out->len ? ",\n" : "",
-		   buf_cstr(&name), holds, events);
-}
-
-static bool add_watched_groups(struct buf *out, const struct render_auth *a, struct buf *error)
-{
-	struct table groups, members = {0};
-	bool ok = table_read(&groups, "group_table", a->group_table, error) &&
-		  table_read(&members, "membership_table", a->membership_table, error);
-
-	if (ok) {
-		add_watched(out, &members, "membership", "iudt");
-		add_watched(out, &groups, "group", "udt");
-	}
-	table_free(&groups);
-	table_free(&members);
-	return ok;
 }
 
 /* The names of our functions, in every spelling. */
@@ -328,8 +232,9 @@ static void add_names(struct buf *parts, const struct render_auth *a)
 	render_stamp(&parts[PART_STAMP], buf_cstr(&text));
 }
 
-static bool fill_parts(struct buf *parts, const struct render_auth *a, const struct table *tokens,
-		       const struct table *users, struct buf *error)
+static bool fill_parts(struct buf *parts, const struct render_auth *a,
+		       const struct auth_table *tokens, const struct auth_table *users,
+		       struct buf *error)
 {
 	struct render_grants *g = render_grants_new();
 	bool ok;
@@ -344,7 +249,7 @@ static bool fill_parts(struct buf *parts, const struct render_auth *a, const str
 	if (a->user_active && *a->user_active) {
 		grant(g, users, a->user_active);
 		buf_str(&parts[PART_ACTIVE], "coalesce(");
-		add_column(&parts[PART_ACTIVE], "u", a->user_active);
+		auth_column_add(&parts[PART_ACTIVE], "u", a->user_active);
 		buf_str(&parts[PART_ACTIVE], ", false)");
 	} else {
 		buf_str(&parts[PART_ACTIVE], "true");
@@ -355,16 +260,16 @@ static bool fill_parts(struct buf *parts, const struct render_auth *a, const str
 	add_names(parts, a);
 	ident_add(&parts[PART_USER_KEY], a->user_key);
 	ident_add_literal(&parts[PART_USER_KEY_LITERAL], a->user_key);
-	add_user_rights(&parts[PART_USER_RIGHTS], a);
+	render_revoke_rights(&parts[PART_USER_RIGHTS], a);
 	ident_add_literal(&parts[PART_TOKEN_COLUMN_LITERAL], a->token_column);
 	ident_add(&parts[PART_TOKEN_USER], a->token_user);
 	ident_add_literal(&parts[PART_TOKEN_USER_LITERAL], a->token_user);
 	add_token_match(&parts[PART_TOKEN_MATCH], a);
-	add_watched(&parts[PART_WATCHED], tokens, "token", "udt");
-	add_watched(&parts[PART_WATCHED], users, "user", "udt");
+	render_revoke_table(&parts[PART_WATCHED], tokens, "token", "udt");
+	render_revoke_table(&parts[PART_WATCHED], users, "user", "udt");
 	if (ok && a->role_from == RENDER_ROLE_GROUPS)
-		ok = add_group_cases(&parts[PART_GROUP_CASES], a, error) &&
-		     add_watched_groups(&parts[PART_WATCHED], a, error);
+		ok = render_revoke_groups(&parts[PART_GROUP_CASES], a, error) &&
+		     render_revoke_group_tables(&parts[PART_WATCHED], a, error);
 	return ok;
 }
 
@@ -381,13 +286,13 @@ bool render_auth(struct buf *out, const struct render_auth *a, struct buf *error
 {
 	struct buf parts[N_PARTS], lookup, cases;
 	struct slot slots[N_PARTS + 7];
-	struct table tokens, users = {0};
+	struct auth_table tokens, users = {0};
 	bool ok;
 
 	for (size_t i = 0; i < N_PARTS; i++)
 		buf_init(&parts[i], RENDER_MAX);
-	ok = table_read(&tokens, "token_table", a->token_table, error) &&
-	     table_read(&users, "user_table", a->user_table, error) &&
+	ok = auth_table_read(&tokens, "token_table", a->token_table, error) &&
+	     auth_table_read(&users, "user_table", a->user_table, error) &&
 	     fill_parts(parts, a, &tokens, &users, error);
 	if (ok) {
 		for (size_t i = 0; i < N_PARTS; i++)
@@ -408,7 +313,7 @@ bool render_auth(struct buf *out, const struct render_auth *a, struct buf *error
 	}
 	for (size_t i = 0; i < N_PARTS; i++)
 		buf_free(&parts[i]);
-	table_free(&tokens);
-	table_free(&users);
+	auth_table_free(&tokens);
+	auth_table_free(&users);
 	return ok;
 }
