@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -30,6 +30,7 @@ class Contestant:
     server: Any
     load: Load
     cost_us: dict[int, float] = field(default_factory=dict)  # per delivery, by events per send
+    failed: bool = False  # a peer that broke down takes no part any more
 
     @property
     def streams(self) -> int:
@@ -42,8 +43,9 @@ class Contestant:
     def batch(self, wanted: int) -> int:
         return min(wanted, getattr(self.server, "most_batch", wanted))
 
-    def try_out(self, run: Callable[..., dict[str, Any]], receivers: int, batches: tuple[int, ...]) -> None:
+    def try_out(self, receivers: int, batches: tuple[int, ...], targeted: bool = False) -> None:
         """One sending at a time, so that nothing is merged that will not be at a lower rate."""
+        run = self.server.targeted if targeted else self.server.broadcast
         for batch in batches:
             batch = self.batch(batch)
             self.load.ask("zero")
@@ -136,6 +138,14 @@ class Bench:
             load.close()
 
     @contextlib.contextmanager
+    def peer(self, peer: type[Peer], frame_bytes: int = 350) -> Iterator[Peer]:
+        server = peer(self.build, frame_bytes)
+        try:
+            yield server
+        finally:
+            server.stop()
+
+    @contextlib.contextmanager
     def contestants(self, streams: int, role: str = "manager", peers: bool = True,
                     **more: Any) -> Iterator[list[Contestant]]:
         """Ours, the limit and the peers, each with so many streams or the most it carries; an event
@@ -161,19 +171,38 @@ class Bench:
 
     def _peer(self, stack: contextlib.ExitStack, peer: type[Peer], streams: int, role: str,
               frame_bytes: int, **more: Any) -> Contestant:
-        server = peer(self.build, frame_bytes)
-        stack.callback(server.stop)
+        server = stack.enter_context(self.peer(peer, frame_bytes))
         with self.load(server, 10) as few:
             server.learn_frame(few)
         load = stack.enter_context(self.load(server, min(streams, peer.most), role, **more))
         return Contestant(peer.label, server, load)
 
-    def measure(self, c: Contestant, what: str, run: Callable[..., dict[str, Any]], receivers: int,
-                count: int, batch: int, rate: float) -> Measured:
-        """One round: `count` events to as many receivers each."""
-        c.load.ask("zero")
+    def try_all(self, all_: list[Contestant], batches: tuple[int, ...], targeted: bool = False) -> None:
+        for c in all_:
+            with self.forgiven(c):
+                c.try_out(1 if targeted else c.streams, batches, targeted)
+
+    @contextlib.contextmanager
+    def forgiven(self, c: Contestant) -> Iterator[None]:
+        """A peer may break down; we may not."""
+        try:
+            yield
+        except (RuntimeError, OSError) as error:
+            if not c.is_peer:
+                raise
+            c.failed = True
+            self.remark(c.label, f"broke down with {c.streams:,} streams: {error}")
+
+    def measure(self, c: Contestant, what: str, count: int, batch: int, rate: float,
+                targeted: bool = False) -> Measured:
+        """One round: `count` events, to all streams or each to one."""
+        receivers = 1 if targeted else c.streams
+        if c.load.ask("zero")["up"] < c.streams:  # some were closed in an earlier round
+            c.load.connect(30)
+            time.sleep(1)  # what they had missed
+            c.load.ask("zero")
         cpu, began = c.server.cpu(), time.monotonic()
-        report = run(c.load, count, batch, rate)
+        report = (c.server.targeted if targeted else c.server.broadcast)(c.load, count, batch, rate)
         wall = time.monotonic() - began
         n = count * receivers
         self.check(f"{what}, {c.label}", report, n, peer=c.is_peer)

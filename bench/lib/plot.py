@@ -10,7 +10,7 @@ from html import escape
 from statistics import median
 
 WIDTH, HEIGHT = 860, 470
-LEFT, RIGHT, TOP, BOTTOM = 74, 214, 64, 58
+LEFT, RIGHT, TOP, BOTTOM = 74, 226, 64, 58
 # Told apart by colour-blind readers too, and by the marks.
 COLOURS = ["#0b6bcb", "#7a7a7a", "#c2410c", "#8b5cf6", "#15803d", "#be185d", "#a16207", "#0e7490"]
 MARKS = ["circle", "square", "diamond", "triangle"]

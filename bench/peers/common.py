@@ -101,7 +101,7 @@ class Poster:
 
     def __init__(self, port: int, depth: int) -> None:
         self.depth, self.under_way, self.rest = depth, 0, b""
-        self.socket = socket.create_connection(("127.0.0.1", port), 10)
+        self.socket = socket.create_connection(("127.0.0.1", port), 30)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def post(self, path: str, body: bytes) -> None:

@@ -66,7 +66,7 @@ class EventStream(Peer):
 
 class View(EventStream):
     name = "django-view"
-    label = "Django view with a queue (gunicorn)"
+    label = "Django view, queue (gunicorn)"
     most = 500
     most_batch = 50
 

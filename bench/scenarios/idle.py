@@ -56,12 +56,9 @@ def memory(b: Bench) -> list[Table]:
     for peer in b.peers:
         try:
             for _ in range(min(b.rounds, 2)):
-                server = peer(b.build, 350)
-                try:
+                with b.peer(peer) as server:
                     streams[peer.label] = min(b.streams, peer.most)
                     keep(peer.label, _grow(b, server, streams[peer.label]))
-                finally:
-                    server.stop()
         except (RuntimeError, OSError) as error:
             b.remark(peer.label, f"memory not measured: {error}")
     for label, values in cells.items():

@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 from bench.lib import machine
-from bench.lib.bench import OURS, Bench
+from bench.lib.bench import OURS, Bench, Contestant
 from bench.lib.table import Table
 
 FIELDS = ("p50", "p99", "p999", "max")
@@ -54,8 +54,7 @@ def _others_latency(b: Bench) -> list[Table]:
                   ["server", "streams", "events/s", "p50", "p99", "p99.9", "max"])
     for peer in b.peers:
         try:
-            server = peer(b.build, 350)
-            try:
+            with b.peer(peer) as server:
                 for streams, rate, seconds in ((10, 20, 4), (100, 500, 2)):
                     values: dict[str, list[float]] = {name: [] for name in FIELDS}
                     with b.load(server, streams, consecutive=True) as load:
@@ -70,8 +69,6 @@ def _others_latency(b: Bench) -> list[Table]:
                     table.add(peer.label, streams, rate, *values.values())
                     if rate == 20:
                         b.note(peer.label, "write → client when idle, p50, ms", values["p50"])
-            finally:
-                server.stop()
         except (RuntimeError, OSError) as error:
             b.remark(peer.label, f"latency not measured: {error}")
     return [table] if table.rows else []
@@ -142,34 +139,30 @@ def stuck(b: Bench) -> list[Table]:
     streams = min(b.streams, 5000)
     rate, seconds = max(1, 200000 // streams), 5
     table = Table(
-        f"Stuck readers: {streams:,} streams, {rate} events/s to all for {seconds} s",
-        ["server", "stuck", "CPU per delivery, µs", "p50 of the others, ms", "p99, ms",
+        f"Stuck readers: {streams:,} streams, events to all for {seconds} s",
+        ["server", "stuck", "events/s", "CPU per delivery, µs", "p50 of the others, ms", "p99, ms",
          "memory gained at most, MB", "kernel's TCP buffers, MB", "stuck streams closed"],
     )
-    servers: list[Any] = [None, *(p for p in b.peers if p.most >= streams)]
-    for maker in servers:
-        label = maker.label if maker else OURS
+    rows: dict[float, list[list[float]]] = {0.0: [], 0.01: []}
+    closed: list[float] = []
+    for _ in range(b.rounds):
+        for share, results in rows.items():
+            with b.daemon() as ours:
+                results.append(_stuck_round(b, ours, streams, share, rate, seconds, OURS))
+                if share:
+                    closed.append(ours.log_count("overflow"))
+    for share, results in rows.items():
+        table.add(OURS, f"{share:.0%}", rate, *(list(c) for c in zip(*results)), closed if share else [])
+    for peer in (p for p in b.peers if p.most >= streams):
         try:
-            rows: dict[float, list[list[float]]] = {0.0: [], 0.01: []}
-            closed: list[float] = []
-            speed = rate
-            for _ in range(b.rounds if maker is None else min(b.rounds, 2)):
-                for share in rows:
-                    server = maker(b.build, 350) if maker else None
-                    if server is not None:
-                        result = _stuck_round(b, server, streams, share, speed, seconds, label)
-                        server.stop()
-                    else:
-                        with b.daemon() as ours:
-                            result = _stuck_round(b, ours, streams, share, speed, seconds, label)
-                            if share:
-                                closed.append(ours.log_count("overflow"))
-                    rows[share].append(result)
-            for share, results in rows.items():
-                table.add(label, f"{share:.0%}", *([list(c) for c in zip(*results)]),
-                          closed if share else [])
+            speed = 0.0
+            for share in rows:
+                with b.peer(peer) as server:
+                    speed = speed or _bearable(b, peer.label, server, streams, rate)
+                    result = _stuck_round(b, server, streams, share, speed, seconds, peer.label)
+                table.add(peer.label, f"{share:.0%}", speed, *([value] for value in result), [])
         except (RuntimeError, OSError) as error:
-            b.remark(label, f"stuck readers not measured: {error}")
+            b.remark(peer.label, f"stuck readers not measured: {error}")
     table.notes.append(
         f"{streams // 100} of {streams:,} streams stop reading after the answer's head, with receive "
         "buffers of 4 KB. How many of them the other servers close is not known."
@@ -177,19 +170,26 @@ def stuck(b: Bench) -> list[Table]:
     return [table]
 
 
-def _stuck_round(b: Bench, server: Any, streams: int, share: float, rate: int, seconds: int,
+def _bearable(b: Bench, label: str, server: Any, streams: int, rate: float) -> float:
+    with b.load(server, streams) as load:
+        c = Contestant(label, server, load)
+        c.try_out(streams, (1,))
+        return c.bearable(rate, 1, streams)
+
+
+def _stuck_round(b: Bench, server: Any, streams: int, share: float, rate: float, seconds: int,
                  label: str) -> list[float]:
     with b.load(server, streams, slow=share or None) as load:
         load.streams = streams - round(streams * share)  # those that are waited for
-        server.broadcast(load, rate, 1, rate)  # the buffers of the stuck fill
+        server.broadcast(load, max(1, int(rate)), 1, rate)  # the buffers of the stuck fill
         pages, watch, cpu = machine.socket_pages_kb(), Watch(server), server.cpu()
         load.ask("zero")
-        n = rate * seconds * load.streams
-        report = server.broadcast(load, rate * seconds, 1, rate)
-        gained = watch.stop()
+        count = max(1, int(rate * seconds))
+        n = count * load.streams
+        report = server.broadcast(load, count, 1, rate)
+        used, gained = server.cpu() - cpu, watch.stop()
         if label == OURS:
             report = {**report, "closed": 0}  # those are what it should close
         b.check(f"stuck readers, {label}", report, n, peer=label != OURS)
-        return [(server.cpu() - cpu) / n * 1e6, report["latency_us"]["p50"] / 1000,
-                report["latency_us"]["p99"] / 1000, gained,
-                max(0, machine.socket_pages_kb() - pages) / 1024]
+        return [used / n * 1e6, report["latency_us"]["p50"] / 1000, report["latency_us"]["p99"] / 1000,
+                gained, max(0, machine.socket_pages_kb() - pages) / 1024]
