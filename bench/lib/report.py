@@ -12,8 +12,8 @@ from .bench import Bench
 from .table import Table
 
 # What a reader of the front page wants to know, of every server.
-FRONT = ["broadcast to {n}, µs of CPU per delivery", "the same, saturated, to {n}",
-         "one recipient among {n}, one at a time, µs per event", "memory per idle stream, KB",
+FRONT = ["broadcast to 1,000, µs of CPU per delivery", "broadcast to {n}, µs of CPU per delivery",
+         "the same, saturated, to {n}", "one recipient among {n}, one at a time, µs per event", "memory per idle stream, KB",
          "write → client when idle, p50, ms"]
 
 
@@ -21,7 +21,6 @@ FRONT = ["broadcast to {n}, µs of CPU per delivery", "the same, saturated, to {
 class Run:
     machine: str
     command: str
-    rounds: int
     versions: dict[str, str]
     absent: dict[str, str]
     load_before: float
@@ -31,9 +30,11 @@ class Run:
     load_after: float = 0.0
 
     def head(self) -> str:
-        lines = [f"{self.machine}; {self.began}; load average {self.load_before} before, "
-                 f"{self.load_after} after; `{self.command}`, {self.rounds} rounds, "
-                 f"{sum(self.seconds.values()):.0f} s.", "",
+        load, spent = f"load average before {self.load_before}", ""
+        if self.seconds:
+            load += f", after {self.load_after}"
+            spent = f", {sum(self.seconds.values()):.0f} s"
+        lines = [f"{self.machine}; {self.began}; {load}; `{self.command}`{spent}.", "",
                  "Servers: " + "; ".join(self.versions.values()) + "."]
         lines += [f"Absent: {label}: {why}." for label, why in self.absent.items()]
         return "\n".join(lines)
@@ -74,7 +75,7 @@ def markdown(b: Bench, run: Run) -> str:
 
 def as_json(b: Bench, run: Run) -> dict[str, Any]:
     return {
-        "machine": run.machine, "command": run.command, "began": run.began, "rounds": run.rounds,
+        "machine": run.machine, "command": run.command, "began": run.began,
         "versions": run.versions, "absent": run.absent, "load_before": run.load_before,
         "load_after": run.load_after, "seconds": run.seconds,
         "targets": [{"what": v.what, "limit": v.most, "at_least": v.at_least, "values": v.values,

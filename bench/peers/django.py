@@ -67,7 +67,7 @@ class EventStream(Peer):
 class View(EventStream):
     name = "django-view"
     label = "Django view, queue (gunicorn)"
-    most = 500
+    most = 1000
     most_batch = 50
 
     @classmethod

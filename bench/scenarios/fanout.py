@@ -64,7 +64,8 @@ def broadcast(b: Bench) -> list[Table]:
                     if c.is_peer and c.label in cost:
                         others.add(c.label, f"{c.streams:,}", *shown[c.label], cost[c.label],
                                    ratios(cost[OURS], cost[c.label]), [] if rate else speed[c.label])
-                _broadcast_notes(b, streams, batch, rate, cost)
+                same = {c.label for c in all_ if c.streams == streams}
+                _broadcast_notes(b, streams, batch, rate, {k: v for k, v in cost.items() if k in same})
     table.notes.append(
         f"An event is {frame} bytes and a chunk's frame. Rate is in sends a second and stream; "
         "saturated: two transactions are always under way, and the writer is one session."
@@ -153,8 +154,9 @@ def targeted(b: Bench) -> list[Table]:
                       50, cost[OURS], "µs")
             b.against(f"the same, {batch} per transaction, against nchan", 0.6,
                       ratios(cost[OURS], cost.get("nchan (nginx)", [])), "×")
+            same = {c.label for c in all_ if c.streams == b.streams}
             if rate != 2000:
-                for label, values in cost.items():
+                for label, values in ((k, v) for k, v in cost.items() if k in same):
                     b.note(label, f"one recipient among {b.streams:,}, " +
                            ("one at a time, µs per event" if batch == 1 else "many at once"), values)
     return [table, others] if others.rows else [table]
