@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -174,102 +173,6 @@ void stream_end(struct stream *s, const char *reason)
 		s->close_reason = reason;
 	else
 		stream_close(s, reason);
-}
-
-/* Sends what is queued until the socket takes no more. False when the stream is gone. */
-static bool write_out(struct stream *s)
-{
-	while (s->queue.n && !s->blocked) {
-		struct iovec iov[STREAM_MAX_IOV];
-		struct msghdr msg = {.msg_iov = iov};
-		ssize_t sent;
-
-		for (uint32_t i = 0; i < s->queue.n && i < STREAM_MAX_IOV; i++) {
-			struct frame *f = queue_at(&s->queue, i);
-			uint32_t skip = i ? 0 : s->sent_of_first;
-
-			iov[i].iov_base = f->bytes + (s->chunked ? 0 : f->body_at) + skip;
-			iov[i].iov_len = (s->chunked ? f->len : f->body_len) - skip;
-			msg.msg_iovlen++;
-		}
-		if (msg.msg_iovlen == 1) /* the kernel copies in less to set up */
-			sent = send(s->fd.fd, iov[0].iov_base, iov[0].iov_len,
-				    MSG_DONTWAIT | MSG_NOSIGNAL);
-		else
-			sent = sendmsg(s->fd.fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
-		if (sent < 0 && errno == EINTR)
-			continue;
-		if (sent < 0 && (errno == EAGAIN || errno == ENOBUFS)) {
-			s->blocked = true;
-			break;
-		}
-		if (sent < 0) {
-			stream_close(s, errno == EPIPE || errno == ECONNRESET ? "client closed"
-									      : "send failed");
-			return false;
-		}
-		s->n_bytes += (uint64_t)sent;
-		for (size_t i = 0; sent > 0; i++) {
-			size_t left = iov[i].iov_len;
-
-			if ((size_t)sent < left) {
-				s->sent_of_first += (uint32_t)sent;
-				break;
-			}
-			sent -= (ssize_t)left;
-			s->sent_of_first = 0;
-			queue_pop(&s->queue);
-		}
-	}
-	return true;
-}
-
-static void finish_closing(struct stream *s)
-{
-	/* The last chunk, so that the client sees an end and not a broken connection. */
-	if (s->chunked)
-		(void)!send(s->fd.fd, "0\r\n\r\n", 5, MSG_DONTWAIT | MSG_NOSIGNAL);
-	stream_close(s, s->close_reason);
-}
-
-void stream_flush(struct stream *s, uint64_t now_ms)
-{
-	s->flushed_ms = now_ms;
-	if (!write_out(s))
-		return;
-	if (s->state == STREAM_CLOSING && !s->queue.n)
-		finish_closing(s);
-	else if (!s->queue.n && s->state != STREAM_LIVE)
-		stream_continue(s);
-}
-
-void stream_offer(struct stream *s, struct frame *f)
-{
-	if (s->state == STREAM_CLOSING)
-		return;
-	if (!queue_push(&s->queue, f)) {
-		if (s->fd.fd >= 0 && !write_out(s))
-			return;
-		if (!queue_push(&s->queue, f)) {
-			stream_close(s, "overflow: the client reads too slowly");
-			return;
-		}
-	}
-	if (s->fd.fd >= 0 && !s->blocked)
-		worker_dirty(s->worker, &s->dirty);
-}
-
-void stream_deliver(struct hub_member *m, struct event *e, enum scope_view view)
-{
-	struct stream *s = (struct stream *)m;
-	struct frame *f;
-
-	if (stream_had(s, e))
-		return;
-	s->n_events++;
-	f = stream_frame_for(s, e, view);
-	stream_offer(s, f);
-	frame_unref(f);
 }
 
 void stream_adopt(struct stream *s, int fd)

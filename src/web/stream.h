@@ -12,6 +12,7 @@
 #include "base/list.h"
 #include "base/loop.h"
 #include "hub/hub.h"
+#include "hub/joined.h"
 #include "hub/post.h"
 #include "hub/queue.h"
 
@@ -28,21 +29,25 @@ enum stream_state {
 };
 
 struct stream {
+	/* What a delivery touches stands together: three cache lines. */
 	struct hub_member member; /* first: the hub hands this out */
 	struct worker *worker;
+	struct cursor *skip; /* what the client had before it came; NULL when all of it is past */
+	enum stream_state state;
+	uint32_t sent_of_first; /* bytes of the queue's first frame that are out */
+	bool chunked;		/* HTTP/1.1; false: the same bytes without chunk framing */
+	bool blocked;		/* the socket takes no more until EPOLLOUT */
+	struct queue queue;
+	struct loop_fd fd;
+	uint64_t flushed_ms, n_events, n_bytes;
+	struct list dirty;
+
+	struct list node, wheel;
 	struct conf *conf; /* the snapshot its route is from; a reference */
 	const struct conf_route *route;
-	struct loop_fd fd;
-	struct list node, dirty, wheel;
-	struct queue queue;
-	uint32_t sent_of_first; /* bytes of the queue's first frame that are out */
-	enum stream_state state;
-	bool chunked; /* HTTP/1.1; false: the same bytes without chunk framing */
-	bool blocked; /* the socket takes no more until EPOLLOUT */
 	uint64_t id;
 	uint64_t ring_seq;
-	uint64_t loss;	     /* the loss counter that the client knows */
-	struct cursor *skip; /* what the client had before it came; NULL when all of it is past */
+	uint64_t loss;		    /* the loss counter that the client knows */
 	struct post_replay *replay; /* our letter, here or away; NULL when not replaying */
 	struct post_lookup *lookup; /* a recheck that is away */
 	bool replay_away;
@@ -51,8 +56,7 @@ struct stream {
 	size_t hello_len;
 	char *token;
 	char peer[64];
-	uint64_t opened_ms, flushed_ms, keepalive_s, recheck_at_ms;
-	uint64_t n_events, n_bytes;
+	uint64_t opened_ms, keepalive_s, recheck_at_ms;
 	bool recheck_again;	  /* its rights changed while a look-up was away */
 	const char *close_reason; /* with STREAM_CLOSING; or why it must end once it has started */
 };
@@ -92,7 +96,7 @@ void stream_rescope(struct stream *s);
 
 /* Between the files of stream: */
 
-#define STREAM_MAX_IOV 64 /* frames per writev, and of the past queued at once */
+#define STREAM_MAX_IOV JOINED_MAX_FRAMES /* frames per writev, and of the past queued at once */
 
 /* One line of the log about it; `reason` with what it was worth, NULL for a beginning. */
 void stream_log(const struct stream *s, const char *what, const char *reason);

@@ -41,6 +41,7 @@ static void flush_dirty(struct worker *w)
 		else
 			stream_flush(s, now); /* may free it, or make it dirty again */
 	}
+	joined_forget(&w->joined);
 	if (list_empty(&w->dirty))
 		loop_timer_clear(w->loop, &w->flush);
 	else if (!w->flush.place)
@@ -168,7 +169,8 @@ static void recheck_users(struct worker *w, const struct owners *users)
 	}
 }
 
-static void take_events(struct worker *w, struct post_events *p)
+/* `last`: no letter with events follows in this turn. */
+static void take_events(struct worker *w, struct post_events *p, bool last)
 {
 	static const struct owners everybody = {0};
 
@@ -179,12 +181,14 @@ static void take_events(struct worker *w, struct post_events *p)
 			stream_restart(stream_at(node));
 	}
 	for (size_t i = 0; i < p->n; i++) {
+		w->last_event = last && i + 1 == p->n;
 		if (p->events[i]->op == 'a')
 			recheck_users(w, &p->events[i]->before);
 		else
 			hub_publish(&w->hub, p->events[i]);
 		event_unref(p->events[i]);
 	}
+	w->last_event = false;
 	w->position = p->position;
 	w->known = cursor_parse(&w->position_cursor, p->position.text, strlen(p->position.text));
 	w->position_xmin = p->position_xmin;
@@ -260,9 +264,22 @@ static void drain(struct worker *w)
 	worker_check_drained(w);
 }
 
+/* The last one that brings events, or NULL. */
+static const struct letter *last_with_events(const struct list *letters)
+{
+	for (struct list *node = letters->prev; node != letters; node = node->prev) {
+		const struct letter *l = LIST_ENTRY(node, struct letter, node);
+
+		if (l->kind == POST_EVENTS && ((const struct post_events *)l)->n)
+			return l;
+	}
+	return NULL;
+}
+
 static void on_post(void *arg, struct list *letters)
 {
 	struct worker *w = arg;
+	const struct letter *last = last_with_events(letters);
 
 	LIST_EACH (letters, node, tmp) {
 		struct letter *l = LIST_ENTRY(node, struct letter, node);
@@ -271,7 +288,7 @@ static void on_post(void *arg, struct list *letters)
 		list_remove(node);
 		switch (l->kind) {
 		case POST_EVENTS:
-			take_events(w, (struct post_events *)l);
+			take_events(w, (struct post_events *)l, l == last);
 			break;
 		case POST_DATABASE:
 			take_database(w, (struct post_database *)l);

@@ -14,6 +14,7 @@
 #include "base/loop.h"
 #include "conf.h"
 #include "hub/hub.h"
+#include "hub/joined.h"
 #include "hub/post.h"
 #include "hub/registry.h"
 #include "web/http.h"
@@ -43,10 +44,12 @@ struct worker {
 	uint64_t next_stream_id;
 	struct list dirty; /* streams with something to flush */
 	struct loop_timer flush;
+	struct joined joined;		/* for the streams flushed in this turn */
 	struct list wheel[WHEEL_SLOTS]; /* streams by the second they are due */
 	uint64_t wheel_s;
 	struct loop_timer tick;
 
+	bool last_event; /* in hub_publish(): this turn brings no event after it */
 	bool draining, drained;
 	struct loop_timer drain_limit;
 	pthread_t thread;
