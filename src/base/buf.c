@@ -63,7 +63,10 @@ void buf_str(struct buf *b, const char *s)
 
 void buf_char(struct buf *b, char c)
 {
-	buf_add(b, &c, 1);
+	if (!reserve(b, 1))
+		return;
+	b->data[b->len++] = c;
+	b->data[b->len] = '\0';
 }
 
 void buf_u64(struct buf *b, uint64_t n)
@@ -81,15 +84,21 @@ void buf_u64(struct buf *b, uint64_t n)
 void buf_vprintf(struct buf *b, const char *fmt, va_list ap)
 {
 	va_list again;
+	size_t room;
 	int n;
 
+	if (!reserve(b, 0))
+		return;
+	room = b->cap - b->len;
 	va_copy(again, ap);
-	n = vsnprintf(NULL, 0, fmt, ap);
-	if (n < 0)
-		b->failed = true;
-	else if (reserve(b, (size_t)n)) {
-		vsnprintf(b->data + b->len, (size_t)n + 1, fmt, again);
+	n = vsnprintf(b->data + b->len, room, fmt, ap); /* mostly it fits */
+	if (n >= 0 && reserve(b, (size_t)n)) {
+		if ((size_t)n >= room)
+			vsnprintf(b->data + b->len, (size_t)n + 1, fmt, again);
 		b->len += (size_t)n;
+	} else {
+		b->failed = true;
+		b->data[b->len] = '\0';
 	}
 	va_end(again);
 }
