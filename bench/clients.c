@@ -263,9 +263,13 @@ static void ready(struct client *c, uint32_t events)
 
 static void obey(struct share *s, char command)
 {
-	for (uint32_t i = 0; i < s->n && command == 'd'; i++)
-		if (s->clients[i].fd >= 0)
-			end(&s->clients[i], false);
+	for (uint32_t i = 0; i < s->n; i++) {
+		struct client *c = &s->clients[i];
+
+		/* Who was never answered is asked for again. */
+		if (c->fd >= 0 && (command == 'd' || c->state != CLIENT_UP))
+			end(c, false);
+	}
 	if (command == 'c') {
 		set(&s->t->first_event_ns, 0);
 		set(&s->t->last_event_ns, 0);

@@ -130,7 +130,7 @@ class Bench:
         load = server.load(streams, role, **more)
         try:
             if connect and isinstance(server, Peer):
-                load.connect(30, 2)
+                load.connect(20, 3)
             elif connect:
                 load.connect()
             yield load

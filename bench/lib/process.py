@@ -84,6 +84,7 @@ class Load:
     def connect(self, wait_s: float = 60, tries: int = 1) -> dict[str, Any]:
         """All streams up, or a complaint."""
         for _ in range(tries):
+            self.ask("zero")
             self.ask("connect")
             report = self.ask(f"up {int(wait_s * 1000)}")
             if report["up"] == self.streams:
