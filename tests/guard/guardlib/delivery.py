@@ -82,18 +82,22 @@ def lockstep(server: Pgherald, load: Load, role: str, events: int = EVENTS, batc
         raise RuntimeError(f"{report['events']} of {wanted} events; {lost(report)}")
 
 
-def reconnect(server: Pgherald, load: Load) -> None:
-    """Everybody leaves and comes again, one after the other."""
-    log = Path(server.log.name)
-    gone = log.read_text().count("SSE stream closed") + STREAMS
-    load.ask("drop")
-    end = time.monotonic() + 30
-    while log.read_text().count("SSE stream closed") < gone:
+def gone(server: Pgherald, n: int) -> None:
+    """Until so many streams have ended."""
+    log, end = Path(server.log.name), time.monotonic() + 30
+    while log.read_text().count("SSE stream closed") < n:
         if time.monotonic() > end:
             raise RuntimeError("the streams do not end")
         time.sleep(0.01)
-    load.connect()
     settle()
+
+
+def come_and_go(server: Pgherald) -> None:
+    """Everybody comes, one after the other, and leaves again."""
+    before = Path(server.log.name).read_text().count("SSE stream closed")
+    with clients(server, "manager", in_flight=1):
+        pass
+    gone(server, before + STREAMS)
 
 
 def instructions(build: Path, postgres: Postgres) -> Figures:
@@ -101,17 +105,17 @@ def instructions(build: Path, postgres: Postgres) -> Figures:
     meter = Callgrind(postgres.dir)
     with daemon(build, postgres, meter.wrap) as server:
         meter.watch(server.port)
-        with clients(server, "manager", in_flight=1) as load:
+        come_and_go(server)
+        meter.count()
+        come_and_go(server)
+        figures["connect.instructions"] = meter.count() / STREAMS
+        with clients(server, "manager") as load:
             lockstep(server, load, "manager", 5)
             meter.count()
             lockstep(server, load, "manager")
             figures["broadcast.instructions"] = meter.count() / (EVENTS * STREAMS)
             lockstep(server, load, "manager", batch=BATCH)
             figures["batch.instructions"] = meter.count() / (EVENTS * BATCH * STREAMS)
-            reconnect(server, load)
-            meter.count()
-            reconnect(server, load)
-            figures["connect.instructions"] = meter.count() / STREAMS
         with clients(server, "foreman") as load:
             lockstep(server, load, "foreman", 5)
             meter.count()
@@ -126,7 +130,11 @@ def allocations(build: Path, postgres: Postgres) -> Figures:
     figures: Figures = {}
     meter = Heap(postgres.dir)
     with daemon(build, postgres, meter.wrap) as server:
-        with clients(server, "manager", in_flight=1) as load:
+        come_and_go(server)
+        meter.allocations()
+        come_and_go(server)
+        figures["connect.allocations"] = meter.allocations() / STREAMS
+        with clients(server, "manager") as load:
             lockstep(server, load, "manager", 5)
             lockstep(server, load, "manager", 5, BATCH)
             meter.allocations()
@@ -134,10 +142,6 @@ def allocations(build: Path, postgres: Postgres) -> Figures:
             figures["broadcast.allocations"] = meter.allocations() / (EVENTS * STREAMS)
             lockstep(server, load, "manager", batch=BATCH)
             figures["batch.allocations"] = meter.allocations() / (EVENTS * BATCH * STREAMS)
-            reconnect(server, load)
-            meter.allocations()
-            reconnect(server, load)
-            figures["connect.allocations"] = meter.allocations() / STREAMS
             before = meter.bytes()
             with clients(server, "foreman") as others:
                 settle()
