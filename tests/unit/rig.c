@@ -144,11 +144,12 @@ void rig_stop(struct rig *r)
 	rig_post_all(r, POST_STOP);
 	for (unsigned i = 0; i < RIG_WORKERS; i++)
 		worker_join(r->workers[i]);
-	for (unsigned i = 0; i < RIG_WORKERS; i++)
-		worker_free(r->workers[i]);
+	/* Before they are freed: it may be answering a look-up of theirs. */
 	stop->kind = POST_STOP;
 	inbox_post(&r->inbox, stop);
 	pthread_join(r->thread, NULL);
+	for (unsigned i = 0; i < RIG_WORKERS; i++)
+		worker_free(r->workers[i]);
 	LIST_EACH (&r->letters, node, tmp) {
 		list_remove(node);
 		drop(LIST_ENTRY(node, struct letter, node));

@@ -19,7 +19,7 @@
 #include "web/worker.h"
 
 #define RIG_WORKERS 2
-#define RIG_WAIT_S  30 /* seconds until a test that waits has failed */
+#define RIG_WAIT_S  120 /* seconds until a test that waits has failed */
 #define RIG_TOKENS  16
 
 struct rig_token {

@@ -12,10 +12,11 @@
 #define LOG_FILE "test_worker.err" /* the daemon's log goes there */
 
 #define ROLES "[role manager]\nreceives = all\n[role foreman]\nreceives = own\n"
+/* Long queues: a client of these tests reads when it gets to it. What stalls, stalls at bytes. */
 #define REST                                                                                       \
 	"[auth main]\n[watch estimate]\ntable = public.e\nowners = foreman_id\n"                   \
 	"fields = id, foreman_id\n"                                                                \
-	"[route events]\npath = /events/\nkeepalive = 1s\nqueue_events = 100\n"                    \
+	"[route events]\npath = /events/\nkeepalive = 1s\nqueue_events = 100000\n"                 \
 	"[route stats]\npath = /stats/\nkind = stats\n"
 #define SERVER "[server]\nsend_buffer = 4KiB\nflush = 1ms\n[database]\nrecheck = 1s\n"
 
@@ -386,8 +387,11 @@ TEST(rights_are_looked_up_again)
 	client_wait_end(&gone);
 	assert_true(logged("reason=\"user is not active any more\""));
 	for (uint64_t n = 102; !logged("SSE stream has another role"); n++) {
+		char want[40];
+
 		rig_publish_one(&rig, n, "7", "7");
-		client_wait(&c, "\"n\"");
+		snprintf(want, sizeof(want), "{\"n\":%llu}", (unsigned long long)n);
+		client_wait(&c, want); /* it keeps reading, or it would be too slow one day */
 		ask(GET("/healthz", ""), "HTTP/1.1 200 ", "ok");
 	}
 	rig_publish_one(&rig, 9001, "8", "8");
