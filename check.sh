@@ -212,11 +212,11 @@ step() {
 	shift
 	# A session of its own, so that timeout ends all of it; and with SIGINT as usual, which a shell
 	# takes away from what it starts in the background.
-	env --default-signal=INT "$mark" STEP="$name" setsid timeout -k 20 20m bash -c '"$@"' - "$@" \
+	env --default-signal=INT "$mark" STEP="$name" setsid timeout -k 20 40m bash -c '"$@"' - "$@" \
 		>"$log/$name" 2>&1 </dev/null &
 	wait $!
 	status=$?
-	((status != 124)) || echo "gave up after 20 minutes" >>"$log/$name"
+	((status != 124)) || echo "gave up after 40 minutes" >>"$log/$name"
 	read -r p f s < <(count "$name")
 	case $name in
 	build | dist) p=1 f=0 s=0 ;;

@@ -123,9 +123,11 @@ launch() {
 }
 
 note() { # NAME PID SIGNAL
-	local started
+	local started file=$state/run/$1.pid
 	started=$(start_time "$2") || started=0
-	printf '%s %s %s\n' "$2" "$started" "$3" >"$state/run/$1.pid"
+	# In one piece: whoever reads it must not find it empty because the other side writes it again.
+	printf '%s %s %s\n' "$2" "$started" "$3" >"$file.$BASHPID"
+	mv -f "$file.$BASHPID" "$file"
 }
 
 # step NAME COMMAND...: one that ends by itself; waits in a way that lets a signal through.
