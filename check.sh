@@ -439,7 +439,6 @@ if wait "${lanes[-1]}"; then
 	wait
 	lane lane_asan_system
 	lane lane_guard
-	wait
 	lane lane_versions
 	wait
 else
