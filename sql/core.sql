@@ -75,7 +75,6 @@ CREATE TABLE IF NOT EXISTS pgherald.journal (
   own_new text[] NOT NULL DEFAULT '{}',       -- owners after
   doc     json,                               -- the document, keys in the configured order
   leave   json,                               -- what a former owner still gets, old values
-  chg     text[],                             -- watched columns that an update changed
   actor   text,                               -- setting pgherald.actor of the application
   n       int NOT NULL DEFAULT 1,             -- rows of the statement that a resync stands for
   PRIMARY KEY (txid, id)
@@ -159,8 +158,7 @@ BEGIN
 
   IF on_disk > budget THEN
     SELECT 120 + avg(pg_column_size(sample.doc) + coalesce(pg_column_size(sample.leave), 0)
-                     + pg_column_size(sample.own_old) + pg_column_size(sample.own_new)
-                     + coalesce(pg_column_size(sample.chg), 0)),
+                     + pg_column_size(sample.own_old) + pg_column_size(sample.own_new)),
            max(sample.id)
     INTO row_bytes, newest_id
     FROM ((SELECT * FROM pgherald.journal AS j ORDER BY j.txid, j.id LIMIT 200)

@@ -27,7 +27,7 @@ DECLARE
   was     jsonb;      -- one row before, NULL for an insert
   now     jsonb;      -- the same after, NULL for a delete
   one     jsonb;      -- whichever there is
-  changed text[];     -- its watched columns that an update changed
+  changed boolean;    -- whether an update changed a watched column of it
   pk      text;       -- its key
   before  text[];     -- its owners before
   after   text[];     -- and after
@@ -85,9 +85,8 @@ BEGIN
       one := coalesce(now, was);
       changed := NULL;
       IF was IS NOT NULL AND now IS NOT NULL THEN
-        changed := array_remove(ARRAY[
-          {{changes}}], NULL);
-        CONTINUE WHEN changed = '{}';  -- save() writes every column: drop what changed nothing
+        changed := {{differs}};
+        CONTINUE WHEN NOT changed;  -- save() writes every column: drop what changed nothing
       END IF;
       pk := {{pk}};
       IF pk IS NULL THEN
@@ -96,7 +95,7 @@ BEGIN
       before := {{own_old}};
       after := {{own_new}};
       leave := NULL;
-      IF changed IS NOT NULL AND before <> after THEN
+      IF changed AND before <> after THEN
         leave := {{leave}};
       END IF;
       payload := (

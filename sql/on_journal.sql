@@ -12,15 +12,20 @@ AS $pgherald$
 #variable_conflict use_column
 <<it>>
 DECLARE
-  -- Each default is an expression to evaluate, so most of these begin as NULL.
+  -- Each expression in here is set up anew in every transaction, which costs more than what it does: so
+  -- there are few, and most of these begin as NULL.
   tx CONSTANT text := txid_current_if_assigned();
   tally   text := current_setting('pgherald.tx_{{topic}}', true);
             -- of this transaction: "txid rows statements rang", or "txid resync id" after the collapse
+  careful boolean;    -- after the quick way has failed
+  this    record;     -- the quick way: the one row there is
+  past    record;     -- and the same before an update
+  quick   boolean;    -- whether that was all
   n_rows  int := 0;
   n_stmts int := 0;
   rang    boolean;
   n_here  int;        -- rows of this statement, as far as counted
-  written int := 0;
+  written int;
   moved   boolean;    -- whether an update gave a row to other owners
   reason  text;       -- why this statement becomes one "fetch again"
   last_id bigint;
@@ -29,167 +34,214 @@ DECLARE
   was     jsonb;      -- one row before, NULL for an insert
   now     jsonb;      -- the same after, NULL for a delete
   one     jsonb;      -- whichever there is
-  changed text[];     -- its watched columns that an update changed
+  changed boolean;    -- whether an update changed a watched column of it
   pk      text;       -- its key
   before  text[];     -- its owners before
   after   text[];     -- and after
   leave   json;       -- what a former owner still gets
 BEGIN
-  -- The guard: whatever goes wrong in here, the application's statement succeeds.
-  BEGIN
-    -- Rows as jsonb, so that a column may be altered or dropped without asking us. No more than two
-    -- at first: nearly every statement changes one.
-    IF TG_OP = 'UPDATE' THEN
-      SELECT ARRAY(SELECT to_jsonb(old_rows.*) FROM old_rows LIMIT 2),
-             ARRAY(SELECT to_jsonb(new_rows.*) FROM new_rows LIMIT 2)
-      INTO olds, news;
-    ELSIF TG_OP = 'INSERT' THEN
-      news := ARRAY(SELECT to_jsonb(new_rows.*) FROM new_rows LIMIT 2);
-    ELSIF TG_OP = 'DELETE' THEN
-      olds := ARRAY(SELECT to_jsonb(old_rows.*) FROM old_rows LIMIT 2);
-    END IF;
-    n_here := greatest(cardinality(olds), cardinality(news));
-    IF n_here = 0 THEN
-      RETURN NULL;
-    END IF;
-
-    IF split_part(tally, ' ', 1) = tx THEN
-      IF split_part(tally, ' ', 2) <> 'resync' THEN
-        n_rows := split_part(tally, ' ', 2);
-        n_stmts := split_part(tally, ' ', 3);
-        rang := split_part(tally, ' ', 4) = 'rang';
-      ELSIF EXISTS (SELECT FROM pgherald.journal AS j
-                    WHERE j.txid = tx::bigint AND j.id = split_part(tally, ' ', 3)::bigint
-                      AND j.topic = '{{topic}}' AND j.op = 'r') THEN
-        RETURN NULL;  -- this transaction already says "fetch again"
-      END IF;
-    END IF;
-
-    IF n_here > 1 THEN
-      IF TG_OP = 'DELETE' THEN
-        SELECT count(*) INTO n_here FROM (SELECT FROM old_rows LIMIT 501) AS few;
-      ELSE
-        SELECT count(*) INTO n_here FROM (SELECT FROM new_rows LIMIT 501) AS few;
-      END IF;
-    END IF;
-    -- Beyond 500 rows in a transaction it is cheaper to fetch again; each statement costs a
-    -- subtransaction id, and PostgreSQL caches 64 of them.
-    IF n_rows + n_here > 500 OR n_stmts >= 32 THEN
-      reason := 'storm';
-    END IF;
-
-    -- The journal is as large as it may get: nothing is written but, each minute, one "fetch again",
-    -- and each statement counts as a loss, which every daemon and every cursor notices. Only
-    -- pgherald.prune opens it again.
-    IF pg_sequence_last_value('pgherald.gate') > 1 THEN
-      PERFORM nextval('pgherald.loss');
-      IF EXISTS (SELECT FROM pgherald.journal AS j
-                 WHERE j.txid >= pg_sequence_last_value('pgherald.gate')
-                   AND j.topic = '{{topic}}' AND j.op = 'r'
-                   AND j.at > clock_timestamp() - interval '1 minute') THEN
-        RETURN NULL;
-      END IF;
-      reason := 'size';
-    END IF;
-
-    IF reason IS NOT NULL THEN
-      INSERT INTO pgherald.journal (topic, op, n, doc)
-      VALUES ('{{topic}}', 'r', coalesce(n_here, 0), ('{"reason":"' || reason || '"}')::json)
-      RETURNING id INTO last_id;
-      tally := set_config('pgherald.tx_{{topic}}', tx || ' resync ' || last_id, true);
-    ELSIF TG_OP = 'TRUNCATE' THEN
-      INSERT INTO pgherald.journal (topic, op) VALUES ('{{topic}}', 't');
-    ELSE
-      IF n_here > 1 OR TG_OP = 'UPDATE' AND {{key_changed}} THEN
-        IF TG_OP = 'INSERT' THEN
-          news := ARRAY(SELECT to_jsonb(new_rows.*) FROM new_rows);
-        ELSIF TG_OP = 'DELETE' THEN
-          olds := ARRAY(SELECT to_jsonb(old_rows.*) FROM old_rows);
-        ELSE  -- paired by key; where it changed there is one gone and one new
-          SELECT array_agg(o.r ORDER BY coalesce(n.place, o.place), n.place NULLS FIRST),
-                 array_agg(n.r ORDER BY coalesce(n.place, o.place), n.place NULLS FIRST)
-          INTO olds, news
-          FROM (SELECT to_jsonb(old_rows.*) AS r, row_number() OVER () AS place FROM old_rows) AS o
-          FULL JOIN (SELECT to_jsonb(new_rows.*) AS r, row_number() OVER () AS place
-                     FROM new_rows) AS n
-            ON {{same_key}};
+  LOOP
+    -- The guard: whatever goes wrong in here, the application's statement succeeds.
+    BEGIN
+      IF split_part(tally, ' ', 1) = tx THEN
+        IF split_part(tally, ' ', 2) <> 'resync' THEN
+          n_rows := split_part(tally, ' ', 2);
+          n_stmts := split_part(tally, ' ', 3);
+          rang := split_part(tally, ' ', 4) = 'rang';
+        ELSIF EXISTS (SELECT FROM pgherald.journal AS j
+                      WHERE j.txid = tx::bigint AND j.id = split_part(tally, ' ', 3)::bigint
+                        AND j.topic = '{{topic}}' AND j.op = 'r') THEN
+          RETURN NULL;  -- this transaction already says "fetch again"
         END IF;
       END IF;
 
-      FOR i IN 1 .. greatest(cardinality(olds), cardinality(news)) LOOP
-        was := olds[i];
-        now := news[i];
-        one := coalesce(now, was);
-        changed := NULL;
-        IF was IS NOT NULL AND now IS NOT NULL THEN
-          changed := array_remove(ARRAY[
-            {{changes}}], NULL);
-          CONTINUE WHEN changed = '{}';  -- save() writes every column: drop what changed nothing
+      -- The quick way: nearly every statement changes one row and leaves it with its owners. Columns are
+      -- called by their names; where one is gone or has become something else this fails, and the
+      -- careful way takes the rows as jsonb, in which a column may be missing.
+      IF careful THEN
+        NULL;
+      ELSIF TG_OP = 'UPDATE' THEN
+        SELECT {{columns}}, true AS pgherald_alone
+        INTO past FROM old_rows LIMIT 1;
+        SELECT {{columns}}, NOT EXISTS (SELECT FROM new_rows OFFSET 1) AS pgherald_alone
+        INTO this FROM new_rows LIMIT 1;
+        IF past *= this THEN
+          RETURN NULL;  -- save() writes every column: drop what changed nothing
         END IF;
-        pk := {{pk}};
-        IF pk IS NULL THEN
-          RAISE EXCEPTION 'a column of the key is missing';
-        END IF;
-        before := {{own_old}};
-        after := {{own_new}};
-        leave := NULL;
-        IF changed IS NOT NULL AND before <> after THEN
-          moved := true;
-          leave := {{leave}};
-        END IF;
-        INSERT INTO pgherald.journal (topic, op, pk, own_old, own_new, doc, leave, chg, actor)
+        quick := this.pgherald_alone AND {{this_stays}};
+      ELSIF TG_OP = 'INSERT' THEN
+        SELECT {{columns}}, NOT EXISTS (SELECT FROM new_rows OFFSET 1) AS pgherald_alone
+        INTO this FROM new_rows LIMIT 1;
+        quick := this.pgherald_alone;
+      ELSIF TG_OP = 'DELETE' THEN
+        SELECT {{columns}}, NOT EXISTS (SELECT FROM old_rows OFFSET 1) AS pgherald_alone
+        INTO this FROM old_rows LIMIT 1;
+        quick := this.pgherald_alone;
+      END IF;
+
+      IF quick AND (n_rows >= 500 OR n_stmts >= 32
+                    OR pg_sequence_last_value('pgherald.gate') > 1) IS NOT true THEN
+        before := {{this_owners}};
+        INSERT INTO pgherald.journal (topic, op, pk, own_old, own_new, doc, actor)
         VALUES (
           '{{topic}}',
-          (CASE WHEN was IS NULL THEN 'i' WHEN now IS NULL THEN 'd' ELSE 'u' END)::"char",
-          pk,
-          before,
-          after,
-          {{doc}},
-          leave,
-          changed,
+          lower(TG_OP)::"char",
+          {{this_pk}},
+          CASE WHEN TG_OP <> 'INSERT' THEN it.before ELSE '{}' END,
+          CASE WHEN TG_OP <> 'DELETE' THEN it.before ELSE '{}' END,
+          {{this_doc}},
           nullif(current_setting('pgherald.actor', true), ''))
         RETURNING id INTO last_id;
-        written := written + 1;
-        -- Now and then, whether the journal has become too large; the number closes it.
-        IF last_id % 64 = 0 THEN
-          IF pg_total_relation_size('pgherald.journal')
-             > (SELECT m.stop_bytes FROM pgherald.meta AS m) THEN
-            PERFORM setval('pgherald.gate', tx::bigint);
+        written := 1;
+      ELSE
+        -- The careful way. Two rows at first, to see whether there are more than one.
+        written := 0;
+        IF TG_OP = 'UPDATE' THEN
+          SELECT ARRAY(SELECT to_jsonb(old_rows.*) FROM old_rows LIMIT 2),
+                 ARRAY(SELECT to_jsonb(new_rows.*) FROM new_rows LIMIT 2)
+          INTO olds, news;
+        ELSIF TG_OP = 'INSERT' THEN
+          news := ARRAY(SELECT to_jsonb(new_rows.*) FROM new_rows LIMIT 2);
+        ELSIF TG_OP = 'DELETE' THEN
+          olds := ARRAY(SELECT to_jsonb(old_rows.*) FROM old_rows LIMIT 2);
+        END IF;
+        n_here := greatest(cardinality(olds), cardinality(news));
+        IF n_here = 0 THEN
+          RETURN NULL;
+        END IF;
+
+        IF n_here > 1 THEN
+          IF TG_OP = 'DELETE' THEN
+            SELECT count(*) INTO n_here FROM (SELECT FROM old_rows LIMIT 501) AS few;
+          ELSE
+            SELECT count(*) INTO n_here FROM (SELECT FROM new_rows LIMIT 501) AS few;
           END IF;
         END IF;
-      END LOOP;
-      IF written = 0 THEN
-        RETURN NULL;
-      END IF;
-    END IF;
-    {{rescope}}
+        -- Beyond 500 rows in a transaction it is cheaper to fetch again; each statement costs a
+        -- subtransaction id, and PostgreSQL caches 64 of them.
+        IF n_rows + n_here > 500 OR n_stmts >= 32 THEN
+          reason := 'storm';
+        END IF;
 
-    -- Wake the daemon, once. A full queue would fail the COMMIT; a daemon that is awake holds this
-    -- lock, and a NOTIFY would make all writers queue up for nothing (DBAs: doc/capture.md).
-    IF rang IS NOT true AND {{may_ring}} THEN
-      PERFORM pg_notify('pgherald', '{"v":1,"topic":"{{topic}}"}');
-      rang := true;
-    END IF;
-    IF reason IS NULL THEN
-      tally := set_config('pgherald.tx_{{topic}}', concat_ws(
-                 ' ', tx, n_rows + written, n_stmts + 1, CASE WHEN rang THEN 'rang' END), true);
-    END IF;
-  EXCEPTION WHEN OTHERS THEN
-    RAISE WARNING 'pgherald: % of % not recorded: % (%)', TG_OP, TG_RELID::regclass, SQLERRM, SQLSTATE;
-    BEGIN
-      PERFORM nextval('pgherald.loss');
+        -- The journal is as large as it may get: nothing is written but, each minute, one "fetch again",
+        -- and each statement counts as a loss, which every daemon and every cursor notices. Only
+        -- pgherald.prune opens it again.
+        IF pg_sequence_last_value('pgherald.gate') > 1 THEN
+          PERFORM nextval('pgherald.loss');
+          IF EXISTS (SELECT FROM pgherald.journal AS j
+                     WHERE j.txid >= pg_sequence_last_value('pgherald.gate')
+                       AND j.topic = '{{topic}}' AND j.op = 'r'
+                       AND j.at > clock_timestamp() - interval '1 minute') THEN
+            RETURN NULL;
+          END IF;
+          reason := 'size';
+        END IF;
+
+        IF reason IS NOT NULL THEN
+          INSERT INTO pgherald.journal (topic, op, n, doc)
+          VALUES ('{{topic}}', 'r', coalesce(n_here, 0), ('{"reason":"' || reason || '"}')::json)
+          RETURNING id INTO last_id;
+          tally := set_config('pgherald.tx_{{topic}}', tx || ' resync ' || last_id, true);
+        ELSIF TG_OP = 'TRUNCATE' THEN
+          INSERT INTO pgherald.journal (topic, op) VALUES ('{{topic}}', 't');
+        ELSE
+          IF n_here > 1 OR TG_OP = 'UPDATE' AND {{key_changed}} THEN
+            IF TG_OP = 'INSERT' THEN
+              news := ARRAY(SELECT to_jsonb(new_rows.*) FROM new_rows);
+            ELSIF TG_OP = 'DELETE' THEN
+              olds := ARRAY(SELECT to_jsonb(old_rows.*) FROM old_rows);
+            ELSE  -- paired by key; where it changed there is one gone and one new
+              SELECT array_agg(o.r ORDER BY coalesce(n.place, o.place), n.place NULLS FIRST),
+                     array_agg(n.r ORDER BY coalesce(n.place, o.place), n.place NULLS FIRST)
+              INTO olds, news
+              FROM (SELECT to_jsonb(old_rows.*) AS r, row_number() OVER () AS place FROM old_rows) AS o
+              FULL JOIN (SELECT to_jsonb(new_rows.*) AS r, row_number() OVER () AS place
+                         FROM new_rows) AS n
+                ON {{same_key}};
+            END IF;
+          END IF;
+
+          FOR i IN 1 .. greatest(cardinality(olds), cardinality(news)) LOOP
+            was := olds[i];
+            now := news[i];
+            one := coalesce(now, was);
+            changed := NULL;
+            IF was IS NOT NULL AND now IS NOT NULL THEN
+              changed := {{differs}};
+              CONTINUE WHEN NOT changed;
+            END IF;
+            pk := {{pk}};
+            IF pk IS NULL THEN
+              RAISE EXCEPTION 'a column of the key is missing';
+            END IF;
+            before := {{own_old}};
+            after := {{own_new}};
+            leave := NULL;
+            IF changed AND before <> after THEN
+              moved := true;
+              leave := {{leave}};
+            END IF;
+            INSERT INTO pgherald.journal (topic, op, pk, own_old, own_new, doc, leave, actor)
+            VALUES (
+              '{{topic}}',
+              (CASE WHEN was IS NULL THEN 'i' WHEN now IS NULL THEN 'd' ELSE 'u' END)::"char",
+              pk,
+              before,
+              after,
+              {{doc}},
+              leave,
+              nullif(current_setting('pgherald.actor', true), ''))
+            RETURNING id INTO last_id;
+            written := written + 1;
+          END LOOP;
+          IF written = 0 THEN
+            RETURN NULL;
+          END IF;
+        END IF;
+      END IF;
+      -- Every 64 rows, whether the journal has become too large; the number closes it.
+      IF last_id % 64 < written THEN
+        IF pg_total_relation_size('pgherald.journal')
+           > (SELECT m.stop_bytes FROM pgherald.meta AS m) THEN
+          PERFORM setval('pgherald.gate', tx::bigint);
+        END IF;
+      END IF;
+      {{rescope}}
+
+      -- Wake the daemon, once. A full queue would fail the COMMIT; a daemon that is awake holds this
+      -- lock, and a NOTIFY would make all writers queue up for nothing (DBAs: doc/capture.md).
+      IF rang IS NOT true AND {{may_ring}} THEN
+        PERFORM pg_notify('pgherald', '{"v":1,"topic":"{{topic}}"}');
+        rang := true;
+      END IF;
+      IF reason IS NULL THEN
+        tally := set_config('pgherald.tx_{{topic}}', concat_ws(
+                   ' ', tx, n_rows + written, n_stmts + 1, CASE WHEN rang THEN 'rang' END), true);
+      END IF;
+      RETURN NULL;
     EXCEPTION WHEN OTHERS THEN
-      RAISE WARNING 'pgherald: loss not counted: %', SQLERRM;
+      IF careful IS NULL AND TG_OP <> 'TRUNCATE' THEN
+        careful := true;
+        quick := NULL;
+        rang := NULL;
+        CONTINUE;
+      END IF;
+      RAISE WARNING 'pgherald: % of % not recorded: % (%)', TG_OP, TG_RELID::regclass, SQLERRM, SQLSTATE;
+      BEGIN
+        PERFORM nextval('pgherald.loss');
+      EXCEPTION WHEN OTHERS THEN
+        RAISE WARNING 'pgherald: loss not counted: %', SQLERRM;
+      END;
+      BEGIN
+        INSERT INTO pgherald.journal (topic, op, doc)
+        VALUES ('{{topic}}', 'r', '{"reason":"loss"}') RETURNING id INTO last_id;
+        tally := set_config('pgherald.tx_{{topic}}',
+                            txid_current()::text || ' resync ' || last_id, true);
+      EXCEPTION WHEN OTHERS THEN
+        NULL;  -- the counter has told the daemon
+      END;
+      RETURN NULL;
     END;
-    BEGIN
-      INSERT INTO pgherald.journal (topic, op, doc)
-      VALUES ('{{topic}}', 'r', '{"reason":"loss"}') RETURNING id INTO last_id;
-      tally := set_config('pgherald.tx_{{topic}}',
-                          txid_current()::text || ' resync ' || last_id, true);
-    EXCEPTION WHEN OTHERS THEN
-      NULL;  -- the counter has told the daemon
-    END;
-  END;
-  RETURN NULL;
+  END LOOP;
 END
 $pgherald$;

@@ -35,6 +35,13 @@ void render_value(struct buf *out, const char *row, const char *arrow, const cha
 	ident_add_literal(out, column);
 }
 
+void render_column(struct buf *out, const char *record, const char *column)
+{
+	buf_str(out, record);
+	buf_char(out, '.');
+	ident_add(out, column);
+}
+
 void render_typed(struct buf *out, const char *row, const char *column, const char *schema,
 		  const char *table, const char *key)
 {
@@ -58,7 +65,7 @@ static bool in_leave(const struct watch *w, size_t field)
 
 /* A sub-select: always an index look-up whatever the first plan of the session was made for, and at
  * most one row even where the key is not unique. */
-static void add_label(struct buf *out, const struct watch_field *f, const char *row)
+static void add_label(struct buf *out, const struct watch_field *f, const char *row, bool record)
 {
 	buf_str(out, "(SELECT t.");
 	ident_add(out, f->join_label);
@@ -69,16 +76,32 @@ static void add_label(struct buf *out, const struct watch_field *f, const char *
 	buf_str(out, " AS t\n WHERE t.");
 	ident_add(out, f->join_key);
 	buf_str(out, " = ");
-	render_typed(out, row, f->column, f->join_schema, f->join_table, f->join_key);
+	if (record)
+		render_column(out, row, f->column);
+	else
+		render_typed(out, row, f->column, f->join_schema, f->join_table, f->join_key);
 	buf_str(out, "\n LIMIT 1)");
 }
 
-static void add_field(struct buf *out, const struct watch_field *f, const char *row)
+/* As text it is what jsonb makes of it: of a time, for one, another text than a cast does. */
+static void add_record_value(struct buf *out, const struct watch_field *f, const char *record)
+{
+	buf_str(out, f->cast == CAST_TEXT ? "to_jsonb(" : "");
+	render_column(out, record, f->column);
+	if (f->cast == CAST_TEXT)
+		buf_str(out, ") #>> '{}'");
+	else if (f->cast == CAST_UTC)
+		buf_str(out, "::text");
+}
+
+static void add_field(struct buf *out, const struct watch_field *f, const char *row, bool record)
 {
 	if (f->cast == CAST_UTC)
 		buf_str(out, "pgherald.utc(");
 	if (f->join_table)
-		add_label(out, f, row);
+		add_label(out, f, row, record);
+	else if (record)
+		add_record_value(out, f, row);
 	else
 		render_value(out, row, f->cast == CAST_NONE ? "->" : "->>", f->column);
 	if (f->cast == CAST_UTC)
@@ -87,7 +110,8 @@ static void add_field(struct buf *out, const struct watch_field *f, const char *
 	ident_add_quoted(out, f->name);
 }
 
-static void add_object(struct buf *out, const struct watch *w, const char *row, bool leave)
+static void add_object(struct buf *out, const struct watch *w, const char *row, bool record,
+		       bool leave)
 {
 	autobuf fields;
 	bool first = true;
@@ -99,7 +123,7 @@ static void add_object(struct buf *out, const struct watch *w, const char *row, 
 		if (!first)
 			buf_str(&fields, ",\n");
 		first = false;
-		add_field(&fields, &w->fields[i], row);
+		add_field(&fields, &w->fields[i], row, record);
 	}
 	buf_str(out, "(SELECT row_to_json(doc.*) FROM (\n  SELECT ");
 	render_indented(out, buf_cstr(&fields), 9);
@@ -108,13 +132,18 @@ static void add_object(struct buf *out, const struct watch *w, const char *row, 
 
 void render_doc(struct buf *out, const struct watch *w)
 {
-	add_object(out, w, "it.one", false);
+	add_object(out, w, "it.one", false, false);
+}
+
+void render_doc_of_record(struct buf *out, const struct watch *w)
+{
+	add_object(out, w, "it.this", true, false);
 }
 
 void render_leave(struct buf *out, const struct watch *w)
 {
 	if (w->n_owners)
-		add_object(out, w, "it.was", true);
+		add_object(out, w, "it.was", false, true);
 	else
 		buf_str(out, "NULL");
 }

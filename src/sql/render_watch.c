@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL
  * See render.h: the pieces of one watched table. The function's block is named "it": it.was and
- * it.now are a row before and after as jsonb (NULL without), it.one is whichever there is. */
+ * it.now are a row before and after as jsonb (NULL without), it.one is whichever there is; it.past
+ * and it.this are the same as records, in the journal's quick way. */
 #include "config.h"
 #include "sql/render.h"
 
@@ -23,10 +24,14 @@ enum part {
 	PART_PK,
 	PART_SAME_KEY,
 	PART_KEY_CHANGED,
-	PART_CHANGES,
+	PART_DIFFERS,
 	PART_OWN_OLD,
 	PART_OWN_NEW,
 	PART_DOC,
+	PART_THIS_PK,
+	PART_THIS_STAYS,
+	PART_THIS_OWNERS,
+	PART_THIS_DOC,
 	PART_LEAVE,
 	PART_RESCOPE,
 	PART_STAMP,
@@ -34,9 +39,9 @@ enum part {
 };
 
 static const char *const part_names[N_PARTS] = {
-	"table", "table_literal", "table_comment", "columns", "key_array", "grants",
-	"pk",	 "same_key",	  "key_changed",   "changes", "own_old",   "own_new",
-	"doc",	 "leave",	  "rescope",	   "stamp",
+	"table",      "table_literal", "table_comment", "columns", "key_array", "grants", "pk",
+	"same_key",   "key_changed",   "differs",	"own_old", "own_new",	"doc",	  "this_pk",
+	"this_stays", "this_owners",   "this_doc",	"leave",   "rescope",	"stamp",
 };
 
 /* Every column of the watched table that is read: key, fields, owners. */
@@ -76,12 +81,24 @@ static void add_array(struct buf *out, const char *const *names, size_t n)
 	buf_char(out, ']');
 }
 
+/* A column as text, of a row as jsonb or as a record. */
+static void add_text(struct buf *out, const char *row, bool record, const char *column)
+{
+	if (record) {
+		render_column(out, row, column);
+		buf_str(out, "::text");
+	} else {
+		render_value(out, row, "->>", column);
+	}
+}
+
 /* One owner column as rows of one text column "owner". */
-static void add_owner_rows(struct buf *out, const struct watch_owner *o, const char *row)
+static void add_owner_rows(struct buf *out, const struct watch_owner *o, const char *row,
+			   bool record)
 {
 	if (!o->join_table) {
 		buf_str(out, "SELECT ");
-		render_value(out, row, "->>", o->column);
+		add_text(out, row, record, o->column);
 		buf_str(out, " AS owner");
 		return;
 	}
@@ -92,11 +109,14 @@ static void add_owner_rows(struct buf *out, const struct watch_owner *o, const c
 	buf_str(out, " AS t\nWHERE t.");
 	ident_add(out, o->join_fk);
 	buf_str(out, " = ");
-	render_typed(out, row, o->column, o->join_schema, o->join_table, o->join_fk);
+	if (record)
+		render_column(out, row, o->column);
+	else
+		render_typed(out, row, o->column, o->join_schema, o->join_table, o->join_fk);
 }
 
 /* The owners of one row: distinct, sorted, no NULL. */
-static void add_owners(struct buf *out, const struct watch *w, const char *row)
+static void add_owners(struct buf *out, const struct watch *w, const char *row, bool record)
 {
 	if (!w->n_owners) {
 		buf_str(out, "'{}'::text[]");
@@ -104,26 +124,44 @@ static void add_owners(struct buf *out, const struct watch *w, const char *row)
 	}
 	if (w->n_owners == 1 && !w->owners[0].join_table) {
 		buf_str(out, "array_remove(ARRAY[");
-		render_value(out, row, "->>", w->owners[0].column);
+		add_text(out, row, record, w->owners[0].column);
 		buf_str(out, "], NULL)");
 		return;
 	}
 	buf_str(out, "ARRAY(SELECT DISTINCT owner FROM (\n");
 	for (size_t i = 0; i < w->n_owners; i++) {
 		buf_str(out, i ? "\nUNION ALL\n" : "");
-		add_owner_rows(out, &w->owners[i], row);
+		add_owner_rows(out, &w->owners[i], row, record);
 	}
 	buf_str(out, ") AS owners\nWHERE owner IS NOT NULL ORDER BY owner)");
 }
 
-static void add_pk(struct buf *out, const struct watch *w)
+static void add_pk(struct buf *out, const struct watch *w, const char *row, bool record)
 {
 	for (size_t i = 0; i < w->n_key; i++) {
 		buf_str(out, i ? " || ',' || " : "");
 		buf_str(out, w->n_key > 1 ? "(" : "");
-		render_value(out, "one", "->>", w->key[i]);
+		add_text(out, row, record, w->key[i]);
 		buf_str(out, w->n_key > 1 ? ")" : "");
 	}
+}
+
+/* That an update has left the key and the columns alone that say who owns the row. */
+static void add_stays(struct buf *out, const struct watch *w)
+{
+	struct columns c = {0};
+
+	for (size_t i = 0; i < w->n_key; i++)
+		columns_add(&c, w->key[i]);
+	for (size_t i = 0; i < w->n_owners; i++)
+		columns_add(&c, w->owners[i].column);
+	for (size_t i = 0; i < c.n; i++) {
+		buf_str(out, i ? "\nAND " : "");
+		add_text(out, "this", true, c.names[i]);
+		buf_str(out, " IS NOT DISTINCT FROM ");
+		add_text(out, "past", true, c.names[i]);
+	}
+	free(c.names);
 }
 
 static void add_same_key(struct buf *out, const struct watch *w)
@@ -149,18 +187,14 @@ static void add_key_changed(struct buf *out, const struct watch *w)
 	buf_char(out, ')');
 }
 
-/* The name of each watched column that differs; simple expressions need no executor. */
-static void add_changes(struct buf *out, const struct columns *c)
+/* That a watched column differs; simple expressions need no executor. */
+static void add_differs(struct buf *out, const struct columns *c)
 {
 	for (size_t i = 0; i < c->n; i++) {
-		buf_str(out, i ? ",\n" : "");
-		buf_str(out, "CASE WHEN ");
+		buf_str(out, i ? "\nOR " : "");
 		render_value(out, "now", "->", c->names[i]);
 		buf_str(out, " IS DISTINCT FROM ");
 		render_value(out, "was", "->", c->names[i]);
-		buf_str(out, " THEN ");
-		ident_add_literal(out, c->names[i]);
-		buf_str(out, " END");
 	}
 }
 
@@ -170,7 +204,7 @@ static void add_rescope(struct buf *out, const struct watch *w)
 	if (!w->n_rescope)
 		return;
 	if (w->notify)
-		buf_str(out, "IF changed IS NOT NULL AND before <> after THEN\n");
+		buf_str(out, "IF changed AND before <> after THEN\n");
 	else
 		buf_str(out, "IF moved OR reason IS NOT NULL AND TG_OP = 'UPDATE' THEN\n"
 			     "  INSERT INTO pgherald.journal (topic, op, doc)\n  VALUES ");
@@ -227,13 +261,17 @@ static void fill_parts(struct buf *parts, const struct watch *w)
 	}
 	add_array(&parts[PART_KEY_ARRAY], (const char *const *)w->key, w->n_key);
 	add_grants(&parts[PART_GRANTS], w);
-	add_pk(&parts[PART_PK], w);
+	add_pk(&parts[PART_PK], w, "one", false);
 	add_same_key(&parts[PART_SAME_KEY], w);
 	add_key_changed(&parts[PART_KEY_CHANGED], w);
-	add_changes(&parts[PART_CHANGES], &columns);
-	add_owners(&parts[PART_OWN_OLD], w, "it.was");
-	add_owners(&parts[PART_OWN_NEW], w, "it.now");
+	add_differs(&parts[PART_DIFFERS], &columns);
+	add_owners(&parts[PART_OWN_OLD], w, "it.was", false);
+	add_owners(&parts[PART_OWN_NEW], w, "it.now", false);
 	render_doc(&parts[PART_DOC], w);
+	add_pk(&parts[PART_THIS_PK], w, "it.this", true);
+	add_stays(&parts[PART_THIS_STAYS], w);
+	add_owners(&parts[PART_THIS_OWNERS], w, "it.this", true);
+	render_doc_of_record(&parts[PART_THIS_DOC], w);
 	render_leave(&parts[PART_LEAVE], w);
 	add_rescope(&parts[PART_RESCOPE], w);
 	free(columns.names);

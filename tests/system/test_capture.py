@@ -2,6 +2,7 @@
 """What the triggers write into the journal, and that they never hurt the application."""
 
 import io
+import json
 import select
 
 import psycopg2
@@ -10,12 +11,12 @@ import pytest
 from conftest import CONF
 from lib.cluster import wait_for
 
-COLUMNS = "topic, op, pk, own_old, own_new, doc::text, leave::text, chg, n"
+COLUMNS = "topic, op, pk, own_old, own_new, doc::text, leave::text, n"
 
 
 class Row:
     def __init__(self, values):
-        (self.topic, self.op, self.pk, self.own_old, self.own_new, self.doc, self.leave, self.chg,
+        (self.topic, self.op, self.pk, self.own_old, self.own_new, self.doc, self.leave,
          self.n) = values
 
     def __repr__(self):
@@ -67,7 +68,7 @@ def test_insert_is_recorded_byte_for_byte(app):
     (row,) = app.journal()
     assert (row.op, row.pk, row.own_old, row.own_new, row.n) == ("i", "100", [], ["2"], 1)
     assert row.doc == DOC
-    assert row.leave is None and row.chg is None
+    assert row.leave is None
 
 
 def test_update_and_delete(app):
@@ -75,8 +76,7 @@ def test_update_and_delete(app):
     app.run("UPDATE api_estimate SET status = 'done' WHERE id = 100")
     app.run("DELETE FROM api_estimate WHERE id = 100")
     _, updated, deleted = app.journal()
-    assert (updated.op, updated.chg, updated.own_old, updated.own_new) == (
-        "u", ["status"], ["2"], ["2"])
+    assert (updated.op, updated.own_old, updated.own_new) == ("u", ["2"], ["2"])
     assert updated.doc == DOC.replace("draft", "done") and updated.leave is None
     assert (deleted.op, deleted.pk, deleted.own_old, deleted.own_new) == ("d", "100", ["2"], [])
     assert deleted.doc == DOC.replace("draft", "done")
@@ -157,7 +157,6 @@ def test_reassignment_has_both_owners_and_a_leave_document_of_old_values(app):
     app.run("UPDATE api_estimate SET foreman_id = 3, project_id = 11 WHERE id = 100")
     row = app.journal()[-1]
     assert (row.op, row.own_old, row.own_new) == ("u", ["2"], ["3"])
-    assert sorted(row.chg) == ["foreman_id", "project_id"]
     assert '"project_name":"Tower","foreman_id":3,"foreman_name":"boris"' in row.doc
     assert row.leave == '{"estimate_id":100,"project_id":10}'
 
@@ -281,8 +280,19 @@ fields = id, amount, amount_text=amount::text, b, day, big, f, span, at::utc, na
     assert db.one("SELECT doc::text FROM pgherald.journal") == (
         '{"id":"c0ffee00-0000-4000-8000-000000000001","amount":10.50,"amount_text":"10.50",'
         '"b":"\\\\xdead","day":"2025-02-01","big":9007199254740993,"f":0.30000000000000004,'
-        '"span":"P1DT2H","at":"2025-01-01T12:00:00Z","names":["a", "b"],"j":{"k": [1, null]},'
+        '"span":"P1DT2H","at":"2025-01-01T12:00:00Z","names":["a","b"],"j":{"k": [1, null]},'
         '"since":"2025-02-01T10:00:00Z","same":"2025-02-01"}')
+    # Two rows in a statement go the careful way, which says the same in other white space.
+    db.run("DELETE FROM pgherald.journal")
+    db.run("INSERT INTO t SELECT gen_random_uuid(), amount, b, day, big, f, span, at, names, j"
+           " FROM t, generate_series(1, 2)")
+    db.run("UPDATE t SET b = '\\x01' WHERE id = 'c0ffee00-0000-4000-8000-000000000001'")
+    *careful, quick = [json.loads(doc) for doc, in db.run(
+        "SELECT doc::text FROM pgherald.journal ORDER BY txid, id")]
+    assert len(careful) == 2
+    for doc in careful:
+        assert list(doc) == list(quick)
+        assert {**doc, "id": 0, "b": 0} == {**quick, "id": 0, "b": 0}
 
 
 # --- everything PostgreSQL does to rows ------------------------------------------------------

@@ -111,27 +111,49 @@ static void test_document(void **state)
 		   "who=foreman_id->public.\"User\"(\"Id\").since::utc",
 		   NULL);
 	assert_has(&out, "(SELECT row_to_json(doc.*) FROM (\n"
-			 "            SELECT it.one->'id' AS \"estimate_id\",\n"
-			 "                   (SELECT t.name\n"
-			 "                    FROM public.api_project AS t\n"
-			 "                    WHERE t.id = (jsonb_populate_record(");
+			 "                SELECT it.one->'id' AS \"estimate_id\",\n"
+			 "                       (SELECT t.name\n"
+			 "                        FROM public.api_project AS t\n"
+			 "                        WHERE t.id = (jsonb_populate_record(");
 	assert_has(&out, "LIMIT 1) AS \"n\",\n"
-			 "                   (SELECT t.code::text\n");
+			 "                       (SELECT t.code::text\n");
 	assert_has(&out, "LIMIT 1) AS \"c\",\n"
-			 "                   pgherald.utc(it.one->>'at') AS \"at\",\n"
-			 "                   it.one->>'amount' AS \"amount\",\n"
-			 "                   pgherald.utc((SELECT t.since::text\n");
+			 "                       pgherald.utc(it.one->>'at') AS \"at\",\n"
+			 "                       it.one->>'amount' AS \"amount\",\n"
+			 "                       pgherald.utc((SELECT t.since::text\n");
 	assert_has(&out, "LIMIT 1)) AS \"who\") AS doc),\n");
 	assert_has(&out, "GRANT USAGE ON SCHEMA public TO pgherald_owner;\n"
 			 "GRANT SELECT (id, name, code) ON public.api_project TO pgherald_owner;\n"
 			 "GRANT SELECT (\"Id\", since) ON public.\"User\" TO pgherald_owner;\n");
-	assert_has(&out, "CASE WHEN now->'id' IS DISTINCT FROM was->'id' THEN 'id' END,\n");
-	assert_has(&out, "THEN 'foreman_id' END], NULL);\n");
+	assert_has(&out, "changed := now->'id' IS DISTINCT FROM was->'id'\n");
+	assert_has(&out, "OR now->'foreman_id' IS DISTINCT FROM was->'foreman_id';\n");
 	assert_has(&out, "  PERFORM id, project_id, at, amount, foreman_id\n"
 			 "  FROM public.api_estimate AS watched LIMIT 0;");
-	assert_has(&out, "before := array_remove(ARRAY[it.was->>'foreman_id'], NULL);\n"
-			 "        after := array_remove(ARRAY[it.now->>'foreman_id'], NULL);\n");
+	assert_has(&out,
+		   "before := array_remove(ARRAY[it.was->>'foreman_id'], NULL);\n"
+		   "            after := array_remove(ARRAY[it.now->>'foreman_id'], NULL);\n");
 	assert_has(&out, "SELECT it.was->'id' AS \"estimate_id\") AS doc);\n");
+}
+
+/* The quick way: the same from a record, whose columns have their types. */
+static void test_record(void **state)
+{
+	autobuf out;
+
+	(void)state;
+	render_one(&out, "s.t", "id", "foreman_id, id<-s.e.p_id.f_id",
+		   "id, n=project_id->s.p.name, at::utc, amount::text, Odd=\"Odd One\"", NULL);
+	assert_has(&out, "SELECT id, project_id, at, amount, \"Odd One\", foreman_id, true AS "
+			 "pgherald_alone\n");
+	assert_has(&out, "this.id::text IS NOT DISTINCT FROM past.id::text\n");
+	assert_has(&out, "AND this.foreman_id::text IS NOT DISTINCT FROM past.foreman_id::text;\n");
+	assert_has(&out, "SELECT it.this.foreman_id::text AS owner\n");
+	assert_has(&out, "WHERE t.p_id = it.this.id) AS owners\n");
+	assert_has(&out, "SELECT it.this.id AS \"id\",\n");
+	assert_has(&out, "WHERE t.id = it.this.project_id\n");
+	assert_has(&out, "pgherald.utc(it.this.at::text) AS \"at\",\n");
+	assert_has(&out, "to_jsonb(it.this.amount) #>> '{}' AS \"amount\",\n");
+	assert_has(&out, "it.this.\"Odd One\" AS \"Odd\"");
 }
 
 static void test_keys(void **state)
@@ -302,6 +324,7 @@ int main(void)
 		cmocka_unit_test(test_literals),
 		cmocka_unit_test(test_template),
 		cmocka_unit_test(test_document),
+		cmocka_unit_test(test_record),
 		cmocka_unit_test(test_keys),
 		cmocka_unit_test(test_reverse_owners_and_joined_leave),
 		cmocka_unit_test(test_hardening),
