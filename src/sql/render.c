@@ -119,12 +119,12 @@ const char *render_may_ring(enum watch_doorbell doorbell)
 {
 	static const char *const conditions[] = {
 		[DOORBELL_AUTO] = "current_setting('max_prepared_transactions') = '0'\n"
-				  "AND pg_notification_queue_usage() < 0.5\n"
 				  "AND pg_try_advisory_lock_shared(1885825394, 1)\n"
-				  "AND pg_advisory_unlock_shared(1885825394, 1)",
-		[DOORBELL_NOTIFY] = "pg_notification_queue_usage() < 0.5\n"
-				    "AND pg_try_advisory_lock_shared(1885825394, 1)\n"
-				    "AND pg_advisory_unlock_shared(1885825394, 1)",
+				  "AND pg_advisory_unlock_shared(1885825394, 1)\n"
+				  "AND pg_notification_queue_usage() < 0.5",
+		[DOORBELL_NOTIFY] = "pg_try_advisory_lock_shared(1885825394, 1)\n"
+				    "AND pg_advisory_unlock_shared(1885825394, 1)\n"
+				    "AND pg_notification_queue_usage() < 0.5",
 		[DOORBELL_POLL] = "false",
 	};
 
