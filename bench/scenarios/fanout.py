@@ -32,8 +32,8 @@ def broadcast(b: Bench) -> list[Table]:
     # streams, events per send, sendings a second (0: saturated), events
     plan = [(small, 1, 100, 300), (small, 16, 25, 1200), (small, 16, 0, 2400)]
     if big > small:
-        plan += [(big, 1, per_s, per_s * 3), (big, 16, max(1, per_s // 2), 24 * per_s),
-                 (big, 16, 0, 32 * per_s)]
+        half = max(1, per_s // 2)
+        plan += [(big, 1, per_s, per_s * 3), (big, 16, half, half * 16 * 3), (big, 16, 0, 32 * per_s)]
     frame = 0
     for streams in sorted({row[0] for row in plan}):
         with b.contestants(streams, consecutive=True) as all_:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from bench.lib import machine
-from bench.lib.bench import OURS, Bench, Contestant
+from bench.lib.bench import LONG_QUEUE, OURS, Bench, Contestant
 from bench.lib.plot import Plot
 from bench.lib.table import Table
 
@@ -66,7 +66,7 @@ def _rates(b: Bench) -> Table:
                 "events per second", "µs of the server's CPU per delivery")
     plot.x_ticks = [float(r) for r in RATES]
     over: set[str] = set()
-    with b.contestants(streams, consecutive=True) as all_:
+    with b.contestants(streams, route=LONG_QUEUE, consecutive=True) as all_:
         for rate in RATES:
             values: dict[str, list[float]] = {}
             for round_ in range(b.rounds):
