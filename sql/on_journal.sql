@@ -21,6 +21,7 @@ DECLARE
   this    record;     -- the quick way: the one row there is
   past    record;     -- and the same before an update
   quick   boolean;    -- whether that was all
+  owners  text[];     -- whose row it is
   n_rows  int := 0;
   n_stmts int := 0;
   rang    boolean;
@@ -31,14 +32,6 @@ DECLARE
   last_id bigint;
   olds    jsonb[];
   news    jsonb[];
-  was     jsonb;      -- one row before, NULL for an insert
-  now     jsonb;      -- the same after, NULL for a delete
-  one     jsonb;      -- whichever there is
-  changed boolean;    -- whether an update changed a watched column of it
-  pk      text;       -- its key
-  before  text[];     -- its owners before
-  after   text[];     -- and after
-  leave   json;       -- what a former owner still gets
 BEGIN
   LOOP
     -- The guard: whatever goes wrong in here, the application's statement succeeds.
@@ -81,14 +74,14 @@ BEGIN
 
       IF quick AND (n_rows >= 500 OR n_stmts >= 32
                     OR pg_sequence_last_value('pgherald.gate') > 1) IS NOT true THEN
-        before := {{this_owners}};
+        owners := {{this_owners}};
         INSERT INTO pgherald.journal (topic, op, pk, own_old, own_new, doc, actor)
         VALUES (
           '{{topic}}',
           lower(TG_OP)::"char",
           {{this_pk}},
-          CASE WHEN TG_OP <> 'INSERT' THEN it.before ELSE '{}' END,
-          CASE WHEN TG_OP <> 'DELETE' THEN it.before ELSE '{}' END,
+          CASE WHEN TG_OP <> 'INSERT' THEN it.owners ELSE '{}' END,
+          CASE WHEN TG_OP <> 'DELETE' THEN it.owners ELSE '{}' END,
           {{this_doc}},
           nullif(current_setting('pgherald.actor', true), ''))
         RETURNING id INTO last_id;
@@ -161,39 +154,34 @@ BEGIN
             END IF;
           END IF;
 
-          FOR i IN 1 .. greatest(cardinality(olds), cardinality(news)) LOOP
-            was := olds[i];
-            now := news[i];
-            one := coalesce(now, was);
-            changed := NULL;
-            IF was IS NOT NULL AND now IS NOT NULL THEN
-              changed := {{differs}};
-              CONTINUE WHEN NOT changed;
-            END IF;
-            pk := {{pk}};
-            IF pk IS NULL THEN
-              RAISE EXCEPTION 'a column of the key is missing';
-            END IF;
-            before := {{own_old}};
-            after := {{own_new}};
-            leave := NULL;
-            IF changed AND before <> after THEN
-              moved := true;
-              leave := {{leave}};
-            END IF;
+          IF {{key_missing}} THEN
+            RAISE EXCEPTION 'a column of the key is missing';
+          END IF;
+          WITH recorded AS (
             INSERT INTO pgherald.journal (topic, op, pk, own_old, own_new, doc, leave, actor)
-            VALUES (
+            SELECT
               '{{topic}}',
-              (CASE WHEN was IS NULL THEN 'i' WHEN now IS NULL THEN 'd' ELSE 'u' END)::"char",
-              pk,
-              before,
-              after,
+              (CASE WHEN it.was IS NULL THEN 'i' WHEN it.now IS NULL THEN 'd' ELSE 'u' END)::"char",
+              {{pk}},
+              own.before,
+              own.after,
               {{doc}},
-              leave,
-              nullif(current_setting('pgherald.actor', true), ''))
-            RETURNING id INTO last_id;
-            written := written + 1;
-          END LOOP;
+              CASE WHEN it.was IS NOT NULL AND it.now IS NOT NULL AND own.before <> own.after
+                   THEN {{leave}} END,
+              nullif(current_setting('pgherald.actor', true), '')
+            FROM (SELECT pair.was, pair.now, coalesce(pair.now, pair.was) AS one, pair.place
+                  FROM unnest(olds, news) WITH ORDINALITY AS pair (was, now, place)
+                  OFFSET 0) AS it
+            CROSS JOIN LATERAL (
+                  SELECT {{own_old}} AS before,
+                         {{own_new}} AS after
+                  OFFSET 0) AS own
+            WHERE it.was IS NULL OR it.now IS NULL  -- or an update that changed something
+               OR {{differs}}
+            ORDER BY it.place
+            RETURNING id, op = 'u' AND own_old <> own_new AS moved)
+          SELECT count(*), max(recorded.id), bool_or(recorded.moved)
+          INTO written, last_id, moved FROM recorded;
           IF written = 0 THEN
             RETURN NULL;
           END IF;

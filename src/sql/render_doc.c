@@ -145,5 +145,5 @@ void render_leave(struct buf *out, const struct watch *w)
 	if (w->n_owners)
 		add_object(out, w, "it.was", false, true);
 	else
-		buf_str(out, "NULL");
+		buf_str(out, "NULL::json");
 }

@@ -24,6 +24,7 @@ enum part {
 	PART_PK,
 	PART_SAME_KEY,
 	PART_KEY_CHANGED,
+	PART_KEY_MISSING,
 	PART_DIFFERS,
 	PART_OWN_OLD,
 	PART_OWN_NEW,
@@ -39,9 +40,9 @@ enum part {
 };
 
 static const char *const part_names[N_PARTS] = {
-	"table",      "table_literal", "table_comment", "columns", "key_array", "grants", "pk",
-	"same_key",   "key_changed",   "differs",	"own_old", "own_new",	"doc",	  "this_pk",
-	"this_stays", "this_owners",   "this_doc",	"leave",   "rescope",	"stamp",
+	"table",    "table_literal", "table_comment", "columns",  "key_array", "grants",  "pk",
+	"same_key", "key_changed",   "key_missing",   "differs",  "own_old",   "own_new", "doc",
+	"this_pk",  "this_stays",    "this_owners",   "this_doc", "leave",     "rescope", "stamp",
 };
 
 /* Every column of the watched table that is read: key, fields, owners. */
@@ -187,6 +188,16 @@ static void add_key_changed(struct buf *out, const struct watch *w)
 	buf_char(out, ')');
 }
 
+/* Of the first row, and so of all: the column is gone. */
+static void add_key_missing(struct buf *out, const struct watch *w)
+{
+	for (size_t i = 0; i < w->n_key; i++) {
+		buf_str(out, i ? "\nOR " : "");
+		render_value(out, "coalesce(news[1], olds[1])", "->", w->key[i]);
+		buf_str(out, " IS NULL");
+	}
+}
+
 /* That a watched column differs; simple expressions need no executor. */
 static void add_differs(struct buf *out, const struct columns *c)
 {
@@ -264,6 +275,7 @@ static void fill_parts(struct buf *parts, const struct watch *w)
 	add_pk(&parts[PART_PK], w, "one", false);
 	add_same_key(&parts[PART_SAME_KEY], w);
 	add_key_changed(&parts[PART_KEY_CHANGED], w);
+	add_key_missing(&parts[PART_KEY_MISSING], w);
 	add_differs(&parts[PART_DIFFERS], &columns);
 	add_owners(&parts[PART_OWN_OLD], w, "it.was", false);
 	add_owners(&parts[PART_OWN_NEW], w, "it.now", false);
