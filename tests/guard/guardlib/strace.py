@@ -37,7 +37,7 @@ class Strace:
 
     def __init__(self, directory: Path) -> None:
         self.out = directory / "strace.out"
-        self.wrap = ["strace", "-f", "-qq", "-s", "0", "-e", "signal=none", "-o", str(self.out)]
+        self.wrap = ["strace", "-D", "-f", "-qq", "-s", "0", "-e", "signal=none", "-o", str(self.out)]
         self.offset = 0
         self.main = ""
         self.began = time.monotonic()
