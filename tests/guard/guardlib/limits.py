@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FILE = Path(__file__).resolve().parent.parent / "limits.txt"
-# By the last part of a name: how far above what was measured the limit stands. Instructions and
-# bytes repeat within 1 %, on a machine with other work too; where few are counted, what the daemon
-# does each second shows more. Of calls one more is a regression, and a stray one is not.
-MARGINS = {"instructions": 1.04, "bytes": 1.02, "wal": 1.02}
+# By the last part of a name: how far above what was measured the limit stands. Instructions
+# repeat within 2 % on a machine with other work; where few are counted, what the daemon does each
+# second shows more. Of calls one more is a regression, and a stray one is not.
+MARGINS = {"instructions": 1.08, "bytes": 1.02, "wal": 1.02}
 FEW = 1.08
 WRITING = 1.02  # nothing else runs in that process
 ROOM = {"waits": 0.5, "turns": 0.75, "sends": 0.01, "statements": 0.3, "wal": 4}
