@@ -108,13 +108,17 @@ SET max_bytes = {{max_bytes}}, stop_bytes = {{max_bytes}}
 WHERE max_bytes <> {{max_bytes}};
 
 -- A timestamp as 2025-01-01T12:00:00Z, with microseconds only when there are any. Callers pin the
--- time zone to UTC; kept so simple that PostgreSQL inlines it.
-CREATE OR REPLACE FUNCTION pgherald.utc(moment text) RETURNS text
+-- time zone to UTC; kept so simple that PostgreSQL inlines them.
+CREATE OR REPLACE FUNCTION pgherald.utc(moment timestamptz) RETURNS text
 LANGUAGE sql STABLE
 AS $pgherald$
   SELECT pg_catalog.replace(
-    pg_catalog.to_char(moment::pg_catalog.timestamptz, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-    '.000000Z', 'Z')
+    pg_catalog.to_char(moment, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '.000000Z', 'Z')
+$pgherald$;
+CREATE OR REPLACE FUNCTION pgherald.utc(moment text) RETURNS text
+LANGUAGE sql STABLE
+AS $pgherald$
+  SELECT pgherald.utc(moment::pg_catalog.timestamptz)
 $pgherald$;
 
 -- Which history a cursor belongs to: another cluster, timeline or installation is another epoch.
@@ -204,7 +208,7 @@ $pgherald$;
 
 -- Nothing for PUBLIC and nothing for the application's roles.
 REVOKE ALL ON SCHEMA pgherald FROM PUBLIC;
-REVOKE ALL ON FUNCTION pgherald.utc(text), pgherald.epoch(),
+REVOKE ALL ON FUNCTION pgherald.utc(timestamptz), pgherald.utc(text), pgherald.epoch(),
   pgherald.prune(interval, int, bigint) FROM PUBLIC;
 GRANT USAGE ON SCHEMA pgherald TO pgherald_reader;
 GRANT SELECT ON pgherald.meta, pgherald.journal, pgherald.loss TO pgherald_reader;

@@ -7,24 +7,20 @@ SET datestyle = 'ISO, YMD'
 SET intervalstyle = 'iso_8601'
 SET bytea_output = 'hex'
 SET extra_float_digits = 1
-SET plan_cache_mode = force_generic_plan  -- or the statements would be planned on every call
 AS $pgherald$
 #variable_conflict use_column
 <<it>>
 DECLARE
   -- Each expression in here is set up anew in every transaction, which costs more than what it does: so
   -- there are few, and most of these begin as NULL.
-  tx CONSTANT text := txid_current_if_assigned();
-  tally   text := current_setting('pgherald.tx_{{topic}}', true);
-            -- of this transaction: "txid rows statements rang", or "txid resync id" after the collapse
+  more    bigint;     -- the quick way's row, if there is more to be done: the journal's size to be looked
+                      -- at, a daemon to be woken; negative, if there may have been 32 statements before
+                      -- (xmin is a subtransaction that many numbers behind its transaction)
   careful boolean;    -- after the quick way has failed
-  this    record;     -- the quick way: the one row there is
-  past    record;     -- and the same before an update
-  quick   boolean;    -- whether that was all
-  owners  text[];     -- whose row it is
-  n_rows  int := 0;
-  n_stmts int := 0;
-  rang    boolean;
+  tx      bigint;
+  tally   text;       -- "txid id" of this transaction's row that says "fetch again"
+  n_rows  int;        -- what it has recorded so far
+  n_stmts int;
   n_here  int;        -- rows of this statement, as far as counted
   written int;
   moved   boolean;    -- whether an update gave a row to other owners
@@ -36,56 +32,83 @@ BEGIN
   LOOP
     -- The guard: whatever goes wrong in here, the application's statement succeeds.
     BEGIN
-      IF split_part(tally, ' ', 1) = tx THEN
-        IF split_part(tally, ' ', 2) <> 'resync' THEN
-          n_rows := split_part(tally, ' ', 2);
-          n_stmts := split_part(tally, ' ', 3);
-          rang := split_part(tally, ' ', 4) = 'rang';
-        ELSIF EXISTS (SELECT FROM pgherald.journal AS j
-                      WHERE j.txid = tx::bigint AND j.id = split_part(tally, ' ', 3)::bigint
-                        AND j.topic = '{{topic}}' AND j.op = 'r') THEN
-          RETURN NULL;  -- this transaction already says "fetch again"
+      IF careful IS NULL THEN
+        IF current_setting('pgherald.tx_{{topic}}', true) <> '' THEN
+          tally := current_setting('pgherald.tx_{{topic}}');
+          IF split_part(tally, ' ', 1) = txid_current_if_assigned()::text
+             AND EXISTS (SELECT FROM pgherald.journal AS j
+                         WHERE j.txid = split_part(tally, ' ', 1)::bigint
+                           AND j.id = split_part(tally, ' ', 2)::bigint
+                           AND j.topic = '{{topic}}' AND j.op = 'r') THEN
+            RETURN NULL;  -- this transaction already says "fetch again"
+          END IF;
+        END IF;
+
+        -- The quick way: nearly every statement changes one row and leaves it with its owners. An
+        -- update that changed nothing writes nothing (save() writes every column). What is not so
+        -- simple fails, is undone, and left to the careful way: a second row (INTO wants one; of two
+        -- rows before and two after, two pairs differ at least), a NULL as op, a column that is gone
+        -- or has become something else.
+        IF TG_OP = 'UPDATE' THEN
+          INSERT INTO pgherald.journal (topic, op, pk, own_old, own_new, doc, actor)
+          SELECT '{{topic}}',
+                 CASE WHEN pg_sequence_last_value('pgherald.gate') > 1 THEN NULL
+                      WHEN {{this_stays}} THEN 'u'::"char" END,
+                 {{this_pk}}, own.ers, own.ers, row_to_json(doc.*),
+                 nullif(current_setting('pgherald.actor', true), '')
+          FROM old_rows AS past, new_rows AS this,
+               LATERAL ({{this_owners}}) AS own (ers),
+               LATERAL (
+                 {{this_doc}}) AS doc
+          WHERE {{this_differs}}
+          RETURNING CASE WHEN age(xmin) < -32 THEN -id
+                         WHEN id % 64 = 0 OR {{asleep}}
+                         THEN id END INTO more;
+        ELSIF TG_OP = 'INSERT' THEN
+          INSERT INTO pgherald.journal (topic, op, pk, own_new, doc, actor)
+          SELECT '{{topic}}',
+                 CASE WHEN pg_sequence_last_value('pgherald.gate') > 1 THEN NULL ELSE 'i'::"char" END,
+                 {{this_pk}}, own.ers, row_to_json(doc.*),
+                 nullif(current_setting('pgherald.actor', true), '')
+          FROM new_rows AS this,
+               LATERAL ({{this_owners}}) AS own (ers),
+               LATERAL (
+                 {{this_doc}}) AS doc
+          RETURNING CASE WHEN age(xmin) < -32 THEN -id
+                         WHEN id % 64 = 0 OR {{asleep}}
+                         THEN id END INTO more;
+        ELSIF TG_OP = 'DELETE' THEN
+          INSERT INTO pgherald.journal (topic, op, pk, own_old, doc, actor)
+          SELECT '{{topic}}',
+                 CASE WHEN pg_sequence_last_value('pgherald.gate') > 1 THEN NULL ELSE 'd'::"char" END,
+                 {{this_pk}}, own.ers, row_to_json(doc.*),
+                 nullif(current_setting('pgherald.actor', true), '')
+          FROM old_rows AS this,
+               LATERAL ({{this_owners}}) AS own (ers),
+               LATERAL (
+                 {{this_doc}}) AS doc
+          RETURNING CASE WHEN age(xmin) < -32 THEN -id
+                         WHEN id % 64 = 0 OR {{asleep}}
+                         THEN id END INTO more;
+        ELSE
+          careful := true;
         END IF;
       END IF;
 
-      -- The quick way: nearly every statement changes one row and leaves it with its owners. Columns are
-      -- called by their names; where one is gone or has become something else this fails, and the
-      -- careful way takes the rows as jsonb, in which a column may be missing.
-      IF careful THEN
-        NULL;
-      ELSIF TG_OP = 'UPDATE' THEN
-        SELECT {{columns}}, true AS pgherald_alone
-        INTO past FROM old_rows LIMIT 1;
-        SELECT {{columns}}, NOT EXISTS (SELECT FROM new_rows OFFSET 1) AS pgherald_alone
-        INTO this FROM new_rows LIMIT 1;
-        IF past *= this THEN
-          RETURN NULL;  -- save() writes every column: drop what changed nothing
+      IF careful IS NULL THEN
+        IF more IS NULL THEN
+          RETURN NULL;  -- recorded, or there was nothing to record
         END IF;
-        quick := this.pgherald_alone AND {{this_stays}};
-      ELSIF TG_OP = 'INSERT' THEN
-        SELECT {{columns}}, NOT EXISTS (SELECT FROM new_rows OFFSET 1) AS pgherald_alone
-        INTO this FROM new_rows LIMIT 1;
-        quick := this.pgherald_alone;
-      ELSIF TG_OP = 'DELETE' THEN
-        SELECT {{columns}}, NOT EXISTS (SELECT FROM old_rows OFFSET 1) AS pgherald_alone
-        INTO this FROM old_rows LIMIT 1;
-        quick := this.pgherald_alone;
-      END IF;
-
-      IF quick AND (n_rows >= 500 OR n_stmts >= 32
-                    OR pg_sequence_last_value('pgherald.gate') > 1) IS NOT true THEN
-        owners := {{this_owners}};
-        INSERT INTO pgherald.journal (topic, op, pk, own_old, own_new, doc, actor)
-        VALUES (
-          '{{topic}}',
-          lower(TG_OP)::"char",
-          {{this_pk}},
-          CASE WHEN TG_OP <> 'INSERT' THEN it.owners ELSE '{}' END,
-          CASE WHEN TG_OP <> 'DELETE' THEN it.owners ELSE '{}' END,
-          {{this_doc}},
-          nullif(current_setting('pgherald.actor', true), ''))
-        RETURNING id INTO last_id;
+        last_id := abs(more);
         written := 1;
+        IF more < 0 THEN
+          SELECT count(*), count(DISTINCT j.xmin::text) INTO n_rows, n_stmts
+          FROM pgherald.journal AS j
+          WHERE j.txid = txid_current() AND j.topic = '{{topic}}' AND j.op <> 'r';
+          IF n_rows > 500 OR n_stmts > 32 THEN
+            RAISE 'too much for the quick way';
+          END IF;
+        END IF;
       ELSE
         -- The careful way. Two rows at first, to see whether there are more than one.
         written := 0;
@@ -102,6 +125,7 @@ BEGIN
         IF n_here = 0 THEN
           RETURN NULL;
         END IF;
+        tx := txid_current();
 
         IF n_here > 1 THEN
           IF TG_OP = 'DELETE' THEN
@@ -111,7 +135,9 @@ BEGIN
           END IF;
         END IF;
         -- Beyond 500 rows in a transaction it is cheaper to fetch again; each statement costs a
-        -- subtransaction id, and PostgreSQL caches 64 of them.
+        -- subtransaction id (xmin of its rows), and PostgreSQL caches 64 of them.
+        SELECT count(*), count(DISTINCT j.xmin::text) INTO n_rows, n_stmts
+        FROM pgherald.journal AS j WHERE j.txid = tx AND j.topic = '{{topic}}' AND j.op <> 'r';
         IF n_rows + n_here > 500 OR n_stmts >= 32 THEN
           reason := 'storm';
         END IF;
@@ -134,7 +160,7 @@ BEGIN
           INSERT INTO pgherald.journal (topic, op, n, doc)
           VALUES ('{{topic}}', 'r', coalesce(n_here, 0), ('{"reason":"' || reason || '"}')::json)
           RETURNING id INTO last_id;
-          tally := set_config('pgherald.tx_{{topic}}', tx || ' resync ' || last_id, true);
+          tally := set_config('pgherald.tx_{{topic}}', tx || ' ' || last_id, true);
         ELSIF TG_OP = 'TRUNCATE' THEN
           INSERT INTO pgherald.journal (topic, op) VALUES ('{{topic}}', 't');
         ELSE
@@ -191,27 +217,21 @@ BEGIN
       IF last_id % 64 < written THEN
         IF pg_total_relation_size('pgherald.journal')
            > (SELECT m.stop_bytes FROM pgherald.meta AS m) THEN
-          PERFORM setval('pgherald.gate', tx::bigint);
+          PERFORM setval('pgherald.gate', txid_current());
         END IF;
       END IF;
       {{rescope}}
 
-      -- Wake the daemon, once. A full queue would fail the COMMIT; a daemon that is awake holds this
-      -- lock, and a NOTIFY would make all writers queue up for nothing (DBAs: doc/capture.md).
-      IF rang IS NOT true AND {{may_ring}} THEN
+      -- Wake the daemon; PostgreSQL sends the same text once in a transaction. A full queue would fail
+      -- the COMMIT; a daemon that is awake holds this lock, and a NOTIFY would make all writers queue
+      -- up for nothing (DBAs: doc/capture.md).
+      IF {{may_ring}} THEN
         PERFORM pg_notify('pgherald', '{"v":1,"topic":"{{topic}}"}');
-        rang := true;
-      END IF;
-      IF reason IS NULL THEN
-        tally := set_config('pgherald.tx_{{topic}}', concat_ws(
-                   ' ', tx, n_rows + written, n_stmts + 1, CASE WHEN rang THEN 'rang' END), true);
       END IF;
       RETURN NULL;
     EXCEPTION WHEN OTHERS THEN
-      IF careful IS NULL AND TG_OP <> 'TRUNCATE' THEN
+      IF careful IS NULL THEN
         careful := true;
-        quick := NULL;
-        rang := NULL;
         CONTINUE;
       END IF;
       RAISE WARNING 'pgherald: % of % not recorded: % (%)', TG_OP, TG_RELID::regclass, SQLERRM, SQLSTATE;
@@ -224,7 +244,7 @@ BEGIN
         INSERT INTO pgherald.journal (topic, op, doc)
         VALUES ('{{topic}}', 'r', '{"reason":"loss"}') RETURNING id INTO last_id;
         tally := set_config('pgherald.tx_{{topic}}',
-                            txid_current()::text || ' resync ' || last_id, true);
+                            txid_current() || ' ' || last_id, true);
       EXCEPTION WHEN OTHERS THEN
         NULL;  -- the counter has told the daemon
       END;

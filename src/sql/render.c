@@ -131,6 +131,13 @@ const char *render_may_ring(enum watch_doorbell doorbell)
 	return conditions[doorbell];
 }
 
+const char *render_asleep(enum watch_doorbell doorbell)
+{
+	return doorbell == DOORBELL_POLL ? "false"
+					 : "pg_try_advisory_lock_shared(1885825394, 1)\n"
+					   "AND pg_advisory_unlock_shared(1885825394, 1)";
+}
+
 /* core and uninstall have the same slots */
 static void render_for_login(struct buf *out, const char *text, const char *login,
 			     uint64_t journal_bytes)

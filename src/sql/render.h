@@ -49,6 +49,8 @@ void render_uninstall(struct buf *out, const char *login);
 void render_stamp(struct buf *out, const char *functions);
 /* The condition on which a writer rings the daemon's doorbell. */
 const char *render_may_ring(enum watch_doorbell doorbell);
+/* The part of it that is worth asking each time: that no daemon is awake. */
+const char *render_asleep(enum watch_doorbell doorbell);
 /* Text that may stand in a "--" comment. */
 void render_comment(struct buf *out, const char *text);
 /* GRANTs that let the owner role read these columns. Calls with one table add up. */

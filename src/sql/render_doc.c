@@ -69,7 +69,7 @@ static void add_label(struct buf *out, const struct watch_field *f, const char *
 {
 	buf_str(out, "(SELECT t.");
 	ident_add(out, f->join_label);
-	if (f->cast != CAST_NONE)
+	if (f->cast == CAST_TEXT || (f->cast == CAST_UTC && !record))
 		buf_str(out, "::text");
 	buf_str(out, "\n FROM ");
 	ident_add_table(out, f->join_schema, f->join_table);
@@ -90,8 +90,6 @@ static void add_record_value(struct buf *out, const struct watch_field *f, const
 	render_column(out, record, f->column);
 	if (f->cast == CAST_TEXT)
 		buf_str(out, ") #>> '{}'");
-	else if (f->cast == CAST_UTC)
-		buf_str(out, "::text");
 }
 
 static void add_field(struct buf *out, const struct watch_field *f, const char *row, bool record)
@@ -110,7 +108,8 @@ static void add_field(struct buf *out, const struct watch_field *f, const char *
 	ident_add_quoted(out, f->name);
 }
 
-static void add_object(struct buf *out, const struct watch *w, const char *row, bool record,
+/* SELECT and the fields, each with its name. */
+static void add_fields(struct buf *out, const struct watch *w, const char *row, bool record,
 		       bool leave)
 {
 	autobuf fields;
@@ -125,25 +124,35 @@ static void add_object(struct buf *out, const struct watch *w, const char *row, 
 		first = false;
 		add_field(&fields, &w->fields[i], row, record);
 	}
-	buf_str(out, "(SELECT row_to_json(doc.*) FROM (\n  SELECT ");
-	render_indented(out, buf_cstr(&fields), 9);
+	buf_str(out, "SELECT ");
+	render_indented(out, buf_cstr(&fields), strlen("SELECT "));
+}
+
+static void add_object(struct buf *out, const struct watch *w, const char *row, bool leave)
+{
+	autobuf fields;
+
+	buf_init(&fields, RENDER_MAX);
+	add_fields(&fields, w, row, false, leave);
+	buf_str(out, "(SELECT row_to_json(doc.*) FROM (\n  ");
+	render_indented(out, buf_cstr(&fields), 2);
 	buf_str(out, ") AS doc)");
 }
 
 void render_doc(struct buf *out, const struct watch *w)
 {
-	add_object(out, w, "it.one", false, false);
-}
-
-void render_doc_of_record(struct buf *out, const struct watch *w)
-{
-	add_object(out, w, "it.this", true, false);
+	add_object(out, w, "it.one", false);
 }
 
 void render_leave(struct buf *out, const struct watch *w)
 {
 	if (w->n_owners)
-		add_object(out, w, "it.was", false, true);
+		add_object(out, w, "it.was", true);
 	else
 		buf_str(out, "NULL::json");
+}
+
+void render_doc_of_this(struct buf *out, const struct watch *w)
+{
+	add_fields(out, w, "this", true, false);
 }

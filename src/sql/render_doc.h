@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL
  * Within render: the document of one watched table, and what its owners need of the same. it.was
  * and it.now are the row before and after as jsonb (NULL without), it.one is whichever there is;
- * it.this is a row as a record, whose columns have their types. */
+ * "this" is a row of a transition table, whose columns have their types. */
 #ifndef PGHERALD_SQL_RENDER_DOC_H
 #define PGHERALD_SQL_RENDER_DOC_H
 
@@ -19,7 +19,7 @@ struct columns {
 void columns_add(struct columns *c, const char *name);
 /* it.one->'id', or with ->> */
 void render_value(struct buf *out, const char *row, const char *arrow, const char *column);
-/* it.this.id */
+/* this.id */
 void render_column(struct buf *out, const char *record, const char *column);
 /* Appends text whose further lines begin with this many spaces. */
 void render_indented(struct buf *out, const char *text, size_t indent);
@@ -27,9 +27,10 @@ void render_indented(struct buf *out, const char *text, size_t indent);
  * row type does, and an index on it stays usable. */
 void render_typed(struct buf *out, const char *row, const char *column, const char *schema,
 		  const char *table, const char *key);
-/* The expressions of the document, from it.one or from it.this, and of the leave document. */
+/* The expressions of the document and of the leave document. */
 void render_doc(struct buf *out, const struct watch *w);
-void render_doc_of_record(struct buf *out, const struct watch *w);
 void render_leave(struct buf *out, const struct watch *w);
+/* The document of "this", as a SELECT of its fields. */
+void render_doc_of_this(struct buf *out, const struct watch *w);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL
  * See render.h: the pieces of one watched table. The function's block is named "it": it.was and
- * it.now are a row before and after as jsonb (NULL without), it.one is whichever there is; it.past
- * and it.this are the same as records, in the journal's quick way. */
+ * it.now are a row before and after as jsonb (NULL without), it.one is whichever there is. In the
+ * journal's quick way "past" and "this" are rows of the transition tables, with their types. */
 #include "config.h"
 #include "sql/render.h"
 
@@ -30,6 +30,7 @@ enum part {
 	PART_OWN_NEW,
 	PART_DOC,
 	PART_THIS_PK,
+	PART_THIS_DIFFERS,
 	PART_THIS_STAYS,
 	PART_THIS_OWNERS,
 	PART_THIS_DOC,
@@ -40,9 +41,10 @@ enum part {
 };
 
 static const char *const part_names[N_PARTS] = {
-	"table",    "table_literal", "table_comment", "columns",  "key_array", "grants",  "pk",
-	"same_key", "key_changed",   "key_missing",   "differs",  "own_old",   "own_new", "doc",
-	"this_pk",  "this_stays",    "this_owners",   "this_doc", "leave",     "rescope", "stamp",
+	"table",    "table_literal", "table_comment", "columns",      "key_array",  "grants",
+	"pk",	    "same_key",	     "key_changed",   "key_missing",  "differs",    "own_old",
+	"own_new",  "doc",	     "this_pk",	      "this_differs", "this_stays", "this_owners",
+	"this_doc", "leave",	     "rescope",	      "stamp",
 };
 
 /* Every column of the watched table that is read: key, fields, owners. */
@@ -119,11 +121,21 @@ static void add_owner_rows(struct buf *out, const struct watch_owner *o, const c
 /* The owners of one row: distinct, sorted, no NULL. */
 static void add_owners(struct buf *out, const struct watch *w, const char *row, bool record)
 {
+	bool plain = w->n_owners == 1 && !w->owners[0].join_table;
+
 	if (!w->n_owners) {
 		buf_str(out, "'{}'::text[]");
 		return;
 	}
-	if (w->n_owners == 1 && !w->owners[0].join_table) {
+	if (plain && record) { /* a function would have to be set up */
+		buf_str(out, "CASE WHEN ");
+		render_column(out, row, w->owners[0].column);
+		buf_str(out, " IS NULL THEN '{}'\n     ELSE ARRAY[");
+		add_text(out, row, record, w->owners[0].column);
+		buf_str(out, "] END");
+		return;
+	}
+	if (plain) {
 		buf_str(out, "array_remove(ARRAY[");
 		add_text(out, row, record, w->owners[0].column);
 		buf_str(out, "], NULL)");
@@ -147,8 +159,40 @@ static void add_pk(struct buf *out, const struct watch *w, const char *row, bool
 	}
 }
 
+/* SELECT of the owners of "this". OFFSET 0 where looking them up is work that is to be done once.
+ */
+static void add_owners_of_this(struct buf *out, const struct watch *w)
+{
+	bool plain = !w->n_owners || (w->n_owners == 1 && !w->owners[0].join_table);
+
+	buf_str(out, "SELECT ");
+	add_owners(out, w, "this", true);
+	buf_str(out, plain ? "" : " OFFSET 0");
+}
+
+/* "past.a, past.b" */
+static void add_list(struct buf *out, const char *record, const struct columns *c)
+{
+	size_t line = out->len;
+
+	for (size_t i = 0; i < c->n; i++) {
+		add_item(out, i, &line);
+		render_column(out, record, c->names[i]);
+	}
+}
+
+/* That an update changed a watched column, were it only in its image (1.0 to 1.00). */
+static void add_this_differs(struct buf *out, const struct columns *c)
+{
+	buf_str(out, "ROW(");
+	add_list(out, "past", c);
+	buf_str(out, ")::record\n*<> ROW(");
+	add_list(out, "this", c);
+	buf_str(out, ")::record");
+}
+
 /* That an update has left the key and the columns alone that say who owns the row. */
-static void add_stays(struct buf *out, const struct watch *w)
+static void add_this_stays(struct buf *out, const struct watch *w)
 {
 	struct columns c = {0};
 
@@ -158,9 +202,9 @@ static void add_stays(struct buf *out, const struct watch *w)
 		columns_add(&c, w->owners[i].column);
 	for (size_t i = 0; i < c.n; i++) {
 		buf_str(out, i ? "\nAND " : "");
-		add_text(out, "this", true, c.names[i]);
+		render_column(out, "this", c.names[i]);
 		buf_str(out, " IS NOT DISTINCT FROM ");
-		add_text(out, "past", true, c.names[i]);
+		render_column(out, "past", c.names[i]);
 	}
 	free(c.names);
 }
@@ -198,14 +242,15 @@ static void add_key_missing(struct buf *out, const struct watch *w)
 	}
 }
 
-/* That a watched column differs; simple expressions need no executor. */
+/* That a watched column differs, as text: 1.0 and 1.00 are equal numbers to jsonb. Simple
+ * expressions need no executor. */
 static void add_differs(struct buf *out, const struct columns *c)
 {
 	for (size_t i = 0; i < c->n; i++) {
 		buf_str(out, i ? "\nOR " : "");
-		render_value(out, "now", "->", c->names[i]);
+		render_value(out, "now", "->>", c->names[i]);
 		buf_str(out, " IS DISTINCT FROM ");
-		render_value(out, "was", "->", c->names[i]);
+		render_value(out, "was", "->>", c->names[i]);
 	}
 }
 
@@ -280,10 +325,11 @@ static void fill_parts(struct buf *parts, const struct watch *w)
 	add_owners(&parts[PART_OWN_OLD], w, "it.was", false);
 	add_owners(&parts[PART_OWN_NEW], w, "it.now", false);
 	render_doc(&parts[PART_DOC], w);
-	add_pk(&parts[PART_THIS_PK], w, "it.this", true);
-	add_stays(&parts[PART_THIS_STAYS], w);
-	add_owners(&parts[PART_THIS_OWNERS], w, "it.this", true);
-	render_doc_of_record(&parts[PART_THIS_DOC], w);
+	add_pk(&parts[PART_THIS_PK], w, "this", true);
+	add_this_differs(&parts[PART_THIS_DIFFERS], &columns);
+	add_this_stays(&parts[PART_THIS_STAYS], w);
+	add_owners_of_this(&parts[PART_THIS_OWNERS], w);
+	render_doc_of_this(&parts[PART_THIS_DOC], w);
 	render_leave(&parts[PART_LEAVE], w);
 	add_rescope(&parts[PART_RESCOPE], w);
 	free(columns.names);
@@ -292,7 +338,7 @@ static void fill_parts(struct buf *parts, const struct watch *w)
 static void render(struct buf *out, const char *text, const struct watch *w)
 {
 	struct buf parts[N_PARTS], on;
-	struct slot slots[N_PARTS + 5];
+	struct slot slots[N_PARTS + 6];
 	autofree char *function = xasprintf("'on_%s'", w->topic);
 
 	for (size_t i = 0; i < N_PARTS; i++)
@@ -304,13 +350,14 @@ static void render(struct buf *out, const char *text, const struct watch *w)
 	slots[N_PARTS] = (struct slot){"topic", w->topic};
 	slots[N_PARTS + 1] = (struct slot){"version", PACKAGE_VERSION};
 	slots[N_PARTS + 2] = (struct slot){"may_ring", render_may_ring(w->doorbell)};
-	slots[N_PARTS + 3] = (struct slot){NULL, NULL};
+	slots[N_PARTS + 3] = (struct slot){"asleep", render_asleep(w->doorbell)};
+	slots[N_PARTS + 4] = (struct slot){NULL, NULL};
 	buf_init(&on, RENDER_MAX);
 	template_fill(&on, w->notify ? sql_on_inline : sql_on_journal, slots);
 	if (on.len)
 		on.data[--on.len] = '\0'; /* the template that holds it has the line break */
-	slots[N_PARTS + 3] = (struct slot){"function", buf_cstr(&on)};
-	slots[N_PARTS + 4] = (struct slot){NULL, NULL};
+	slots[N_PARTS + 4] = (struct slot){"function", buf_cstr(&on)};
+	slots[N_PARTS + 5] = (struct slot){NULL, NULL};
 	template_fill(out, text, slots);
 	buf_free(&on);
 	for (size_t i = 0; i < N_PARTS; i++)

@@ -45,6 +45,8 @@ CREATE TABLE api_estimate (
   foreman_id bigint REFERENCES api_user DEFERRABLE INITIALLY DEFERRED,
   creator_id bigint REFERENCES api_user DEFERRABLE INITIALLY DEFERRED);
 CREATE INDEX ON api_estimate (project_id);
+CREATE INDEX ON api_estimate (foreman_id);
+CREATE INDEX ON api_estimate (creator_id);
 CREATE TABLE auth_group (id int PRIMARY KEY, name varchar(150) NOT NULL UNIQUE);
 CREATE TABLE api_user_groups (user_id bigint NOT NULL, group_id int NOT NULL);
 

@@ -47,6 +47,56 @@ def test_on_conflict(watch):
     assert loss(db) == 0
 
 
+STATEMENTS = [
+    "INSERT INTO t SELECT g, 1.0, 'x', g % 2 FROM generate_series(1, 5) AS g",
+    "INSERT INTO t VALUES (6, 1.0, 'x', NULL)",
+    "INSERT INTO t SELECT 7, 1.0, 'x', 1 WHERE false",
+    "UPDATE t SET v = v WHERE id = 1",
+    "UPDATE t SET w = 'y' WHERE id = 1",  # is not watched
+    "UPDATE t SET w = 'y', v = 2.0 WHERE id = 1",
+    "UPDATE t SET v = 2.00 WHERE id = 1",  # is equal and looks different
+    "UPDATE t SET v = 2.0 WHERE id IN (1, 2)",
+    "UPDATE t SET v = 2.0 WHERE id IN (2, 3)",  # one of two
+    "UPDATE t SET v = CASE id WHEN 3 THEN 7 ELSE v END WHERE id IN (2, 3)",  # the other one
+    "UPDATE t SET v = v",
+    "UPDATE t SET v = 3.0 WHERE false",
+    "UPDATE t SET owner = 5 WHERE id = 1",
+    "UPDATE t SET owner = NULL WHERE id = 1",
+    "UPDATE t SET id = 11 WHERE id = 1",
+    "UPDATE t SET id = 5 - id WHERE id IN (2, 3)",  # two change places
+    "UPDATE t SET id = 5 - id, v = 14 - v WHERE id IN (2, 3)",
+    "UPDATE t SET id = id + 20",
+    "DELETE FROM t WHERE id = 31",
+    "DELETE FROM t WHERE id > 24",
+    "DELETE FROM t WHERE false",
+    "DELETE FROM t",
+]
+
+
+def test_every_statement_tells_what_it_changed_and_nothing_else(watch):
+    """Whichever of the trigger's ways a statement takes."""
+    db = watch("CREATE TABLE t (id int PRIMARY KEY DEFERRABLE, v numeric, w text, owner int)",
+               "[watch t]\ntable = public.t\nfields = id, v\nowners = owner\nleave = id\n")
+
+    def shown():
+        return {pk: rest for pk, *rest in db.run("SELECT id::text, v::text, owner::text FROM t")}
+
+    before = shown()
+    for statement in STATEMENTS:
+        db.run(statement)
+        after = shown()
+        expected = ([("t", "d", pk) for pk in before if pk not in after]
+                    + [("t", "i", pk) for pk in after if pk not in before]
+                    + [("t", "u", pk) for pk in after if pk in before and after[pk] != before[pk]])
+        owners = {pk: own for pk, own in db.run("SELECT pk, own_old || own_new FROM pgherald.journal")}
+        assert sorted(taken(db)) == sorted(expected), statement
+        for pk, own in owners.items():
+            of_pk = [row[pk][1] for row in (before, after) if pk in row]
+            assert own == [owner for owner in of_pk if owner], statement
+        before = after
+    assert loss(db) == 0
+
+
 def test_merge(watch):
     db = watch("CREATE TABLE t (id int PRIMARY KEY, v int)", T)
     if db.one("SELECT current_setting('server_version_num')::int") < 150000:
