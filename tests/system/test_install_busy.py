@@ -2,8 +2,13 @@
 """Installing, upgrading and uninstalling while the application writes: none of its statements
 fails, and none waits for much longer than the lock_timeout of ours."""
 
+import subprocess
 import threading
 import time
+
+import pytest
+
+from conftest import PGHERALD
 
 LOCK_TIMEOUT_S = 2
 PATIENCE_S = 20  # the queue of sixteen behind a lock that was waited for, on a slow machine
@@ -63,3 +68,53 @@ def test_sixteen_writers_do_not_notice(install):
             w.join(60)
     assert not [e for w in writers for e in w.errors][:3]
     assert max(w.longest for w in writers) < LOCK_TIMEOUT_S + PATIENCE_S
+
+
+WAITING = ("SELECT count(*) FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)"
+           " WHERE NOT l.granted AND l.relation = 'api_estimate'::regclass AND a.application_name = %s")
+
+
+def wait_until(db, what, *arguments):
+    for _ in range(6000):
+        if db.one(what, arguments):
+            return
+        threading.Event().wait(0.01)
+    raise AssertionError(f"never happened: {what} {arguments}")
+
+
+@pytest.mark.parametrize("command", ["install", "uninstall"])
+def test_a_lock_that_does_not_come_is_given_up(install, command):
+    """A transaction that stays open keeps the table from us. A writer that has come to stand behind
+    us must get past while it is still open: our request was given up, and made again later."""
+    db = install.db
+    if command == "uninstall":
+        install.apply()
+    db.run("INSERT INTO api_estimate (id, number, project_id) VALUES (1, 'a', 10), (2, 'b', 10)")
+    blocker, writer = db.connect(), db.connect()
+    blocker.autocommit = False
+    blocker.cursor().execute("UPDATE api_estimate SET status = 'open' WHERE id = 1")
+    writer.cursor().execute("SET application_name = 'writer'")
+    ours = subprocess.Popen([PGHERALD, "sql", command, "--apply", "-c", str(install.conf), "--dsn",
+                             db.conninfo() + " application_name=ours"], stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, text=True)
+    try:
+        for status in ("first", "second"):  # and again while we try again
+            wait_until(db, WAITING, "ours")
+            behind = threading.Thread(target=lambda text: writer.cursor().execute(
+                "UPDATE api_estimate SET status = %s WHERE id = 2", (text,)), args=(status,))
+            behind.start()
+            behind.join(60)
+            assert not behind.is_alive()  # the blocker's transaction is still open
+            assert db.one("SELECT status FROM api_estimate WHERE id = 2") == status
+        assert ours.poll() is None
+        blocker.commit()
+        out = ours.communicate(timeout=60)[0]
+        assert ours.returncode == 0, out
+    finally:
+        blocker.rollback()
+        ours.kill()
+        ours.wait()
+        blocker.close()
+        writer.close()
+    assert db.one("SELECT count(*) FROM pg_trigger WHERE tgrelid = 'api_estimate'::regclass"
+                  " AND tgname LIKE 'zz_pgherald%%'") == (4 if command == "install" else 0)
