@@ -147,7 +147,7 @@ def test_one_watch_only(db, install):
 def test_comment_holds_version_and_hash_of_the_body(db, installed):
     rows = db.run("SELECT obj_description(oid, 'pg_proc'), md5(prosrc) FROM pg_proc "
                   "WHERE pronamespace = 'pgherald'::regnamespace")
-    assert len(rows) == 7
+    assert len(rows) == 8
     for comment, md5 in rows:
         assert re.fullmatch(rf"pgherald \S+ md5 {md5}", comment)
 
@@ -274,11 +274,11 @@ def test_uninstalling_a_watch_takes_its_rights_along(db, install):
 
 
 def test_upgrade_puts_functions_right(db, installed):
-    bodies = "SELECT proname, prosrc FROM pg_proc WHERE pronamespace = 'pgherald'::regnamespace ORDER BY 1"
+    bodies = ("SELECT oid::regprocedure::text, prosrc FROM pg_proc "
+              "WHERE pronamespace = 'pgherald'::regnamespace ORDER BY 1")
     before, catalog = db.run(bodies), dump(db)
     for name, _ in before:
-        db.run(f"UPDATE pg_proc SET prosrc = prosrc || '\n ' WHERE proname = '{name}' "
-               "AND pronamespace = 'pgherald'::regnamespace")
+        db.run(f"UPDATE pg_proc SET prosrc = prosrc || '\n ' WHERE oid = '{name}'::regprocedure")
     assert [a for a, b in zip(db.run(bodies), before) if a == b] == []
     assert installed.apply("upgrade").splitlines() == [
         "core: done", "watch estimate (public.api_estimate): done",
@@ -320,10 +320,10 @@ def test_upgrade_waits_for_no_table(db, installed):
     (0, "version 0, older than this program's 1")])
 def test_upgrade_refuses_another_schema(db, installed, version, said):
     db.run("UPDATE pgherald.meta SET schema_version = %s", (version,))
-    db.run("UPDATE pg_proc SET prosrc = 'x' WHERE proname = 'utc'")
+    db.run("UPDATE pg_proc SET prosrc = 'x' WHERE proname = 'epoch'")
     done = installed.sql("upgrade", "--apply")
     assert done.returncode == 1 and said in done.stderr
-    assert db.one("SELECT prosrc FROM pg_proc WHERE proname = 'utc'") == "x"
+    assert db.one("SELECT prosrc FROM pg_proc WHERE proname = 'epoch'") == "x"
 
 
 def test_upgrade_needs_an_installation(db, install, no_roles):
