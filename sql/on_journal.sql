@@ -48,7 +48,8 @@ BEGIN
         -- update that changed nothing writes nothing (save() writes every column). What is not so
         -- simple fails, is undone, and left to the careful way: a second row (INTO wants one; of two
         -- rows before and two after, two pairs differ at least), a NULL as op, a column that is gone
-        -- or has become something else.
+        -- or has become something else. LIMIT tells the planner that many rows are not worth a plan
+        -- for many, nor a compilation.
         IF TG_OP = 'UPDATE' THEN
           INSERT INTO pgherald.journal (topic, op, pk, own_old, own_new, doc, actor)
           SELECT '{{topic}}',
@@ -61,6 +62,7 @@ BEGIN
                LATERAL (
                  {{this_doc}}) AS doc
           WHERE {{this_differs}}
+          LIMIT 2
           RETURNING CASE WHEN age(xmin) < -32 THEN -id
                          WHEN id % 64 = 0 OR {{asleep}}
                          THEN id END INTO more;
@@ -74,6 +76,7 @@ BEGIN
                LATERAL ({{this_owners}}) AS own (ers),
                LATERAL (
                  {{this_doc}}) AS doc
+          LIMIT 2
           RETURNING CASE WHEN age(xmin) < -32 THEN -id
                          WHEN id % 64 = 0 OR {{asleep}}
                          THEN id END INTO more;
@@ -87,6 +90,7 @@ BEGIN
                LATERAL ({{this_owners}}) AS own (ers),
                LATERAL (
                  {{this_doc}}) AS doc
+          LIMIT 2
           RETURNING CASE WHEN age(xmin) < -32 THEN -id
                          WHEN id % 64 = 0 OR {{asleep}}
                          THEN id END INTO more;

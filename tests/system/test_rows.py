@@ -97,6 +97,28 @@ def test_every_statement_tells_what_it_changed_and_nothing_else(watch):
     assert loss(db) == 0
 
 
+def test_many_rows_are_no_reason_to_compile(watch):
+    """A plan that expects many rows is kept for the session, and each statement that takes it is
+    compiled for some hundred milliseconds: what is meant for one row must not expect many."""
+    db = watch("CREATE TABLE p (id int PRIMARY KEY, name text); INSERT INTO p VALUES (1, 'a');"
+               "CREATE TABLE t (id int PRIMARY KEY, v int, p_id int)",
+               "[watch t]\ntable = public.t\nfields = id, v, n=p_id->public.p.name\n")
+    if not db.one("SELECT pg_jit_available()"):
+        pytest.skip("this server has no compiler")
+    admin = db.connect()
+    cursor = admin.cursor()
+    cursor.execute("LOAD 'auto_explain'; SET auto_explain.log_min_duration = 0; SET jit = on; "
+                   "SET auto_explain.log_nested_statements = on; SET auto_explain.log_analyze = on; "
+                   "SET client_min_messages = log")
+    for statement in ("INSERT INTO t SELECT g, 0, 1 FROM generate_series(1, 20000) AS g",
+                      "UPDATE t SET v = 1", "DELETE FROM t WHERE id > 10", "UPDATE t SET v = 2 WHERE id = 1"):
+        del admin.notices[:]
+        cursor.execute(statement)
+        plans = "".join(admin.notices)
+        assert "pgherald.journal" in plans and "JIT:" not in plans, plans[:4000]
+    admin.close()
+
+
 def test_merge(watch):
     db = watch("CREATE TABLE t (id int PRIMARY KEY, v int)", T)
     if db.one("SELECT current_setting('server_version_num')::int") < 150000:
