@@ -9,13 +9,12 @@ SET bytea_output = 'hex'
 SET extra_float_digits = 1
 AS $pgherald$
 #variable_conflict use_column
-<<it>>
 DECLARE
   -- Each expression in here is set up anew in every transaction, which costs more than what it does: so
   -- there are few, and most of these begin as NULL.
   more    bigint;     -- the quick way's row, if there is more to be done: the journal's size to be looked
-                      -- at, a daemon to be woken; negative, if there may have been 32 statements before
-                      -- (xmin is a subtransaction that many numbers behind its transaction)
+                      -- at, a daemon to be woken; negative, if this may be the 33rd statement (xmin is
+                      -- its subtransaction, more than 32 numbers behind the transaction)
   careful boolean;    -- after the quick way has failed
   tx      bigint;
   tally   text;       -- "txid id" of this transaction's row that says "fetch again"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: PostgreSQL
- * See render.h: the pieces of one watched table. The function's block is named "it": it.was and
- * it.now are a row before and after as jsonb (NULL without), it.one is whichever there is. In the
- * journal's quick way "past" and "this" are rows of the transition tables, with their types. */
+ * See render.h: the pieces of one watched table. "it" is on_inline's block and a sub-select in
+ * on_journal: it.was and it.now are a row before and after as jsonb (NULL without), it.one is
+ * whichever there is. In the journal's quick way "past" and "this" are rows of the transition
+ * tables, with their types. */
 #include "config.h"
 #include "sql/render.h"
 
