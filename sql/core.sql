@@ -60,8 +60,21 @@ CREATE TABLE IF NOT EXISTS pgherald.meta (
                                     -- or what an earlier flood has left and prune has emptied
 );
 
--- One row per changed row of a watched table, written by its trigger in the same transaction. Without
--- CHECK: PostgreSQL would read the text of the constraints for each statement, 10 us of a writer's.
+-- The journal of version 1 had finished documents. Its rows stay: they are told as "fetch again".
+DO $pgherald$
+BEGIN
+  IF EXISTS (SELECT FROM pgherald.meta WHERE schema_version = 1) THEN
+    ALTER TABLE pgherald.journal RENAME COLUMN doc TO data;
+    ALTER TABLE pgherald.journal RENAME COLUMN leave TO past;
+    UPDATE pgherald.meta SET schema_version = 2;
+  END IF;
+END
+$pgherald$;
+
+-- One row per changed row of a watched table, written by its trigger in the same transaction. It has
+-- the values that the writer has at hand; names and documents are pgherald.tell()'s, for whoever reads
+-- it. Without CHECK: PostgreSQL would read the text of the constraints for each statement, 10 us of a
+-- writer's.
 CREATE TABLE IF NOT EXISTS pgherald.journal (
   txid    bigint NOT NULL DEFAULT pg_catalog.txid_current(),
   id      bigint GENERATED ALWAYS AS IDENTITY,
@@ -73,8 +86,9 @@ CREATE TABLE IF NOT EXISTS pgherald.journal (
   pk      text,                               -- NULL for t, r and a
   own_old text[] NOT NULL DEFAULT '{}',       -- owners before
   own_new text[] NOT NULL DEFAULT '{}',       -- owners after
-  doc     json,                               -- the document, keys in the configured order
-  leave   json,                               -- what a former owner still gets, old values
+  data    json,                               -- the watched columns' values, the row before for d: an
+          -- array that begins with the mark of the list of columns which wrote it; {"reason": ...} for r
+  past    json,                               -- of u, where the owners changed: the same of the row before
   actor   text,                               -- setting pgherald.actor of the application
   n       int NOT NULL DEFAULT 1,             -- rows of the statement that a resync stands for
   PRIMARY KEY (txid, id)
@@ -89,14 +103,14 @@ CREATE SEQUENCE IF NOT EXISTS pgherald.loss;
 CREATE SEQUENCE IF NOT EXISTS pgherald.gate;
 
 INSERT INTO pgherald.meta (schema_version, epoch, max_bytes, stop_bytes)
-VALUES (1, pg_catalog.left(pg_catalog.replace(pg_catalog.gen_random_uuid()::text, '-', ''), 8),
+VALUES (2, pg_catalog.left(pg_catalog.replace(pg_catalog.gen_random_uuid()::text, '-', ''), 8),
         {{max_bytes}}, {{max_bytes}})
 ON CONFLICT DO NOTHING;
 
 DO $pgherald$
 BEGIN
-  IF (SELECT schema_version FROM pgherald.meta) <> 1 THEN
-    RAISE EXCEPTION 'schema pgherald is of version %, this program makes version 1',
+  IF (SELECT schema_version FROM pgherald.meta) <> 2 THEN
+    RAISE EXCEPTION 'schema pgherald is of version %, this program makes version 2',
       (SELECT schema_version FROM pgherald.meta);
   END IF;
 END
@@ -132,6 +146,39 @@ AS $pgherald$
            (SELECT m.epoch FROM pgherald.meta AS m))), 8)
 $pgherald$;
 
+-- What these transactions changed, as clients are told: tell_TOPIC() makes the documents of its watch.
+-- What cannot be told says "fetch again" instead: nothing is left out, and no topic stops another.
+-- Who has a table locked from which names come, a migration for one, is waited for, but not for long.
+CREATE OR REPLACE FUNCTION pgherald.tell(txids bigint[])
+RETURNS TABLE (txid bigint, id bigint, at timestamptz, topic text, op "char", own_old text[], own_new text[],
+               doc json, leave json)
+LANGUAGE plpgsql STABLE STRICT SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '1s'
+AS $pgherald$
+#variable_conflict use_column
+DECLARE
+  of_topic text;
+BEGIN
+  FOR of_topic IN SELECT DISTINCT j.topic FROM pgherald.journal AS j WHERE j.txid = ANY (txids) LOOP
+    BEGIN
+      IF to_regprocedure(format('pgherald.%I(bigint[])', 'tell_' || of_topic)) IS NOT NULL THEN
+        RETURN QUERY EXECUTE format('SELECT * FROM pgherald.%I($1)', 'tell_' || of_topic) USING txids;
+        CONTINUE;
+      END IF;
+    EXCEPTION WHEN OTHERS THEN
+      RAISE WARNING 'pgherald: % not told: % (%)', of_topic, SQLERRM, SQLSTATE;
+    END;
+    RETURN QUERY
+    SELECT j.txid, j.id, j.at, j.topic,
+           CASE WHEN j.op IN ('i', 'u', 'd') THEN 'r' ELSE j.op END, j.own_old, j.own_new,
+           CASE WHEN j.op IN ('i', 'u', 'd') THEN '{"reason":"loss"}' ELSE j.data END, NULL::json
+    FROM pgherald.journal AS j
+    WHERE j.txid = ANY (txids) AND j.topic = of_topic;
+  END LOOP;
+END
+$pgherald$;
+
 -- Deletes whole transactions from the journal's old end, about max_rows at a time, and raises the
 -- floor with them: those older than max_age, and those beyond three quarters of max_bytes (the rest is
 -- for what autovacuum has not yet collected). NULL for either is no limit. Transactions from the
@@ -161,7 +208,7 @@ BEGIN
   END IF;
 
   IF on_disk > budget THEN
-    SELECT 120 + avg(pg_column_size(sample.doc) + coalesce(pg_column_size(sample.leave), 0)
+    SELECT 120 + avg(pg_column_size(sample.data) + coalesce(pg_column_size(sample.past), 0)
                      + pg_column_size(sample.own_old) + pg_column_size(sample.own_new)),
            max(sample.id)
     INTO row_bytes, newest_id
@@ -209,10 +256,11 @@ $pgherald$;
 -- Nothing for PUBLIC and nothing for the application's roles.
 REVOKE ALL ON SCHEMA pgherald FROM PUBLIC;
 REVOKE ALL ON FUNCTION pgherald.utc(timestamptz), pgherald.utc(text), pgherald.epoch(),
-  pgherald.prune(interval, int, bigint) FROM PUBLIC;
+  pgherald.tell(bigint[]), pgherald.prune(interval, int, bigint) FROM PUBLIC;
 GRANT USAGE ON SCHEMA pgherald TO pgherald_reader;
 GRANT SELECT ON pgherald.meta, pgherald.journal, pgherald.loss TO pgherald_reader;
-GRANT EXECUTE ON FUNCTION pgherald.epoch(), pgherald.prune(interval, int, bigint) TO pgherald_reader;
+GRANT EXECUTE ON FUNCTION pgherald.epoch(), pgherald.tell(bigint[]),
+  pgherald.prune(interval, int, bigint) TO pgherald_reader;
 
 COMMENT ON SCHEMA pgherald IS 'tells browsers what changed: journal and triggers of pgherald';
 {{stamp}}

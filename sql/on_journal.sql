@@ -2,11 +2,6 @@
 CREATE OR REPLACE FUNCTION pgherald.on_{{topic}}() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
-SET timezone = 'UTC'                      -- the document must not depend on the session
-SET datestyle = 'ISO, YMD'
-SET intervalstyle = 'iso_8601'
-SET bytea_output = 'hex'
-SET extra_float_digits = 1
 AS $pgherald$
 #variable_conflict use_column
 DECLARE
@@ -43,52 +38,50 @@ BEGIN
           END IF;
         END IF;
 
-        -- The quick way: nearly every statement changes one row and leaves it with its owners. An
+        -- The quick way: nearly every statement changes one row and leaves it with its owners. Only
+        -- what is at hand is recorded; names are looked up by who reads the journal (tell_{{topic}}). An
         -- update that changed nothing writes nothing (save() writes every column). What is not so
         -- simple fails, is undone, and left to the careful way: a second row (INTO wants one; of two
         -- rows before and two after, two pairs differ at least), a NULL as op, a column that is gone
         -- or has become something else. LIMIT tells the planner that many rows are not worth a plan
         -- for many, nor a compilation.
         IF TG_OP = 'UPDATE' THEN
-          INSERT INTO pgherald.journal (topic, op, pk, own_old, own_new, doc, actor)
+          INSERT INTO pgherald.journal (topic, op, pk, own_old, own_new, data, actor)
           SELECT '{{topic}}',
                  CASE WHEN pg_sequence_last_value('pgherald.gate') > 1 THEN NULL
                       WHEN {{this_stays}} THEN 'u'::"char" END,
-                 {{this_pk}}, own.ers, own.ers, row_to_json(doc.*),
+                 {{this_pk}}, own.ers, own.ers,
+                 {{this_data}},
                  nullif(current_setting('pgherald.actor', true), '')
           FROM old_rows AS past, new_rows AS this,
-               LATERAL ({{this_owners}}) AS own (ers),
-               LATERAL (
-                 {{this_doc}}) AS doc
+               LATERAL ({{this_owners}}) AS own (ers)
           WHERE {{this_differs}}
           LIMIT 2
           RETURNING CASE WHEN age(xmin) < -32 THEN -id
                          WHEN id % 64 = 0 OR {{asleep}}
                          THEN id END INTO more;
         ELSIF TG_OP = 'INSERT' THEN
-          INSERT INTO pgherald.journal (topic, op, pk, own_new, doc, actor)
+          INSERT INTO pgherald.journal (topic, op, pk, own_new, data, actor)
           SELECT '{{topic}}',
                  CASE WHEN pg_sequence_last_value('pgherald.gate') > 1 THEN NULL ELSE 'i'::"char" END,
-                 {{this_pk}}, own.ers, row_to_json(doc.*),
+                 {{this_pk}}, own.ers,
+                 {{this_data}},
                  nullif(current_setting('pgherald.actor', true), '')
           FROM new_rows AS this,
-               LATERAL ({{this_owners}}) AS own (ers),
-               LATERAL (
-                 {{this_doc}}) AS doc
+               LATERAL ({{this_owners}}) AS own (ers)
           LIMIT 2
           RETURNING CASE WHEN age(xmin) < -32 THEN -id
                          WHEN id % 64 = 0 OR {{asleep}}
                          THEN id END INTO more;
         ELSIF TG_OP = 'DELETE' THEN
-          INSERT INTO pgherald.journal (topic, op, pk, own_old, doc, actor)
+          INSERT INTO pgherald.journal (topic, op, pk, own_old, data, actor)
           SELECT '{{topic}}',
                  CASE WHEN pg_sequence_last_value('pgherald.gate') > 1 THEN NULL ELSE 'd'::"char" END,
-                 {{this_pk}}, own.ers, row_to_json(doc.*),
+                 {{this_pk}}, own.ers,
+                 {{this_data_gone}},
                  nullif(current_setting('pgherald.actor', true), '')
           FROM old_rows AS this,
-               LATERAL ({{this_owners}}) AS own (ers),
-               LATERAL (
-                 {{this_doc}}) AS doc
+               LATERAL ({{this_owners}}) AS own (ers)
           LIMIT 2
           RETURNING CASE WHEN age(xmin) < -32 THEN -id
                          WHEN id % 64 = 0 OR {{asleep}}
@@ -160,7 +153,7 @@ BEGIN
         END IF;
 
         IF reason IS NOT NULL THEN
-          INSERT INTO pgherald.journal (topic, op, n, doc)
+          INSERT INTO pgherald.journal (topic, op, n, data)
           VALUES ('{{topic}}', 'r', coalesce(n_here, 0), ('{"reason":"' || reason || '"}')::json)
           RETURNING id INTO last_id;
           tally := set_config('pgherald.tx_{{topic}}', tx || ' ' || last_id, true);
@@ -187,16 +180,16 @@ BEGIN
             RAISE EXCEPTION 'a column of the key is missing';
           END IF;
           WITH recorded AS (
-            INSERT INTO pgherald.journal (topic, op, pk, own_old, own_new, doc, leave, actor)
+            INSERT INTO pgherald.journal (topic, op, pk, own_old, own_new, data, past, actor)
             SELECT
               '{{topic}}',
               (CASE WHEN it.was IS NULL THEN 'i' WHEN it.now IS NULL THEN 'd' ELSE 'u' END)::"char",
               {{pk}},
               own.before,
               own.after,
-              {{doc}},
+              {{data}},
               CASE WHEN it.was IS NOT NULL AND it.now IS NOT NULL AND own.before <> own.after
-                   THEN {{leave}} END,
+                   THEN {{past}} END,
               nullif(current_setting('pgherald.actor', true), '')
             FROM (SELECT pair.was, pair.now, coalesce(pair.now, pair.was) AS one, pair.place
                   FROM unnest(olds, news) WITH ORDINALITY AS pair (was, now, place)
@@ -244,7 +237,7 @@ BEGIN
         RAISE WARNING 'pgherald: loss not counted: %', SQLERRM;
       END;
       BEGIN
-        INSERT INTO pgherald.journal (topic, op, doc)
+        INSERT INTO pgherald.journal (topic, op, data)
         VALUES ('{{topic}}', 'r', '{"reason":"loss"}') RETURNING id INTO last_id;
         tally := set_config('pgherald.tx_{{topic}}',
                             txid_current() || ' ' || last_id, true);

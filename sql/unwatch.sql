@@ -18,5 +18,5 @@ BEGIN
   END IF;
 END
 $pgherald$;
-DROP FUNCTION IF EXISTS pgherald.on_{{topic}}();
+DROP FUNCTION IF EXISTS pgherald.on_{{topic}}(), pgherald.tell_{{topic}}(bigint[]);
 COMMIT;

@@ -31,9 +31,12 @@ $pgherald$;
 
 SET LOCAL ROLE pgherald_owner;
 
-{{function}}
-
+{{on}}
 REVOKE ALL ON FUNCTION pgherald.on_{{topic}}() FROM PUBLIC;
+{{settings}}
+
+{{tell}}
+
 {{stamp}}
 
 RESET ROLE;

@@ -48,16 +48,19 @@ CREATE PROCEDURE bench.journal(first bigint, count int, batch int, rate float8, 
 LANGUAGE plpgsql AS $$
 DECLARE
   began CONSTANT timestamptz := clock_timestamp();
+  -- what rows of the watch begin with
+  mark  CONSTANT text := substring(pg_get_functiondef('pgherald.on_item()'::regprocedure)
+                                   FROM 'json_build_array\(''([0-9a-f]{{8}})');
 BEGIN
   FOR k IN 0 .. count / batch - 1 LOOP
     IF rate > 0 THEN
       PERFORM pg_sleep(greatest(0, k / rate - extract(epoch FROM clock_timestamp() - began)));
     END IF;
-    INSERT INTO pgherald.journal (topic, op, pk, own_new, doc)
+    INSERT INTO pgherald.journal (topic, op, pk, own_new, data)
     SELECT 'item', 'i', n::text,
            CASE WHEN owners > 0
                 THEN ARRAY[({FOREMAN_OFFSET} + n * 7919 % owners)::text] ELSE '{{}}' END,
-           ('{{"m":"' || bench.stamp(n) || '","pad":"' || repeat('x', pad) || '"}}')::json
+           json_build_array(mark, n, bench.stamp(n), repeat('x', pad))
     FROM generate_series(first + k * batch, first + (k + 1) * batch - 1) AS n;
     PERFORM pg_notify('pgherald', '{{"v":1,"topic":"item"}}');
     COMMIT;

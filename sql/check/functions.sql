@@ -35,11 +35,33 @@ SELECT f.signature,
 FROM want_function AS f
 JOIN pg_proc AS p ON p.oid = f.oid
 CROSS JOIN LATERAL (SELECT ARRAY(SELECT lower(s) FROM unnest(p.proconfig) AS s
+                                 WHERE NOT EXISTS (  -- a finding of its own
+                                         SELECT FROM watch AS w, pinned
+                                         WHERE w.fn = f.oid AND w.text_columns <> '[]'
+                                           AND lower(s) = ANY (pinned.settings))
                                  ORDER BY 1) AS settings) AS has
 CROSS JOIN LATERAL (SELECT ARRAY(SELECT lower(s) FROM unnest(string_to_array(
                                    nullif(f.settings, ''), E'\n')) AS s
                                  ORDER BY 1) AS settings) AS want
 WHERE p.prosecdef <> f.definer OR p.provolatile <> f.volatility OR has.settings <> want.settings
+
+--! settings-free warning
+--! The text of this column's values depends on settings of the session, and the function that records
+--! them does not pin these: the column has had another type when the function was made.
+SELECT w.fn, string_agg(DISTINCT format('column %I of %s is of type %s', c.name, c.rel,
+                                        format_type(a.atttypid, NULL)), ', '),
+       'pgherald sql upgrade --apply'
+FROM watch AS w
+JOIN pg_proc AS p ON p.oid = w.fn
+JOIN pinned ON NOT pinned.settings <@ ARRAY(SELECT lower(s) FROM unnest(p.proconfig) AS s)
+CROSS JOIN LATERAL jsonb_to_recordset(w.text_columns) AS c (rel text, name text)
+JOIN pg_attribute AS a ON a.attrelid = to_regclass(c.rel) AND a.attname = c.name
+JOIN pg_type AS t ON t.oid = a.atttypid
+WHERE t.typtype <> 'e'
+  AND coalesce(nullif(t.typelem, 0), t.oid) <> ALL (
+    '{bool,int2,int4,int8,numeric,oid,text,varchar,bpchar,"char",uuid,date,time,timestamp,
+      json,jsonb,inet,cidr,macaddr,bit,varbit}'::regtype[])
+GROUP BY w.fn
 
 --! function-owner danger
 --! A definer function has its owner's rights: a superuser's would be far too many, somebody else's

@@ -15,7 +15,11 @@ want_right AS (
 watch AS (
   SELECT w.*, to_regclass(w.rel) AS oid, to_regprocedure('pgherald.on_' || w.topic || '()') AS fn
   FROM conf, jsonb_to_recordset(c->'watches')
-    AS w (topic text, rel text, key text[], columns text[])),
+    AS w (topic text, rel text, key text[], columns text[], text_columns jsonb)),
+-- what the function of a watch pins when the text of a column depends on it (sql/settings.sql)
+pinned AS (
+  SELECT '{timezone=utc,"datestyle=iso, ymd",intervalstyle=iso_8601,bytea_output=hex,
+           extra_float_digits=1}'::text[] AS settings),
 -- tables that the functions read besides the watched rows
 joined AS (
   SELECT DISTINCT r.object AS rel, to_regclass(r.object) AS oid

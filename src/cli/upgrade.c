@@ -125,6 +125,7 @@ static bool about_functions(const struct statement *s)
 			return true;
 	return statement_begins(s, "DO ") &&
 	       (memmem(s->bare.p, s->bare.len, "COMMENT ON FUNCTION", 19) ||
+		memmem(s->bare.p, s->bare.len, "ALTER FUNCTION", 14) ||
 		memmem(s->bare.p, s->bare.len, "DROP FUNCTION", 13));
 }
 

@@ -7,7 +7,9 @@
 #include <string.h>
 
 #include "cli/gather.h"
+#include "cli/lex.h"
 #include "sql/ident.h"
+#include "sql/render_doc.h"
 #include "wire/json.h"
 
 static void add_key(struct buf *out, const char *key)
@@ -90,6 +92,19 @@ static void add_names(struct buf *out, const char *name)
 	json_string(out, name, strlen(name));
 }
 
+static void add_text_column(void *arg, const struct text_column *c)
+{
+	struct buf *out = arg;
+	autobuf table;
+
+	buf_init(&table, LEX_MAX);
+	ident_add_table(&table, c->schema, c->table);
+	add_object(out);
+	add_text(out, "rel", buf_cstr(&table));
+	add_text(out, "name", c->column);
+	buf_char(out, '}');
+}
+
 static void add_watch(struct buf *out, const struct watch *w)
 {
 	autobuf table = {0};
@@ -110,6 +125,11 @@ static void add_watch(struct buf *out, const struct watch *w)
 		add_names(out, w->fields[i].column);
 	for (size_t i = 0; i < w->n_owners; i++)
 		add_names(out, w->owners[i].column);
+	buf_char(out, ']');
+	add_key(out, "text_columns");
+	buf_char(out, '[');
+	if (!w->notify)
+		text_columns_of(w, add_text_column, out);
 	buf_str(out, "]}");
 }
 

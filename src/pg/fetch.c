@@ -31,10 +31,10 @@ enum column {
 
 /* clang-format off */
 #define ROW_COLUMNS \
-	" j.txid, j.id, pg_catalog.floor(extract(epoch FROM j.at))::bigint, j.topic, j.op::text," \
-	" j.doc::text, j.leave::text," \
-	" pg_catalog.array_to_string(j.own_old, E'\\x1f')," \
-	" pg_catalog.array_to_string(j.own_new, E'\\x1f')"
+	" t.txid, t.id, pg_catalog.floor(extract(epoch FROM t.at))::bigint, t.topic, t.op::text," \
+	" t.doc::text, t.leave::text," \
+	" pg_catalog.array_to_string(t.own_old, E'\\x1f')," \
+	" pg_catalog.array_to_string(t.own_new, E'\\x1f')"
 
 /* One statement, so one snapshot: the header says what `now` is, and every row comes from it.
  * $1 xmax, $2 out, $3 in, $4/$5 half-delivered transaction and row. */
@@ -57,9 +57,9 @@ static const char plan_sql[] =
 	" FROM pgherald.meta AS m"
 	" UNION ALL"
 	" SELECT p.k," ROW_COLUMNS
-	" FROM plan AS p JOIN pgherald.journal AS j ON j.txid = p.txid"
-	" AND NOT (j.txid = $4::bigint AND j.id <= $5::bigint)"
-	" WHERE p.before < 1000"
+	" FROM pgherald.tell((SELECT pg_catalog.array_agg(txid) FROM plan WHERE before < 1000)) AS t"
+	" JOIN plan AS p ON p.txid = t.txid"
+	" WHERE NOT (t.txid = $4::bigint AND t.id <= $5::bigint)"
 	" ORDER BY 1, 3";
 
 /* The following pages name their transactions: all were visible to the plan, and what a
@@ -67,7 +67,7 @@ static const char plan_sql[] =
 static const char page_sql[] =
 	"SELECT p.k," ROW_COLUMNS
 	" FROM pg_catalog.unnest($1::bigint[]) WITH ORDINALITY AS p(txid, k)"
-	" JOIN pgherald.journal AS j ON j.txid = p.txid"
+	" JOIN pgherald.tell($1::bigint[]) AS t ON t.txid = p.txid"
 	" ORDER BY 1, 3";
 /* clang-format on */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL
  * See render.h: the pieces of one watched table. "it" is on_inline's block and a sub-select in
- * on_journal: it.was and it.now are a row before and after as jsonb (NULL without), it.one is
- * whichever there is. In the journal's quick way "past" and "this" are rows of the transition
+ * on_journal and tell: it.was and it.now are a row before and after as jsonb (NULL without), it.one
+ * is whichever there is. In the journal's quick way "past" and "this" are rows of the transition
  * tables, with their types. */
 #include "config.h"
 #include "sql/render.h"
@@ -21,6 +21,7 @@ enum part {
 	PART_TABLE_COMMENT,
 	PART_COLUMNS,
 	PART_KEY_ARRAY,
+	PART_TEXT_COLUMNS,
 	PART_GRANTS,
 	PART_PK,
 	PART_SAME_KEY,
@@ -34,7 +35,11 @@ enum part {
 	PART_THIS_DIFFERS,
 	PART_THIS_STAYS,
 	PART_THIS_OWNERS,
-	PART_THIS_DOC,
+	PART_THIS_DATA,
+	PART_THIS_DATA_GONE,
+	PART_DATA,
+	PART_PAST,
+	PART_MARK,
 	PART_LEAVE,
 	PART_RESCOPE,
 	PART_STAMP,
@@ -42,36 +47,14 @@ enum part {
 };
 
 static const char *const part_names[N_PARTS] = {
-	"table",    "table_literal", "table_comment", "columns",      "key_array",  "grants",
-	"pk",	    "same_key",	     "key_changed",   "key_missing",  "differs",    "own_old",
-	"own_new",  "doc",	     "this_pk",	      "this_differs", "this_stays", "this_owners",
-	"this_doc", "leave",	     "rescope",	      "stamp",
+	"table",	  "table_literal", "table_comment", "columns",
+	"key_array",	  "text_columns",  "grants",	    "pk",
+	"same_key",	  "key_changed",   "key_missing",   "differs",
+	"own_old",	  "own_new",	   "doc",	    "this_pk",
+	"this_differs",	  "this_stays",	   "this_owners",   "this_data",
+	"this_data_gone", "data",	   "past",	    "mark",
+	"leave",	  "rescope",	   "stamp",
 };
-
-/* Every column of the watched table that is read: key, fields, owners. */
-static void columns_of(const struct watch *w, struct columns *c)
-{
-	for (size_t i = 0; i < w->n_key; i++)
-		columns_add(c, w->key[i]);
-	for (size_t i = 0; i < w->n_fields; i++)
-		columns_add(c, w->fields[i].column);
-	for (size_t i = 0; i < w->n_owners; i++)
-		columns_add(c, w->owners[i].column);
-}
-
-/* Breaks the line when it is full; pieces are never cut. */
-static void add_item(struct buf *out, size_t i, size_t *line_start)
-{
-	if (!i)
-		return;
-	buf_char(out, ',');
-	if (out->len - *line_start > 70) {
-		buf_char(out, '\n');
-		*line_start = out->len;
-	} else {
-		buf_char(out, ' ');
-	}
-}
 
 static void add_array(struct buf *out, const char *const *names, size_t n)
 {
@@ -79,17 +62,17 @@ static void add_array(struct buf *out, const char *const *names, size_t n)
 
 	buf_str(out, "ARRAY[");
 	for (size_t i = 0; i < n; i++) {
-		add_item(out, i, &line);
+		render_comma(out, i, &line);
 		ident_add_literal(out, names[i]);
 	}
 	buf_char(out, ']');
 }
 
 /* A column as text, of a row as jsonb or as a record. */
-static void add_text(struct buf *out, const char *row, bool record, const char *column)
+static void add_text(struct buf *out, const struct row *row, const char *column)
 {
-	if (record) {
-		render_column(out, row, column);
+	if (row->record) {
+		render_column(out, row->name, column);
 		buf_str(out, "::text");
 	} else {
 		render_value(out, row, "->>", column);
@@ -97,12 +80,11 @@ static void add_text(struct buf *out, const char *row, bool record, const char *
 }
 
 /* One owner column as rows of one text column "owner". */
-static void add_owner_rows(struct buf *out, const struct watch_owner *o, const char *row,
-			   bool record)
+static void add_owner_rows(struct buf *out, const struct watch_owner *o, const struct row *row)
 {
 	if (!o->join_table) {
 		buf_str(out, "SELECT ");
-		add_text(out, row, record, o->column);
+		add_text(out, row, o->column);
 		buf_str(out, " AS owner");
 		return;
 	}
@@ -113,14 +95,14 @@ static void add_owner_rows(struct buf *out, const struct watch_owner *o, const c
 	buf_str(out, " AS t\nWHERE t.");
 	ident_add(out, o->join_fk);
 	buf_str(out, " = ");
-	if (record)
-		render_column(out, row, o->column);
+	if (row->record)
+		render_column(out, row->name, o->column);
 	else
 		render_typed(out, row, o->column, o->join_schema, o->join_table, o->join_fk);
 }
 
 /* The owners of one row: distinct, sorted, no NULL. */
-static void add_owners(struct buf *out, const struct watch *w, const char *row, bool record)
+static void add_owners(struct buf *out, const struct watch *w, const struct row *row)
 {
 	bool plain = w->n_owners == 1 && !w->owners[0].join_table;
 
@@ -128,34 +110,34 @@ static void add_owners(struct buf *out, const struct watch *w, const char *row, 
 		buf_str(out, "'{}'::text[]");
 		return;
 	}
-	if (plain && record) { /* a function would have to be set up */
+	if (plain && row->record) { /* a function would have to be set up */
 		buf_str(out, "CASE WHEN ");
-		render_column(out, row, w->owners[0].column);
+		render_column(out, row->name, w->owners[0].column);
 		buf_str(out, " IS NULL THEN '{}'\n     ELSE ARRAY[");
-		add_text(out, row, record, w->owners[0].column);
+		add_text(out, row, w->owners[0].column);
 		buf_str(out, "] END");
 		return;
 	}
 	if (plain) {
 		buf_str(out, "array_remove(ARRAY[");
-		add_text(out, row, record, w->owners[0].column);
+		add_text(out, row, w->owners[0].column);
 		buf_str(out, "], NULL)");
 		return;
 	}
 	buf_str(out, "ARRAY(SELECT DISTINCT owner FROM (\n");
 	for (size_t i = 0; i < w->n_owners; i++) {
 		buf_str(out, i ? "\nUNION ALL\n" : "");
-		add_owner_rows(out, &w->owners[i], row, record);
+		add_owner_rows(out, &w->owners[i], row);
 	}
 	buf_str(out, ") AS owners\nWHERE owner IS NOT NULL ORDER BY owner)");
 }
 
-static void add_pk(struct buf *out, const struct watch *w, const char *row, bool record)
+static void add_pk(struct buf *out, const struct watch *w, const struct row *row)
 {
 	for (size_t i = 0; i < w->n_key; i++) {
 		buf_str(out, i ? " || ',' || " : "");
 		buf_str(out, w->n_key > 1 ? "(" : "");
-		add_text(out, row, record, w->key[i]);
+		add_text(out, row, w->key[i]);
 		buf_str(out, w->n_key > 1 ? ")" : "");
 	}
 }
@@ -165,9 +147,10 @@ static void add_pk(struct buf *out, const struct watch *w, const char *row, bool
 static void add_owners_of_this(struct buf *out, const struct watch *w)
 {
 	bool plain = !w->n_owners || (w->n_owners == 1 && !w->owners[0].join_table);
+	const struct row this = {.name = "this", .record = true};
 
 	buf_str(out, "SELECT ");
-	add_owners(out, w, "this", true);
+	add_owners(out, w, &this);
 	buf_str(out, plain ? "" : " OFFSET 0");
 }
 
@@ -177,7 +160,7 @@ static void add_list(struct buf *out, const char *record, const struct columns *
 	size_t line = out->len;
 
 	for (size_t i = 0; i < c->n; i++) {
-		add_item(out, i, &line);
+		render_comma(out, i, &line);
 		render_column(out, record, c->names[i]);
 	}
 }
@@ -214,9 +197,9 @@ static void add_same_key(struct buf *out, const struct watch *w)
 {
 	for (size_t i = 0; i < w->n_key; i++) {
 		buf_str(out, i ? " AND " : "");
-		render_value(out, "n.r", "->", w->key[i]);
+		render_value(out, &(struct row){.name = "n.r"}, "->", w->key[i]);
 		buf_str(out, " = ");
-		render_value(out, "o.r", "->", w->key[i]);
+		render_value(out, &(struct row){.name = "o.r"}, "->", w->key[i]);
 	}
 }
 
@@ -226,9 +209,9 @@ static void add_key_changed(struct buf *out, const struct watch *w)
 	buf_char(out, '(');
 	for (size_t i = 0; i < w->n_key; i++) {
 		buf_str(out, i ? " OR " : "");
-		render_value(out, "news[1]", "->", w->key[i]);
+		render_value(out, &(struct row){.name = "news[1]"}, "->", w->key[i]);
 		buf_str(out, " IS DISTINCT FROM ");
-		render_value(out, "olds[1]", "->", w->key[i]);
+		render_value(out, &(struct row){.name = "olds[1]"}, "->", w->key[i]);
 	}
 	buf_char(out, ')');
 }
@@ -238,7 +221,8 @@ static void add_key_missing(struct buf *out, const struct watch *w)
 {
 	for (size_t i = 0; i < w->n_key; i++) {
 		buf_str(out, i ? "\nOR " : "");
-		render_value(out, "coalesce(news[1], olds[1])", "->", w->key[i]);
+		render_value(out, &(struct row){.name = "coalesce(news[1], olds[1])"}, "->",
+			     w->key[i]);
 		buf_str(out, " IS NULL");
 	}
 }
@@ -249,9 +233,9 @@ static void add_differs(struct buf *out, const struct columns *c)
 {
 	for (size_t i = 0; i < c->n; i++) {
 		buf_str(out, i ? "\nOR " : "");
-		render_value(out, "now", "->>", c->names[i]);
+		render_value(out, &(struct row){.name = "now"}, "->>", c->names[i]);
 		buf_str(out, " IS DISTINCT FROM ");
-		render_value(out, "was", "->>", c->names[i]);
+		render_value(out, &(struct row){.name = "was"}, "->>", c->names[i]);
 	}
 }
 
@@ -264,7 +248,7 @@ static void add_rescope(struct buf *out, const struct watch *w)
 		buf_str(out, "IF changed AND before <> after THEN\n");
 	else
 		buf_str(out, "IF moved OR reason IS NOT NULL AND TG_OP = 'UPDATE' THEN\n"
-			     "  INSERT INTO pgherald.journal (topic, op, doc)\n  VALUES ");
+			     "  INSERT INTO pgherald.journal (topic, op, data)\n  VALUES ");
 	for (size_t i = 0; i < w->n_rescope; i++) {
 		if (w->notify) {
 			buf_str(out, "  PERFORM pg_notify('pgherald_inline',\n"
@@ -278,6 +262,42 @@ static void add_rescope(struct buf *out, const struct watch *w)
 		buf_str(out, ", 'r', '{\"reason\":\"rescope\"}')");
 	}
 	buf_str(out, w->notify ? "END IF;" : ";\nEND IF;");
+}
+
+/* "('schema.table', 'column')" in a list. */
+static void add_text_column(void *arg, const struct text_column *c)
+{
+	struct buf *out = arg;
+	autobuf table;
+
+	buf_init(&table, RENDER_MAX);
+	ident_add_table(&table, c->schema, c->table);
+	buf_str(out, out->len ? ",\n(" : "(");
+	ident_add_literal(out, buf_cstr(&table));
+	buf_str(out, ", ");
+	ident_add_literal(out, c->column);
+	buf_char(out, ')');
+}
+
+/* As the row is gone or not: only then names are recorded. */
+static void add_data(struct buf *out, const struct watch *w, const struct columns *c,
+		     const struct row *row)
+{
+	autobuf gone, stays;
+
+	buf_init(&gone, RENDER_MAX);
+	buf_init(&stays, RENDER_MAX);
+	render_data_gone(&gone, w, c, row);
+	render_data(&stays, w, c, row);
+	if (!render_names(w)) {
+		buf_str(out, buf_cstr(&stays));
+		return;
+	}
+	buf_str(out, "CASE WHEN it.now IS NULL\n     THEN ");
+	render_indented(out, buf_cstr(&gone), strlen("     THEN "));
+	buf_str(out, "\n     ELSE ");
+	render_indented(out, buf_cstr(&stays), strlen("     ELSE "));
+	buf_str(out, " END");
 }
 
 static void add_grants(struct buf *out, const struct watch *w)
@@ -305,6 +325,8 @@ static void add_grants(struct buf *out, const struct watch *w)
 
 static void fill_parts(struct buf *parts, const struct watch *w)
 {
+	struct row one = {.name = "it.one"}, was = {.name = "it.was"};
+	const struct row now = {.name = "it.now"}, this = {.name = "this", .record = true};
 	struct columns columns = {0};
 	size_t line = 0;
 
@@ -313,39 +335,58 @@ static void fill_parts(struct buf *parts, const struct watch *w)
 	ident_add_literal(&parts[PART_TABLE_LITERAL], buf_cstr(&parts[PART_TABLE]));
 	render_comment(&parts[PART_TABLE_COMMENT], buf_cstr(&parts[PART_TABLE]));
 	for (size_t i = 0; i < columns.n; i++) {
-		add_item(&parts[PART_COLUMNS], i, &line);
+		render_comma(&parts[PART_COLUMNS], i, &line);
 		ident_add(&parts[PART_COLUMNS], columns.names[i]);
 	}
 	add_array(&parts[PART_KEY_ARRAY], (const char *const *)w->key, w->n_key);
+	text_columns_of(w, add_text_column, &parts[PART_TEXT_COLUMNS]);
 	add_grants(&parts[PART_GRANTS], w);
-	add_pk(&parts[PART_PK], w, "one", false);
+	add_pk(&parts[PART_PK], w, &one);
 	add_same_key(&parts[PART_SAME_KEY], w);
 	add_key_changed(&parts[PART_KEY_CHANGED], w);
 	add_key_missing(&parts[PART_KEY_MISSING], w);
 	add_differs(&parts[PART_DIFFERS], &columns);
-	add_owners(&parts[PART_OWN_OLD], w, "it.was", false);
-	add_owners(&parts[PART_OWN_NEW], w, "it.now", false);
-	render_doc(&parts[PART_DOC], w);
-	add_pk(&parts[PART_THIS_PK], w, "this", true);
+	add_owners(&parts[PART_OWN_OLD], w, &was);
+	add_owners(&parts[PART_OWN_NEW], w, &now);
+	add_pk(&parts[PART_THIS_PK], w, &this);
 	add_this_differs(&parts[PART_THIS_DIFFERS], &columns);
 	add_this_stays(&parts[PART_THIS_STAYS], w);
 	add_owners_of_this(&parts[PART_THIS_OWNERS], w);
-	render_doc_of_this(&parts[PART_THIS_DOC], w);
-	render_leave(&parts[PART_LEAVE], w);
+	render_data(&parts[PART_THIS_DATA], w, &columns, &this);
+	render_data_gone(&parts[PART_THIS_DATA_GONE], w, &columns, &this);
+	add_data(&parts[PART_DATA], w, &columns, &one);
+	render_data(&parts[PART_PAST], w, &columns, &was);
+	columns_mark(w, &columns, &parts[PART_MARK]);
+	if (!w->notify) {
+		one.places = was.places = &columns;
+		one.named = true;
+	}
+	render_doc(&parts[PART_DOC], w, &one);
+	render_leave(&parts[PART_LEAVE], w, &was);
 	add_rescope(&parts[PART_RESCOPE], w);
 	free(columns.names);
 }
 
+/* A template within the other: without its last line break, which the other has. */
+static void fill_inner(struct buf *out, const char *text, const struct slot *slots)
+{
+	buf_init(out, RENDER_MAX);
+	template_fill(out, text, slots);
+	if (out->len)
+		out->data[--out->len] = '\0';
+}
+
 static void render(struct buf *out, const char *text, const struct watch *w)
 {
-	struct buf parts[N_PARTS], on;
-	struct slot slots[N_PARTS + 6];
-	autofree char *function = xasprintf("'on_%s'", w->topic);
+	enum { N_OTHERS = 8 };
+	struct buf parts[N_PARTS], on, tell, settings;
+	struct slot slots[N_PARTS + N_OTHERS];
+	autofree char *functions = xasprintf("'on_%s', 'tell_%s'", w->topic, w->topic);
 
 	for (size_t i = 0; i < N_PARTS; i++)
 		buf_init(&parts[i], RENDER_MAX);
 	fill_parts(parts, w);
-	render_stamp(&parts[PART_STAMP], function);
+	render_stamp(&parts[PART_STAMP], functions);
 	for (size_t i = 0; i < N_PARTS; i++)
 		slots[i] = (struct slot){part_names[i], buf_cstr(&parts[i])};
 	slots[N_PARTS] = (struct slot){"topic", w->topic};
@@ -353,14 +394,17 @@ static void render(struct buf *out, const char *text, const struct watch *w)
 	slots[N_PARTS + 2] = (struct slot){"may_ring", render_may_ring(w->doorbell)};
 	slots[N_PARTS + 3] = (struct slot){"asleep", render_asleep(w->doorbell)};
 	slots[N_PARTS + 4] = (struct slot){NULL, NULL};
-	buf_init(&on, RENDER_MAX);
-	template_fill(&on, w->notify ? sql_on_inline : sql_on_journal, slots);
-	if (on.len)
-		on.data[--on.len] = '\0'; /* the template that holds it has the line break */
-	slots[N_PARTS + 4] = (struct slot){"function", buf_cstr(&on)};
-	slots[N_PARTS + 5] = (struct slot){NULL, NULL};
+	fill_inner(&on, w->notify ? sql_on_inline : sql_on_journal, slots);
+	fill_inner(&tell, w->notify ? sql_tell_nothing : sql_tell, slots);
+	fill_inner(&settings, w->notify ? "" : sql_settings, slots);
+	slots[N_PARTS + 4] = (struct slot){"on", buf_cstr(&on)};
+	slots[N_PARTS + 5] = (struct slot){"tell", buf_cstr(&tell)};
+	slots[N_PARTS + 6] = (struct slot){"settings", buf_cstr(&settings)};
+	slots[N_PARTS + 7] = (struct slot){NULL, NULL};
 	template_fill(out, text, slots);
 	buf_free(&on);
+	buf_free(&tell);
+	buf_free(&settings);
 	for (size_t i = 0; i < N_PARTS; i++)
 		buf_free(&parts[i]);
 }

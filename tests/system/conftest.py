@@ -115,6 +115,11 @@ kind = stats
 """
 
 
+# The journal's rows with what clients are told of them: a table for FROM.
+TOLD = """(SELECT told.*, j.pk, j.n FROM pgherald.journal AS j
+  JOIN pgherald.tell(ARRAY(SELECT DISTINCT txid FROM pgherald.journal)) AS told USING (txid, id)) AS told"""
+
+
 def pytest_configure(config):
     # kill(1) on the test run ends it like Ctrl-C does: fixtures clean up
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -167,7 +167,7 @@ def test_prepared_transactions_stay_possible(db, install):
 
 def rights(db):
     """Whose rights changed, one list per journal row since the last call."""
-    rows = db.run("SELECT topic, own_old, own_new, pk, doc FROM pgherald.journal WHERE op = 'a' "
+    rows = db.run("SELECT topic, own_old, own_new, pk, data FROM pgherald.journal WHERE op = 'a' "
                   "ORDER BY id")
     db.run("DELETE FROM pgherald.journal")
     assert all(r[0] == "auth" and r[2:] == ([], None, None) for r in rows)

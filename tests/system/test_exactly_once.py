@@ -12,7 +12,7 @@ import time
 import psycopg2
 import pytest
 
-from conftest import Install, PGHERALD
+from conftest import PGHERALD, TOLD, Install
 from lib.daemon import PATIENCE_S, Client, Daemon, wait_until
 
 ROWS, WRITERS, SECONDS = 12, 8, 14
@@ -220,7 +220,7 @@ def run(db, daemon, r, seed):
         w.join(60)
         assert not w.is_alive()
     with db.connect().cursor() as cur:
-        cur.execute("SELECT own_old, own_new, doc, leave FROM pgherald.journal"
+        cur.execute(f"SELECT own_old, own_new, doc, leave FROM {TOLD}"
                     " WHERE topic = 'counter' AND op = 'u' ORDER BY id")
         rows = cur.fetchall()
     assert len(rows) > COMMITS / 2, "hardly anything was written"

@@ -6,6 +6,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
+from conftest import TOLD
 from lib.daemon import Client
 
 PGTAP = Path(__file__).resolve().parents[1] / "pgtap"
@@ -35,7 +36,7 @@ def test_pgtap(db, installed):
 
 FORBIDDEN = {
     "read the journal": "SELECT * FROM pgherald.journal",
-    "read a column of it": "SELECT doc FROM pgherald.journal",
+    "read a column of it": "SELECT data FROM pgherald.journal",
     "copy it": "COPY pgherald.journal TO STDOUT",
     "read the floor": "SELECT * FROM pgherald.meta",
     "read the counter": "SELECT * FROM pgherald.loss",
@@ -146,7 +147,7 @@ def test_search_path_operators_and_temporary_objects_capture_nothing(db, install
         assert app.notices == []
     app.close()
     assert db.one("SELECT is_called FROM pgherald.loss") is False
-    assert db.run("SELECT op, doc->>'project_name', doc->>'foreman_name' FROM pgherald.journal "
+    assert db.run(f"SELECT op, doc->>'project_name', doc->>'foreman_name' FROM {TOLD} "
                   "ORDER BY id") == [(op, "Bridge", "anna") for op in "iud"]
 
 

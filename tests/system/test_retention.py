@@ -55,7 +55,7 @@ def test_the_disk_stops_growing_and_nothing_is_silent(small, db):
         db.run("UPDATE api_project SET name = md5(random()::text)", user="app")
     assert size(db) <= before + 16384
     assert loss(db) == 400
-    news = db.run("SELECT topic, op, doc::text FROM pgherald.journal ORDER BY id OFFSET %s",
+    news = db.run("SELECT topic, op, data::text FROM pgherald.journal ORDER BY id OFFSET %s",
                   [documents])
     assert sorted(news) == [("estimate", "r", '{"reason":"size"}'), ("project", "r", '{"reason":"size"}')]
 
@@ -115,7 +115,7 @@ def prune_all(db, max_bytes, max_age="1 day"):
 def test_prune_by_size_takes_the_oldest_and_opens_the_journal(small, db):
     fill(db)
     before, last = rows(db), db.one("SELECT max(id) FROM pgherald.journal")
-    gone = prune_all(db, 32768)
+    gone = prune_all(db, 16384)
     assert 0 < gone < before and not is_shut(db)
     assert db.one("SELECT max(id) FROM pgherald.journal") == last
     floor, oldest = db.run("SELECT floor_txid, (SELECT min(txid) FROM pgherald.journal) "
@@ -168,11 +168,11 @@ def test_prune_by_size_stops_at_the_oldest_running_transaction(small, db):
     c = db.connect("app", autocommit=False)
     c.cursor().execute("INSERT INTO api_estimate (number, project_id) VALUES ('N', 10)")
     fill(db)
-    assert db.one(PRUNE, ["0", 1000, 32768]) == 0
+    assert db.one(PRUNE, ["0", 1000, 16384]) == 0
     assert is_shut(db) and db.one("SELECT floor_txid FROM pgherald.meta") == 0
     c.commit()
     c.close()
-    assert prune_all(db, 32768) > 0 and not is_shut(db)
+    assert prune_all(db, 16384) > 0 and not is_shut(db)
 
 
 def test_a_larger_limit_opens_the_journal_at_the_next_prune(small, db):

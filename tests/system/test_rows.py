@@ -8,7 +8,7 @@ import time
 import psycopg2
 import pytest
 
-from conftest import PGHERALD, Install
+from conftest import PGHERALD, TOLD, Install
 
 KEYS = "SELECT topic, op, pk FROM pgherald.journal ORDER BY id"
 
@@ -190,14 +190,14 @@ def test_generated_columns(watch):
     db = watch("CREATE TABLE t (id int PRIMARY KEY, v int GENERATED ALWAYS AS (id * 2) STORED, x int)", T)
     db.run("INSERT INTO t VALUES (1, DEFAULT, 0)")
     db.run("UPDATE t SET x = 1")
-    assert db.run("SELECT doc::text FROM pgherald.journal") == [('{"id":1,"v":2}',)]
+    assert db.run(f"SELECT doc::text FROM {TOLD}") == [('{"id":1,"v":2}',)]
 
 
 def test_a_field_named_doc(watch):
     db = watch("CREATE TABLE t (id int PRIMARY KEY, doc int, was int, now int)",
                "[watch t]\ntable = public.t\nfields = doc, id, was, now\n")
     db.run("INSERT INTO t VALUES (1, 2, 3, 4)")
-    assert db.one("SELECT doc::text FROM pgherald.journal") == '{"doc":2,"id":1,"was":3,"now":4}'
+    assert db.one(f"SELECT doc::text FROM {TOLD}") == '{"doc":2,"id":1,"was":3,"now":4}'
 
 
 def test_names_of_ours_in_a_joined_table(watch):
@@ -206,7 +206,7 @@ def test_names_of_ours_in_a_joined_table(watch):
                "[watch t]\ntable = public.t\nfields = id, a=v->public.p.one, b=v->public.p.was, "
                "c=v->public.p.doc, d=v->public.p.topic\n")
     db.run("INSERT INTO t VALUES (1, 1)")
-    assert db.one("SELECT doc::text FROM pgherald.journal") == (
+    assert db.one(f"SELECT doc::text FROM {TOLD}") == (
         '{"id":1,"a":"a","b":"b","c":"c","d":"d"}')
 
 
@@ -230,7 +230,7 @@ def test_renamed_and_moved_table_and_dropped_column(watch):
     db.run("INSERT INTO other.u VALUES (1, 1)")
     db.run("ALTER TABLE other.u DROP COLUMN v")
     db.run("INSERT INTO other.u VALUES (2)")
-    assert [r[0] for r in db.run("SELECT doc::text FROM pgherald.journal ORDER BY id")] == [
+    assert [r[0] for r in db.run(f"SELECT doc::text FROM {TOLD} ORDER BY id")] == [
         '{"id":1,"v":1}', '{"id":2,"v":null}']
     assert loss(db) == 0
 
@@ -282,7 +282,7 @@ def test_rescope(watch):
     db.run("UPDATE t SET v = 3")
     assert taken(db) == [("t", "u", "1"), ("t", "u", "2"), ("child", "r", None)]
     db.run("UPDATE t SET v = NULL WHERE id = 1")
-    assert db.one("SELECT doc::text FROM pgherald.journal WHERE topic = 'child'") == (
+    assert db.one(f"SELECT doc::text FROM {TOLD} WHERE topic = 'child'") == (
         '{"reason":"rescope"}')
     taken(db)
     db.run("INSERT INTO t SELECT g, 1 FROM generate_series(10, 700) g")

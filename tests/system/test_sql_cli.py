@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import CONF, PGHERALD, run_pgherald
+from conftest import CONF, PGHERALD, TOLD, run_pgherald
 from lib.cluster import wait_for
 
 SOURCE = Path(__file__).resolve().parents[2]
@@ -147,7 +147,7 @@ def test_one_watch_only(db, install):
 def test_comment_holds_version_and_hash_of_the_body(db, installed):
     rows = db.run("SELECT obj_description(oid, 'pg_proc'), md5(prosrc) FROM pg_proc "
                   "WHERE pronamespace = 'pgherald'::regnamespace")
-    assert len(rows) == 8
+    assert len(rows) == 11
     for comment, md5 in rows:
         assert re.fullmatch(rf"pgherald \S+ md5 {md5}", comment)
 
@@ -157,8 +157,22 @@ def test_owner_and_settings_of_the_functions(db, installed):
                   "has_function_privilege('app', oid, 'EXECUTE') FROM pg_proc "
                   "WHERE pronamespace = 'pgherald'::regnamespace AND proname <> 'utc'")
     for name, owner, definer, settings, public in rows:
-        assert (owner, definer, public) == ("pgherald_owner", True, False), name
+        called_by_ours = name.startswith("tell_")
+        assert (owner, definer, public) == ("pgherald_owner", not called_by_ours, False), name
         assert '"search_path=pg_catalog, pg_temp"' in settings, name
+
+
+def test_only_types_that_depend_on_settings_pin_them(db, installed):
+    settings = "SELECT proconfig FROM pg_proc WHERE proname = 'on_estimate'"
+    assert db.one(settings) == ["search_path=pg_catalog, pg_temp"]  # created_at is told as ::utc
+    for kind in ("interval", "bytea", "float8", "timestamptz", "tstzrange", "interval[]", "money"):
+        db.run(f"ALTER TABLE api_estimate DROP COLUMN number, ADD COLUMN number {kind}")
+        installed.apply("upgrade")
+        assert len(db.one(settings)) == 6, kind
+    for kind in ("numeric(9,2)", "uuid", "date", "text[]", "varchar(9)", "jsonb"):
+        db.run(f"ALTER TABLE api_estimate DROP COLUMN number, ADD COLUMN number {kind}")
+        installed.apply("upgrade")
+        assert len(db.one(settings)) == 1, kind
 
 
 def test_default_privileges_of_the_installer_do_not_leak(db, install):
@@ -316,8 +330,8 @@ def test_upgrade_waits_for_no_table(db, installed):
 
 
 @pytest.mark.parametrize("version, said", [
-    (7, "version 7, newer than this program, which knows version 1"),
-    (0, "version 0, older than this program's 1")])
+    (7, "version 7, newer than this program, which knows version 2"),
+    (0, "version 0, older than this program's 2")])
 def test_upgrade_refuses_another_schema(db, installed, version, said):
     db.run("UPDATE pgherald.meta SET schema_version = %s", (version,))
     db.run("UPDATE pg_proc SET prosrc = 'x' WHERE proname = 'epoch'")
@@ -436,7 +450,7 @@ def test_every_keyword_and_odd_character_may_be_a_name(db, install):
     db.run('INSERT INTO "Sch ema"."select" ("the key", "Mixed", "with space") VALUES (1, 7, 5)')
     db.run('UPDATE "Sch ema"."select" SET "with space" = 6')
     rows = db.run("SELECT op, own_new, doc->>'label', doc->>'label2', doc->>'Mixed', leave::text "
-                  "FROM pgherald.journal ORDER BY id")
+                  f"FROM {TOLD} ORDER BY id")
     assert rows == [("i", ["5"], "seven", "key", "7", None),
                     ("u", ["6"], "seven", "key", "7", '{"select":null}')]
     assert db.one("SELECT is_called FROM pgherald.loss") is False

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -110,18 +111,20 @@ static void test_document(void **state)
 		   "c=project_id->public.api_project.code::text, at::utc, amount::text, "
 		   "who=foreman_id->public.\"User\"(\"Id\").since::utc",
 		   NULL);
-	assert_has(&out, "(SELECT row_to_json(doc.*) FROM (\n"
-			 "                SELECT it.one->'id' AS \"estimate_id\",\n"
-			 "                       (SELECT t.name\n"
-			 "                        FROM public.api_project AS t\n"
-			 "                        WHERE t.id = (jsonb_populate_record(");
-	assert_has(&out, "LIMIT 1) AS \"n\",\n"
-			 "                       (SELECT t.code::text\n");
-	assert_has(&out, "LIMIT 1) AS \"c\",\n"
-			 "                       pgherald.utc(it.one->>'at') AS \"at\",\n"
-			 "                       it.one->>'amount' AS \"amount\",\n"
-			 "                       pgherald.utc((SELECT t.since::text\n");
-	assert_has(&out, "LIMIT 1)) AS \"who\") AS doc),\n");
+	assert_has(&out, "THEN (SELECT row_to_json(doc.*) FROM (\n"
+			 "                     SELECT it.one->1 AS \"estimate_id\",\n"
+			 "                            CASE WHEN j.op = 'd' THEN it.one->6\n"
+			 "                                 ELSE to_jsonb((SELECT t.name\n");
+	assert_has(&out, "LIMIT 1)) END AS \"n\",\n"
+			 "                            CASE WHEN j.op = 'd' THEN it.one->>7\n"
+			 "                                 ELSE (SELECT t.code::text\n");
+	assert_has(
+		&out,
+		"LIMIT 1) END AS \"c\",\n"
+		"                            pgherald.utc(it.one->>3) AS \"at\",\n"
+		"                            it.one->>4 AS \"amount\",\n"
+		"                            pgherald.utc(CASE WHEN j.op = 'd' THEN it.one->>8\n");
+	assert_has(&out, "LIMIT 1) END) AS \"who\") AS doc)\n");
 	assert_has(&out, "GRANT USAGE ON SCHEMA public TO pgherald_owner;\n"
 			 "GRANT SELECT (id, name, code) ON public.api_project TO pgherald_owner;\n"
 			 "GRANT SELECT (\"Id\", since) ON public.\"User\" TO pgherald_owner;\n");
@@ -132,10 +135,13 @@ static void test_document(void **state)
 	assert_has(&out, "SELECT array_remove(ARRAY[it.was->>'foreman_id'], NULL) AS before,\n"
 			 "                         array_remove(ARRAY[it.now->>'foreman_id'], "
 			 "NULL) AS after\n");
-	assert_has(&out, "SELECT it.was->'id' AS \"estimate_id\") AS doc) END,\n");
+	assert_has(&out, "SELECT it.was->1 AS \"estimate_id\") AS doc) END\n");
+	assert_has(&out, "THEN json_build_array('");
+	assert_has(&out, "it.was->'id', it.was->'project_id', it.was->'at', it.was->'amount', "
+			 "it.was->'foreman_id') END,\n");
 }
 
-/* The quick way: the same from a row of a transition table, whose columns have their types. */
+/* The quick way: from a row of a transition table, whose columns have their types. */
 static void test_quick_way(void **state)
 {
 	autobuf out;
@@ -152,19 +158,67 @@ static void test_quick_way(void **state)
 	assert_has(&out, "AND this.foreman_id IS NOT DISTINCT FROM past.foreman_id THEN");
 	assert_has(&out, "SELECT this.foreman_id::text AS owner\n");
 	assert_has(&out, "WHERE t.p_id = this.id) AS owners\n");
-	assert_has(&out, "ORDER BY owner) OFFSET 0) AS own (ers),\n");
-	assert_has(&out, "SELECT this.id AS \"id\",\n");
-	assert_has(&out, "WHERE t.id = this.project_id\n");
-	assert_has(&out, "pgherald.utc((SELECT t.since\n");
-	assert_has(&out, "pgherald.utc(this.at) AS \"at\",\n");
-	assert_has(&out, "to_jsonb(this.amount) #>> '{}' AS \"amount\",\n");
-	assert_has(&out, "this.\"Odd One\" AS \"Odd\"");
+	assert_has(&out, "ORDER BY owner) OFFSET 0) AS own (ers)\n");
+	assert_has(&out, "this.id, this.project_id, this.at, this.amount, this.\"Odd One\", "
+			 "this.foreman_id),\n");
+	assert_has(&out, "WHERE t.id = this.project_id\n"); /* of a row that is gone */
+	assert_has(&out, "(SELECT t.since\n");
+	assert_has(&out, "('s.t', 'project_id'),\n");
+	assert_has(&out, "('s.p', 'name'),\n");
+	assert_has_not(&out, "('s.t', 'at')");
+	assert_has_not(&out, "('s.p', 'since')");
 	buf_free(&out);
 	render_one(&out, "s.t", "id", "boss", "id", NULL);
 	assert_has(&out, "LATERAL (SELECT CASE WHEN this.boss IS NULL THEN '{}'\n");
 	buf_free(&out);
 	render_one(&out, "s.t", "id", NULL, "id", NULL);
-	assert_has(&out, "LATERAL (SELECT '{}'::text[]) AS own (ers),\n");
+	assert_has(&out, "LATERAL (SELECT '{}'::text[]) AS own (ers)\n");
+}
+
+/* What the rows of a watch begin with; the caller frees. */
+static char *mark_of(const char *key, const char *fields)
+{
+	autobuf out;
+	const char *p;
+
+	render_one(&out, "s.t", key, NULL, fields, NULL);
+	p = strstr(buf_cstr(&out), "json_build_array('");
+	assert_non_null(p);
+	return xstrndup(p + strlen("json_build_array('"), 8);
+}
+
+/* Rows are told only to whom they were written for: other columns, another order or other names
+ * have another mark; names of fields do not matter. */
+static void test_mark(void **state)
+{
+	static const char *const others[] = {
+		"id, b, a",
+		"id, a",
+		"id, a, b, c",
+		"id, ab",
+		"id, a, b, n=a->s.p.name",
+		"id, a, b, n=b->s.p.name",
+		"id, a, b, n=a->s.p.title",
+		"id, a, b, n=a->s.p(k).name",
+		"id, a, b, n=a->s.q.name",
+	};
+	enum { N = sizeof(others) / sizeof(*others) };
+	char *mark = mark_of("id", "id, a, b"),
+	     *same = mark_of("id", "x=id, y=a::text, z=b, b, id");
+	char *marks[N];
+
+	(void)state;
+	assert_string_equal(mark, same);
+	for (size_t i = 0; i < N; i++) {
+		marks[i] = mark_of("id", others[i]);
+		assert_string_not_equal(marks[i], mark);
+		for (size_t j = 0; j < i; j++)
+			assert_string_not_equal(marks[i], marks[j]);
+	}
+	for (size_t i = 0; i < N; i++)
+		free(marks[i]);
+	free(mark);
+	free(same);
 }
 
 static void test_keys(void **state)
@@ -173,7 +227,7 @@ static void test_keys(void **state)
 
 	(void)state;
 	render_one(&out, "s.\"T\"", "a, b", NULL, "a, b", NULL);
-	assert_has(&out, "(one->>'a') || ',' || (one->>'b')");
+	assert_has(&out, "(it.one->>'a') || ',' || (it.one->>'b')");
 	assert_has(&out, "ON n.r->'a' = o.r->'a' AND n.r->'b' = o.r->'b'");
 	assert_has(&out, "= 's.\"T\"'::pg_catalog.regclass");
 	assert_has(&out, "AFTER TRUNCATE ON s.\"T\"");
@@ -194,8 +248,8 @@ static void test_reverse_owners_and_joined_leave(void **state)
 	assert_has(&out, "UNION ALL");
 	assert_has(&out, "SELECT it.was->>'boss' AS owner");
 	assert_has(&out, "GRANT SELECT (p_id, f_id) ON s.e TO pgherald_owner;");
-	assert_has(&out, "jsonb_build_object('id', it.was->'y'))).id");
-	assert_has_not(&out, "jsonb_build_object('id', it.was->'x'))).id");
+	assert_has(&out, "jsonb_build_object('id', it.was->3))).id");
+	assert_has_not(&out, "jsonb_build_object('id', it.was->2))).id");
 }
 
 static void test_hardening(void **state)
@@ -207,14 +261,19 @@ static void test_hardening(void **state)
 	assert_has(&out, "CREATE OR REPLACE FUNCTION pgherald.on_topic1() RETURNS trigger\n"
 			 "LANGUAGE plpgsql SECURITY DEFINER\n"
 			 "SET search_path = pg_catalog, pg_temp\n"
+			 "AS $pgherald$\n");
+	assert_has(&out, "CREATE OR REPLACE FUNCTION pgherald.tell_topic1(txids bigint[])\n");
+	assert_has(&out, "LANGUAGE plpgsql STABLE\n"
+			 "SET search_path = pg_catalog, pg_temp\n"
 			 "SET timezone = 'UTC'");
 	assert_has(&out, "SET datestyle = ");
 	assert_has(&out, "SET intervalstyle = ");
 	assert_has(&out, "SET bytea_output = ");
 	assert_has(&out, "REVOKE ALL ON FUNCTION pgherald.on_topic1() FROM PUBLIC;");
+	assert_has(&out, "REVOKE ALL ON FUNCTION pgherald.tell_topic1(bigint[]) FROM PUBLIC;");
 	assert_has(&out, "pg_notify('pgherald', '{\"v\":1,\"topic\":\"topic1\"}')");
 	assert_has(&out, "SET LOCAL lock_timeout = '2s';");
-	assert_has(&out, "p.proname IN ('on_topic1')");
+	assert_has(&out, "p.proname IN ('on_topic1', 'tell_topic1')");
 }
 
 static void test_core_and_uninstall(void **state)
@@ -337,6 +396,7 @@ int main(void)
 		cmocka_unit_test(test_template),
 		cmocka_unit_test(test_document),
 		cmocka_unit_test(test_quick_way),
+		cmocka_unit_test(test_mark),
 		cmocka_unit_test(test_keys),
 		cmocka_unit_test(test_reverse_owners_and_joined_leave),
 		cmocka_unit_test(test_hardening),
