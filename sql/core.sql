@@ -84,7 +84,7 @@ CREATE TABLE IF NOT EXISTS pgherald.journal (
           -- insert, update, delete, truncate, resync: "fetch again", or authorisation: rights of the
           -- users in own_old have changed, of everybody when it is empty
   pk      text,                               -- NULL for t, r and a
-  own_old text[] NOT NULL DEFAULT '{}',       -- owners before
+  own_old text[] NOT NULL DEFAULT '{}',       -- owners before; of u without past they are own_new, too
   own_new text[] NOT NULL DEFAULT '{}',       -- owners after
   data    json,                               -- the watched columns' values, the row before for d: an
           -- array that begins with the mark of the list of columns which wrote it; {"reason": ...} for r
@@ -168,6 +168,9 @@ BEGIN
       END IF;
     EXCEPTION WHEN OTHERS THEN
       RAISE WARNING 'pgherald: % not told: % (%)', of_topic, SQLERRM, SQLSTATE;
+      IF SQLSTATE = '55P03' THEN  -- locked: that was long enough for all topics together
+        PERFORM set_config('lock_timeout', '1ms', true);
+      END IF;
     END;
     RETURN QUERY
     SELECT j.txid, j.id, j.at, j.topic,

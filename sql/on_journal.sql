@@ -46,11 +46,11 @@ BEGIN
         -- or has become something else. LIMIT tells the planner that many rows are not worth a plan
         -- for many, nor a compilation.
         IF TG_OP = 'UPDATE' THEN
-          INSERT INTO pgherald.journal (topic, op, pk, own_old, own_new, data, actor)
+          INSERT INTO pgherald.journal (topic, op, pk, own_new, data, actor)
           SELECT '{{topic}}',
                  CASE WHEN pg_sequence_last_value('pgherald.gate') > 1 THEN NULL
                       WHEN {{this_stays}} THEN 'u'::"char" END,
-                 {{this_pk}}, own.ers, own.ers,
+                 {{this_pk}}, own.ers,
                  {{this_data}},
                  nullif(current_setting('pgherald.actor', true), '')
           FROM old_rows AS past, new_rows AS this,

@@ -18,7 +18,8 @@ AS $pgherald$
 BEGIN
   RETURN QUERY
   SELECT j.txid, j.id, j.at, j.topic,
-         CASE WHEN it.one IS NULL AND j.op IN ('i', 'u', 'd') THEN 'r' ELSE j.op END, j.own_old, j.own_new,
+         CASE WHEN it.one IS NULL AND j.op IN ('i', 'u', 'd') THEN 'r' ELSE j.op END,
+         CASE WHEN j.op = 'u' AND j.past IS NULL THEN j.own_new ELSE j.own_old END, j.own_new,
          CASE WHEN it.one IS NOT NULL
               THEN {{doc}}
               WHEN j.op IN ('i', 'u', 'd') THEN '{"reason":"loss"}'

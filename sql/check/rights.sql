@@ -119,7 +119,7 @@ WHERE w.role = 'pgherald_reader'
 
 --! joined-column danger
 --! A function reads this column with the rights of pgherald_owner. Without it every change is
---! counted as lost, or every token refused.
+--! counted as lost or told as "fetch again", or every token refused.
 SELECT w.object || coalesce('.' || quote_ident(w.col), ''),
        CASE WHEN w.kind = 'schema' AND to_regnamespace(w.object) IS NULL
               OR w.kind = 'column' AND a.attnum IS NULL THEN 'it does not exist'

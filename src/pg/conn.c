@@ -4,6 +4,7 @@
 #include "pg/conn.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -90,6 +91,26 @@ const char *conn_error(const PGresult *r)
 	if (!r)
 		return "connection lost";
 	return first_line(PQresultErrorMessage(r), line, sizeof(line));
+}
+
+#define WARNING_MS 10000 /* a server's warnings are in the log at most this often */
+
+/* What the functions in the database have to say: pgherald.tell() for one, of what it cannot tell. */
+static void on_notice(void *arg, const PGresult *r)
+{
+	struct conn *c = arg;
+	const char *severity = PQresultErrorField(r, PG_DIAG_SEVERITY_NONLOCALIZED);
+	const char *text = PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
+	uint64_t now = loop_now_ms(c->loop);
+
+	if (!severity || strcmp(severity, "WARNING") != 0)
+		return;
+	c->n_warnings++;
+	if (c->n_warnings > 1 && now < c->warned_ms + WARNING_MS)
+		return;
+	c->warned_ms = now;
+	log_warn("database (%s): %s (warnings so far: %" PRIu64 ")", c->name, text ? text : "a warning",
+		 c->n_warnings);
 }
 
 static void watch(struct conn *c, uint32_t events)
@@ -196,6 +217,7 @@ static void connect_now(struct conn *c)
 			go_down(c, "out of memory");
 		return;
 	}
+	PQsetNoticeReceiver(c->pg, on_notice, c);
 	loop_timer_set(c->loop, &c->timer, CONNECT_MS);
 	watch(c, EPOLLOUT);
 }

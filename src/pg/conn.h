@@ -29,6 +29,8 @@ struct conn {
 	bool ready; /* the set-up has run: queries may go out */
 	uint64_t backoff_ms;
 	bool complained;     /* the outage is in the log already */
+	uint64_t n_warnings; /* of the server, so far */
+	uint64_t warned_ms;  /* when the last one went into the log */
 	struct list queries; /* struct query; the first is under way when `busy` */
 	bool busy;
 	bool preparing; /* the statement of the query under way is being prepared */

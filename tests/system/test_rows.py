@@ -88,7 +88,7 @@ def test_every_statement_tells_what_it_changed_and_nothing_else(watch):
         expected = ([("t", "d", pk) for pk in before if pk not in after]
                     + [("t", "i", pk) for pk in after if pk not in before]
                     + [("t", "u", pk) for pk in after if pk in before and after[pk] != before[pk]])
-        owners = {pk: own for pk, own in db.run("SELECT pk, own_old || own_new FROM pgherald.journal")}
+        owners = {pk: own for pk, own in db.run(f"SELECT pk, own_old || own_new FROM {TOLD}")}
         assert sorted(taken(db)) == sorted(expected), statement
         for pk, own in owners.items():
             of_pk = [row[pk][1] for row in (before, after) if pk in row]

@@ -197,6 +197,7 @@ def test_clients_are_told_to_refetch_what_has_no_name(served, d):
     served.db.run("ALTER TABLE api_project RENAME COLUMN name TO title")
     served.db.run(INSERT)
     client.wait_message("system.resync", topics=["estimate"], reason="loss")
+    d.wait_log("pgherald: estimate not told: column t.name does not exist")
     served.db.run("ALTER TABLE api_project RENAME COLUMN title TO name")
     served.db.run("UPDATE api_estimate SET status = 'done'")
     client.wait_message("estimate.updated", project_name="Bridge")
