@@ -95,7 +95,8 @@ const char *conn_error(const PGresult *r)
 
 #define WARNING_MS 10000 /* a server's warnings are in the log at most this often */
 
-/* What the functions in the database have to say: pgherald.tell() for one, of what it cannot tell. */
+/* What the functions in the database have to say: pgherald.tell() for one, of what it cannot tell.
+ */
 static void on_notice(void *arg, const PGresult *r)
 {
 	struct conn *c = arg;
@@ -109,8 +110,8 @@ static void on_notice(void *arg, const PGresult *r)
 	if (c->n_warnings > 1 && now < c->warned_ms + WARNING_MS)
 		return;
 	c->warned_ms = now;
-	log_warn("database (%s): %s (warnings so far: %" PRIu64 ")", c->name, text ? text : "a warning",
-		 c->n_warnings);
+	log_warn("database (%s): %s (warnings so far: %" PRIu64 ")", c->name,
+		 text ? text : "a warning", c->n_warnings);
 }
 
 static void watch(struct conn *c, uint32_t events)
