@@ -4,9 +4,10 @@
 DO $pgherald$
 BEGIN
   IF EXISTS (SELECT FROM (VALUES
-               {{text_columns}}) AS c (rel, name)
-             JOIN pg_catalog.pg_attribute AS a
-               ON a.attrelid = pg_catalog.to_regclass(c.rel) AND a.attname = c.name
+               {{text_columns}}) AS c (nsp, rel, att)  -- not regclass: that asks for rights on the schema
+             JOIN pg_catalog.pg_namespace AS n ON n.nspname = c.nsp
+             JOIN pg_catalog.pg_class AS r ON r.relnamespace = n.oid AND r.relname = c.rel
+             JOIN pg_catalog.pg_attribute AS a ON a.attrelid = r.oid AND a.attname = c.att
              JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
              WHERE t.typtype <> 'e'
                AND coalesce(nullif(t.typelem, 0), t.oid) <> ALL (

@@ -264,16 +264,15 @@ static void add_rescope(struct buf *out, const struct watch *w)
 	buf_str(out, w->notify ? "END IF;" : ";\nEND IF;");
 }
 
-/* "('schema.table', 'column')" in a list. */
+/* "('schema', 'table', 'column')" in a list. */
 static void add_text_column(void *arg, const struct text_column *c)
 {
 	struct buf *out = arg;
-	autobuf table;
 
-	buf_init(&table, RENDER_MAX);
-	ident_add_table(&table, c->schema, c->table);
 	buf_str(out, out->len ? ",\n(" : "(");
-	ident_add_literal(out, buf_cstr(&table));
+	ident_add_literal(out, c->schema);
+	buf_str(out, ", ");
+	ident_add_literal(out, c->table);
 	buf_str(out, ", ");
 	ident_add_literal(out, c->column);
 	buf_char(out, ')');

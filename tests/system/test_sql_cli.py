@@ -162,6 +162,16 @@ def test_owner_and_settings_of_the_functions(db, installed):
         assert '"search_path=pg_catalog, pg_temp"' in settings, name
 
 
+def test_a_watch_in_a_schema_that_our_roles_may_not_use(db, install, no_roles):
+    db.run("CREATE SCHEMA closed; CREATE TABLE closed.item (id int PRIMARY KEY, price float8)")
+    install.write("[watch item]\ntable = closed.item\nfields = id, price\n")
+    install.apply()
+    install.apply("upgrade")
+    db.run("INSERT INTO closed.item VALUES (1, 0.5)")
+    assert db.run(f"SELECT doc FROM {TOLD}") == [({"id": 1, "price": 0.5},)]
+    assert len(db.one("SELECT proconfig FROM pg_proc WHERE proname = 'on_item'")) == 6
+
+
 def test_only_types_that_depend_on_settings_pin_them(db, installed):
     settings = "SELECT proconfig FROM pg_proc WHERE proname = 'on_estimate'"
     assert db.one(settings) == ["search_path=pg_catalog, pg_temp"]  # created_at is told as ::utc

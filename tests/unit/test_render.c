@@ -163,10 +163,10 @@ static void test_quick_way(void **state)
 			 "this.foreman_id),\n");
 	assert_has(&out, "WHERE t.id = this.project_id\n"); /* of a row that is gone */
 	assert_has(&out, "(SELECT t.since\n");
-	assert_has(&out, "('s.t', 'project_id'),\n");
-	assert_has(&out, "('s.p', 'name'),\n");
-	assert_has_not(&out, "('s.t', 'at')");
-	assert_has_not(&out, "('s.p', 'since')");
+	assert_has(&out, "('s', 't', 'project_id'),\n");
+	assert_has(&out, "('s', 'p', 'name'),\n");
+	assert_has_not(&out, "('s', 't', 'at')");
+	assert_has_not(&out, "('s', 'p', 'since')");
 	buf_free(&out);
 	render_one(&out, "s.t", "id", "boss", "id", NULL);
 	assert_has(&out, "LATERAL (SELECT CASE WHEN this.boss IS NULL THEN '{}'\n");
