@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: PostgreSQL
 # Makes the extension's script of the templates that `pgherald sql install` runs first:
 # awk -v version=0.1.0 -f extension.awk stamp.sql core.sql
-# CREATE EXTENSION is the transaction, and there is no configuration: login and limit are the defaults.
+# CREATE EXTENSION is the transaction, and there is no configuration: login and limit are the defaults,
+# and there are no watches yet.
 BEGIN {
 	print "-- pgherald " version ": made by ext/extension.awk from sql/core.sql"
 	print "\\echo Use \"CREATE EXTENSION pgherald\" to load this file. \\quit"
@@ -10,7 +11,7 @@ BEGIN {
 	value["login_literal"] = "'pgherald'"
 	value["max_bytes"] = 1024 * 1024 * 1024
 }
-/^--#/ || /^(BEGIN|COMMIT);/ || /^SET LOCAL (lock_timeout|client_min_messages) / { next }
+/^--#/ || /^ *\{\{tellers\}\}$/ || /^(BEGIN|COMMIT);/ || /^SET LOCAL (lock_timeout|client_min_messages) / { next }
 {
 	sub(/AND p\.proname IN \(\{\{functions\}\}\)/, "")  # all there are
 	while (match($0, /\{\{[a-z_]*\}\}/)) {

@@ -137,23 +137,31 @@ $pgherald$;
 
 -- Which history a cursor belongs to: another cluster, timeline or installation is another epoch.
 CREATE OR REPLACE FUNCTION pgherald.epoch() RETURNS text
-LANGUAGE sql STABLE SECURITY DEFINER
+LANGUAGE plpgsql STABLE SECURITY DEFINER  -- plpgsql keeps its plan: this is asked with every look
 SET search_path = pg_catalog, pg_temp
 AS $pgherald$
-  SELECT left(md5(concat_ws(' ',
-           (SELECT c.system_identifier FROM pg_control_system() AS c),
-           substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8),
-           (SELECT m.epoch FROM pgherald.meta AS m))), 8)
+BEGIN
+  RETURN (SELECT left(md5(concat_ws(' ', c.system_identifier,
+                                    substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8), m.epoch)), 8)
+          FROM pg_control_system() AS c, pgherald.meta AS m);
+END
 $pgherald$;
 
 -- What these transactions changed, as clients are told: tell_TOPIC() makes the documents of its watch.
--- What cannot be told says "fetch again" instead: nothing is left out, and no topic stops another.
--- Who has a table locked from which names come, a migration for one, is waited for, but not for long.
+-- `place` is that of the transaction in the list. What cannot be told says "fetch again" instead:
+-- nothing is left out, and no topic stops another. Who has a table locked from which names come, a
+-- migration for one, is waited for, but not for long. How it is planned is left to the session: the
+-- daemon's plans once, and with nothing but index look-ups.
 CREATE OR REPLACE FUNCTION pgherald.tell(txids bigint[])
-RETURNS TABLE (txid bigint, id bigint, at timestamptz, topic text, op "char", own_old text[], own_new text[],
-               doc json, leave json)
+RETURNS TABLE (place bigint, txid bigint, id bigint, at timestamptz, topic text, op "char", own_old text[],
+               own_new text[], doc json, leave json)
 LANGUAGE plpgsql STABLE STRICT SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET timezone = 'UTC'  -- the documents must not depend on the session
+SET datestyle = 'ISO, YMD'
+SET intervalstyle = 'iso_8601'
+SET bytea_output = 'hex'
+SET extra_float_digits = 1
 SET lock_timeout = '1s'
 AS $pgherald$
 #variable_conflict use_column
@@ -162,6 +170,8 @@ DECLARE
 BEGIN
   FOR of_topic IN SELECT DISTINCT j.topic FROM pgherald.journal AS j WHERE j.txid = ANY (txids) LOOP
     BEGIN
+      {{tellers}}
+      -- Of another configuration for the same database, or of the extension's dump.
       IF to_regprocedure(format('pgherald.%I(bigint[])', 'tell_' || of_topic)) IS NOT NULL THEN
         RETURN QUERY EXECUTE format('SELECT * FROM pgherald.%I($1)', 'tell_' || of_topic) USING txids;
         CONTINUE;
@@ -173,11 +183,12 @@ BEGIN
       END IF;
     END;
     RETURN QUERY
-    SELECT j.txid, j.id, j.at, j.topic,
+    SELECT page.place, j.txid, j.id, j.at, j.topic,
            CASE WHEN j.op IN ('i', 'u', 'd') THEN 'r' ELSE j.op END, j.own_old, j.own_new,
            CASE WHEN j.op IN ('i', 'u', 'd') THEN '{"reason":"loss"}' ELSE j.data END, NULL::json
-    FROM pgherald.journal AS j
-    WHERE j.txid = ANY (txids) AND j.topic = of_topic;
+    FROM unnest(txids) WITH ORDINALITY AS page(txid, place)
+    JOIN pgherald.journal AS j ON j.txid = page.txid
+    WHERE j.topic = of_topic;
   END LOOP;
 END
 $pgherald$;

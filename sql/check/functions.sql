@@ -6,8 +6,8 @@ FROM want_function AS f
 WHERE f.oid IS NULL
 
 --! function-differs danger
---! What runs inside the application's transactions is not what this program and this
---! configuration would put there.
+--! What runs inside the application's transactions, or tells clients of them, is not what this
+--! program and this configuration would put there.
 SELECT f.signature,
        CASE WHEN obj_description(p.oid, 'pg_proc') LIKE '% md5 ' || md5(p.prosrc)
             THEN 'its body is that of another version or configuration: '

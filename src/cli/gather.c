@@ -100,15 +100,26 @@ static bool add_watches(struct steps *s, const struct conf *conf, const char *on
 	return true;
 }
 
-bool gather_install(struct steps *s, const struct conf *conf, const char *only)
+static void add_core(struct steps *s, const struct conf *conf)
 {
 	autobuf sql = {0};
+	const char **topics = xcalloc(conf->n_watches + 1, sizeof(*topics));
+	size_t n = 0;
 
+	for (size_t i = 0; i < conf->n_watches; i++)
+		if (!conf->watches[i].parsed->notify)
+			topics[n++] = conf->watches[i].parsed->topic;
+	buf_init(&sql, RENDER_MAX);
+	render_core(&sql, conf->login, conf->journal_size, topics, n);
+	free(topics);
+	add_step(s, xstrdup("core"), &sql);
+}
+
+bool gather_install(struct steps *s, const struct conf *conf, const char *only)
+{
 	if (!known(conf, only))
 		return false;
-	buf_init(&sql, RENDER_MAX);
-	render_core(&sql, conf->login, conf->journal_size);
-	add_step(s, xstrdup("core"), &sql);
+	add_core(s, conf);
 	if (!add_watches(s, conf, only, true))
 		return false;
 	for (size_t i = 0; !only && i < conf->n_auths; i++)

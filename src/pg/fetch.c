@@ -13,10 +13,12 @@
 #include "base/log.h"
 #include "base/num.h"
 
-#define PAGE_ROWS 1000 /* a page ends after the transaction that reaches this */
+#define PAGE_ROWS    1000 /* a page ends after the transaction that reaches this */
+#define STRING_OF(x) #x
+#define STRING(x)    STRING_OF(x)
 
 enum column {
-	COL_K, /* place of the transaction; 0 = the header row */
+	COL_PLACE, /* of the transaction; 0 = the header row */
 	COL_TXID,
 	COL_ID,
 	COL_AT,
@@ -31,44 +33,39 @@ enum column {
 
 /* clang-format off */
 #define ROW_COLUMNS \
-	" t.txid, t.id, pg_catalog.floor(extract(epoch FROM t.at))::bigint, t.topic, t.op::text," \
-	" t.doc::text, t.leave::text," \
+	" t.place, t.txid, t.id, pg_catalog.floor(extract(epoch FROM t.at))::bigint, t.topic," \
+	" t.op::text, t.doc::text, t.leave::text," \
 	" pg_catalog.array_to_string(t.own_old, E'\\x1f')," \
 	" pg_catalog.array_to_string(t.own_new, E'\\x1f')"
 
 /* One statement, so one snapshot: the header says what `now` is, and every row comes from it.
  * $1 xmax, $2 out, $3 in, $4/$5 half-delivered transaction and row. */
 static const char plan_sql[] =
-	"WITH unseen AS MATERIALIZED ("
-	" SELECT txid, id FROM pgherald.journal"
-	" WHERE (txid >= $1::bigint OR txid = ANY ($2::bigint[])) AND txid <> ALL ($3::bigint[])"
-	" AND NOT (txid = $4::bigint AND id <= $5::bigint)),"
-	" tx AS MATERIALIZED ("
-	" SELECT txid, pg_catalog.max(id) AS last, pg_catalog.count(*) AS n FROM unseen GROUP BY txid),"
-	" plan AS MATERIALIZED ("
-	" SELECT txid, n, pg_catalog.row_number() OVER w AS k,"
-	" pg_catalog.sum(n) OVER w - n AS before FROM tx"
-	" WINDOW w AS (ORDER BY txid <> $4::bigint, last))"
-	" SELECT 0::bigint AS k, (SELECT CASE WHEN is_called"
-	" THEN last_value ELSE 0 END FROM pgherald.loss) AS txid, m.floor_txid AS id, NULL::bigint,"
+	"WITH plan AS MATERIALIZED ("
+	" SELECT pg_catalog.string_agg(tx.txid::text, ' ' ORDER BY tx.place) AS txids,"
+	" pg_catalog.string_agg(tx.n::text, ' ' ORDER BY tx.place) AS counts,"
+	" pg_catalog.array_agg(tx.txid ORDER BY tx.place) FILTER (WHERE tx.before < " STRING(PAGE_ROWS) ")"
+	" AS page"
+	" FROM (SELECT j.txid, pg_catalog.count(*) AS n, pg_catalog.row_number() OVER w AS place,"
+	" pg_catalog.sum(pg_catalog.count(*)) OVER w - pg_catalog.count(*) AS before"
+	" FROM pgherald.journal AS j"
+	" WHERE (j.txid >= $1::bigint OR j.txid = ANY ($2::bigint[])) AND j.txid <> ALL ($3::bigint[])"
+	" AND NOT (j.txid = $4::bigint AND j.id <= $5::bigint)"
+	" GROUP BY j.txid WINDOW w AS (ORDER BY j.txid <> $4::bigint, pg_catalog.max(j.id))) AS tx)"
+	" SELECT 0::bigint, CASE WHEN l.is_called THEN l.last_value ELSE 0 END, m.floor_txid, NULL::bigint,"
 	" pgherald.epoch(), NULL::text, pg_catalog.txid_current_snapshot()::text, NULL::text,"
-	" (SELECT pg_catalog.string_agg(txid::text, ' ' ORDER BY k) FROM plan),"
-	" (SELECT pg_catalog.string_agg(n::text, ' ' ORDER BY k) FROM plan)"
-	" FROM pgherald.meta AS m"
+	" p.txids, p.counts"
+	" FROM plan AS p, pgherald.meta AS m, pgherald.loss AS l"
 	" UNION ALL"
-	" SELECT p.k," ROW_COLUMNS
-	" FROM pgherald.tell((SELECT pg_catalog.array_agg(txid) FROM plan WHERE before < 1000)) AS t"
-	" JOIN plan AS p ON p.txid = t.txid"
+	" SELECT" ROW_COLUMNS
+	" FROM pgherald.tell((SELECT page FROM plan)) AS t"
 	" WHERE NOT (t.txid = $4::bigint AND t.id <= $5::bigint)"
 	" ORDER BY 1, 3";
 
 /* The following pages name their transactions: all were visible to the plan, and what a
  * transaction has written does not change once it is visible. */
 static const char page_sql[] =
-	"SELECT p.k," ROW_COLUMNS
-	" FROM pg_catalog.unnest($1::bigint[]) WITH ORDINALITY AS p(txid, k)"
-	" JOIN pgherald.tell($1::bigint[]) AS t ON t.txid = p.txid"
-	" ORDER BY 1, 3";
+	"SELECT" ROW_COLUMNS " FROM pgherald.tell($1::bigint[]) AS t ORDER BY 1, 3";
 /* clang-format on */
 
 /* "{1,2,3}" for a bigint[] parameter. */
@@ -174,7 +171,7 @@ bool fetch_read_plan(struct fetch_plan *p, const PGresult *r, const char **why)
 		*why = conn_error(r);
 		return false;
 	}
-	if (PQnfields(r) != N_COLUMNS || PQntuples(r) < 1 || number(r, 0, COL_K) != 0) {
+	if (PQnfields(r) != N_COLUMNS || PQntuples(r) < 1 || number(r, 0, COL_PLACE) != 0) {
 		*why = "schema pgherald is not as this version expects: pgherald.meta has no row";
 		return false;
 	}

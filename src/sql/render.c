@@ -138,39 +138,51 @@ const char *render_asleep(enum watch_doorbell doorbell)
 					   "AND pg_advisory_unlock_shared(1885825394, 1)";
 }
 
+/* A statement for each: pgherald.tell() keeps their plans. */
+static void add_tellers(struct buf *out, const char *const *topics, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		buf_printf(out,
+			   "%sIF of_topic = '%s' THEN\n"
+			   "  RETURN QUERY SELECT * FROM pgherald.tell_%s(txids);\n"
+			   "  CONTINUE;\n"
+			   "END IF;",
+			   i ? "\n" : "", topics[i], topics[i]);
+}
+
 /* core and uninstall have the same slots */
 static void render_for_login(struct buf *out, const char *text, const char *login,
-			     uint64_t journal_bytes)
+			     uint64_t journal_bytes, const char *const *topics, size_t n_topics)
 {
-	autobuf ident, literal, comment, stamp;
+	autobuf ident, literal, comment, stamp, tellers;
 	autofree char *max_bytes = xasprintf("%" PRIu64, journal_bytes);
 
 	buf_init(&ident, RENDER_MAX);
 	buf_init(&literal, RENDER_MAX);
 	buf_init(&comment, RENDER_MAX);
 	buf_init(&stamp, RENDER_MAX);
+	buf_init(&tellers, RENDER_MAX);
 	ident_add(&ident, login);
 	ident_add_literal(&literal, login);
 	render_comment(&comment, login);
 	render_stamp(&stamp, "'utc', 'epoch', 'tell', 'prune'");
+	add_tellers(&tellers, topics, n_topics);
 	const struct slot slots[] = {
-		{"version", PACKAGE_VERSION},
-		{"login", buf_cstr(&ident)},
-		{"login_literal", buf_cstr(&literal)},
-		{"login_comment", buf_cstr(&comment)},
-		{"stamp", buf_cstr(&stamp)},
-		{"max_bytes", max_bytes},
-		{NULL, NULL},
+		{"version", PACKAGE_VERSION},	       {"login", buf_cstr(&ident)},
+		{"login_literal", buf_cstr(&literal)}, {"login_comment", buf_cstr(&comment)},
+		{"stamp", buf_cstr(&stamp)},	       {"max_bytes", max_bytes},
+		{"tellers", buf_cstr(&tellers)},       {NULL, NULL},
 	};
 	template_fill(out, text, slots);
 }
 
-void render_core(struct buf *out, const char *login, uint64_t journal_bytes)
+void render_core(struct buf *out, const char *login, uint64_t journal_bytes,
+		 const char *const *topics, size_t n_topics)
 {
-	render_for_login(out, sql_core, login, journal_bytes);
+	render_for_login(out, sql_core, login, journal_bytes, topics, n_topics);
 }
 
 void render_uninstall(struct buf *out, const char *login)
 {
-	render_for_login(out, sql_uninstall, login, 0);
+	render_for_login(out, sql_uninstall, login, 0, NULL, 0);
 }

@@ -33,8 +33,9 @@ struct render_auth {
 };
 
 /* Roles, schema, journal and common functions; `login` is the daemon's role, `journal_bytes` the
- * size at which the triggers stop adding to the journal. */
-void render_core(struct buf *out, const char *login, uint64_t journal_bytes);
+ * size at which the triggers stop adding to the journal, `topics` those of watches that use it. */
+void render_core(struct buf *out, const char *login, uint64_t journal_bytes,
+		 const char *const *topics, size_t n_topics);
 /* Trigger function and triggers of one table. */
 void render_watch(struct buf *out, const struct watch *w);
 /* pgherald.auth_NAME(); false with `error` when a table's name cannot be read. */

@@ -96,7 +96,7 @@ DAMAGE = {
     "function-head invoker": "ALTER FUNCTION pgherald.on_project() SECURITY INVOKER",
     "function-head path": "ALTER FUNCTION pgherald.epoch() SET search_path = public",
     "function-head more": "ALTER FUNCTION pgherald.on_project() SET work_mem = '1MB'",
-    "function-head less": "ALTER FUNCTION pgherald.tell_project(bigint[]) RESET timezone",
+    "function-head less": "ALTER FUNCTION pgherald.tell(bigint[]) RESET timezone",
     "function-head volatility": "ALTER FUNCTION pgherald.epoch() VOLATILE",
     "function-owner": "ALTER FUNCTION pgherald.on_project() OWNER TO postgres",
     # triggers
@@ -290,8 +290,9 @@ def test_changed_by_hand_or_by_another_configuration(checked):
 def test_a_watch_that_left_the_configuration(checked):
     text = checked.install.conf.read_text()
     checked.install.conf.write_text(text[:text.index("[watch project]")])
-    found = checked.expect("function-unknown", "function-unknown")
-    assert {f["object"] for f in found} == {"pgherald.on_project()", "pgherald.tell_project(bigint[])"}
+    found = checked.expect("function-differs", "function-unknown", "function-unknown")
+    assert {f["object"] for f in found} == {"pgherald.tell(bigint[])", "pgherald.on_project()",
+                                            "pgherald.tell_project(bigint[])"}
     assert checked.db.one("SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'zz_pgherald%' "
                           "AND tgrelid = 'api_project'::regclass") == 0
 
@@ -299,8 +300,8 @@ def test_a_watch_that_left_the_configuration(checked):
 def test_a_watch_that_is_not_installed(checked):
     checked.install.conf.write_text(checked.install.conf.read_text() + "\n[watch user]\n"
                                     "table = public.api_user\nfields = id\n")
-    assert set(checked.ids()) == {"function-missing", "trigger-missing"}
-    checked.mend(checked.run()[:1])
+    assert set(checked.ids()) == {"function-differs", "function-missing", "trigger-missing"}
+    checked.mend([next(f for f in checked.run() if f["id"] == "function-missing")])
     assert checked.run() == []
 
 

@@ -159,6 +159,17 @@ def test_the_same_columns_under_other_names_are_told(app):
     assert (op, doc["title"]) == ("i", "N") and "estimate_number" not in doc
 
 
+def test_a_topic_of_another_configuration_is_told_too(app):
+    app.run(INSERT)
+    text = app.installed.conf.read_text()
+    app.installed.conf.write_text(text[:text.index("[watch estimate]")] + "[watch user]\n"
+                                  "table = public.api_user\nfields = id, username\n")
+    app.installed.apply()
+    app.run("UPDATE api_user SET username = 'anya' WHERE id = 2")
+    (_, estimate, _), (_, user, _) = app.told()
+    assert (estimate["foreman_name"], user) == ("anya", {"id": 2, "username": "anya"})
+
+
 @pytest.mark.parametrize("how", ["uninstalled", "inline"])
 def test_rows_of_a_topic_that_is_recorded_no_more_say_fetch_again(app, how):
     app.run(INSERT)

@@ -263,9 +263,7 @@ static void test_hardening(void **state)
 			 "SET search_path = pg_catalog, pg_temp\n"
 			 "AS $pgherald$\n");
 	assert_has(&out, "CREATE OR REPLACE FUNCTION pgherald.tell_topic1(txids bigint[])\n");
-	assert_has(&out, "LANGUAGE plpgsql STABLE\n"
-			 "SET search_path = pg_catalog, pg_temp\n"
-			 "SET timezone = 'UTC'");
+	assert_has(&out, "LANGUAGE sql STABLE\nAS $pgherald$\n"); /* inlined: no SET */
 	assert_has(&out, "SET datestyle = ");
 	assert_has(&out, "SET intervalstyle = ");
 	assert_has(&out, "SET bytea_output = ");
@@ -278,15 +276,18 @@ static void test_hardening(void **state)
 
 static void test_core_and_uninstall(void **state)
 {
+	static const char *const topics[] = {"one", "two"};
 	autobuf core, end;
 
 	(void)state;
 	buf_init(&core, RENDER_MAX);
 	buf_init(&end, RENDER_MAX);
-	render_core(&core, "My \"login'", 1000);
+	render_core(&core, "My \"login'", 1000, topics, 2);
 	render_uninstall(&end, "My \"login'");
 	assert_has(&core, "CREATE ROLE \"My \"\"login'\" LOGIN;");
 	assert_has(&core, "rolname = 'My \"login'''");
+	assert_has(&core, "IF of_topic = 'two' THEN\n"
+			  "        RETURN QUERY SELECT * FROM pgherald.tell_two(txids);");
 	assert_has(&end, "'pgherald_reader', 'My \"login''']");
 	assert_has_not(&core, "{{");
 	assert_has_not(&end, "{{");

@@ -16,6 +16,7 @@ FILE = Path(__file__).resolve().parent.parent / "limits.txt"
 # second shows more. Of calls one more is a regression, and a stray one is not.
 MARGINS = {"instructions": 1.08, "bytes": 1.02, "wal": 1.02}
 FEW = 1.08
+IN_POSTGRES = ("write.", "read.")
 WRITING = 1.02  # nothing else runs in that process
 ROOM = {"waits": 0.5, "turns": 0.75, "sends": 0.01, "statements": 0.3, "wal": 4}
 # Another compiler or library makes other instructions of the same source.
@@ -90,7 +91,7 @@ def fresh(name: str, measured: float, words: str) -> Limit:
     margin = MARGINS.get(kind(name), 1)
     if kind(name) == "instructions" and name.startswith(("targeted.", "connect.")):
         margin = FEW
-    elif name.startswith("write."):
+    elif name.startswith(IN_POSTGRES):
         margin = min(margin, WRITING)
     limit = max(measured, 0) * margin + room
     today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
@@ -99,7 +100,7 @@ def fresh(name: str, measured: float, words: str) -> Limit:
 
 def foreign(name: str, then: dict[str, str], now: dict[str, str]) -> str:
     """Why the limit of that name was not made for here; empty when it was."""
-    which = ["machine", "postgres"] if name.startswith("write.") else [k for k in then if k != "postgres"]
+    which = ["machine", "postgres"] if name.startswith(IN_POSTGRES) else [k for k in then if k != "postgres"]
     if kind(name) not in ("instructions", "bytes", "wal"):
         return ""
     return ", ".join(f"{k} {now.get(k)} instead of {then.get(k)}" for k in which

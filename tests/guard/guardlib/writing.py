@@ -2,11 +2,13 @@
 """What a writer pays for the trigger. One backend on its own (postgres --single) under callgrind
 writes the same rows to a watched table and to its unwatched twin; the difference is the trigger.
 Nobody rings, as while a daemon is awake; the look at its lock is left out with it, since in a server of
-one backend nobody else can hold that."""
+one backend nobody else can hold that. What the daemon's session pays comes last: pgherald.tell() of
+what was recorded, one transaction and all of them."""
 
 from __future__ import annotations
 
 import itertools
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -79,6 +81,16 @@ SCRIPTS = {
 }
 COUNTS = {"bulk": 5}
 ROWS_EACH = {"bulk": 100}
+
+# The settings are those of src/pg/conn.c.
+READ_SETTINGS = [f"SET {name} = {value};" for name, value in {
+    "search_path": "''", "plan_cache_mode": "force_generic_plan", "jit": "off", "enable_seqscan": "off",
+    "enable_hashjoin": "off", "enable_mergejoin": "off"}.items()]
+READS = {
+    "one": "SELECT count(*) FROM pgherald.tell(ARRAY(SELECT max(txid) FROM pgherald.journal))",
+    "all": "SELECT count(*) FROM pgherald.tell(ARRAY(SELECT DISTINCT txid FROM pgherald.journal))",
+}
+READ_TIMES = {"one": 30, "all": 2}
 
 
 _passes = itertools.count(100)
@@ -154,6 +166,11 @@ def writing(build: Path, postgres: Postgres) -> dict[str, float]:
                 segments.append("clean")
             script += [*_script(kind, table, 1 if kind == "insert" else STATEMENTS + 1), mark]
             segments.append(f"{kind} {table}")
+    script += READ_SETTINGS
+    for kind, question in READS.items():
+        ask = [f"EXECUTE read_{kind};"] * READ_TIMES[kind]
+        script += [f"PREPARE read_{kind} AS {question};", *ask, mark, *ask, mark]
+        segments += ["warm-up", f"read {kind}"]
     out = postgres.dir / "single.out"
     command = [*callgrind.command(out), f"--dump-before={MARK}", f"{postgres.bin}/postgres", "--single",
                "-D", f"{postgres.dir}/pg", "-c", "fsync=off", "-c", "log_min_messages=error",
@@ -168,4 +185,7 @@ def writing(build: Path, postgres: Postgres) -> dict[str, float]:
         rows = COUNTS.get(kind, STATEMENTS) * ROWS_EACH.get(kind, 1)
         added = counts[f"{kind} app.estimate"] - counts[f"{kind} app.twin"]
         figures[f"write.{kind}.instructions"] = added / rows
+    rows = int(re.findall(r'count = "(\d+)"', done.stdout)[-1])
+    figures["read.one.instructions"] = counts["read one"] / READ_TIMES["one"]
+    figures["read.row.instructions"] = counts["read all"] / READ_TIMES["all"] / rows
     return figures
