@@ -168,15 +168,27 @@ AS $pgherald$
 DECLARE
   of_topic text;
 BEGIN
+  -- Each topic is sorted: so all of it is made before the first row is returned, and an error leaves
+  -- none behind.
   FOR of_topic IN SELECT DISTINCT j.topic FROM pgherald.journal AS j WHERE j.txid = ANY (txids) LOOP
     BEGIN
       {{tellers}}
       -- Of another configuration for the same database, or of the extension's dump.
       IF to_regprocedure(format('pgherald.%I(bigint[])', 'tell_' || of_topic)) IS NOT NULL THEN
-        RETURN QUERY EXECUTE format('SELECT * FROM pgherald.%I($1)', 'tell_' || of_topic) USING txids;
+        RETURN QUERY EXECUTE format('SELECT * FROM pgherald.%I($1) ORDER BY place, id',
+                                    'tell_' || of_topic) USING txids;
         CONTINUE;
       END IF;
     EXCEPTION WHEN OTHERS THEN
+      -- A value that cannot be told, as a NUL in json: only its transaction says "fetch again".
+      IF SQLSTATE LIKE '22%' AND cardinality(txids) > 1 THEN
+        RETURN QUERY
+        SELECT page.place, t.txid, t.id, t.at, t.topic, t.op, t.own_old, t.own_new, t.doc, t.leave
+        FROM unnest(txids) WITH ORDINALITY AS page(txid, place),
+             LATERAL pgherald.tell(ARRAY[page.txid]) AS t
+        WHERE t.topic = of_topic;
+        CONTINUE;
+      END IF;
       RAISE WARNING 'pgherald: % not told: % (%)', of_topic, SQLERRM, SQLSTATE;
       IF SQLSTATE = '55P03' THEN  -- locked: that was long enough for all topics together
         PERFORM set_config('lock_timeout', '1ms', true);

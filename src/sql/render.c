@@ -142,12 +142,13 @@ const char *render_asleep(enum watch_doorbell doorbell)
 static void add_tellers(struct buf *out, const char *const *topics, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		buf_printf(out,
-			   "%sIF of_topic = '%s' THEN\n"
-			   "  RETURN QUERY SELECT * FROM pgherald.tell_%s(txids);\n"
-			   "  CONTINUE;\n"
-			   "END IF;",
-			   i ? "\n" : "", topics[i], topics[i]);
+		buf_printf(
+			out,
+			"%sIF of_topic = '%s' THEN\n"
+			"  RETURN QUERY SELECT * FROM pgherald.tell_%s(txids) ORDER BY place, id;\n"
+			"  CONTINUE;\n"
+			"END IF;",
+			i ? "\n" : "", topics[i], topics[i]);
 }
 
 /* core and uninstall have the same slots */

@@ -1,33 +1,31 @@
 # SPDX-License-Identifier: PostgreSQL
 """Installing, upgrading and uninstalling while the application writes: none of its statements
-fails, and none waits for much longer than the lock_timeout of ours."""
+fails, and none waits for a table longer than the lock_timeout of ours and what we do with the lock."""
 
 import subprocess
 import threading
-import time
 
 import pytest
 
 from conftest import PGHERALD
 
 LOCK_TIMEOUT_S = 2
-PATIENCE_S = 20  # the queue of sixteen behind a lock that was waited for, on a slow machine
+OURS_S = 2  # a step's work with the lock in hand: milliseconds, but the machine may be busy
 CLIENTS = 16
 
 
 class Writer(threading.Thread):
-    """One client of the application; remembers its errors and its longest statement."""
+    """One client of the application; remembers its errors."""
 
     def __init__(self, db, number):
         super().__init__(daemon=True)
         self.db, self.number = db, number
-        self.running, self.errors, self.longest, self.count = True, [], 0.0, 0
+        self.running, self.errors, self.count = True, [], 0
 
     def run(self):
         connection = self.db.connect()
         with connection.cursor() as cur:
             while self.running:
-                began = time.monotonic()
                 try:
                     if self.count % 3:
                         cur.execute("UPDATE api_estimate SET status = %s WHERE id = %s",
@@ -37,7 +35,6 @@ class Writer(threading.Thread):
                                     " VALUES ('w', 10)")
                 except Exception as error:  # noqa: BLE001 - any of them is a failure of ours
                     self.errors.append(error)
-                self.longest = max(self.longest, time.monotonic() - began)
                 self.count += 1
         connection.close()
 
@@ -47,6 +44,7 @@ def test_sixteen_writers_do_not_notice(install):
     db.run("INSERT INTO api_estimate (id, number, project_id)"
            " SELECT g, 'e', 10 FROM generate_series(1, %s) AS g", (CLIENTS,))
     db.run("SELECT setval(pg_get_serial_sequence('api_estimate', 'id'), 1000)")
+    waits = db.watch_lock_waits(LOCK_TIMEOUT_S + OURS_S)
     writers = [Writer(db, i + 1) for i in range(CLIENTS)]
     for w in writers:
         w.start()
@@ -67,7 +65,7 @@ def test_sixteen_writers_do_not_notice(install):
         for w in writers:
             w.join(60)
     assert not [e for w in writers for e in w.errors][:3]
-    assert max(w.longest for w in writers) < LOCK_TIMEOUT_S + PATIENCE_S
+    assert waits() == []
 
 
 WAITING = ("SELECT count(*) FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)"

@@ -3,7 +3,6 @@
 
 import subprocess
 import threading
-import time
 
 import psycopg2
 import pytest
@@ -313,25 +312,22 @@ def test_dump_and_restore(watch, cluster, tmp_path):
 
 
 def test_installing_while_16_clients_write(db, install):
-    """No statement fails, and none waits for long: the installation's lock_timeout is 2 s; the rest
-    is for fifteen others on the same row and for a slow machine."""
-    stop, slowest, failed = threading.Event(), [], []
+    """No statement fails, and none waits for a table longer than the installation's lock_timeout, 2 s,
+    and what is done with the lock."""
+    stop, failed = threading.Event(), []
+    waits = db.watch_lock_waits(4)
 
     def write(number):
         c = db.connect("app")
-        longest = 0
         try:
             while not stop.is_set():
-                start = time.monotonic()
                 c.cursor().execute("INSERT INTO api_estimate (number, project_id) VALUES ('N', 10)")
                 c.cursor().execute("UPDATE api_project SET note = %s WHERE id = 10", [str(number)])
                 c.cursor().execute("UPDATE api_user SET username = username WHERE id = %s",
                                    [number % 3 + 1])
-                longest = max(longest, time.monotonic() - start)
         except psycopg2.Error as error:
             failed.append(error)
         finally:
-            slowest.append(longest)
             c.close()
 
     writers = [threading.Thread(target=write, args=(i,)) for i in range(16)]
@@ -346,7 +342,7 @@ def test_installing_while_16_clients_write(db, install):
         stop.set()
         for w in writers:
             w.join()
-    assert not failed and max(slowest) < 30, (failed, slowest)
+    assert not failed and waits() == []
     assert loss(db) == 0
     db.run("DELETE FROM pgherald.journal")
     db.run("UPDATE api_project SET name = 'x' WHERE id = 11")

@@ -132,6 +132,22 @@ def test_who_locks_a_table_with_names_is_waited_for_but_not_long(app):
     assert result == [("i", "anna")]
 
 
+def test_a_value_that_cannot_be_told_stops_no_other_transaction(app):
+    app.db.run("ALTER TABLE api_estimate ADD extra json")
+    app.reconfigure("  status, created_at::utc\n", "  status, extra\n")
+    app.run(INSERT)
+    app.run("UPDATE api_estimate SET extra = '{\"a\": \"\\u0000\"}'")
+    app.run("UPDATE api_project SET name = 'Viaduct' WHERE id = 10")
+    app.run("UPDATE api_estimate SET extra = '{\"a\": \"b\"}'")
+    reader = app.db.connect("pgherald")
+    with reader.cursor() as cursor:
+        cursor.execute("SELECT place, op, doc->'extra'->>'a' FROM "
+                       "pgherald.tell(ARRAY(SELECT txid FROM pgherald.journal ORDER BY 1)) ORDER BY id")
+        assert cursor.fetchall() == [(1, "i", None), (2, "r", None), (3, "u", None), (4, "u", "b")]
+    assert len(reader.notices) == 1 and "estimate not told" in reader.notices[0]
+    reader.close()
+
+
 # --- rows of another configuration ---------------------------------------------------------
 
 

@@ -220,6 +220,20 @@ class Database:
         assert len(rows) == 1 and len(rows[0]) == 1, rows
         return rows[0][0]
 
+    def watch_lock_waits(self, seconds):
+        """The server notes whenever a session that begins from now on waits longer for a table. A
+        function that gives its notes: what it measures is the lock, not how busy the machine is."""
+        self.run(f"ALTER DATABASE {self.name} SET log_lock_waits = on; "
+                 f"ALTER DATABASE {self.name} SET deadlock_timeout = '{seconds}s'")
+        begin = os.path.getsize(self.cluster.log)
+
+        def notes():
+            with open(self.cluster.log, encoding="utf-8", errors="replace") as log:
+                log.seek(begin)
+                return [line for line in log if "still waiting for" in line and " on relation " in line]
+
+        return notes
+
     def close(self):
         """Forgets the connections, for instance because the server was restarted."""
         for connection in self._connections.values():
