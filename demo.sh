@@ -186,7 +186,9 @@ on_exit() {
 	trap '' TERM
 	trap - EXIT
 	stop_all
-	if ((status == 143)); then say "stopped; nothing is left running"; fi
+	if ((status == 143 || status == 2)); then # see end_supervised
+		say "stopped; nothing is left running"
+	fi
 	exit "$status"
 }
 

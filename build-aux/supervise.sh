@@ -35,6 +35,7 @@ end_supervised() {
 		done
 	done
 	wait "$body" || status=$?
-	((status != 143)) || status=$1
+	# 143, or 2: bash 5.2 may take the trap's text for a part of a $(...) that it was just reading.
+	((status == 0)) || status=$1
 	exit "$status"
 }

@@ -270,3 +270,13 @@ def test_the_proof_notices_a_wrong_document(tree, demo):
     finally:
         conf.write_text(right, encoding="utf-8")
     nothing_left(tree)
+
+
+def test_the_status_is_the_signals_whatever_bash_makes_of_the_trap(tmp_path):
+    script = tmp_path / "script.sh"
+    script.write_text(f". {TOP}/build-aux/supervise.sh\nsupervise {script}\ntrap 'exit 2' TERM\n"
+                      "echo up\nwhile :; do sleep 0.1; done\n")
+    run = subprocess.Popen(["bash", str(script)], stdout=subprocess.PIPE, start_new_session=True)
+    assert run.stdout.readline() == b"up\n"
+    run.send_signal(signal.SIGINT)
+    assert run.wait(60) == 130
