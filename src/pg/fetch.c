@@ -13,9 +13,7 @@
 #include "base/log.h"
 #include "base/num.h"
 
-#define PAGE_ROWS    1000 /* a page ends after the transaction that reaches this */
-#define STRING_OF(x) #x
-#define STRING(x)    STRING_OF(x)
+#define PAGE_ROWS 1000 /* a page ends after the transaction that reaches this */
 
 enum column {
 	COL_PLACE, /* of the transaction; 0 = the header row */
@@ -44,7 +42,7 @@ static const char plan_sql[] =
 	"WITH plan AS MATERIALIZED ("
 	" SELECT pg_catalog.string_agg(tx.txid::text, ' ' ORDER BY tx.place) AS txids,"
 	" pg_catalog.string_agg(tx.n::text, ' ' ORDER BY tx.place) AS counts,"
-	" pg_catalog.array_agg(tx.txid ORDER BY tx.place) FILTER (WHERE tx.before < " STRING(PAGE_ROWS) ")"
+	" pg_catalog.array_agg(tx.txid ORDER BY tx.place) FILTER (WHERE tx.before < " NUM_TEXT(PAGE_ROWS) ")"
 	" AS page"
 	" FROM (SELECT j.txid, pg_catalog.count(*) AS n, pg_catalog.row_number() OVER w AS place,"
 	" pg_catalog.sum(pg_catalog.count(*)) OVER w - pg_catalog.count(*) AS before"

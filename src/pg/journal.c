@@ -16,9 +16,6 @@
 
 static void fetch(struct journal *j);
 
-#define STRING_OF(x) #x
-#define STRING(x)    STRING_OF(x)
-
 static int64_t unix_now(void)
 {
 	return (int64_t)time(NULL);
@@ -108,7 +105,7 @@ static void on_let_go(void *arg, const PGresult *r)
 static void let_go(struct journal *j)
 {
 	static const char sql[] = "SELECT pg_catalog.pg_advisory_unlock($1::integer, $2::integer)";
-	static const char *const params[] = {STRING(DOORBELL_CLASS), STRING(DOORBELL_KEEPER)};
+	static const char *const params[] = {NUM_TEXT(DOORBELL_CLASS), NUM_TEXT(DOORBELL_KEEPER)};
 
 	log_debug("journal: quiet: writers ring again");
 	conn_query(&j->conn, sql, 2, params, on_let_go, j);
@@ -144,8 +141,8 @@ static void ask_for_lock(struct journal *j)
 		" AND objid = $3::integer::oid AND granted AND database ="
 		" (SELECT oid FROM pg_catalog.pg_database"
 		" WHERE datname = pg_catalog.current_database()))";
-	static const char *const params[] = {STRING(DOORBELL_CLASS), STRING(DOORBELL_KEEPER),
-					     STRING(DOORBELL_PRESENT)};
+	static const char *const params[] = {NUM_TEXT(DOORBELL_CLASS), NUM_TEXT(DOORBELL_KEEPER),
+					     NUM_TEXT(DOORBELL_PRESENT)};
 
 	conn_query(&j->conn, sql, 3, params, on_asked, j);
 }
@@ -445,7 +442,7 @@ static void on_state(void *arg, bool up)
 	static const char present_sql[] =
 		"SELECT pg_catalog.current_setting('max_prepared_transactions'),"
 		" pg_catalog.pg_advisory_lock_shared($1::integer, $2::integer)";
-	static const char *const present[] = {STRING(DOORBELL_CLASS), STRING(DOORBELL_PRESENT)};
+	static const char *const present[] = {NUM_TEXT(DOORBELL_CLASS), NUM_TEXT(DOORBELL_PRESENT)};
 	struct journal *j = arg;
 
 	doorbell_reset(&j->bell, false);

@@ -133,7 +133,7 @@ static void test_document(void **state)
 	assert_has(&out, "  PERFORM id, project_id, at, amount, foreman_id\n"
 			 "  FROM public.api_estimate AS watched LIMIT 0;");
 	assert_has(&out, "SELECT array_remove(ARRAY[it.was->>'foreman_id'], NULL) AS before,\n"
-			 "                         array_remove(ARRAY[it.now->>'foreman_id'], "
+			 "                       array_remove(ARRAY[it.now->>'foreman_id'], "
 			 "NULL) AS after\n");
 	assert_has(&out, "SELECT it.was->1 AS \"estimate_id\") AS doc) END\n");
 	assert_has(&out, "THEN json_build_array('");
@@ -153,7 +153,7 @@ static void test_quick_way(void **state)
 		   NULL);
 	assert_has(&out, "WHERE ROW(past.id, past.project_id, past.at, past.amount, "
 			 "past.\"Odd One\", past.foreman_id)::record\n"
-			 "                *<> ROW(this.id, ");
+			 "            *<> ROW(this.id, ");
 	assert_has(&out, "WHEN this.id IS NOT DISTINCT FROM past.id\n");
 	assert_has(&out, "AND this.foreman_id IS NOT DISTINCT FROM past.foreman_id THEN");
 	assert_has(&out, "SELECT this.foreman_id::text AS owner\n");
