@@ -147,6 +147,19 @@ BEGIN
 END
 $pgherald$;
 
+-- Those of an earlier version returned other columns, which CREATE OR REPLACE cannot change.
+DO $pgherald$
+DECLARE
+  earlier regprocedure;
+BEGIN
+  FOR earlier IN SELECT p.oid FROM pg_catalog.pg_proc AS p
+                 WHERE p.pronamespace = 'pgherald'::pg_catalog.regnamespace
+                   AND p.proname ~ '^tell(_|$)' AND p.proargnames[2] <> 'place' LOOP
+    EXECUTE pg_catalog.format('DROP FUNCTION %s', earlier);
+  END LOOP;
+END
+$pgherald$;
+
 -- What these transactions changed, as clients are told: tell_TOPIC() makes the documents of its watch.
 -- `place` is that of the transaction in the list. What cannot be told says "fetch again" instead:
 -- nothing is left out, and no topic stops another. Who has a table locked from which names come, a

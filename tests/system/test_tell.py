@@ -197,6 +197,20 @@ def test_rows_of_a_topic_that_is_recorded_no_more_say_fetch_again(app, how):
     assert app.told() == [REFETCH, ("t", None, None)]
 
 
+@pytest.mark.parametrize("command", ["install", "upgrade"])
+def test_functions_that_returned_other_columns_are_replaced(app, command):
+    app.run(INSERT)
+    before = app.told()
+    for name in ("tell", "tell_estimate"):
+        app.db.run(f"DROP FUNCTION pgherald.{name}(bigint[]); CREATE FUNCTION pgherald.{name}"
+                   "(txids bigint[]) RETURNS TABLE (txid bigint, doc json) LANGUAGE sql "
+                   f"AS 'SELECT 1::bigint, NULL::json'; ALTER FUNCTION pgherald.{name}(bigint[]) "
+                   "OWNER TO pgherald_owner")
+    app.installed.apply(command)
+    assert app.told() == before
+    assert app.installed.sql("check").returncode == 0
+
+
 def test_the_journal_of_version_1_is_taken_over(app):
     """Its rows have finished documents, and say "fetch again"."""
     app.db.run("ALTER TABLE pgherald.journal RENAME data TO doc; "
