@@ -9,8 +9,8 @@ DECLARE
   -- there are few, and most of these begin as NULL.
   more    bigint;     -- the quick way's row, if there is more to be done: the journal's size to be looked
                       -- at, a daemon to be woken; negative, if this may be the 33rd statement (xmin is
-                      -- its subtransaction, more than 32 numbers behind the transaction); 0, if the
-                      -- careful way has to be gone
+                      -- its subtransaction, more than 32 numbers behind the transaction); 0, if it
+                      -- has failed
   tx      bigint;
   tally   text;       -- "txid id" of this transaction's row that says "fetch again"
   n_rows  int;        -- what it has recorded so far
@@ -29,7 +29,8 @@ BEGIN
   -- simple fails, is undone, and left to the careful way: a second row (INTO wants one; of two
   -- rows before and two after, two pairs differ at least), a NULL as op, a column that is gone
   -- or has become something else. LIMIT tells the planner that many rows are not worth a plan
-  -- for many, nor a compilation.
+  -- for many, nor a compilation. This block and the next are the guard: whatever goes wrong in them,
+  -- the application's statement succeeds.
   BEGIN
     IF current_setting('pgherald.tx_{{topic}}', true) <> '' THEN
       tally := current_setting('pgherald.tx_{{topic}}');
@@ -101,7 +102,7 @@ BEGIN
     more := 0;
   END;
 
-  -- The guard: whatever goes wrong in here too, the application's statement succeeds.
+  -- Whatever goes wrong in here is told: a warning, the counter of losses, "fetch again".
   BEGIN
     IF more <> 0 THEN
       last_id := abs(more);
