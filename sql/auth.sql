@@ -81,7 +81,8 @@ BEGIN
       users := '{}';
     END IF;
 
-    INSERT INTO pgherald.journal (topic, op, own_old) VALUES ('auth', 'a', users)
+    INSERT INTO pgherald.journal (id, topic, op, own_old) OVERRIDING SYSTEM VALUE
+    VALUES (pgherald.next_id(), 'auth', 'a', users)
     RETURNING id INTO last_id;
     IF users = '{}' THEN
       tally := set_config('pgherald.tx_auth', tx || ' all ' || last_id, true);
@@ -99,7 +100,8 @@ BEGIN
       RAISE WARNING 'pgherald: loss not counted: %', SQLERRM;
     END;
     BEGIN
-      INSERT INTO pgherald.journal (topic, op) VALUES ('auth', 'a') RETURNING id INTO last_id;
+      INSERT INTO pgherald.journal (id, topic, op) OVERRIDING SYSTEM VALUE
+      VALUES (pgherald.next_id(), 'auth', 'a') RETURNING id INTO last_id;
       tally := set_config('pgherald.tx_auth', txid_current()::text || ' all ' || last_id, true);
     EXCEPTION WHEN OTHERS THEN
       NULL;  -- the counter has told the daemon

@@ -98,8 +98,9 @@ CREATE TABLE IF NOT EXISTS pgherald.journal (
 -- How often a change could not be recorded. A sequence, because it survives a rollback.
 CREATE SEQUENCE IF NOT EXISTS pgherald.loss;
 
--- Whether the journal takes documents: 1, or since which transaction it is too large. A sequence,
--- because it is read without a query and set without a lock that would last.
+-- When the journal has become too large its own sequence of ids is set to its end: writers need not
+-- look whether it is shut, their INSERT fails. The gate then has the last id given before. A sequence
+-- can be set without a lock that would last, and stays set when the writer rolls back.
 CREATE SEQUENCE IF NOT EXISTS pgherald.gate;
 
 INSERT INTO pgherald.meta (schema_version, epoch, max_bytes, stop_bytes)
@@ -144,6 +145,20 @@ BEGIN
   RETURN (SELECT left(md5(concat_ws(' ', c.system_identifier,
                                     substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8), m.epoch)), 8)
           FROM pg_control_system() AS c, pgherald.meta AS m);
+END
+$pgherald$;
+
+-- The id of a row that is written even while the journal is shut: then one above its transaction's
+-- others, and above the gate.
+CREATE OR REPLACE FUNCTION pgherald.next_id() RETURNS bigint
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $pgherald$
+BEGIN
+  RETURN nextval('pgherald.journal_id_seq');
+EXCEPTION WHEN sequence_generator_limit_exceeded THEN
+  RETURN (SELECT 1 + greatest(0, max(j.id), pg_sequence_last_value('pgherald.gate'))
+          FROM pgherald.journal AS j WHERE j.txid = txid_current());
 END
 $pgherald$;
 
@@ -284,8 +299,11 @@ BEGIN
     UPDATE pgherald.meta AS m
     SET stop_bytes = greatest(m.max_bytes, on_disk)
     WHERE m.stop_bytes <> greatest(m.max_bytes, on_disk);
-    IF pg_sequence_last_value('pgherald.gate') > 1 THEN
-      PERFORM setval('pgherald.gate', 1);
+    IF pg_sequence_last_value('pgherald.journal_id_seq') = 9223372036854775807 THEN
+      -- Beyond what transactions that still run have got from next_id().
+      PERFORM setval('pgherald.journal_id_seq',
+                     100 + greatest(0, pg_sequence_last_value('pgherald.gate'),
+                                    (SELECT max(j.id) FROM pgherald.journal AS j)));
     END IF;
   END IF;
   RETURN n;
@@ -294,7 +312,7 @@ $pgherald$;
 
 -- Nothing for PUBLIC and nothing for the application's roles.
 REVOKE ALL ON SCHEMA pgherald FROM PUBLIC;
-REVOKE ALL ON FUNCTION pgherald.utc(timestamptz), pgherald.utc(text), pgherald.epoch(),
+REVOKE ALL ON FUNCTION pgherald.utc(timestamptz), pgherald.utc(text), pgherald.epoch(), pgherald.next_id(),
   pgherald.tell(bigint[]), pgherald.prune(interval, int, bigint) FROM PUBLIC;
 GRANT USAGE ON SCHEMA pgherald TO pgherald_reader;
 GRANT SELECT ON pgherald.meta, pgherald.journal, pgherald.loss TO pgherald_reader;

@@ -2,6 +2,7 @@
 CREATE OR REPLACE FUNCTION pgherald.on_{{topic}}() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET jit = off  -- a session keeps the plans that its first statement got, were it of a million rows
 AS $pgherald$
 #variable_conflict use_column
 DECLARE
@@ -28,8 +29,7 @@ BEGIN
   -- update that changed nothing writes nothing (save() writes every column). What is not so
   -- simple fails, is undone, and left to the careful way: a second row (INTO wants one; of two
   -- rows before and two after, two pairs differ at least), a NULL as op, a column that is gone
-  -- or has become something else. LIMIT tells the planner that many rows are not worth a plan
-  -- for many, nor a compilation. This block and the next are the guard: whatever goes wrong in them,
+  -- or has become something else. This block and the next are the guard: whatever goes wrong in them,
   -- the application's statement succeeds.
   BEGIN
     IF current_setting('pgherald.tx_{{topic}}', true) <> '' THEN
@@ -46,41 +46,32 @@ BEGIN
     IF TG_OP = 'UPDATE' THEN
       INSERT INTO pgherald.journal (topic, op, pk, own_new, data, actor)
       SELECT '{{topic}}',
-             CASE WHEN pg_sequence_last_value('pgherald.gate') > 1 THEN NULL
-                  WHEN {{this_stays}} THEN 'u'::"char" END,
-             {{this_pk}}, own.ers,
+             CASE WHEN {{this_stays}} THEN 'u'::"char" END, {{this_pk}}, own.ers,
              {{this_data}},
              nullif(current_setting('pgherald.actor', true), '')
       FROM old_rows AS past, new_rows AS this,
            LATERAL ({{this_owners}}) AS own (ers)
       WHERE {{this_differs}}
-      LIMIT 2
       RETURNING CASE WHEN age(xmin) < -32 THEN -id
                      WHEN id % 64 = 0 OR {{asleep}}
                      THEN id END INTO more;
     ELSIF TG_OP = 'INSERT' THEN
       INSERT INTO pgherald.journal (topic, op, pk, own_new, data, actor)
-      SELECT '{{topic}}',
-             CASE WHEN pg_sequence_last_value('pgherald.gate') > 1 THEN NULL ELSE 'i'::"char" END,
-             {{this_pk}}, own.ers,
+      SELECT '{{topic}}', 'i', {{this_pk}}, own.ers,
              {{this_data}},
              nullif(current_setting('pgherald.actor', true), '')
       FROM new_rows AS this,
            LATERAL ({{this_owners}}) AS own (ers)
-      LIMIT 2
       RETURNING CASE WHEN age(xmin) < -32 THEN -id
                      WHEN id % 64 = 0 OR {{asleep}}
                      THEN id END INTO more;
     ELSIF TG_OP = 'DELETE' THEN
       INSERT INTO pgherald.journal (topic, op, pk, own_old, data, actor)
-      SELECT '{{topic}}',
-             CASE WHEN pg_sequence_last_value('pgherald.gate') > 1 THEN NULL ELSE 'd'::"char" END,
-             {{this_pk}}, own.ers,
+      SELECT '{{topic}}', 'd', {{this_pk}}, own.ers,
              {{this_data_gone}},
              nullif(current_setting('pgherald.actor', true), '')
       FROM old_rows AS this,
            LATERAL ({{this_owners}}) AS own (ers)
-      LIMIT 2
       RETURNING CASE WHEN age(xmin) < -32 THEN -id
                      WHEN id % 64 = 0 OR {{asleep}}
                      THEN id END INTO more;
@@ -143,20 +134,21 @@ BEGIN
       -- The journal is as large as it may get: nothing is written but, each minute, one "fetch again",
       -- and each statement counts as a loss, which every daemon and every cursor notices. Only
       -- pgherald.prune opens it again.
-      IF pg_sequence_last_value('pgherald.gate') > 1 THEN
+      IF pg_sequence_last_value('pgherald.journal_id_seq') = 9223372036854775807 THEN
         PERFORM nextval('pgherald.loss');
-        IF EXISTS (SELECT FROM pgherald.journal AS j
-                   WHERE j.txid >= pg_sequence_last_value('pgherald.gate')
-                     AND j.topic = '{{topic}}' AND j.op = 'r'
-                     AND j.at > clock_timestamp() - interval '1 minute') THEN
+        IF EXISTS (SELECT FROM (SELECT * FROM pgherald.journal AS j
+                                ORDER BY j.txid DESC, j.id DESC LIMIT 100) AS latest
+                   WHERE latest.topic = '{{topic}}' AND latest.op = 'r'
+                     AND latest.at > clock_timestamp() - interval '1 minute') THEN
           RETURN NULL;
         END IF;
         reason := 'size';
       END IF;
 
       IF reason IS NOT NULL THEN
-        INSERT INTO pgherald.journal (topic, op, n, data)
-        VALUES ('{{topic}}', 'r', coalesce(n_here, 0), ('{"reason":"' || reason || '"}')::json)
+        INSERT INTO pgherald.journal (id, topic, op, n, data) OVERRIDING SYSTEM VALUE
+        VALUES (pgherald.next_id(), '{{topic}}', 'r', coalesce(n_here, 0),
+                ('{"reason":"' || reason || '"}')::json)
         RETURNING id INTO last_id;
         tally := set_config('pgherald.tx_{{topic}}', tx || ' ' || last_id, true);
       ELSIF TG_OP = 'TRUNCATE' THEN
@@ -215,7 +207,9 @@ BEGIN
     IF last_id % 64 < written THEN
       IF pg_total_relation_size('pgherald.journal')
          > (SELECT m.stop_bytes FROM pgherald.meta AS m) THEN
-        PERFORM setval('pgherald.gate', txid_current());
+        PERFORM setval('pgherald.gate', seq.at), setval('pgherald.journal_id_seq', 9223372036854775807)
+        FROM (SELECT pg_sequence_last_value('pgherald.journal_id_seq') AS at OFFSET 0) AS seq
+        WHERE seq.at < 9223372036854775807;
       END IF;
     END IF;
     {{rescope}}

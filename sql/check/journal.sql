@@ -83,11 +83,11 @@ WHERE pg_total_relation_size('pgherald.journal') > (c->>'journal_size')::bigint
 --! journal-closed danger
 --! The journal has reached its limit, and changes are not recorded any more: each is counted as a
 --! loss, and clients are told to fetch again.
-SELECT 'pgherald.gate', 'the journal is closed since transaction ' || gate.value,
+SELECT 'pgherald.journal', 'it is shut: its sequence of ids stands at its end',
        'pgherald sql prune --apply'
-FROM (SELECT CASE WHEN has_sequence_privilege('pgherald.gate', 'SELECT')  -- the daemon may not look
-                  THEN pg_sequence_last_value('pgherald.gate') END AS value) AS gate
-WHERE gate.value > 1
+FROM (SELECT CASE WHEN has_sequence_privilege('pgherald.journal_id_seq', 'SELECT')  -- the daemon may not look
+                  THEN pg_sequence_last_value('pgherald.journal_id_seq') END AS at) AS seq
+WHERE seq.at = 9223372036854775807
 
 --! journal-limit warning
 --! The triggers go by this value, and the daemon by its configuration.

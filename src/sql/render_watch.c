@@ -248,7 +248,9 @@ static void add_rescope(struct buf *out, const struct watch *w)
 		buf_str(out, "IF changed AND before <> after THEN\n");
 	else
 		buf_str(out, "IF moved OR reason IS NOT NULL AND TG_OP = 'UPDATE' THEN\n"
-			     "  INSERT INTO pgherald.journal (topic, op, data)\n  VALUES ");
+			     "  INSERT INTO pgherald.journal (id, topic, op, data) OVERRIDING "
+			     "SYSTEM VALUE\n"
+			     "  VALUES ");
 	for (size_t i = 0; i < w->n_rescope; i++) {
 		if (w->notify) {
 			buf_str(out, "  PERFORM pg_notify('pgherald_inline',\n"
@@ -257,7 +259,7 @@ static void add_rescope(struct buf *out, const struct watch *w)
 			buf_str(out, "\",\"op\":\"r\",\"reason\":\"rescope\"}');\n");
 			continue;
 		}
-		buf_str(out, i ? ",\n         (" : "(");
+		buf_str(out, i ? ",\n         (pgherald.next_id(), " : "(pgherald.next_id(), ");
 		ident_add_literal(out, w->rescope[i]);
 		buf_str(out, ", 'r', '{\"reason\":\"rescope\"}')");
 	}

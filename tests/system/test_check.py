@@ -162,7 +162,7 @@ DAMAGE = {
                    "VALUES (3, 'estimate', 't', now() - interval '25 hours')",
     "journal-future": "INSERT INTO pgherald.journal (txid, topic, op) "
                       "VALUES (txid_current() + 1000, 'estimate', 't')",
-    "journal-closed": "SELECT setval('pgherald.gate', txid_current())",
+    "journal-closed": "SELECT setval('pgherald.journal_id_seq', 9223372036854775807)",
     "journal-limit": "UPDATE pgherald.meta SET max_bytes = 5",
     "floor": "UPDATE pgherald.meta SET floor_txid = txid_current() + 1000",
 }

@@ -27,7 +27,7 @@ def loss(db):
 
 
 def is_shut(db):
-    return db.one("SELECT coalesce(pg_sequence_last_value('pgherald.gate'), 1) > 1")
+    return db.one("SELECT pg_sequence_last_value('pgherald.journal_id_seq') = 9223372036854775807")
 
 
 def rows(db):
@@ -87,6 +87,29 @@ def test_rights_are_told_all_the_same(small, db):
     fill(db)
     db.run("DELETE FROM authtoken_token WHERE user_id = 2", user="app")
     assert db.one("SELECT own_old FROM pgherald.journal WHERE op = 'a'") == ["2"]
+
+
+def test_a_transaction_that_stays_open_over_it_all_keeps_its_order(small, db):
+    db.run("INSERT INTO api_estimate (id, number, project_id) VALUES (900, 'N', 10), (901, 'N', 10)")
+    open_ = db.connect("app", autocommit=False)
+    ours = open_.cursor()
+    ours.execute("UPDATE api_estimate SET number = 'first' WHERE id = 900")
+    fill(db)
+    ours.execute("UPDATE api_project SET name = 'while it is shut'")
+    ours.execute("DELETE FROM authtoken_token WHERE user_id = 2")
+    small.write(CONF)
+    small.apply()
+    assert db.one(PRUNE, ["1 day", 1000, 1 << 30]) == 0 and not is_shut(db)
+    ours.execute("UPDATE api_estimate SET number = 'last' WHERE id = 901")
+    db.run("INSERT INTO api_estimate (number, project_id) VALUES ('by another', 10)", user="app")
+    open_.commit()
+    open_.close()
+    mine = db.run("SELECT topic, op, pk FROM pgherald.journal WHERE txid = (SELECT txid FROM pgherald.journal"
+                  " WHERE topic = 'auth') ORDER BY id")
+    assert mine == [("estimate", "u", "900"), ("project", "r", None), ("auth", "a", None),
+                    ("estimate", "u", "901")]
+    assert db.one("SELECT a.id < i.id FROM pgherald.journal AS a, pgherald.journal AS i"
+                  " WHERE a.op = 'a' AND i.data::text LIKE '%by another%'")
 
 
 def test_single_rows_are_counted_too(small, db):

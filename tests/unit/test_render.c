@@ -261,7 +261,7 @@ static void test_hardening(void **state)
 	assert_has(&out, "CREATE OR REPLACE FUNCTION pgherald.on_topic1() RETURNS trigger\n"
 			 "LANGUAGE plpgsql SECURITY DEFINER\n"
 			 "SET search_path = pg_catalog, pg_temp\n"
-			 "AS $pgherald$\n");
+			 "SET jit = off ");
 	assert_has(&out, "CREATE OR REPLACE FUNCTION pgherald.tell_topic1(txids bigint[])\n");
 	assert_has(&out, "LANGUAGE sql STABLE\nAS $pgherald$\n"); /* inlined: no SET */
 	assert_has(&out, "SET datestyle = ");
