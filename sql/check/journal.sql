@@ -83,7 +83,7 @@ WHERE pg_total_relation_size('pgherald.journal') > (c->>'journal_size')::bigint
 --! journal-closed danger
 --! The journal has reached its limit, and changes are not recorded any more: each is counted as a
 --! loss, and clients are told to fetch again.
-SELECT 'pgherald.journal', 'it is shut: its sequence of ids stands at its end',
+SELECT 'pgherald.journal', 'it is closed: its sequence of ids stands at its end',
        'pgherald sql prune --apply'
 FROM (SELECT CASE WHEN has_sequence_privilege('pgherald.journal_id_seq', 'SELECT')  -- the daemon may not look
                   THEN pg_sequence_last_value('pgherald.journal_id_seq') END AS at) AS seq
