@@ -99,7 +99,7 @@ CREATE TABLE IF NOT EXISTS pgherald.journal (
 CREATE SEQUENCE IF NOT EXISTS pgherald.loss;
 
 -- When the journal has become too large its own sequence of ids is set to its end: writers need not
--- look whether it is shut, their INSERT fails. The gate then has the last id given before. A sequence
+-- look whether it is closed, their INSERT fails. The gate then has the last id given before. A sequence
 -- can be set without a lock that would last, and stays set when the writer rolls back.
 CREATE SEQUENCE IF NOT EXISTS pgherald.gate;
 
@@ -148,7 +148,7 @@ BEGIN
 END
 $pgherald$;
 
--- The id of a row that is written even while the journal is shut: then one above its transaction's
+-- The id of a row that is written even while the journal is closed: then one above its transaction's
 -- others, and above the gate.
 CREATE OR REPLACE FUNCTION pgherald.next_id() RETURNS bigint
 LANGUAGE plpgsql

@@ -29,8 +29,9 @@ BEGIN
   -- update that changed nothing writes nothing (save() writes every column). What is not so
   -- simple fails, is undone, and left to the careful way: a second row (INTO wants one; of two
   -- rows before and two after, two pairs differ at least), a NULL as op, a column that is gone
-  -- or has become something else. This block and the next are the guard: whatever goes wrong in them,
-  -- the application's statement succeeds.
+  -- or has become something else; and when the journal is closed, there is no id for the row. This
+  -- block and the next are the guard: whatever goes wrong in them, the application's statement
+  -- succeeds.
   BEGIN
     IF current_setting('pgherald.tx_{{topic}}', true) <> '' THEN
       tally := current_setting('pgherald.tx_{{topic}}');

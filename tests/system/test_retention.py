@@ -112,6 +112,16 @@ def test_a_transaction_that_stays_open_over_it_all_keeps_its_order(small, db):
                   " WHERE a.op = 'a' AND i.data::text LIKE '%by another%'")
 
 
+def test_it_stays_closed_when_the_writer_rolls_back(small, db):
+    c = db.connect("app", autocommit=False)
+    for _ in range(30):
+        c.cursor().execute(BULK)
+    c.rollback()
+    c.close()
+    assert is_shut(db) and rows(db) == 0
+    assert prune_all(db, 1 << 30) == 0 and not is_shut(db)
+
+
 def test_single_rows_are_counted_too(small, db):
     for i in range(1000):
         db.run("INSERT INTO api_estimate (number, project_id) VALUES (repeat('x', 300), 10)",
