@@ -5,7 +5,7 @@
 BEGIN {
 	print "/* Made by embed_checks.awk from sql/check/: edit that. */"
 	print "#include \"config.h\""
-	print "#include \"cli/check.h\"\n"
+	print "#include \"dba/check.h\"\n"
 	print "#pragma GCC diagnostic ignored \"-Woverlength-strings\""
 }
 function quoted(text)

@@ -8,11 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/check.h"
-#include "cli/gather.h"
-#include "cli/prune.h"
-#include "cli/steps.h"
 #include "conf.h"
+#include "dba/check.h"
+#include "dba/connection.h"
+#include "dba/install.h"
+#include "dba/prune.h"
+#include "dba/uninstall.h"
+#include "dba/upgrade.h"
 
 #define DEFAULT_CONF SYSCONFDIR "/pgherald/pgherald.conf"
 
@@ -27,19 +29,19 @@ struct command {
 	bool applies; /* takes --apply, and connects with it only */
 	bool watch;   /* takes --watch */
 	bool connects;
-	bool (*gather)(struct steps *s, const struct conf *conf, const char *only);
+	bool (*gather)(struct script *s, const struct conf *conf, const char *only);
 	int (*run)(const struct conf *conf, const char *conninfo, bool apply, bool json);
 };
 
 static const struct command commands[] = {
 	{"render", "the whole text of install, for review or a migration tool", false, true, false,
-	 gather_install, NULL},
+	 install_script, NULL},
 	{"install", "make the schema pgherald, the functions and the triggers", true, true, false,
-	 gather_install, NULL},
+	 install_script, NULL},
 	{"upgrade", "replace the functions by this program's, without any table lock", true, true,
-	 false, gather_upgrade, NULL},
+	 false, upgrade_script, NULL},
 	{"uninstall", "take all of it, or one watch, out again", true, true, false,
-	 gather_uninstall, NULL},
+	 uninstall_script, NULL},
 	{"check", "compare the database with the configuration and say what is wrong", false, false,
 	 true, NULL, check_run},
 	{"prune", "delete what is older than the configured retention", true, false, false, NULL,
@@ -139,11 +141,11 @@ static bool fits(const struct command *c, const struct options *o)
 static int gather_and_go(const struct command *c, const struct options *o, const struct conf *conf,
 			 const char *conninfo)
 {
-	struct steps steps = {0};
+	struct script steps = {0};
 	bool ok = c->gather(&steps, conf, o->watch) &&
-		  (o->apply ? steps_apply(&steps, conninfo) : steps_print(&steps));
+		  (o->apply ? connection_apply(&steps, conninfo) : script_print(&steps));
 
-	steps_free(&steps);
+	script_free(&steps);
 	return ok ? 0 : 1;
 }
 

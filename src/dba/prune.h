@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL
  * `pgherald sql prune`: what the daemon does by itself, by hand. */
-#ifndef PGHERALD_CLI_PRUNE_H
-#define PGHERALD_CLI_PRUNE_H
+#ifndef PGHERALD_DBA_PRUNE_H
+#define PGHERALD_DBA_PRUNE_H
 
 #include <stdbool.h>
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: PostgreSQL
- * See rendered.h. */
+ * See objects.h. */
 #include "config.h"
-#include "cli/rendered.h"
+#include "dba/objects.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/num.h"
-#include "cli/lex.h"
+#include "dba/statement.h"
 
 /* A name as it stands in the catalog. */
 static char *unquote(const char *name)
@@ -16,7 +16,7 @@ static char *unquote(const char *name)
 
 	if (*name != '"')
 		return xstrdup(name);
-	buf_init(&out, LEX_MAX);
+	buf_init(&out, STATEMENT_MAX);
 	for (name++; *name && (*name != '"' || name[1] == '"'); name++) {
 		if (*name == '"')
 			name++;
@@ -32,7 +32,7 @@ static void add_types(struct buf *out, const char *args)
 	char *arg;
 
 	buf_char(out, '(');
-	while ((arg = lex_item(&args))) {
+	while ((arg = words_item(&args))) {
 		char *type = strchr(arg, ' '), *def = strstr(arg, " DEFAULT ");
 
 		if (def)
@@ -48,7 +48,7 @@ static void add_types(struct buf *out, const char *args)
 /* "SET a = 'b'" of a function's head as "a=b". */
 static void add_setting(struct buf *out, const char *text)
 {
-	autofree char *flat = lex_squeeze(text, text + strcspn(text, "\n"));
+	autofree char *flat = words_squeeze(text, text + strcspn(text, "\n"));
 	const char *equals = strstr(flat, " = "), *value = equals ? equals + 3 : "";
 	size_t len = strlen(value);
 
@@ -67,27 +67,28 @@ static void add_setting(struct buf *out, const char *text)
 	buf_add(out, value, len);
 }
 
-static void read_function(struct rendered *r, const struct statement *s)
+static void read_function(struct objects *r, const struct statement *s)
 {
 	static const char create[] = "CREATE OR REPLACE FUNCTION ";
-	const char *name = s->bare.p + strlen(create), *open = lex_find(name, '('), *close;
-	const char *body = strstr(open, "AS " LEX_DOLLAR), *end;
-	struct rendered_function f = {.volatility = 'v'};
+	const char *name = s->bare.p + strlen(create), *open = words_find(name, '('), *close;
+	const char *body = strstr(open, "AS " STATEMENT_DOLLAR), *end;
+	struct object_function f = {.volatility = 'v'};
 	autobuf signature = {0}, settings = {0};
 	autofree char *args = NULL;
 
-	close = *open ? lex_find(open + 1, ')') : open;
-	if (!body || !*close || !(end = strstr(body + strlen("AS " LEX_DOLLAR), LEX_DOLLAR)))
+	close = *open ? words_find(open + 1, ')') : open;
+	if (!body || !*close ||
+	    !(end = strstr(body + strlen("AS " STATEMENT_DOLLAR), STATEMENT_DOLLAR)))
 		return;
-	buf_init(&signature, LEX_MAX);
-	buf_init(&settings, LEX_MAX);
+	buf_init(&signature, STATEMENT_MAX);
+	buf_init(&settings, STATEMENT_MAX);
 	buf_add(&signature, name, (size_t)(open - name));
-	args = lex_squeeze(open + 1, close);
+	args = words_squeeze(open + 1, close);
 	add_types(&signature, args);
 	for (const char *line = close; line < body; line += strcspn(line, "\n") + 1) {
-		if (lex_starts(line, "SET "))
+		if (words_starts(line, "SET "))
 			add_setting(&settings, line + 4);
-		if (lex_starts(line, "LANGUAGE ")) {
+		if (words_starts(line, "LANGUAGE ")) {
 			autofree char *head = xstrndup(line, strcspn(line, "\n"));
 
 			f.definer |= strstr(head, "SECURITY DEFINER") != NULL;
@@ -99,13 +100,13 @@ static void read_function(struct rendered *r, const struct statement *s)
 	}
 	f.signature = buf_steal(&signature);
 	f.settings = buf_steal(&settings);
-	body += strlen("AS " LEX_DOLLAR);
+	body += strlen("AS " STATEMENT_DOLLAR);
 	f.body = xstrndup(body, (size_t)(end - body));
 	r->functions = xrealloc(r->functions, r->n_functions + 1, sizeof(f));
 	r->functions[r->n_functions++] = f;
 }
 
-static void add_trigger(struct rendered *r, struct rendered_trigger t)
+static void add_trigger(struct objects *r, struct object_trigger t)
 {
 	r->triggers = xrealloc(r->triggers, r->n_triggers + 1, sizeof(t));
 	r->triggers[r->n_triggers++] = t;
@@ -123,7 +124,7 @@ static char *literal_after(const char *text, const char *before)
 }
 
 /* Those of an [auth] are made in a loop over rows ('table'::regclass, 'holds', 'udt'). */
-static void read_auth_triggers(struct rendered *r, const char *text)
+static void read_auth_triggers(struct objects *r, const char *text)
 {
 	static const char *const events[][3] = {
 		{"i", "INSERT", " REFERENCING NEW TABLE AS new_rows"},
@@ -151,7 +152,7 @@ static void read_auth_triggers(struct rendered *r, const char *text)
 				free(name);
 				continue;
 			}
-			add_trigger(r, (struct rendered_trigger){
+			add_trigger(r, (struct object_trigger){
 					       .name = name,
 					       .table = xstrdup(table),
 					       .def = xasprintf(
@@ -166,7 +167,7 @@ static void read_auth_triggers(struct rendered *r, const char *text)
 }
 
 /* They stand inside of DO blocks, each a statement of its own. */
-static void read_triggers(struct rendered *r, const struct statement *s)
+static void read_triggers(struct objects *r, const struct statement *s)
 {
 	static const char create[] = "CREATE TRIGGER ";
 	autofree char *text = xstrndup(s->bare.p, s->bare.len);
@@ -174,15 +175,15 @@ static void read_triggers(struct rendered *r, const struct statement *s)
 
 	read_auth_triggers(r, text);
 	while ((p = strstr(p, create))) {
-		const char *end = lex_find(p, ';'), *on;
-		struct rendered_trigger t = {.def = lex_squeeze(p, end)};
+		const char *end = words_find(p, ';'), *on;
+		struct object_trigger t = {.def = words_squeeze(p, end)};
 
 		on = strstr(t.def, " ON ");
-		if (on && !lex_starts(t.def, "CREATE TRIGGER %")) {
+		if (on && !words_starts(t.def, "CREATE TRIGGER %")) {
 			const char *name = t.def + strlen(create);
 
 			t.name = xstrndup(name, strcspn(name, " "));
-			t.table = xstrndup(on + 4, (size_t)(lex_find(on + 4, ' ') - on - 4));
+			t.table = xstrndup(on + 4, (size_t)(words_find(on + 4, ' ') - on - 4));
 			add_trigger(r, t);
 		} else {
 			free(t.def);
@@ -196,10 +197,10 @@ static bool same(const char *a, const char *b)
 	return a == b || (a && b && strcmp(a, b) == 0);
 }
 
-bool rendered_has_right(const struct rendered *r, const struct rendered_right *right)
+bool objects_has_right(const struct objects *r, const struct object_right *right)
 {
 	for (size_t i = 0; i < r->n_rights; i++) {
-		const struct rendered_right *have = &r->rights[i];
+		const struct object_right *have = &r->rights[i];
 
 		if (same(have->role, right->role) && same(have->kind, right->kind) &&
 		    same(have->privilege, right->privilege) && same(have->object, right->object) &&
@@ -209,7 +210,7 @@ bool rendered_has_right(const struct rendered *r, const struct rendered_right *r
 	return false;
 }
 
-static void right_free(struct rendered_right *right)
+static void right_free(struct object_right *right)
 {
 	free(right->role);
 	free(right->kind);
@@ -218,9 +219,9 @@ static void right_free(struct rendered_right *right)
 	free(right->column);
 }
 
-static void add_right(struct rendered *r, struct rendered_right right)
+static void add_right(struct objects *r, struct object_right right)
 {
-	if (rendered_has_right(r, &right)) {
+	if (objects_has_right(r, &right)) {
 		right_free(&right);
 		return;
 	}
@@ -229,10 +230,10 @@ static void add_right(struct rendered *r, struct rendered_right right)
 }
 
 /* GRANT SELECT (a, b) ON x TO pgherald_owner; GRANT EXECUTE ON FUNCTION f(), g(int) TO ... */
-static void read_grant(struct rendered *r, const struct statement *s)
+static void read_grant(struct objects *r, const struct statement *s)
 {
 	static const char *const kinds[] = {"SCHEMA", "FUNCTION", "SEQUENCE", "TABLE"};
-	autofree char *text = lex_squeeze(s->bare.p, s->bare.p + s->bare.len);
+	autofree char *text = words_squeeze(s->bare.p, s->bare.p + s->bare.len);
 	char *privilege = text + strlen("GRANT "), *on = strstr(text, " ON "), *to = NULL, *columns;
 	const char *kind = "table", *objects;
 	char *object;
@@ -249,16 +250,16 @@ static void read_grant(struct rendered *r, const struct statement *s)
 		columns[strlen(columns) - 1] = '\0';
 	}
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
-		if (lex_starts(objects, kinds[i]) && objects[strlen(kinds[i])] == ' ') {
+		if (words_starts(objects, kinds[i]) && objects[strlen(kinds[i])] == ' ') {
 			objects += strlen(kinds[i]) + 1;
 			kind = i == 0 ? "schema" : i == 1 ? "function" : "table";
 		}
-	while ((object = lex_item(&objects))) {
+	while ((object = words_item(&objects))) {
 		const char *list = columns ? columns + 1 : "";
-		char *column = columns ? lex_item(&list) : NULL;
+		char *column = columns ? words_item(&list) : NULL;
 
 		do {
-			add_right(r, (struct rendered_right){
+			add_right(r, (struct object_right){
 					     .role = xstrdup(to + 4),
 					     .kind = xstrdup(columns ? "column" : kind),
 					     .privilege = xstrdup(privilege),
@@ -266,12 +267,12 @@ static void read_grant(struct rendered *r, const struct statement *s)
 					     .column = column ? unquote(column) : NULL,
 				     });
 			free(column);
-		} while (columns && (column = lex_item(&list)));
+		} while (columns && (column = words_item(&list)));
 		free(object);
 	}
 }
 
-static void read_version(struct rendered *r, const struct statement *s)
+static void read_version(struct objects *r, const struct statement *s)
 {
 	static const char values[] = "VALUES (";
 	autofree char *text = xstrndup(s->bare.p, s->bare.len);
@@ -285,11 +286,11 @@ static void read_version(struct rendered *r, const struct statement *s)
 		r->schema_version = (unsigned)version;
 }
 
-void rendered_read(struct rendered *r, const char *text)
+void objects_read(struct objects *r, const char *text)
 {
 	struct statement s;
 
-	while (lex_statement(&text, &s)) {
+	while (statement_next(&text, &s)) {
 		if (statement_begins(&s, "CREATE OR REPLACE FUNCTION "))
 			read_function(r, &s);
 		else if (statement_begins(&s, "GRANT "))
@@ -301,7 +302,7 @@ void rendered_read(struct rendered *r, const char *text)
 	}
 }
 
-void rendered_free(struct rendered *r)
+void objects_free(struct objects *r)
 {
 	for (size_t i = 0; i < r->n_functions; i++) {
 		free(r->functions[i].signature);
@@ -318,5 +319,5 @@ void rendered_free(struct rendered *r)
 	free(r->functions);
 	free(r->triggers);
 	free(r->rights);
-	*r = (struct rendered){0};
+	*r = (struct objects){0};
 }

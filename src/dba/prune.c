@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL
  * See prune.h. */
 #include "config.h"
-#include "cli/prune.h"
+#include "dba/prune.h"
 
 #include <inttypes.h>
 #include <libpq-fe.h>
@@ -11,7 +11,7 @@
 
 #include "base/mem.h"
 #include "base/num.h"
-#include "cli/steps.h"
+#include "dba/connection.h"
 
 enum { BATCH_ROWS = 5000 };
 
@@ -64,7 +64,7 @@ int prune_run(const struct conf *conf, const char *conninfo, bool apply, bool js
 		       sql);
 		return 0;
 	}
-	db = steps_connect(conninfo);
+	db = connection_open(conninfo);
 	while (db && deleted && (ok = one_batch(db, sql, &deleted))) {
 		total += deleted;
 		batches += deleted > 0;

@@ -2,15 +2,15 @@
  * See check.h: runs the table and shows what it found. It changes nothing, takes no lock on a table
  * of the application, and works with the daemon's own rights. */
 #include "config.h"
-#include "cli/check.h"
+#include "dba/check.h"
 
 #include <libpq-fe.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/steps.h"
-#include "cli/want.h"
+#include "dba/connection.h"
+#include "dba/expected.h"
 #include "wire/json.h"
 
 enum { WIDTH = 80, WANT_MAX = 64 << 20 };
@@ -122,7 +122,7 @@ static void finish(struct report *r)
 
 int check_run(const struct conf *conf, const char *conninfo, bool apply, bool json)
 {
-	PGconn *db = steps_connect(conninfo);
+	PGconn *db = connection_open(conninfo);
 	struct report r = {.json = json};
 	autobuf want = {0};
 
@@ -131,7 +131,7 @@ int check_run(const struct conf *conf, const char *conninfo, bool apply, bool js
 		return 2;
 	buf_init(&want, WANT_MAX);
 	buf_init(&r.out, WANT_MAX);
-	if (!want_json(&want, conf, PQbackendPID(db))) {
+	if (!expected_json(&want, conf, PQbackendPID(db))) {
 		PQfinish(db);
 		return 2;
 	}

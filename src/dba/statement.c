@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: PostgreSQL
- * See lex.h. */
+ * See statement.h. */
 #include "config.h"
-#include "cli/lex.h"
+#include "dba/statement.h"
 
 #include <ctype.h>
 #include <string.h>
 
-bool lex_starts(const char *p, const char *word)
+bool words_starts(const char *p, const char *word)
 {
 	return strncmp(p, word, strlen(word)) == 0;
 }
@@ -16,11 +16,11 @@ static const char *skip_quoted(const char *p)
 {
 	const char *end = p;
 
-	if (lex_starts(p, "--"))
+	if (words_starts(p, "--"))
 		return p + strcspn(p, "\n");
-	if (lex_starts(p, LEX_DOLLAR)) {
-		end = strstr(p + strlen(LEX_DOLLAR), LEX_DOLLAR);
-		return end ? end + strlen(LEX_DOLLAR) : p + strlen(p);
+	if (words_starts(p, STATEMENT_DOLLAR)) {
+		end = strstr(p + strlen(STATEMENT_DOLLAR), STATEMENT_DOLLAR);
+		return end ? end + strlen(STATEMENT_DOLLAR) : p + strlen(p);
 	}
 	/* a doubled quote reads as two strings; E'' has its backslashes doubled, too */
 	if (*p == '\'' || *p == '"') {
@@ -32,12 +32,12 @@ static const char *skip_quoted(const char *p)
 
 static const char *skip_space_and_comments(const char *p)
 {
-	while (isspace((unsigned char)*p) || lex_starts(p, "--"))
+	while (isspace((unsigned char)*p) || words_starts(p, "--"))
 		p = *p == '-' ? skip_quoted(p) : p + 1;
 	return p;
 }
 
-bool lex_statement(const char **text, struct statement *ret)
+bool statement_next(const char **text, struct statement *ret)
 {
 	const char *p = *text;
 	struct statement s;
@@ -64,15 +64,15 @@ bool lex_statement(const char **text, struct statement *ret)
 
 bool statement_begins(const struct statement *s, const char *words)
 {
-	return s->bare.len >= strlen(words) && lex_starts(s->bare.p, words);
+	return s->bare.len >= strlen(words) && words_starts(s->bare.p, words);
 }
 
 /* Without comments, and with single spaces outside of quotes. */
-char *lex_squeeze(const char *p, const char *end)
+char *words_squeeze(const char *p, const char *end)
 {
 	autobuf out = {0};
 
-	buf_init(&out, LEX_MAX);
+	buf_init(&out, STATEMENT_MAX);
 	while (p < end) {
 		const char *past = skip_space_and_comments(p);
 
@@ -92,7 +92,7 @@ char *lex_squeeze(const char *p, const char *end)
 }
 
 /* The first `stop` outside of quotes and parentheses, or the end. */
-const char *lex_find(const char *p, char stop)
+const char *words_find(const char *p, char stop)
 {
 	unsigned depth = 0;
 
@@ -112,13 +112,13 @@ const char *lex_find(const char *p, char stop)
 }
 
 /* "a, b" piece by piece, trimmed; the caller frees each. NULL at the end. */
-char *lex_item(const char **list)
+char *words_item(const char **list)
 {
 	const char *p = *list + strspn(*list, " "), *end;
 
 	if (!*p)
 		return NULL;
-	end = lex_find(p, ',');
+	end = words_find(p, ',');
 	*list = *end ? end + 1 : end;
-	return lex_squeeze(p, end);
+	return words_squeeze(p, end);
 }

@@ -4,8 +4,8 @@
 
 #include "unit.h"
 
-#include "cli/lex.h"
-#include "cli/rendered.h"
+#include "dba/statement.h"
+#include "dba/objects.h"
 
 TEST(statements_end_at_their_own_semicolon)
 {
@@ -16,13 +16,13 @@ TEST(statements_end_at_their_own_semicolon)
 	struct statement s;
 
 	for (size_t i = 0; i < 3; i++) {
-		assert_true(lex_statement(&text, &s));
+		assert_true(statement_next(&text, &s));
 		assert_int_equal(s.bare.len, strlen(bare[i]));
 		assert_memory_equal(s.bare.p, bare[i], s.bare.len);
 		if (i == 0)
-			assert_true(lex_starts(s.all.p, "-- a; comment\nBEGIN;"));
+			assert_true(words_starts(s.all.p, "-- a; comment\nBEGIN;"));
 	}
-	assert_false(lex_statement(&text, &s));
+	assert_false(statement_next(&text, &s));
 }
 
 TEST(an_unfinished_text_does_not_run_over)
@@ -44,22 +44,22 @@ TEST(an_unfinished_text_does_not_run_over)
 					    "GRANT a ON b TO "};
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
-		struct rendered r = {0};
+		struct objects r = {0};
 
-		rendered_read(&r, texts[i]);
-		rendered_free(&r);
+		objects_read(&r, texts[i]);
+		objects_free(&r);
 	}
 }
 
 TEST(a_functions_head)
 {
-	struct rendered r = {0};
+	struct objects r = {0};
 
-	rendered_read(&r,
-		      "CREATE OR REPLACE FUNCTION pgherald.f(a interval, b int, c bigint DEFAULT "
-		      "NULL)\nRETURNS bigint\nLANGUAGE plpgsql STABLE SECURITY DEFINER\n"
-		      "SET search_path = pg_catalog, pg_temp\nSET timezone = 'UTC'   -- why\n"
-		      "AS $pgherald$\nSET x = 1;\n$pgherald$;");
+	objects_read(&r,
+		     "CREATE OR REPLACE FUNCTION pgherald.f(a interval, b int, c bigint DEFAULT "
+		     "NULL)\nRETURNS bigint\nLANGUAGE plpgsql STABLE SECURITY DEFINER\n"
+		     "SET search_path = pg_catalog, pg_temp\nSET timezone = 'UTC'   -- why\n"
+		     "AS $pgherald$\nSET x = 1;\n$pgherald$;");
 	assert_int_equal(r.n_functions, 1);
 	assert_string_equal(r.functions[0].signature, "pgherald.f(interval, int, bigint)");
 	assert_string_equal(r.functions[0].body, "\nSET x = 1;\n");
@@ -67,17 +67,17 @@ TEST(a_functions_head)
 			    "search_path=pg_catalog, pg_temp\ntimezone=UTC");
 	assert_true(r.functions[0].definer);
 	assert_int_equal(r.functions[0].volatility, 's');
-	rendered_free(&r);
+	objects_free(&r);
 }
 
 TEST(triggers_inside_of_blocks)
 {
-	struct rendered r = {0};
+	struct objects r = {0};
 
-	rendered_read(
-		&r, "DO $pgherald$ BEGIN IF a THEN\n CREATE TRIGGER zz AFTER INSERT ON \"S s\".t\n"
-		    "   REFERENCING NEW TABLE AS n\n FOR EACH STATEMENT EXECUTE FUNCTION f();\n"
-		    " END IF; END $pgherald$;");
+	objects_read(&r,
+		     "DO $pgherald$ BEGIN IF a THEN\n CREATE TRIGGER zz AFTER INSERT ON \"S s\".t\n"
+		     "   REFERENCING NEW TABLE AS n\n FOR EACH STATEMENT EXECUTE FUNCTION f();\n"
+		     " END IF; END $pgherald$;");
 	assert_int_equal(r.n_triggers, 1);
 	assert_string_equal(r.triggers[0].name, "zz");
 	assert_string_equal(r.triggers[0].table, "\"S s\".t");
@@ -85,18 +85,18 @@ TEST(triggers_inside_of_blocks)
 		r.triggers[0].def,
 		"CREATE TRIGGER zz AFTER INSERT ON \"S s\".t REFERENCING NEW TABLE AS n FOR "
 		"EACH STATEMENT EXECUTE FUNCTION f()");
-	rendered_free(&r);
+	objects_free(&r);
 }
 
 TEST(rights_one_by_one)
 {
-	struct rendered r = {0};
-	const struct rendered_right *w;
+	struct objects r = {0};
+	const struct object_right *w;
 
-	rendered_read(&r, "GRANT SELECT (id, \"a, \"\"b\") ON public.t TO pgherald_owner;\n"
-			  "GRANT EXECUTE ON FUNCTION f(), g(int, text) TO pgherald_reader;\n"
-			  "GRANT SELECT (id) ON public.t TO pgherald_owner;\n"
-			  "INSERT INTO pgherald.meta (schema_version, epoch)\nVALUES (12, 'x');");
+	objects_read(&r, "GRANT SELECT (id, \"a, \"\"b\") ON public.t TO pgherald_owner;\n"
+			 "GRANT EXECUTE ON FUNCTION f(), g(int, text) TO pgherald_reader;\n"
+			 "GRANT SELECT (id) ON public.t TO pgherald_owner;\n"
+			 "INSERT INTO pgherald.meta (schema_version, epoch)\nVALUES (12, 'x');");
 	assert_int_equal(r.n_rights, 4);
 	assert_string_equal(r.rights[0].column, "id");
 	assert_string_equal(r.rights[0].kind, "column");
@@ -108,9 +108,9 @@ TEST(rights_one_by_one)
 	assert_string_equal(w->privilege, "EXECUTE");
 	assert_string_equal(w->role, "pgherald_reader");
 	assert_null(w->column);
-	assert_true(rendered_has_right(&r, w));
+	assert_true(objects_has_right(&r, w));
 	assert_int_equal(r.schema_version, 12);
-	rendered_free(&r);
+	objects_free(&r);
 }
 
 int main(void)

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: PostgreSQL
- * See steps.h. */
+ * See connection.h. */
 #include "config.h"
-#include "cli/steps.h"
+#include "dba/connection.h"
 
-#include <libpq-fe.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,32 +11,6 @@
 
 /* With a lock_timeout of 2 s and pauses of up to 2 s: about half a minute on a busy table. */
 enum { MAX_TRIES = 10, MIN_PAUSE_MS = 100, MAX_PAUSE_MS = 2000 };
-
-void steps_add(struct steps *s, char *title, char *sql)
-{
-	s->items = xrealloc(s->items, s->n + 1, sizeof(*s->items));
-	s->items[s->n++] = (struct step){title, sql};
-}
-
-void steps_free(struct steps *s)
-{
-	for (size_t i = 0; i < s->n; i++) {
-		free(s->items[i].title);
-		free(s->items[i].sql);
-	}
-	free(s->items);
-	*s = (struct steps){0};
-}
-
-bool steps_print(const struct steps *s)
-{
-	for (size_t i = 0; i < s->n; i++)
-		printf("%s%s", i ? "\n" : "", s->items[i].sql);
-	if (fflush(stdout) == 0 && !ferror(stdout))
-		return true;
-	perror("pgherald: cannot write the SQL");
-	return false;
-}
 
 /* Jitter, so that two installers do not meet again at the same lock. */
 static void pause_before(unsigned try)
@@ -125,7 +98,7 @@ static void on_notice(void *arg, const char *message)
 	fprintf(stderr, "pgherald: %s", message);
 }
 
-PGconn *steps_connect(const char *conninfo)
+PGconn *connection_open(const char *conninfo)
 {
 	const char *const keys[] = {"dbname", "fallback_application_name", NULL};
 	const char *const values[] = {conninfo, "pgherald sql", NULL};
@@ -139,9 +112,9 @@ PGconn *steps_connect(const char *conninfo)
 	return NULL;
 }
 
-bool steps_apply(const struct steps *s, const char *conninfo)
+bool connection_apply(const struct script *s, const char *conninfo)
 {
-	PGconn *db = steps_connect(conninfo);
+	PGconn *db = connection_open(conninfo);
 	bool ok = db;
 
 	for (size_t i = 0; ok && i < s->n; i++)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: PostgreSQL
- * See want.h. */
+ * See expected.h. */
 #include "config.h"
-#include "cli/want.h"
+#include "dba/expected.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-#include "cli/gather.h"
-#include "cli/lex.h"
+#include "dba/install.h"
+#include "dba/statement.h"
 #include "sql/ident.h"
 #include "sql/render_doc.h"
 #include "wire/json.h"
@@ -34,12 +34,12 @@ static void add_object(struct buf *out)
 	buf_str(out, out->data[out->len - 1] == '[' ? "{" : ",{");
 }
 
-static void add_functions(struct buf *out, const struct rendered *r)
+static void add_functions(struct buf *out, const struct objects *r)
 {
 	add_key(out, "functions");
 	buf_char(out, '[');
 	for (size_t i = 0; i < r->n_functions; i++) {
-		const struct rendered_function *f = &r->functions[i];
+		const struct object_function *f = &r->functions[i];
 		const char volatility[] = {f->volatility, '\0'};
 
 		add_object(out);
@@ -53,7 +53,7 @@ static void add_functions(struct buf *out, const struct rendered *r)
 	buf_char(out, ']');
 }
 
-static void add_triggers(struct buf *out, const struct rendered *r)
+static void add_triggers(struct buf *out, const struct objects *r)
 {
 	add_key(out, "triggers");
 	buf_char(out, '[');
@@ -67,12 +67,12 @@ static void add_triggers(struct buf *out, const struct rendered *r)
 	buf_char(out, ']');
 }
 
-static void add_rights(struct buf *out, const struct rendered *r)
+static void add_rights(struct buf *out, const struct objects *r)
 {
 	add_key(out, "rights");
 	buf_char(out, '[');
 	for (size_t i = 0; i < r->n_rights; i++) {
-		const struct rendered_right *w = &r->rights[i];
+		const struct object_right *w = &r->rights[i];
 
 		add_object(out);
 		add_text(out, "role", w->role);
@@ -97,7 +97,7 @@ static void add_text_column(void *arg, const struct text_column *c)
 	struct buf *out = arg;
 	autobuf table;
 
-	buf_init(&table, LEX_MAX);
+	buf_init(&table, STATEMENT_MAX);
 	ident_add_table(&table, c->schema, c->table);
 	add_object(out);
 	add_text(out, "rel", buf_cstr(&table));
@@ -133,13 +133,13 @@ static void add_watch(struct buf *out, const struct watch *w)
 	buf_str(out, "]}");
 }
 
-bool want_json(struct buf *out, const struct conf *conf, int pid)
+bool expected_json(struct buf *out, const struct conf *conf, int pid)
 {
 	static const char *const doorbells[] = {"auto", "notify",
 						"poll"}; /* as conf/table.c has them */
-	struct rendered r = {0};
+	struct objects r = {0};
 
-	if (!gather_wanted(&r, conf))
+	if (!install_objects(&r, conf))
 		return false;
 	buf_printf(out,
 		   "{\"pid\":%d,\"schema_version\":%u,\"retention_ms\":%" PRIu64
@@ -155,6 +155,6 @@ bool want_json(struct buf *out, const struct conf *conf, int pid)
 	for (size_t i = 0; i < conf->n_watches; i++)
 		add_watch(out, conf->watches[i].parsed);
 	buf_str(out, "]}");
-	rendered_free(&r);
+	objects_free(&r);
 	return buf_ok(out);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL
  * `pgherald sql check`: compares a database with what the configuration would install. */
-#ifndef PGHERALD_CLI_CHECK_H
-#define PGHERALD_CLI_CHECK_H
+#ifndef PGHERALD_DBA_CHECK_H
+#define PGHERALD_DBA_CHECK_H
 
 #include <stdbool.h>
 

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * See pieces.h. */
+#include "config.h"
+#include "dba/pieces.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sql/render.h"
+
+static bool failed(const char *what, const char *about)
+{
+	fprintf(stderr, "pgherald: %s%s\n", what, about);
+	return false;
+}
+
+bool pieces_know(const struct conf *conf, const char *only)
+{
+	for (size_t i = 0; only && i < conf->n_watches; i++)
+		if (strcmp(conf->watches[i].name, only) == 0)
+			return true;
+	return !only || failed("the configuration has no watch ", only);
+}
+
+void pieces_core(struct script *s, const struct conf *conf)
+{
+	autobuf sql = {0};
+	const char **topics = xcalloc(conf->n_watches + 1, sizeof(*topics));
+	size_t n = 0;
+
+	for (size_t i = 0; i < conf->n_watches; i++)
+		if (!conf->watches[i].parsed->notify)
+			topics[n++] = conf->watches[i].parsed->topic;
+	buf_init(&sql, RENDER_MAX);
+	render_core(&sql, conf->login, conf->journal_size, topics, n);
+	free(topics);
+	script_add(s, xstrdup("core"), buf_steal(&sql));
+}
+
+bool pieces_watch(struct script *s, const struct conf_watch *w, bool install)
+{
+	autobuf sql = {0};
+
+	buf_init(&sql, RENDER_MAX);
+	if (install)
+		render_watch(&sql, w->parsed);
+	else
+		render_unwatch(&sql, w->parsed);
+	if (!buf_ok(&sql))
+		return failed("too many fields in watch ", w->name);
+	script_add(s, xasprintf("watch %s (%s.%s)", w->name, w->parsed->schema, w->parsed->table),
+		   buf_steal(&sql));
+	return true;
+}
+
+bool pieces_watches(struct script *s, const struct conf *conf, const char *only, bool install)
+{
+	for (size_t i = 0; i < conf->n_watches; i++)
+		if ((!only || strcmp(conf->watches[i].name, only) == 0) &&
+		    !pieces_watch(s, &conf->watches[i], install))
+			return false;
+	return true;
+}
+
+bool pieces_auth(struct script *s, const struct conf *conf, const struct conf_auth *a)
+{
+	autobuf sql = {0}, error = {0};
+	const char **roles = xcalloc(conf->n_roles + 1, sizeof(*roles));
+	struct render_auth auth = {
+		.name = a->name,
+		.token_table = a->token_table,
+		.token_column = a->token_column,
+		.token_user = a->token_user,
+		.user_table = a->user_table,
+		.user_key = a->user_key,
+		.user_active = a->user_active,
+		.hashed = a->preset == PRESET_KNOX,
+		.sessions = a->preset == PRESET_SESSION,
+		.user_password = a->user_password,
+		.token_expires = a->token_expires,
+		.doorbell = (enum watch_doorbell)conf->doorbell,
+		.role_from = a->role_from == ROLE_FROM_GROUPS  ? RENDER_ROLE_GROUPS
+			     : a->role_from == ROLE_FROM_STAFF ? RENDER_ROLE_STAFF
+							       : RENDER_ROLE_COLUMN,
+		.role_column = a->role_column,
+		.group_table = a->group_table,
+		.membership_table = a->membership_table,
+		.membership_user = a->membership_user,
+		.membership_group = a->membership_group,
+		.staff_role = a->staff_role,
+		.other_role = a->other_role,
+		.roles = roles,
+		.n_roles = conf->n_roles,
+	};
+	bool ok;
+
+	buf_init(&sql, RENDER_MAX);
+	buf_init(&error, 1024);
+	for (size_t i = 0; i < conf->n_roles; i++)
+		roles[i] = conf->roles[i].name;
+	ok = render_auth(&sql, &auth, &error);
+	free(roles);
+	if (!ok || !buf_ok(&sql)) {
+		fprintf(stderr, "pgherald: auth %s: %s\n", a->name, buf_cstr(&error));
+		return false;
+	}
+	script_add(s, xasprintf("auth %s", a->name), buf_steal(&sql));
+	return true;
+}
