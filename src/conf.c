@@ -50,6 +50,29 @@ const struct conf_auth *conf_find_auth(const struct conf *c, const char *name)
 	return NULL;
 }
 
+static const struct scope_policy *find_role(const struct conf *c, const char *name)
+{
+	for (size_t i = 0; i < c->n_roles; i++)
+		if (!strcmp(c->roles[i].name, name))
+			return &c->roles[i];
+	return NULL;
+}
+
+bool conf_role_allowed(const struct conf *c, const struct conf_route *route, const char *role)
+{
+	const struct scope_policy *policy = find_role(c, role);
+
+	if (!policy)
+		return false;
+	for (size_t i = 0; i < route->roles.n; i++)
+		if (!strcmp(route->roles.items[i], role))
+			return true;
+	if (route->roles.n)
+		return false;
+	return route->kind == ROUTE_STATS ? policy->receives == RECEIVES_ALL
+					  : policy->receives != RECEIVES_NONE;
+}
+
 bool conf_takes_cookies(const struct conf *c)
 {
 	for (size_t i = 0; i < c->n_auths; i++)

@@ -121,6 +121,10 @@ bool conf_load_secrets(struct conf *c, struct buf *error) MUST_CHECK;
 struct conf *conf_parse(const char *path, const char *text, size_t len, struct buf *error);
 /* The [auth] section of that name, or NULL. */
 const struct conf_auth *conf_find_auth(const struct conf *c, const char *name) MUST_CHECK;
+/* Whether a role may use a route: those it names, or every configured one that hears something; the
+ * statistics' default is the roles that hear everything. */
+bool conf_role_allowed(const struct conf *c, const struct conf_route *route,
+		       const char *role) MUST_CHECK;
 /* Whether some [auth] takes cookies. */
 bool conf_takes_cookies(const struct conf *c) MUST_CHECK;
 struct conf *conf_ref(struct conf *c);

@@ -16,7 +16,6 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "web/http.h"
 #include "web/worker.h"
 #include "wire/dialect.h"
 #include "wire/sse.h"

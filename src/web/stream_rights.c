@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "web/http.h"
 #include "web/worker.h"
 
 /* When the token is to be looked up again: in good time, or when it ends. */
@@ -62,7 +61,7 @@ void stream_rescope(struct stream *s)
 	bool joined = s->state == STREAM_LIVE;
 
 	hub_leave(&w->hub, &s->member);
-	if (role < 0 || !http_role_allowed(w, s->route, s->member.who->role)) {
+	if (role < 0 || !conf_role_allowed(w->conf, s->route, s->member.who->role)) {
 		s->member.role = 0; /* unused: it hears nothing any more */
 		stream_end(s, "role may not use this route any more");
 		return;

@@ -257,7 +257,7 @@ static void on_drain_limit(void *arg)
 static void drain(struct worker *w)
 {
 	w->draining = true;
-	http_quiesce(w);
+	door_quiesce(w);
 	loop_timer_set(w->loop, &w->drain_limit, w->conf->drain_ms);
 	LIST_EACH (&w->streams, node, tmp)
 		stream_farewell(stream_at(node), "shutdown");
@@ -362,7 +362,8 @@ struct worker *worker_new(unsigned number, struct conf *conf, const int *fds, si
 	hub_init(&w->hub, conf->roles, conf->n_roles, conf->ring_events, conf->ring_bytes,
 		 stream_deliver);
 	w->loop = loop_new();
-	if (!w->loop || !inbox_init(&w->inbox, w->loop, on_post, w) || !http_start(w, fds, n_fds)) {
+	if (!w->loop || !inbox_init(&w->inbox, w->loop, on_post, w) || !http_start(w) ||
+	    !door_open(w, fds, n_fds)) {
 		log_error("worker %u does not start: %m", number);
 		return NULL; /* the process ends: nothing to tidy */
 	}
@@ -397,6 +398,7 @@ void worker_free(struct worker *w)
 {
 	w->draining = w->drained = true; /* nobody waits for a word any more */
 	stop_now(w, "stopped");
+	door_close(w);
 	http_stop(w);
 	loop_timer_clear(w->loop, &w->tick);
 	loop_timer_clear(w->loop, &w->flush);

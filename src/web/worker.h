@@ -17,6 +17,7 @@
 #include "hub/joined.h"
 #include "hub/post.h"
 #include "hub/registry.h"
+#include "web/door.h"
 #include "web/http.h"
 
 #define WHEEL_SLOTS 64 /* seconds a turn of the keep-alive wheel takes */
@@ -30,6 +31,7 @@ struct worker {
 	struct conf *conf;	   /* a reference */
 	char *topics;		   /* JSON array of all watched topics */
 	struct hub hub;
+	struct door door;
 	struct http http;
 
 	bool database_up;
@@ -37,7 +39,7 @@ struct worker {
 	struct cursor_text position; /* all of it has been published here */
 	struct cursor position_cursor;
 	uint64_t position_xmin;
-	uint64_t rights_changes; /* how often rights have changed: see http.c */
+	uint64_t rights_changes; /* how often rights have changed: see request.c */
 
 	struct list streams; /* every struct stream */
 	size_t n_streams;
@@ -68,7 +70,7 @@ void worker_free(struct worker *w);
 /* For stream.c: the stream has something to send; it is flushed at the end of this turn, or when
  * its flush interval is over. */
 void worker_dirty(struct worker *w, struct list *node);
-/* For stream.c and http.c: a stream or request has gone; ends the drain with the last one. */
+/* For stream.c and request.c: a stream or request has gone; ends the drain with the last one. */
 void worker_check_drained(struct worker *w);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: PostgreSQL
- * web/worker, web/http, web/stream: two workers in one process with real sockets, asked and fed by
- * the test in place of the database; what matters is what each client receives. */
+ * web/worker, door, http, request, stream: two workers in one process with real sockets, asked and
+ * fed by the test in place of the database; what matters is what each client receives. */
 #include "config.h"
 #include "unit.h"
 
