@@ -3,11 +3,11 @@
 #include "config.h"
 #include "web/http.h"
 
-#include <microhttpd.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
+#include "web/mhd.h"
 #include "web/request.h"
 #include "web/worker.h"
 
@@ -69,10 +69,8 @@ bool http_start(struct worker *w)
 	list_init(&h->requests);
 	h->mhd_timer = (struct loop_timer){.fire = on_mhd_timer, .arg = w};
 	h->mhd = MHD_start_daemon(
-		MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME |
-			MHD_USE_TURBO | MHD_USE_ERROR_LOG,
-		0, NULL, NULL, request_handle, w, MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log, NULL,
-		MHD_OPTION_NOTIFY_COMPLETED, request_completed, w,
+		MHD_FLAGS, 0, NULL, NULL, request_handle, w, MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log,
+		NULL, MHD_OPTION_NOTIFY_COMPLETED, request_completed, w,
 		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES, MHD_OPTION_CONNECTION_LIMIT,
 		(unsigned)HTTP_MAX_UNDER_WAY, MHD_OPTION_CONNECTION_TIMEOUT,
 		(unsigned)((w->conf->request_ms + 999) / 1000), MHD_OPTION_END);

@@ -119,6 +119,16 @@ static enum MHD_Result not_now(struct request *q, unsigned status, const char *w
 			   (unsigned)(q->route->retry_ms + 999) / 1000);
 }
 
+/* -1 when there is none. What libmicrohttpd points to is only good until it is asked again:
+ * from 1.0 on, each connection has one such place. */
+static int descriptor(struct MHD_Connection *c)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
+
+	return info ? info->connect_fd : -1;
+}
+
 static void peer_text(struct MHD_Connection *c, char *out, size_t size)
 {
 	const union MHD_ConnectionInfo *info =
@@ -147,7 +157,6 @@ static ssize_t read_hello(void *arg, uint64_t pos, char *out, size_t max)
 {
 	struct request *q = arg;
 	struct stream *s = q->stream; /* stays until it is adopted: see stream_end() */
-	const union MHD_ConnectionInfo *info;
 	int fd;
 
 	(void)pos;
@@ -160,11 +169,10 @@ static ssize_t read_hello(void *arg, uint64_t pos, char *out, size_t max)
 		q->hello_sent += n;
 		return (ssize_t)n;
 	}
-	info = MHD_get_connection_info(q->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
 	q->stream = NULL;
 	q->worker->http.run_wanted =
 		true; /* MHD closes its side in the next run, not in this one */
-	fd = info ? fcntl(info->connect_fd, F_DUPFD_CLOEXEC, 0) : -1;
+	fd = fcntl(descriptor(q->connection), F_DUPFD_CLOEXEC, 0);
 	if (fd < 0)
 		stream_close(s, "no descriptor left");
 	else
@@ -177,11 +185,10 @@ static enum MHD_Result start_stream(struct request *q, struct principal *who)
 	struct worker *w = q->worker;
 	const char *last =
 		MHD_lookup_connection_value(q->connection, MHD_HEADER_KIND, "Last-Event-ID");
-	const union MHD_ConnectionInfo *info =
-		MHD_get_connection_info(q->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
 	struct MHD_Response *r;
 	enum MHD_Result result;
 	char peer[64];
+	int send_buffer = (int)q->conf->send_buffer;
 
 	if (!last)
 		last = MHD_lookup_connection_value(q->connection, MHD_GET_ARGUMENT_KIND,
@@ -200,13 +207,9 @@ static enum MHD_Result start_stream(struct request *q, struct principal *who)
 	q->state = REQUEST_STREAM;
 	if (q->rights_changes != w->rights_changes) /* the verdict may be of before that */
 		stream_recheck(q->stream);
-	if (info) {
-		/* Bounds the kernel's share of a stuck client; autotuning would take megabytes. */
-		int bytes = (int)q->conf->send_buffer;
-
-		if (bytes)
-			setsockopt(info->connect_fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
-	}
+	if (send_buffer) /* bounds what a stuck client holds: autotuning would take megabytes */
+		setsockopt(descriptor(q->connection), SOL_SOCKET, SO_SNDBUF, &send_buffer,
+			   sizeof(send_buffer));
 	MHD_add_response_header(r, "Content-Type", "text/event-stream");
 	MHD_add_response_header(r, "Cache-Control", "no-cache");
 	MHD_add_response_header(r, "X-Accel-Buffering", "no");

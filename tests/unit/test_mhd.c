@@ -7,12 +7,13 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <microhttpd.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "web/mhd.h"
 
 #define HELLO "data: hello\n\n"
 
@@ -103,10 +104,9 @@ static void bench_start(struct bench *b, bool suspend)
 	const union MHD_DaemonInfo *info;
 
 	*b = (struct bench){.suspend = suspend, .taken = -1};
-	b->mhd = MHD_start_daemon(
-		MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_TURBO,
-		0, NULL, NULL, on_request, b, MHD_OPTION_NOTIFY_COMPLETED, on_completed, b,
-		MHD_OPTION_CONNECTION_TIMEOUT, 10u, MHD_OPTION_END);
+	b->mhd = MHD_start_daemon(MHD_FLAGS, 0, NULL, NULL, on_request, b,
+				  MHD_OPTION_NOTIFY_COMPLETED, on_completed, b,
+				  MHD_OPTION_CONNECTION_TIMEOUT, 10u, MHD_OPTION_END);
 	assert_non_null(b->mhd);
 	info = MHD_get_daemon_info(b->mhd, MHD_DAEMON_INFO_EPOLL_FD);
 	assert_non_null(info);

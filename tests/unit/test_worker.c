@@ -5,6 +5,8 @@
 #include "unit.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "rig.h"
@@ -510,6 +512,38 @@ TEST(keep_alive)
 	client_close(&old);
 }
 
+/* The size of the send buffer that the daemon's end of a client's connection has. */
+static int send_buffer_of(const struct client *c)
+{
+	struct sockaddr_in ours, theirs;
+	socklen_t len = sizeof(ours);
+
+	assert_int_equal(getsockname(c->fd, (struct sockaddr *)&ours, &len), 0);
+	for (int fd = 3; fd < 1024; fd++) {
+		int bytes = 0;
+		socklen_t size = sizeof(bytes);
+
+		len = sizeof(theirs);
+		if (fd != c->fd && !getpeername(fd, (struct sockaddr *)&theirs, &len) &&
+		    theirs.sin_port == ours.sin_port &&
+		    !getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, &size))
+			return bytes;
+	}
+	return -1;
+}
+
+TEST(the_send_buffer_is_as_configured)
+{
+	struct client c;
+
+	rig_restart(&rig, 100);
+	stream(&c, 0, "m1", "");
+	rig_publish_one(&rig, 101, "", "");
+	client_wait(&c, "{\"n\":101}");			/* the socket has changed hands */
+	assert_int_equal(send_buffer_of(&c), 2 * 4096); /* the kernel doubles it */
+	client_close(&c);
+}
+
 TEST(an_outage_is_told)
 {
 	struct client c;
@@ -660,6 +694,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_reload_during_a_look_up, start, stop),
 		cmocka_unit_test_setup_teardown(a_reader_that_stalls_is_closed, start, stop),
 		cmocka_unit_test_setup_teardown(keep_alive, start, stop),
+		cmocka_unit_test_setup_teardown(the_send_buffer_is_as_configured, start, stop),
 		cmocka_unit_test_setup_teardown(an_outage_is_told, start, stop),
 		cmocka_unit_test_setup_teardown(limits_are_answered, start, stop),
 		cmocka_unit_test_setup_teardown(drains, start, stop),
