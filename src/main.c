@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "cli/init.h"
 #include "cli/serve.h"
 #include "cli/sql.h"
 #include "conf.h"
@@ -18,11 +19,13 @@
 
 static const char usage_text[] =
 	"Usage: pgherald [OPTION]... serve\n"
+	"       pgherald init --dsn CONNINFO [OPTION]...\n"
 	"       pgherald sql COMMAND [OPTION]...\n"
 	"Tells browsers what changed in PostgreSQL.\n"
 	"\n"
 	"Commands:\n"
 	"  serve              run the gateway in the foreground\n"
+	"  init               look at a database and write a configuration (pgherald init --help)\n"
 	"  sql COMMAND        render, install, upgrade, uninstall, check, prune: what is in the\n"
 	"                     database (pgherald sql --help)\n"
 	"\n"
@@ -34,7 +37,7 @@ static const char usage_text[] =
 	"  -V, --version      show versions and exit\n"
 	"  -h, --help         show this text and exit\n"
 	"\n"
-	"Manual pages: pgherald(8), pgherald-sql(8), pgherald.conf(5).\n";
+	"Manual pages: pgherald(8), pgherald-init(8), pgherald-sql(8), pgherald.conf(5).\n";
 
 static int version(void)
 {
@@ -76,7 +79,9 @@ int main(int argc, char **argv)
 	int action = 0, c;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	/* "sql" reads its own options: everything after that word is its own. */
+	/* "init" and "sql" read their own options: everything after that word is theirs. */
+	if (argc > 1 && !strcmp(argv[1], "init"))
+		return cli_init(argc - 1, argv + 1);
 	if (argc > 1 && !strcmp(argv[1], "sql"))
 		return cli_sql(argc - 1, argv + 1);
 	while ((c = getopt_long(argc, argv, "c:tVh", options, NULL)) != -1) {

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * Which tables to watch, whose their rows are and what to tell of them: a guess from the catalog,
+ * which the reader of the configuration corrects. Pure. */
+#ifndef PGHERALD_INIT_PROPOSAL_H
+#define PGHERALD_INIT_PROPOSAL_H
+
+#include "base/buf.h"
+#include "init/catalog.h"
+#include "init/django.h"
+
+/* A [watch], as its settings will be written. */
+struct proposal {
+	size_t table;
+	char *topic, *owners, *fields;
+	const char *why; /* one line for the reader */
+};
+
+struct proposals {
+	struct proposal *items; /* sorted as the catalog */
+	size_t n;
+	size_t *others; /* tables of the application that are nobody's */
+	size_t n_others;
+};
+
+/* Every table of the application with an owner: by a column of its own that refers to a user; by
+ * the table that it belongs to; by members in a table between; by the rows that belong to it. */
+void proposals_make(struct proposals *p, const struct catalog *c, const struct django *d);
+/* One named table; "" as `owners` for what would be guessed. False with `error` when it cannot be
+ * watched. */
+bool proposals_add(struct proposals *p, const struct catalog *c, const struct django *d,
+		   const char *table, const char *owners, struct buf *error) MUST_CHECK;
+/* Takes the item out again. */
+void proposals_drop(struct proposals *p, size_t i);
+void proposals_free(struct proposals *p);
+/* Whether a column's name sounds like something that nobody must be shown. */
+bool proposal_is_secret(const char *column);
+
+#endif

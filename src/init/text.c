@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * See text.h. */
+#include "config.h"
+#include "init/text.h"
+
+#include <string.h>
+
+#include "sql/ident.h"
+
+bool text_names_role(const char *name)
+{
+	size_t len =
+		strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
+
+	return len && len <= 40 && !name[len];
+}
+
+/* One that stands in a comment, whatever is in it. */
+static void add_comment(struct buf *out, const char *text)
+{
+	for (; *text; text++)
+		buf_char(out, (unsigned char)*text < ' ' || *text == 0x7f ? '?' : *text);
+}
+
+static void add_table(struct buf *out, const struct table *t)
+{
+	ident_add_table(out, t->schema, t->name);
+}
+
+static bool usable(const struct guess *g)
+{
+	for (size_t i = 0; g->roles && g->roles[i]; i++)
+		if (text_names_role(g->roles[i]))
+			return true;
+	return false;
+}
+
+/* A role for each value, with what its name suggests. */
+static void add_roles(struct buf *out, const struct guess *g)
+{
+	buf_str(out, "# Who may hear what: receives = all, own (what \"owners\" of a watch say) or "
+		     "none.\n");
+	if (!usable(g)) {
+		buf_str(out, "[role staff]\nreceives = all\n\n[role user]\nreceives = own\n\n");
+		return;
+	}
+	for (size_t i = 0; g->roles[i]; i++) {
+		if (text_names_role(g->roles[i])) {
+			buf_printf(out, "[role %s]\nreceives = %s\n\n", g->roles[i],
+				   django_role_sees_all(g->roles[i]) ? "all" : "own");
+			continue;
+		}
+		buf_str(out, "# There is also \"");
+		add_comment(out, g->roles[i]);
+		buf_str(out,
+			"\", which cannot be a role's name here: such users hear nothing.\n\n");
+	}
+}
+
+static void add_users(struct buf *out, const struct guess *g)
+{
+	const struct django *d = g->django;
+
+	buf_str(out, "user_table = ");
+	add_table(out, &g->catalog->tables[d->users]);
+	if (strcmp(d->key, "id") != 0)
+		buf_printf(out, "\nuser_key = %s", d->key);
+	if (!*d->active)
+		buf_str(out,
+			"\n# There is no is_active: every user counts as active.\nuser_active =");
+	if (!usable(g) && !d->staff) {
+		buf_str(out,
+			"\n# The user table has neither is_staff nor a column that names a role: "
+			"say where roles come from.\nrole_from = column\nrole_column = role\n");
+	} else if (!usable(g)) {
+		buf_str(out, "\nrole_from = staff\nstaff_role = staff\nother_role = user\n");
+	} else if (g->groups) {
+		buf_str(out, "\nrole_from = groups\ngroup_table = ");
+		add_table(out, &g->catalog->tables[d->groups]);
+		buf_str(out, "\nmembership_table = ");
+		add_table(out, &g->catalog->tables[d->members]);
+		buf_printf(out, "\nmembership_user = %s\nmembership_group = %s\n", d->member_user,
+			   d->member_group);
+	} else {
+		buf_printf(out, "\nrole_from = column\nrole_column = %s\n", d->role);
+	}
+}
+
+static void add_tokens(struct buf *out, const struct guess *g)
+{
+	const struct django *d = g->django;
+
+	if (d->tokens != NO_TABLE) {
+		buf_str(out, "# Tokens of Django REST framework.\n[auth drf]\ntoken_table = ");
+		add_table(out, &g->catalog->tables[d->tokens]);
+	} else if (d->knox != NO_TABLE) {
+		buf_str(out, "# Tokens of django-rest-knox.\n[auth knox]\npreset = "
+			     "knox\ntoken_table = ");
+		add_table(out, &g->catalog->tables[d->knox]);
+	} else {
+		buf_str(out, "# Django's own sessions. SECRET_KEY stays out of this file: put it, "
+			     "alone in a "
+			     "line, into\n# a file that only the daemon may read.\n[auth "
+			     "session]\npreset = "
+			     "session\nsecret_key_file = /etc/pgherald/secret_key\ntoken_table = ");
+		add_table(out, &g->catalog->tables[d->sessions]);
+	}
+	buf_char(out, '\n');
+	add_users(out, g);
+	if (d->sessions != NO_TABLE && (d->tokens != NO_TABLE || d->knox != NO_TABLE))
+		buf_str(out,
+			"# Pages that log in with Django's sessions can use the cookie instead: "
+			"preset = session\n# in pgherald.conf(5).\n");
+	buf_char(out, '\n');
+}
+
+static void add_watch(struct buf *out, const struct guess *g, const struct proposal *p)
+{
+	const struct table *t = &g->catalog->tables[p->table];
+
+	buf_printf(out, "# %s\n[watch %s]\ntable = ", p->why, p->topic);
+	add_table(out, t);
+	if (t->n_key != 1 || strcmp(t->key[0], "id") != 0) {
+		buf_str(out, "\nkey = ");
+		for (size_t i = 0; i < t->n_key; i++) {
+			buf_str(out, i ? ", " : "");
+			ident_add(out, t->key[i]);
+		}
+	}
+	if (*p->owners)
+		buf_printf(out, "\nowners = %s", p->owners);
+	buf_printf(out, "\nfields = %s\n\n", p->fields);
+}
+
+static void add_others(struct buf *out, const struct guess *g)
+{
+	const struct proposals *p = g->watches;
+
+	if (!p->n_others)
+		return;
+	buf_str(out, "# Not watched, since nothing says whose their rows are:\n");
+	for (size_t i = 0; i < p->n_others; i++) {
+		buf_str(out, "#   ");
+		add_table(out, &g->catalog->tables[p->others[i]]);
+		buf_char(out, '\n');
+	}
+	buf_str(out, "# A watch without owners is heard by roles that receive all.\n\n");
+}
+
+static void add_end(struct buf *out, const struct guess *g)
+{
+	const struct django *d = g->django;
+
+	buf_str(out, "# What to do next:\n#   sudo pgherald -t -c ");
+	add_comment(out, g->path);
+	buf_str(out, "\n#   sudo -u postgres pgherald sql install --apply -c ");
+	add_comment(out, g->path);
+	buf_str(out, " --dsn \"");
+	add_comment(out, g->dsn);
+	buf_str(out, "\"\n#   sudo systemctl restart pgherald   (or: sudo -u pgherald pgherald "
+		     "serve)\n");
+	if (d->tokens != NO_TABLE || d->knox != NO_TABLE)
+		buf_str(out, "#   curl -N -H \"Authorization: Token $TOKEN\" "
+			     "http://127.0.0.1:8080/api/v1/sse/events/\n");
+	else
+		buf_str(out, "#   curl -N -b \"sessionid=$SESSION\" "
+			     "http://127.0.0.1:8080/api/v1/sse/events/\n");
+}
+
+void text_write(struct buf *out, const struct guess *g)
+{
+	buf_str(out,
+		"# pgherald.conf, as `pgherald init` has guessed it from the database: look at "
+		"who hears what\n# (roles and owners) and at what is told (fields). Every setting "
+		"is in pgherald.conf(5).\n\n"
+		"[server]\nlisten = 127.0.0.1:8080\n"
+		"# Web pages of other origins than the proxy's that may open a stream.\n"
+		"#cors_origins = https://app.example.org\n\n"
+		"# The daemon connects as the role that the installation makes; no password when "
+		"it "
+		"runs as\n# the system user of that name on the same machine.\n[database]\n"
+		"conninfo = ");
+	buf_str(out, g->conninfo);
+	buf_str(out, " user=pgherald\nlogin = pgherald\n\n");
+	add_roles(out, g);
+	add_tokens(out, g);
+	for (size_t i = 0; i < g->watches->n; i++)
+		add_watch(out, g, &g->watches->items[i]);
+	add_others(out, g);
+	add_end(out, g);
+}
