@@ -243,7 +243,7 @@ static bool watch_signals(struct server *s)
 
 static bool start(struct server *s)
 {
-	size_t n = s->conf->workers ? s->conf->workers : processors();
+	size_t n = s->conf->workers ? (size_t)s->conf->workers : processors();
 	int *fds;
 
 	s->loop = loop_new();

@@ -15,7 +15,7 @@ enum { MAX_TRIES = 10, MIN_PAUSE_MS = 100, MAX_PAUSE_MS = 2000 };
 /* Jitter, so that two installers do not meet again at the same lock. */
 static void pause_before(unsigned try)
 {
-	unsigned noise = 0, most = MIN_PAUSE_MS << (try < 5 ? try : 5), ms;
+	unsigned noise = 0, most = (unsigned)MIN_PAUSE_MS << (try < 5 ? try : 5), ms;
 	struct timespec ts;
 
 	if (most > MAX_PAUSE_MS)
@@ -23,7 +23,7 @@ static void pause_before(unsigned try)
 	if (getrandom(&noise, sizeof(noise), 0) != (ssize_t)sizeof(noise))
 		noise = try;
 	ms = MIN_PAUSE_MS + noise % most;
-	ts = (struct timespec){ms / 1000, (long)(ms % 1000) * 1000000};
+	ts = (struct timespec){(time_t)(ms / 1000), (long)(ms % 1000) * 1000000};
 	nanosleep(&ts, NULL);
 }
 

@@ -11,7 +11,7 @@
 #include "base/mem.h"
 
 void hub_init(struct hub *h, const struct scope_policy *policies, size_t n, size_t ring_events,
-	      size_t ring_bytes,
+	      uint64_t ring_bytes,
 	      void (*deliver)(struct hub_member *, struct event *, enum scope_view))
 {
 	*h = (struct hub){.deliver = deliver};

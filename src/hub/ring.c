@@ -7,7 +7,7 @@
 
 #include "base/mem.h"
 
-void ring_init(struct ring *r, size_t max_events, size_t max_bytes)
+void ring_init(struct ring *r, size_t max_events, uint64_t max_bytes)
 {
 	*r = (struct ring){.max_events = max_events ? max_events : 1, .max_bytes = max_bytes};
 }

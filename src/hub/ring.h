@@ -14,12 +14,13 @@
 struct ring {
 	struct event **slots; /* slots[seq % cap] */
 	size_t cap;
-	size_t max_events, max_bytes, bytes;
+	size_t max_events, bytes;
+	uint64_t max_bytes;
 	uint64_t tail, head;   /* sequence numbers: tail <= seq < head are held */
 	uint64_t evicted_txid; /* the highest txid that is no longer here */
 };
 
-void ring_init(struct ring *r, size_t max_events, size_t max_bytes);
+void ring_init(struct ring *r, size_t max_events, uint64_t max_bytes);
 void ring_free(struct ring *r);
 /* Keeps a reference of its own; drops the oldest past the bounds. */
 void ring_add(struct ring *r, struct event *e);

@@ -11,7 +11,7 @@ static const char *value_of(const struct slot *slots, const char *name, size_t l
 	for (; slots->name; slots++)
 		if (strlen(slots->name) == len && memcmp(slots->name, name, len) == 0)
 			return slots->value;
-	assert(!"every {{name}} of a template has a value");
+	assert(false && "every {{name}} of a template has a value");
 	return "";
 }
 

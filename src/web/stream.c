@@ -120,7 +120,7 @@ struct stream *stream_new(struct worker *w, struct conf *conf, const struct conf
 	s->chunked = chunked;
 	s->opened_ms = loop_now_ms(w->loop);
 	stream_set_recheck(s);
-	queue_init(&s->queue, route->queue_events, route->queue_bytes);
+	queue_init(&s->queue, (size_t)route->queue_events, (size_t)route->queue_bytes);
 	list_init(&s->dirty);
 	list_init(&s->wheel);
 	list_push(&w->streams, &s->node);

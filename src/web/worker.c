@@ -359,7 +359,7 @@ struct worker *worker_new(unsigned number, struct conf *conf, const int *fds, si
 	w->flush = (struct loop_timer){.fire = on_flush, .arg = w};
 	w->tick = (struct loop_timer){.fire = on_tick, .arg = w};
 	w->drain_limit = (struct loop_timer){.fire = on_drain_limit, .arg = w};
-	hub_init(&w->hub, conf->roles, conf->n_roles, conf->ring_events, conf->ring_bytes,
+	hub_init(&w->hub, conf->roles, conf->n_roles, (size_t)conf->ring_events, conf->ring_bytes,
 		 stream_deliver);
 	w->loop = loop_new();
 	if (!w->loop || !inbox_init(&w->inbox, w->loop, on_post, w) || !http_start(w) ||

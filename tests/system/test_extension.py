@@ -74,7 +74,11 @@ def test_create_and_drop_leaves_nothing_but_roles(ext):
     db.run("CREATE EXTENSION pgherald")
     members = db.run("SELECT classid::regclass::text, objid FROM pg_depend WHERE deptype = 'e' AND "
                      "refobjid = (SELECT oid FROM pg_extension WHERE extname = 'pgherald')")
-    assert {kind for kind, _ in members} == {"pg_class", "pg_proc", "pg_namespace"}
+    # Since PostgreSQL 17 the row types of its tables, and their arrays, are members besides.
+    kinds = {kind for kind, _ in members}
+    if db.run("SHOW server_version_num")[0][0] >= "170000":
+        kinds.remove("pg_type")
+    assert kinds == {"pg_class", "pg_proc", "pg_namespace"}
     db.run("DROP EXTENSION pgherald")
     assert [x for x in catalog(db) if "authid" not in x] == before
 

@@ -56,8 +56,8 @@ static struct cursor random_cursor(struct rng *r)
 	c.loss = rng_below(r, 2) ? rng_below(r, 5) : any_number(r, INT64_MAX);
 	c.xmax = 1000 + gap * 128 + any_number(r, INT64_MAX - 1000 - gap * 256);
 	for (at = c.xmax; c.n_out < n_out; c.n_out++)
-		c.out[n_out - 1 - c.n_out] = at -= 1 + rng_below(r, gap);
-	for (at = c.xmax + rng_below(r, 2); c.n_in < n_in; at += 1 + rng_below(r, gap))
+		c.out[n_out - 1 - c.n_out] = at -= 1 + rng_next(r) % gap;
+	for (at = c.xmax + rng_below(r, 2); c.n_in < n_in; at += 1 + rng_next(r) % gap)
 		c.in[c.n_in++] = at;
 	if (rng_below(r, 2)) { /* half delivered: one that is not in the set otherwise */
 		c.txid = c.n_out && rng_below(r, 2) ? c.out[rng_below(r, c.n_out)] : at + 1;

@@ -38,8 +38,8 @@ TEST(an_unfinished_text_does_not_run_over)
 					    "GRANT SELECT (a",
 					    "CREATE OR REPLACE FUNCTION f",
 					    "CREATE OR REPLACE FUNCTION f(",
-					    "DO $pgherald$ CREATE "
-					    "TRIGGER x $pgherald$",
+					    ("DO $pgherald$ CREATE "
+					     "TRIGGER x $pgherald$"),
 					    "GRANT  ON  TO ",
 					    "GRANT a ON b TO "};
 

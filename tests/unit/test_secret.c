@@ -15,8 +15,10 @@ static char path[] = "test_secret.XXXXXX";
 
 static void write_file(const char *text, size_t len, mode_t mode)
 {
-	FILE *f = fopen(path, "w");
+	FILE *f;
 
+	unlink(path); /* the one before may be 0440, which stops everybody but root */
+	f = fopen(path, "w");
 	assert_non_null(f);
 	assert_int_equal(fwrite(text, 1, len, f), len);
 	assert_int_equal(fclose(f), 0);

@@ -473,9 +473,10 @@ TEST(a_reader_that_stalls_is_closed)
 		struct cursor_text cursor;
 		char want[40];
 		struct event *e;
-		struct event_row row = {.op = 'i', .txid = ++n, .id = n, .topic = "estimate"};
+		struct event_row row = {.op = 'i', .topic = "estimate"};
 		struct buf doc;
 
+		row.txid = row.id = ++n;
 		buf_init(&doc, 30000);
 		buf_printf(&doc, "{\"text\":\"%s\",\"n\":%llu}", text, (unsigned long long)n);
 		row.doc = buf_cstr(&doc);

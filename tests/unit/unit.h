@@ -45,9 +45,9 @@ static inline uint64_t rng_next(struct rng *r)
 }
 
 /* 0 ... n-1 */
-static inline uint64_t rng_below(struct rng *r, uint64_t n)
+static inline size_t rng_below(struct rng *r, size_t n)
 {
-	return rng_next(r) % n;
+	return (size_t)(rng_next(r) % n);
 }
 
 #endif

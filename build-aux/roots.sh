@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: PostgreSQL
+# For scripts that read this file: roots of other releases of Debian, made from the distribution's
+# own archive and kept in .cache/roots/, and commands that run in a throw-away copy of one. Wants
+# $top, the source tree. DEBIAN_MIRROR names another archive than the one this machine uses.
+
+# What pgherald is built from, and its unit tests; ip turns the loopback on.
+# shellcheck disable=SC2034 # of whoever reads this file
+root_build_packages=(gcc make libc6-dev autoconf automake pkgconf libmicrohttpd-dev libpq-dev
+	libjson-c-dev uthash-dev libssl-dev zlib1g-dev libcmocka-dev iproute2)
+
+# Why no root can be used here: one line, and status 0; status 1 when it can.
+# shellcheck disable=SC2016 # the inner shell expands it
+root_obstacle() {
+	if ((EUID)); then
+		echo "a root of another release needs the rights of root"
+	elif ! command -v mmdebstrap >/dev/null; then
+		echo "there is no mmdebstrap"
+	elif ! unshare --mount --pid --fork --net true 2>/dev/null; then
+		echo "no namespaces can be made here"
+	elif ! unshare --mount bash -c 'd=$(mktemp -d) && mount -t tmpfs none "$d" && mkdir "$d"/{l,u,w,m} &&
+		mount -t overlay -o "lowerdir=$d/l,upperdir=$d/u,workdir=$d/w" overlay "$d/m"' 2>/dev/null; then
+		echo "overlayfs cannot be mounted here"
+	else
+		return 1
+	fi
+}
+
+# The archive this machine has its packages from; nothing where that is not Debian's, and then
+# mmdebstrap knows one.
+# shellcheck disable=SC2016 # apt expands it
+root_mirror() {
+	if [[ -n ${DEBIAN_MIRROR-} ]]; then
+		echo "$DEBIAN_MIRROR"
+	else
+		apt-get indextargets --format '$(LABEL) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
+			sed -n 's/^Debian //p' | sort -u | head -n 1
+	fi
+}
+
+# root_of SUITE ARCH PACKAGE...: prints the directory of a root that has these packages. On
+# failure prints why.
+root_of() {
+	local suite=$1 arch=$2 name dir list mirror
+	shift 2
+	list=$(printf '%s\n' "$@" | LC_ALL=C sort -u | paste -sd,)
+	name=$suite-$arch-$(printf '%s' "$list" | sha256sum | cut -c1-12)
+	dir=${PGHERALD_CACHE:-$top/.cache}/roots
+	mkdir -p "$dir" || return 1
+	(
+		flock 7 # two lanes may want it
+		if [[ ! -d $dir/$name ]]; then
+			rm -rf "$dir/$name.new"
+			mirror=$(root_mirror)
+			# Release files of an archive's snapshot have expired; the release itself does
+			# without the suites that change daily.
+			if ! timeout 1200 mmdebstrap --variant=apt --architectures="$arch" --format=directory \
+				--skip=check/qemu --dpkgopt=force-unsafe-io \
+				--aptopt='Acquire::Check-Valid-Until "false"' --aptopt='Acquire::Retries "3"' \
+				--aptopt='APT::Install-Recommends "false"' --include="$list" "$suite" \
+				"$dir/$name.new" ${mirror:+"deb $mirror $suite main"} \
+				>"$dir/$name.log" 2>&1 </dev/null 7>&-; then
+				rm -rf "$dir/$name.new"
+				echo "no root of $suite ($arch) could be made: $(grep '^E: ' "$dir/$name.log" | head -n 1)"
+				exit 1
+			fi
+			mv "$dir/$name.new" "$dir/$name"
+			# Those with other packages are of yesterday.
+			find "$dir" -mindepth 1 -maxdepth 1 -name "$suite-$arch-*" -mtime +14 -exec rm -rf {} +
+		fi
+		touch "$dir/$name"
+		echo "$dir/$name"
+	) 7>"$dir/$name.lock"
+}
+
+# in_root ROOT COMMAND...: in a copy of ROOT that lives in memory and goes with the command; with
+# processes, mounts and a network of its own, which is the loopback. The source tree is at /src,
+# read only.
+# shellcheck disable=SC2016 # the inner shell expands it
+in_root() {
+	unshare --mount --pid --fork --kill-child --net --ipc --uts bash -c '
+		set -e
+		root=$1 src=$2
+		shift 2
+		top=$(mktemp -d)
+		mount --make-rprivate /
+		mount -t tmpfs -o mode=755,size=75% none "$top"
+		mkdir "$top"/{upper,work,root}
+		mount -t overlay -o "lowerdir=$root,upperdir=$top/upper,workdir=$top/work" overlay "$top/root"
+		cd "$top/root"
+		mkdir -p src
+		mount --bind "$src" src
+		mount -o remount,bind,ro src
+		mount -t proc proc proc
+		mount -t sysfs sys sys
+		mount --rbind /dev dev
+		mount -t tmpfs -o mode=1777 none dev/shm
+		rmdir "$OLDPWD" 2>/dev/null || true
+		exec chroot . /usr/bin/env -u TMPDIR -u LD_PRELOAD PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
+			LC_ALL=C.UTF-8 sh -c "if command -v ip >/dev/null; then ip link set lo up; fi; exec \"\$@\"" - "$@"
+	' - "$1" "$top" "${@:2}"
+}
