@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/utf8.h"
 
 #define MAX_LINE    8192	   /* bytes; a longer line is cut */
 #define MAX_MEMBERS (MAX_LINE - 3) /* of JSON: leaves room for a quote, a brace, the newline */
@@ -41,19 +42,52 @@ bool log_enabled(enum log_level level)
 	return (int)level <= log_level;
 }
 
-/* Control bytes, quotes and backslashes as \xNN or \": one line stays one line. */
-static void escaped(struct buf *b, const char *s, bool json)
+/* What cannot be seen as what it is, so that a line is one line and reads in one direction. */
+static void escaped_code(struct buf *b, uint32_t code, bool json)
 {
-	for (; *s; s++) {
-		unsigned char c = (unsigned char)*s;
+	if (code < 0x80 && !json)
+		buf_printf(b, "\\x%02x", (unsigned)code);
+	else if (code < 0x10000)
+		buf_printf(b, "\\u%04x", (unsigned)code);
+	else if (json) /* a surrogate pair (RFC 8259 section 7) */
+		buf_printf(b, "\\u%04x\\u%04x", (unsigned)(0xd7c0 + (code >> 10)),
+			   (unsigned)(0xdc00 | (code & 0x3ff)));
+	else
+		buf_printf(b, "\\U%08x", (unsigned)code);
+}
 
-		if (c == '"' || c == '\\')
-			buf_printf(b, "\\%c", c);
-		else if (c < 0x20 || c == 0x7f)
-			buf_printf(b, json ? "\\u%04x" : "\\x%02x", c);
+/* Whole characters or nothing: what is cut is cut between two. A byte that is none of UTF-8 is
+ * \xNN; in JSON that is the text \xNN. `quoted`: also quotes and backslashes. */
+static void escaped(struct buf *b, const char *s, bool json, bool quoted)
+{
+	for (size_t left = strlen(s), n; left; s += n, left -= n) {
+		uint32_t code;
+
+		n = utf8_len(s, left);
+		code = n ? utf8_code(s, n) : 0;
+		if (!n)
+			buf_printf(b, json ? "\\\\x%02x" : "\\x%02x", (unsigned char)*s);
+		else if (quoted && (code == '"' || code == '\\'))
+			buf_printf(b, "\\%c", *s);
+		else if (utf8_unseen(code))
+			escaped_code(b, code, json);
 		else
-			buf_char(b, (char)c);
+			buf_add(b, s, n);
+		n = n ? n : 1;
 	}
+}
+
+/* Whether escaped() would change it, or a reader could not say where it ends. */
+static bool needs_quotes(const char *s)
+{
+	if (!*s || strpbrk(s, " \"=\\"))
+		return true;
+	for (size_t left = strlen(s), n; left; s += n, left -= n) {
+		n = utf8_len(s, left);
+		if (!n || utf8_unseen(utf8_code(s, n)))
+			return true;
+	}
+	return false;
 }
 
 /* A member of the line's object. A long value is cut, and what is left is still JSON. */
@@ -64,7 +98,7 @@ static void json_member(struct buf *b, const char *key, const char *value)
 	buf_printf(b, ",\"%s\":\"", key);
 	if (!buf_ok(b))
 		return;
-	escaped(b, value, true);
+	escaped(b, value, true, true);
 	cut = !buf_ok(b);
 	b->failed = false;
 	b->max = MAX_LINE;
@@ -75,15 +109,24 @@ static void json_member(struct buf *b, const char *key, const char *value)
 
 static void text_value(struct buf *b, const char *s)
 {
-	bool quote = !*s || strpbrk(s, " \"=\\") != NULL;
+	bool quote = needs_quotes(s);
 
-	for (const char *p = s; *p && !quote; p++)
-		quote = (unsigned char)*p < 0x20 || *p == 0x7f;
 	if (quote)
 		buf_char(b, '"');
-	escaped(b, s, false);
+	escaped(b, s, false, true);
 	if (quote)
 		buf_char(b, '"');
+}
+
+/* The daemon's own words, which may quote others: lines of it become one. */
+static void words(struct buf *b, const char *message)
+{
+	autofree char *line = xstrdup(message);
+
+	for (char *p = line; *p; p++)
+		if (*p == '\n' || *p == '\t' || *p == '\r')
+			*p = ' ';
+	escaped(b, line, false, false);
 }
 
 static void stamp(struct buf *b, bool json)
@@ -126,8 +169,7 @@ void log_with(enum log_level level, const char *message, const struct log_field 
 			stamp(&b, false);
 			buf_printf(&b, " %-7s ", levels[level].name);
 		}
-		for (const char *p = message; *p; p++) /* the daemon's own words: only newlines */
-			buf_char(&b, (unsigned char)*p < 0x20 ? ' ' : *p);
+		words(&b, message);
 		for (; fields && fields->key; fields++) {
 			if (!fields->value)
 				continue;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/utf8.h"
 
 static char captured[65536];
 
@@ -140,6 +141,69 @@ TEST(a_json_value_stays_one_member)
 	}
 }
 
+static const struct {
+	const char *value, *text, *json; /* as it stands in the line */
+} hidden[] = {
+	{"a\xc2\x9b"
+	 "31m",
+	 "\"a\\u009b31m\"", "\"a\\u009b31m\""}, /* CSI of ECMA-48 in one character */
+	{"\xc2\x85next", "\"\\u0085next\"", "\"\\u0085next\""},	    /* a line end to some */
+	{"x\xe2\x80\xaegnp", "\"x\\u202egnp\"", "\"x\\u202egnp\""}, /* override */
+	{"\xe2\x81\xa6i\xe2\x81\xa9", "\"\\u2066i\\u2069\"", "\"\\u2066i\\u2069\""},
+	{"\xe2\x80\x8e\xe2\x80\x8f\xd8\x9c", "\"\\u200e\\u200f\\u061c\"",
+	 "\"\\u200e\\u200f\\u061c\""},
+	{"\xe2\x80\xa8", "\"\\u2028\"", "\"\\u2028\""},
+	{"\xf3\xa0\x81\x81", "\"\\U000e0041\"", "\"\\udb40\\udc41\""}, /* a tag */
+	{"\xff\xc3", "\"\\xff\\xc3\"", "\"\\\\xff\\\\xc3\""},	       /* no UTF-8 */
+	{"\xed\xa0\x80", "\"\\xed\\xa0\\x80\"", "\"\\\\xed\\\\xa0\\\\x80\""},
+	{"\xd0\x96\xc3\xa9", "\xd0\x96\xc3\xa9", "\"\xd0\x96\xc3\xa9\""}, /* as it is */
+};
+
+TEST(what_turns_or_hides_text_is_escaped)
+{
+	for (size_t i = 0; i < sizeof(hidden) / sizeof(*hidden); i++) {
+		struct json_object *o;
+		char copy[200], want[200];
+
+		log_setup(LOG_L_INFO, LOG_F_TEXT);
+		snprintf(copy, sizeof(copy), "%s", hidden[i].value);
+		capture(log_value, copy);
+		snprintf(want, sizeof(want), " user=%s n=1\n", hidden[i].text);
+		assert_non_null(strstr(captured, want));
+		capture(log_message, copy);
+		assert_int_equal(strstr(captured, hidden[i].value) != NULL,
+				 !strcmp(hidden[i].value, hidden[i].text));
+		log_setup(LOG_L_INFO, LOG_F_JSON);
+		capture(log_value, copy);
+		snprintf(want, sizeof(want), ",\"user\":%s,\"n\":\"1\"}\n", hidden[i].json);
+		assert_non_null(strstr(captured, want));
+		o = json_tokener_parse(captured);
+		assert_non_null(o);
+		json_object_put(o);
+	}
+}
+
+/* A line that is cut is cut between two characters. */
+TEST(a_cut_line_is_still_utf8)
+{
+	static char value[12000];
+
+	for (int format = LOG_F_TEXT; format <= LOG_F_JSON; format++) {
+		log_setup(LOG_L_INFO, (enum log_format)format);
+		for (size_t before = 0; before < 4; before++) {
+			memset(value, 'x', before);
+			for (size_t i = before; i + 3 < sizeof(value); i += 3)
+				memcpy(value + i, "\xe4\xb8\xad", 4);
+			capture(log_value, value);
+			assert_int_equal(lines(), 1);
+			for (size_t left = strlen(captured), n, at = 0; left; at += n, left -= n) {
+				n = utf8_len(captured + at, left);
+				assert_true(n);
+			}
+		}
+	}
+}
+
 TEST(a_message_stays_one_line)
 {
 	for (int format = LOG_F_TEXT; format <= LOG_F_JSON; format++)
@@ -245,6 +309,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_text_value_stays_one_field),
 		cmocka_unit_test(a_json_value_stays_one_member),
+		cmocka_unit_test(what_turns_or_hides_text_is_escaped),
+		cmocka_unit_test(a_cut_line_is_still_utf8),
 		cmocka_unit_test(a_message_stays_one_line),
 		cmocka_unit_test(a_long_line_is_cut_not_lost),
 		cmocka_unit_test(a_cut_json_line_is_still_json),
