@@ -59,6 +59,7 @@ static void keep_owners(char **at, struct owners *o, char **slots, const char *j
 		*cut = '\0';
 		slots[i] = cut + 1;
 	}
+	owners_sort(o);
 }
 
 static size_t room(const char *s)
@@ -73,7 +74,7 @@ static struct event *make(const struct event_row *row, const char *type, const c
 		      room(row->leave) + room(row->before) + room(row->after);
 	size_t size = sizeof(struct event) + slots * sizeof(char *) + text;
 	struct event *e = xcalloc(1, size);
-	char **keys = (char **)(void *)(e + 1);
+	char **keys = (char **)(void *)(e + 1), **more;
 	char *at = (char *)(keys + slots);
 
 	e->refs = 1;
@@ -87,8 +88,9 @@ static struct event *make(const struct event_row *row, const char *type, const c
 	e->cursor = keep(&at, row->cursor);
 	e->doc = keep(&at, doc);
 	e->leave = keep(&at, row->leave);
+	more = keys + n_owners(row->before);
 	keep_owners(&at, &e->before, keys, row->before);
-	keep_owners(&at, &e->after, keys + e->before.n, row->after);
+	keep_owners(&at, &e->after, more, row->after);
 	return e;
 }
 
@@ -124,23 +126,34 @@ static const char *reason_in(const char *doc)
 	return "storm";
 }
 
+/* Why this row is told as "refetch"; NULL when it is not. */
+static const char *refetch_reason(const struct event_row *row)
+{
+	if (row->op == 't')
+		return "truncate";
+	if (row->op != 'i' && row->op != 'u' && row->op != 'd')
+		return reason_in(row->doc);
+	return n_owners(row->before) > EVENT_OWNERS_MAX || n_owners(row->after) > EVENT_OWNERS_MAX
+		       ? "owners"
+		       : NULL;
+}
+
 struct event *event_new(const struct event_row *row)
 {
+	const char *reason = row->op == 'a' ? NULL : refetch_reason(row);
 	struct event *e;
 	autobuf text = {0};
 
 	buf_init(&text, MAX_FRAME);
 	if (row->op == 'a') {
 		e = make(row, "auth", NULL);
-	} else if (row->op == 'i' || row->op == 'u' || row->op == 'd') {
+	} else if (!reason) {
 		buf_str(&text, row->topic ? row->topic : "");
 		buf_char(&text, '.');
 		buf_str(&text, verb(row->op));
 		e = make(row, row->type ? row->type : buf_cstr(&text),
 			 row->doc ? row->doc : "null");
 	} else {
-		const char *reason = row->op == 't' ? "truncate" : reason_in(row->doc);
-
 		buf_char(&text, '[');
 		json_string(&text, row->topic, strlen(row->topic));
 		buf_char(&text, ']');

@@ -13,6 +13,10 @@
 /* How an event looks on the wire: a dialect in a transport's framing. */
 enum wire_form { FORM_SSE_DJANGO, N_WIRE_FORMS };
 
+/* A row with more of them, before or after, says "fetch again" to everybody who may hear of its
+ * topic. Who records a row looks for no more than one beyond (sql/render_watch.c). */
+#define EVENT_OWNERS_MAX 10000
+
 struct event {
 	atomic_int refs;
 	char op;       /* i u d, r: resync, a: rights changed, for nobody's eyes */
@@ -38,8 +42,8 @@ struct event_row {
 	const char *type; /* NULL: topic and operation make it */
 };
 
-/* One reference is the caller's. Rows that collapsed ('r') or truncated ('t') become a resync of
- * their topic. */
+/* One reference is the caller's. Rows that collapsed ('r'), truncated ('t') or have too many owners
+ * become a resync of their topic. */
 struct event *event_new(const struct event_row *row);
 /* A resync that is not in the journal; `topics` is a JSON array's text. */
 struct event *event_resync(const char *reason, const char *topics, const char *cursor, int64_t at);

@@ -109,23 +109,29 @@ static void to_group(struct hub *h, struct hub_group *g, uint64_t allowed, struc
 	}
 }
 
-/* Whether the i-th owner stands there for the first time: a join may name one twice. */
-static bool first_mention(const struct owners *o, size_t i)
+static void to_user(struct hub *h, const char *key, uint64_t allowed, struct event *e, bool before,
+		    bool after)
 {
-	for (size_t k = 0; k < i; k++)
-		if (!strcmp(o->keys[k], o->keys[i]))
-			return false;
-	return true;
-}
-
-static void to_owner(struct hub *h, const char *key, uint64_t allowed, struct event *e)
-{
-	enum scope_view view =
-		scope_own_view(e->op, owners_have(&e->before, key), owners_have(&e->after, key));
+	enum scope_view view = scope_own_view(e->op, before, after);
 	struct hub_group *g = view == VIEW_NOTHING ? NULL : user_group(h, key);
 
 	if (g)
 		to_group(h, g, allowed, e, view);
+}
+
+/* Both lists are in the same order: one walk tells who is in which. */
+static void to_owners(struct hub *h, uint64_t allowed, struct event *e)
+{
+	const struct owners *a = &e->before, *b = &e->after;
+
+	for (size_t i = 0, k = 0; i < a->n || k < b->n;) {
+		int order = i == a->n ? 1 : k == b->n ? -1 : strcmp(a->keys[i], b->keys[k]);
+		const char *key = order > 0 ? b->keys[k] : a->keys[i];
+
+		to_user(h, key, allowed, e, order <= 0, order >= 0);
+		i += order <= 0;
+		k += order >= 0;
+	}
 }
 
 static void to_everybody(struct hub *h, uint64_t allowed, struct event *e)
@@ -153,12 +159,7 @@ void hub_publish(struct hub *h, struct event *e)
 	for (size_t i = 0; i < h->n_policies; i++)
 		if (h->policies[i].receives == RECEIVES_ALL)
 			to_group(h, &h->roles[i], allowed, e, VIEW_WHOLE);
-	for (size_t i = 0; i < e->before.n; i++)
-		if (first_mention(&e->before, i))
-			to_owner(h, e->before.keys[i], allowed, e);
-	for (size_t i = 0; i < e->after.n; i++)
-		if (first_mention(&e->after, i) && !owners_have(&e->before, e->after.keys[i]))
-			to_owner(h, e->after.keys[i], allowed, e);
+	to_owners(h, allowed, e);
 }
 
 void hub_each_of_user(struct hub *h, const char *user_id,

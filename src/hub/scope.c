@@ -16,11 +16,39 @@ void principal_free(struct principal *p)
 	free(p);
 }
 
+static int by_key(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+void owners_sort(struct owners *o)
+{
+	size_t n = 0;
+
+	if (o->n < 2)
+		return;
+	qsort(o->keys, o->n, sizeof(*o->keys), by_key);
+	for (size_t i = 0; i < o->n; i++)
+		if (!n || strcmp(o->keys[n - 1], o->keys[i]) != 0)
+			o->keys[n++] = o->keys[i];
+	o->n = n;
+}
+
 bool owners_have(const struct owners *o, const char *key)
 {
-	for (size_t i = 0; i < o->n; i++)
-		if (!strcmp(o->keys[i], key))
+	size_t low = 0, high = o->n;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		int order = strcmp(o->keys[middle], key);
+
+		if (!order)
 			return true;
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
 	return false;
 }
 

@@ -28,12 +28,14 @@ struct principal {
 
 void principal_free(struct principal *p);
 
-/* Owners of a row before and after a change, as the journal has them. */
+/* Owners of a row before or after a change, each once and in the order of strcmp(). */
 struct owners {
 	char **keys;
 	size_t n;
 };
 
+/* Brings keys that were filled in anyhow into that order; drops what stands there twice. */
+void owners_sort(struct owners *o);
 bool owners_have(const struct owners *o, const char *key);
 
 /* How one listener sees an event. */

@@ -101,6 +101,9 @@ static void add_owner_rows(struct buf *out, const struct watch_owner *o, const s
 		render_typed(out, row, o->column, o->join_schema, o->join_table, o->join_fk);
 }
 
+/* One more than a row may have before it says "fetch again": EVENT_OWNERS_MAX in hub/event.h. */
+#define TOO_MANY_OWNERS "10001"
+
 /* The owners of one row: distinct, sorted, no NULL. */
 static void add_owners(struct buf *out, const struct watch *w, const struct row *row)
 {
@@ -129,7 +132,8 @@ static void add_owners(struct buf *out, const struct watch *w, const struct row 
 		buf_str(out, i ? "\nUNION ALL\n" : "");
 		add_owner_rows(out, &w->owners[i], row);
 	}
-	buf_str(out, ") AS owners\nWHERE owner IS NOT NULL ORDER BY owner)");
+	buf_str(out,
+		") AS owners\nWHERE owner IS NOT NULL ORDER BY owner LIMIT " TOO_MANY_OWNERS ")");
 }
 
 static void add_pk(struct buf *out, const struct watch *w, const struct row *row)

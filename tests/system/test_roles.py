@@ -190,6 +190,29 @@ def test_storms_and_truncate_tell_everybody_to_refetch(served, d):
     assert all(len(c.messages()) == 2 for c in clients.values())
 
 
+@pytest.mark.parametrize("owners", [9_999, 40_000])
+def test_a_row_with_very_many_owners(served, d, owners):
+    """It costs no more than its size. Beyond 10,000 everybody who may hear of such rows fetches again."""
+    served.db.run("INSERT INTO api_user (id, username, role)"
+                  " SELECT g, 'u' || g, 'foreman' FROM generate_series(1001, %s) AS g", (owners + 1000,))
+    served.db.run("SET session_replication_role = replica;"  # not told one by one
+                  "INSERT INTO api_estimate (number, project_id, foreman_id)"
+                  " SELECT 'e', 10, id FROM api_user WHERE id > 1000 OR id = 2;"
+                  "RESET session_replication_role")
+    clients = connect_all(served)
+    served.db.run("UPDATE api_project SET name = 'everybody''s' WHERE id = 10")
+    heard = marker(served, clients)
+    resyncs = {who: [m["data"]["reason"] for m in c.messages() if m["event"] == "system.resync"
+                     and m["data"]["topics"] == ["project"]] for who, c in clients.items()}
+    if owners > 10_000:
+        assert resyncs == {who: ["owners"] for who in clients}
+        assert heard == {who: [] for who in clients}
+    else:
+        assert resyncs == {who: [] for who in clients}
+        assert {who: short(h) for who, h in heard.items()} == {
+            "boss": [("project.updated", None)], "anna": [("project.updated", None)], "boris": []}
+
+
 def test_a_broken_trigger_function_tells_everybody_to_refetch(served, d):
     clients = connect_all(served)
     ids = {who: c.last_id for who, c in clients.items()}

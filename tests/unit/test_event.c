@@ -105,6 +105,16 @@ TEST(owners_are_split)
 	assert_int_equal(e->after.n, 2);
 	assert_string_equal(e->after.keys[0], "8");
 	assert_string_equal(e->after.keys[1], "9");
+	row.after = "9\x1f"
+		    "10\x1f"
+		    "9\x1f"
+		    "1"; /* in an order of their own, each once */
+	event_unref(e);
+	e = event_new(&row);
+	assert_int_equal(e->after.n, 3);
+	assert_string_equal(e->after.keys[0], "1");
+	assert_string_equal(e->after.keys[1], "10");
+	assert_string_equal(e->after.keys[2], "9");
 	event_unref(e);
 	row.before = "";
 	row.after = "seven";

@@ -7,6 +7,17 @@
 #include "base/buf.h"
 #include "hub/hub.h"
 
+/* Comparisons of keys, counted (-Wl,--wrap=strcmp). */
+int __real_strcmp(const char *a, const char *b);
+int __wrap_strcmp(const char *a, const char *b);
+static unsigned long n_compared;
+
+int __wrap_strcmp(const char *a, const char *b)
+{
+	n_compared++;
+	return __real_strcmp(a, b);
+}
+
 #define N_MEMBERS 40
 #define N_USERS	  6
 
@@ -211,9 +222,81 @@ TEST(policies_change)
 	hub_free(&hub);
 }
 
+/* `n` owners from the `first` on, joined in no order. */
+static void numbered_owners(struct buf *out, uint64_t first, uint64_t n)
+{
+	buf_init(out, 1 << 20);
+	for (uint64_t i = 0; i < n; i++) /* 7 and n have no common factor */
+		buf_printf(out, "%s%llu", i ? "\x1f" : "", (unsigned long long)(first + i * 7 % n));
+}
+
+static struct event *with_owners(uint64_t n_before, uint64_t n_after)
+{
+	struct event_row row = {.op = 'u', .topic = "a", .doc = "{}"};
+	struct buf before, after;
+	struct event *e;
+
+	numbered_owners(&before, 0, n_before);
+	numbered_owners(&after, n_before / 2, n_after);
+	row.before = buf_cstr(&before);
+	row.after = buf_cstr(&after);
+	e = event_new(&row);
+	buf_free(&before);
+	buf_free(&after);
+	return e;
+}
+
+/* As many owners as a row may have: found without comparing each with each. */
+TEST(very_many_owners)
+{
+	struct listener *few[] = {&listeners[0], &listeners[1], &listeners[2], &listeners[3]};
+	static const struct {
+		const char *id;
+		enum scope_view view;
+	} want[] = {{"0", VIEW_LEAVE}, {"5001", VIEW_WHOLE}, {"14999", VIEW_ENTER}, {"15000", 0}};
+	unsigned long n = 2 * EVENT_OWNERS_MAX;
+	struct event *e;
+
+	hub_init(&hub, policies, 4, 100, 1 << 30, deliver);
+	for (int i = 0; i < 4; i++) {
+		few[i]->who = (struct principal){.user_id = few[i]->user_id};
+		few[i]->member = (struct hub_member){.who = &few[i]->who, .role = 1};
+		few[i]->leaves = false;
+		few[i]->n_got = 0;
+		snprintf(few[i]->user_id, sizeof(few[i]->user_id), "%s", want[i].id);
+		hub_join(&hub, &few[i]->member);
+	}
+	n_compared = 0;
+	expected = e = with_owners(EVENT_OWNERS_MAX, EVENT_OWNERS_MAX);
+	hub_publish(&hub, e);
+	assert_true(n_compared > n && n_compared < 20 * n);
+	event_unref(e);
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(few[i]->n_got, want[i].view != VIEW_NOTHING);
+		assert_true(!few[i]->n_got || few[i]->got == want[i].view);
+		few[i]->n_got = 0;
+	}
+	/* One more: everybody fetches again. */
+	for (int after = 0; after < 2; after++) {
+		expected = e = after ? with_owners(0, EVENT_OWNERS_MAX + 1)
+				     : with_owners(EVENT_OWNERS_MAX + 1, 0);
+		assert_int_equal(e->op, 'r');
+		assert_string_equal(e->doc, "owners");
+		assert_true(e->bytes < 2000);
+		hub_publish(&hub, e);
+		event_unref(e);
+		for (int i = 0; i < 4; i++)
+			assert_int_equal(few[i]->n_got, 1 + after);
+	}
+	for (int i = 0; i < 4; i++)
+		hub_leave(&hub, &few[i]->member);
+	hub_free(&hub);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(very_many_owners),
 		cmocka_unit_test(delivers_what_event_view_says),
 		cmocka_unit_test(everybody_may_leave_at_once),
 		cmocka_unit_test(every_listener_of_a_user),

@@ -158,7 +158,7 @@ static void test_quick_way(void **state)
 	assert_has(&out, "AND this.foreman_id IS NOT DISTINCT FROM past.foreman_id THEN");
 	assert_has(&out, "SELECT this.foreman_id::text AS owner\n");
 	assert_has(&out, "WHERE t.p_id = this.id) AS owners\n");
-	assert_has(&out, "ORDER BY owner) OFFSET 0) AS own (ers)\n");
+	assert_has(&out, "ORDER BY owner LIMIT 10001) OFFSET 0) AS own (ers)\n");
 	assert_has(&out, "this.id, this.project_id, this.at, this.amount, this.\"Odd One\", "
 			 "this.foreman_id),\n");
 	assert_has(&out, "WHERE t.id = this.project_id\n"); /* of a row that is gone */
