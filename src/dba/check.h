@@ -3,9 +3,11 @@
 #ifndef PGHERALD_DBA_CHECK_H
 #define PGHERALD_DBA_CHECK_H
 
+#include <libpq-fe.h>
 #include <stdbool.h>
 
 #include "conf.h"
+#include "dba/report.h"
 
 /* One question to the catalog; the table of them is made of sql/check/ by sql/embed_checks.awk. */
 struct check {
@@ -19,6 +21,9 @@ struct check {
 extern const struct check checks[];
 extern const unsigned n_checks;
 
+/* Asks all of them over a connection. False when what is wanted cannot be worked out, which has
+ * been said on stderr. */
+bool check_look(struct report *r, PGconn *db, const struct conf *conf) MUST_CHECK;
 /* Findings on stdout. 0 clean, 1 a warning or a danger was found, 2 could not look. */
 int check_run(const struct conf *conf, const char *conninfo, bool apply, bool json);
 
