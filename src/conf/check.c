@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "conf/parser.h"
+#include "wire/dialect.h"
 
 static bool check_route(struct parser *p, struct conf_route *r, unsigned line)
 {
@@ -59,6 +60,8 @@ static bool check_watch(struct parser *p, struct conf_watch *w, unsigned line)
 	struct buf why;
 	bool ok = true;
 
+	if (!strcmp(w->name, "system"))
+		return parser_fail(p, line, "[watch system] that name is the daemon's own");
 	buf_init(&why, 512);
 	w->parsed = watch_parse(w->name, w->table, w->key, *w->owners ? w->owners : NULL, w->fields,
 				*w->leave ? w->leave : NULL, &why);
@@ -148,6 +151,15 @@ static bool check_auth(struct parser *p, struct conf_auth *a, unsigned line)
 	return true;
 }
 
+static bool check_listen(struct parser *p, const struct conf_listen *l, unsigned line)
+{
+	if (!*l->channel || strlen(l->channel) > 63)
+		return parser_fail(p, line, "[listen %s] channel must have 1 to 63 bytes", l->name);
+	if (dialect_reserves(l->name))
+		return parser_fail(p, line, "[listen %s] that name is the daemon's own", l->name);
+	return true;
+}
+
 /* The triggers' names are fixed, so a table can have one watch. */
 static bool check_same_table(struct parser *p, size_t n)
 {
@@ -179,10 +191,8 @@ bool check_conf(struct parser *p)
 		if (!check_route(p, &c->routes[i], p->lines[SECTION_ROUTE][i]))
 			return false;
 	for (size_t i = 0; i < c->n_listens; i++)
-		if (!*c->listens[i].channel || strlen(c->listens[i].channel) > 63)
-			return parser_fail(p, p->lines[SECTION_LISTEN][i],
-					   "[listen %s] channel must have 1 to 63 bytes",
-					   c->listens[i].name);
+		if (!check_listen(p, &c->listens[i], p->lines[SECTION_LISTEN][i]))
+			return false;
 	for (size_t i = 0; i < c->n_watches; i++)
 		if (!check_watch(p, &c->watches[i], p->lines[SECTION_WATCH][i]) ||
 		    !check_rescope(p, &c->watches[i], p->lines[SECTION_WATCH][i]) ||

@@ -108,6 +108,24 @@ static void on_prune_timer(void *arg)
 		   3, params, on_pruned, db);
 }
 
+/* Of which topics triggers send events themselves, and "fetch again" besides. */
+static void inline_topics(struct inline_topics *t, const struct conf *conf)
+{
+	size_t max = 0;
+
+	for (size_t i = 0; i < conf->n_watches; i++)
+		max += 1 + conf->watches[i].rescope.n;
+	free(t->names);
+	*t = (struct inline_topics){.names = xcalloc(max, sizeof(*t->names))};
+	for (size_t i = 0; i < conf->n_watches; i++)
+		if (conf->watches[i].capture == CAPTURE_NOTIFY)
+			t->names[t->n++] = conf->watches[i].name;
+	for (size_t i = 0; i < conf->n_watches; i++)
+		if (conf->watches[i].capture == CAPTURE_NOTIFY)
+			for (size_t k = 0; k < conf->watches[i].rescope.n; k++)
+				t->names[t->n + t->n_refetch++] = conf->watches[i].rescope.items[k];
+}
+
 /* The channels to listen on besides the doorbell, and what they are called towards clients. */
 static void channels(struct db *db)
 {
@@ -116,18 +134,16 @@ static void channels(struct db *db)
 	struct buf topics;
 
 	buf_init(&topics, SIZE_MAX / 2);
+	inline_topics(&db->inline_topics, conf);
 	free(db->channels);
 	db->channels = xcalloc(conf->n_listens + 1, sizeof(*db->channels));
 	j->channels = db->channels;
-	j->n_channels = 0;
-	for (size_t i = 0; i < conf->n_watches; i++)
-		if (conf->watches[i].capture == CAPTURE_NOTIFY) {
-			db->channels[0] = (struct journal_channel){.channel = INLINE_CHANNEL,
-								   .trigger = true};
-			j->n_channels = 1;
-			buf_printf(&topics, "%s\"%s\"", topics.len ? ", " : "",
-				   conf->watches[i].name);
-		}
+	for (size_t i = 0; i < db->inline_topics.n; i++)
+		buf_printf(&topics, "%s\"%s\"", i ? ", " : "", db->inline_topics.names[i]);
+	if (db->inline_topics.n)
+		db->channels[0] = (struct journal_channel){.channel = INLINE_CHANNEL,
+							   .topics = &db->inline_topics};
+	j->n_channels = db->inline_topics.n != 0;
 	for (size_t i = 0; i < conf->n_listens; i++) {
 		const struct conf_listen *l = &conf->listens[i];
 
@@ -237,5 +253,6 @@ void db_free(struct db *db)
 {
 	inbox_close(&db->inbox, drop);
 	free(db->channels);
+	free(db->inline_topics.names);
 	conf_unref(db->conf);
 }

@@ -24,6 +24,7 @@ struct db {
 	uint64_t retention_ms;
 	struct conf *conf; /* a reference: the journal's channels point into it */
 	struct journal_channel *channels;
+	struct inline_topics inline_topics;
 	struct inbox **workers; /* not owned */
 	size_t n_workers;
 	void (*on_other)(void *arg, struct letter *l); /* letters that are not the database's */

@@ -1,81 +1,79 @@
 /* SPDX-License-Identifier: PostgreSQL
- * See inline.h. */
+ * See inline.h. Everything here may come from anybody in the database. */
 #include "config.h"
 #include "pg/inline.h"
 
-#include <json-c/json.h>
 #include <string.h>
 
 #include "base/buf.h"
+#include "wire/dialect.h"
+#include "wire/scan.h"
 
-#define OWNERS_MAX 4096 /* bytes */
+#define TEXT_MAX   65536 /* bytes; a payload has 7999 at most, in the encoding of the database */
+#define OWNERS_MAX 4096	 /* bytes */
 #define TYPE_MAX   128
 
-/* A whole JSON object, nothing after it; the caller puts it back. PostgreSQL allows 7999 bytes. */
-static struct json_object *parse_object(const char *payload, const char **why)
+static bool read_object(const char *payload, struct scan *ret, const char **why)
 {
-	struct json_tokener *t = json_tokener_new_ex(32);
-	struct json_object *o;
-	size_t len = strlen(payload);
-
-	if (!t)
-		return NULL;
-	json_tokener_set_flags(t, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
-	o = json_tokener_parse_ex(t, payload, (int)len + 1);
-	if (json_tokener_get_error(t) != json_tokener_success || !o ||
-	    !json_object_is_type(o, json_type_object)) {
-		json_object_put(o);
-		o = NULL;
+	if (!scan_text(payload, strlen(payload), ret))
+		*why = "not JSON as RFC 8259 has it, or nested too deep";
+	else if (*ret->at != '{')
 		*why = "not a JSON object";
-	}
-	json_tokener_free(t);
-	return o;
+	else
+		return true;
+	return false;
 }
 
-static const char *text_of(struct json_object *o, const char *key)
+/* What a string member says, in a buffer that is set up here; false when there is none. */
+static bool text_of(struct buf *b, struct scan o, const char *name)
 {
-	struct json_object *v;
+	struct scan v;
 
-	if (!json_object_object_get_ex(o, key, &v) || !json_object_is_type(v, json_type_string))
-		return NULL;
-	return json_object_get_string(v);
+	buf_init(b, TEXT_MAX);
+	return scan_member(o, name, &v) && scan_string(v, b);
+}
+
+/* A string, or a number as it is spelled. What is neither is nobody. */
+static void put_owner(struct buf *b, struct scan v)
+{
+	autobuf text = {0};
+
+	buf_init(&text, TEXT_MAX);
+	if (scan_is_integer(v))
+		buf_add(&text, v.at, v.len);
+	else if (!scan_string(v, &text))
+		return;
+	if (!text.len || strchr(text.data, '\x1f'))
+		return;
+	if (b->len)
+		buf_char(b, '\x1f');
+	buf_str(b, text.data);
 }
 
 /* One owner, or each of an array, joined as the journal's are. */
-static void put_owners(struct buf *b, struct json_object *v)
+static void put_owners(struct buf *b, struct scan o, const char *name)
 {
-	if (json_object_is_type(v, json_type_array)) {
-		for (size_t i = 0; i < json_object_array_length(v); i++)
-			if (!json_object_is_type(json_object_array_get_idx(v, i), json_type_array))
-				put_owners(b, json_object_array_get_idx(v, i));
-	} else if (json_object_is_type(v, json_type_string) ||
-		   json_object_is_type(v, json_type_int)) {
-		const char *s = json_object_get_string(v);
+	struct scan v, one;
 
-		if (!*s || strchr(s, '\x1f'))
-			return;
-		if (b->len)
-			buf_char(b, '\x1f');
-		buf_str(b, s);
-	}
+	if (!scan_member(o, name, &v))
+		return;
+	if (*v.at != '[')
+		put_owner(b, v);
+	else
+		while (scan_next(&v, &one))
+			put_owner(b, one);
 }
 
-static void owners_of(struct buf *b, struct json_object *o, const char *key)
+/* The text of a member, or NULL when there is none or it is null. `b` has its bytes. */
+static const char *json_of(struct buf *b, struct scan o, const char *name)
 {
-	struct json_object *v;
+	struct scan v;
 
-	if (json_object_object_get_ex(o, key, &v))
-		put_owners(b, v);
-}
-
-static const char *json_of(struct json_object *o, const char *key)
-{
-	struct json_object *v;
-
-	if (!json_object_object_get_ex(o, key, &v) || !v)
+	buf_init(b, TEXT_MAX);
+	if (!scan_member(o, name, &v) || scan_is_null(v))
 		return NULL;
-	return json_object_to_json_string_ext(v, JSON_C_TO_STRING_PLAIN |
-							 JSON_C_TO_STRING_NOSLASHESCAPE);
+	buf_add(b, v.at, v.len);
+	return buf_cstr(b);
 }
 
 static bool valid_type(const char *s)
@@ -86,77 +84,73 @@ static bool valid_type(const char *s)
 	return len && len <= TYPE_MAX && !s[len];
 }
 
-struct event *inline_from_trigger(const char *payload, int64_t at, const char **why)
+static bool allowed(const struct inline_topics *t, const char *topic, char op)
 {
-	struct json_object *o = parse_object(payload, why);
-	const char *topic = o ? text_of(o, "topic") : NULL;
-	const char *op = o ? text_of(o, "op") : NULL;
-	struct event *e = NULL;
-	autobuf before = {0}, after = {0};
+	for (size_t i = 0; i < t->n + (op == 'r' ? t->n_refetch : 0); i++)
+		if (!strcmp(t->names[i], topic))
+			return true;
+	return false;
+}
 
+struct event *inline_from_trigger(const struct inline_topics *topics, const char *payload,
+				  int64_t at, const char **why)
+{
+	autobuf topic = {0}, op = {0}, doc = {0}, leave = {0}, before = {0}, after = {0};
+	struct event_row row = {.at = at};
+	struct scan o;
+
+	if (!read_object(payload, &o, why))
+		return NULL;
 	buf_init(&before, OWNERS_MAX);
 	buf_init(&after, OWNERS_MAX);
-	if (o) {
-		owners_of(&before, o, "before");
-		owners_of(&after, o, "after");
-	}
-	if (!o)
-		;
-	else if (!topic || !valid_type(topic) || !op || strlen(op) != 1 || !strchr("iudtr", *op))
-		*why = "no topic or operation";
-	else if (!buf_ok(&before) || !buf_ok(&after))
+	put_owners(&before, o, "before");
+	put_owners(&after, o, "after");
+	if (!text_of(&op, o, "op") || op.len != 1 || !strchr("iudtr", *op.data)) {
+		*why = "no operation";
+	} else if (!text_of(&topic, o, "topic") || !allowed(topics, buf_cstr(&topic), *op.data)) {
+		*why = "no topic that is watched with capture = notify";
+	} else if (!buf_ok(&before) || !buf_ok(&after)) {
 		*why = "too many owners";
-	else {
-		const struct event_row row = {
-			.op = *op,
-			.at = at,
-			.topic = topic,
-			.doc = *op == 'r' ? payload : json_of(o, "doc"), /* r: its reason */
-			.leave = json_of(o, "leave"),
-			.before = buf_cstr(&before),
-			.after = buf_cstr(&after),
-		};
-
-		e = event_new(&row);
+	} else {
+		row.op = *op.data;
+		row.topic = buf_cstr(&topic);
+		row.doc = row.op == 'r' ? payload : json_of(&doc, o, "doc"); /* r: its reason */
+		row.leave = json_of(&leave, o, "leave");
+		row.before = buf_cstr(&before);
+		row.after = buf_cstr(&after);
+		return event_new(&row);
 	}
-	json_object_put(o);
-	return e;
+	return NULL;
 }
 
 struct event *inline_from_application(const struct inline_rule *rule, const char *payload,
 				      int64_t at, const char **why)
 {
-	struct json_object *o = parse_object(payload, why);
-	const char *type, *doc;
-	struct event *e = NULL;
-	autobuf owners = {0};
+	autobuf type = {0}, doc = {0}, owners = {0};
+	struct event_row row = {.op = 'u', .at = at, .topic = rule->topic, .doc = payload};
+	struct scan o, v;
 
-	if (!o)
+	if (!read_object(payload, &o, why))
 		return NULL;
 	buf_init(&owners, OWNERS_MAX);
 	for (size_t i = 0; i < rule->n_owner_keys; i++)
-		owners_of(&owners, o, rule->owner_keys[i]);
-	type = text_of(o, rule->event_key);
-	doc = *rule->data_key ? json_of(o, rule->data_key) : payload;
-	if (type && !valid_type(type))
+		put_owners(&owners, o, rule->owner_keys[i]);
+	if (*rule->data_key)
+		row.doc = json_of(&doc, o, rule->data_key);
+	row.type = rule->topic;
+	if (scan_member(o, rule->event_key, &v) && *v.at == '"')
+		row.type = text_of(&type, o, rule->event_key) ? buf_cstr(&type) : "";
+	if (!valid_type(row.type)) {
 		*why = "the event's type has bytes it must not have";
-	else if (!doc)
+	} else if (dialect_reserves(row.type)) {
+		*why = "the event's type is one of the daemon's own";
+	} else if (!row.doc) {
 		*why = "no document under the configured key";
-	else if (!buf_ok(&owners))
+	} else if (!buf_ok(&owners)) {
 		*why = "too many owners";
-	else {
-		const struct event_row row = {
-			.op = 'u',
-			.at = at,
-			.topic = rule->topic,
-			.type = type ? type : rule->topic,
-			.doc = doc,
-			.before = buf_cstr(&owners),
-			.after = buf_cstr(&owners),
-		};
-
-		e = event_new(&row);
+	} else {
+		row.before = row.after = buf_cstr(&owners);
+		return event_new(&row);
 	}
-	json_object_put(o);
-	return e;
+	return NULL;
 }

@@ -22,9 +22,18 @@ struct inline_rule {
 	size_t n_owner_keys;
 };
 
-/* The event in a payload of a trigger with capture = notify; NULL with `why` when it is none. */
-struct event *inline_from_trigger(const char *payload, int64_t at, const char **why);
-/* The event in an application's payload; NULL with `why` when it is none. */
+/* Of which topics triggers with capture = notify may send events. */
+struct inline_topics {
+	const char **names; /* the array belongs to whoever set it, the names to others */
+	size_t n;
+	size_t n_refetch; /* behind those: only "fetch again", for they have a journal */
+};
+
+/* The event in a payload of such a trigger; NULL with `why`, a literal, when it is none. */
+struct event *inline_from_trigger(const struct inline_topics *topics, const char *payload,
+				  int64_t at, const char **why);
+/* The event in an application's payload; NULL with `why` when it is none. Its document is passed on
+ * byte for byte. */
 struct event *inline_from_application(const struct inline_rule *rule, const char *payload,
 				      int64_t at, const char **why);
 

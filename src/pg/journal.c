@@ -465,9 +465,9 @@ static void on_state(void *arg, bool up)
 
 static void take_inline(struct journal *j, const struct journal_channel *c, const char *payload)
 {
-	const char *why = "out of memory";
-	struct event *e = c->trigger ? inline_from_trigger(payload, unix_now(), &why)
-				     : inline_from_application(&c->rule, payload, unix_now(), &why);
+	const char *why = NULL;
+	struct event *e = c->topics ? inline_from_trigger(c->topics, payload, unix_now(), &why)
+				    : inline_from_application(&c->rule, payload, unix_now(), &why);
 	uint64_t now = loop_now_ms(j->loop);
 	struct cursor_text position;
 	struct event **list;

@@ -18,9 +18,8 @@
 /* A channel whose payloads are events; see pg/inline.h. */
 struct journal_channel {
 	const char *channel;
-	bool trigger; /* ours, from triggers with capture = notify; else `rule` says how to read it
-		       */
-	struct inline_rule rule;
+	const struct inline_topics *topics; /* of triggers with capture = notify; or NULL, and */
+	struct inline_rule rule;	    /* how to read what an application sends */
 };
 
 struct journal {

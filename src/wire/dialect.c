@@ -7,6 +7,14 @@
 
 #include "wire/json.h"
 
+bool dialect_reserves(const char *type)
+{
+	size_t family = strcspn(type, ".");
+
+	return (family == 6 && !strncmp(type, "system", family)) || !strcmp(type, "connected") ||
+	       !strcmp(type, "keepalive");
+}
+
 static void timestamp(struct buf *b, int64_t at)
 {
 	buf_str(b, ", \"timestamp\": ");

@@ -4,6 +4,7 @@
 #ifndef PGHERALD_WIRE_DIALECT_H
 #define PGHERALD_WIRE_DIALECT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/buf.h"
@@ -19,6 +20,10 @@ struct dialect {
 	/* "Refetch": `topics` is a JSON array's text. */
 	void (*resync)(struct buf *b, const char *reason, const char *topics, int64_t at);
 };
+
+/* Whether only the daemon itself may send a message of this type: connected, keepalive, and all
+ * that is system or begins with "system.". */
+bool dialect_reserves(const char *type) MUST_CHECK;
 
 /* {"event": …, "data": …, "timestamp": …}, unnamed SSE events. */
 extern const struct dialect dialect_django;

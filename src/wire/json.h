@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: PostgreSQL
  * The little JSON that is written by hand: a string. Documents come from PostgreSQL as text and
- * pass through; everything off the hot path uses json-c. */
+ * pass through; what others sent is read by scan.h. */
 #ifndef PGHERALD_WIRE_JSON_H
 #define PGHERALD_WIRE_JSON_H
 

@@ -9,6 +9,7 @@
 
 #include "target.h"
 #include "wire/json.h"
+#include "wire/scan.h"
 #include "wire/sse.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
@@ -41,6 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct json_tokener *t = json_tokener_new();
 	struct json_object *o;
+	struct scan v;
 	struct buf b;
 
 	if (size > 100000)
@@ -49,12 +51,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	json_string(&b, (const char *)data, size);
 	for (size_t i = 0; i < b.len; i++)
 		assert((unsigned char)b.data[i] >= 0x20);
-	json_tokener_set_flags(t, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+	/* Not strict: json-c 0.18 then takes a letter beyond ASCII for an error. */
+	json_tokener_set_flags(t, JSON_TOKENER_VALIDATE_UTF8);
 	o = json_tokener_parse_ex(t, b.data, (int)b.len + 1);
 	assert(json_tokener_get_error(t) == json_tokener_success);
 	assert(json_object_is_type(o, json_type_string));
 	json_object_put(o);
 	json_tokener_free(t);
+	assert(scan_text(b.data, b.len, &v) && v.len == b.len);
 	buf_free(&b);
 	sse((const char *)data, size);
 	return 0;

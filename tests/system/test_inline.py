@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: PostgreSQL
-"""Events without a journal: applications that pg_notify JSON themselves."""
+"""Events without a journal: applications that pg_notify JSON themselves, and triggers with
+capture = notify."""
 
 import json
 
@@ -25,7 +26,8 @@ def d(served):
 
 
 def send(served, channel, payload):
-    text = payload if isinstance(payload, str) else json.dumps(payload)
+    # letters as they are and not as \\u: that is what applications and PostgreSQL send
+    text = payload if isinstance(payload, str) else json.dumps(payload, ensure_ascii=False)
     served.db.run("SELECT pg_notify(%s, %s)", (channel, text))
 
 
@@ -50,7 +52,33 @@ def test_a_payload_is_an_event(served, d):
         assert all(f.id == first for f in c.frames)
 
 
+def test_documents_are_passed_on_byte_for_byte(served, d):
+    c = Client(d, served.boss).hello()
+    deep = "[" * 30 + '{"ё": "\u2028 \x7f"}' + "]" * 30
+    payloads = ['{"n": 18446744073709551616, "m": -1e400, "z": -0, "f": 1.10}',
+                '{ "a" : "\\/\\u00e9\\ud800" ,"a":' + deep + "}",
+                json.dumps({"text": "Привет, мир: 你好 🐘"}, ensure_ascii=False)]
+    for payload in payloads:
+        send(served, NEWS, payload)
+        send(served, "plain", '{"type": "x", "payload": %s}' % payload)
+    c.wait_messages(6)
+    for payload in payloads:
+        assert c.raw_body.count(payload.encode()) == 2, payload
+
+
+@pytest.mark.parametrize("kind", ["system.resync", "system.anything", "system", "connected", "keepalive"])
+def test_types_of_the_daemon_are_its_own(served, d, kind):
+    c = Client(d, served.boss).hello()
+    send(served, NEWS, {"event": kind, "data": {"reason": "storm", "topics": ["estimate"]}})
+    send(served, "plain", {"type": kind, "payload": 1})
+    send(served, NEWS, {"event": "after"})
+    assert [m["event"] for m in c.wait_messages(1)] == ["after"]
+    d.wait_log("type is one of the daemon's own")
+
+
 @pytest.mark.parametrize("payload", [
+    '{"a": Infinity}', '{"a": NaN}', '{"a": "\t"}', '{"a": 01}', '{"a": 1.}', "{'a': 1}", '{"a": 1,}',
+    '{"a": "\\x41"}', '{"a":' + "[" * 600 + "]" * 600 + "}",
     "", "hello", "{", "[1]", "null", '{"event": "new\\nline"}', '{"event": "' + "x" * 129 + '"}',
     '{"a": 1} trailing', "[" * 3000, '{"a":' * 1000, '{"users": [' + '"longish",' * 700 + '"x"]}',
 ])
@@ -89,3 +117,39 @@ def test_other_channels_are_not_heard(served, d):
     send(served, "elsewhere", {"event": "x"})
     send(served, NEWS, {"event": "after"})
     assert [m["event"] for m in c.wait_messages(1)] == ["after"]
+
+
+# --- capture = notify --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def triggered(served):
+    served.db.run("ALTER TABLE api_estimate ADD sum numeric, ADD extra json")
+    served.configure("[watch estimate]", "[watch estimate]\ncapture = notify")
+    served.configure("  status, created_at::utc\nleave", "  status, sum, extra\nleave")
+    served.install.apply()
+    served.daemon.start().wait_ready()
+    return served
+
+
+def test_rows_are_told_as_postgresql_spells_them(triggered):
+    boss, anna = (Client(triggered.daemon, t).hello() for t in (triggered.boss, triggered.anna))
+    deep = "[" * 40 + '"мост"' + "]" * 40
+    triggered.db.run("INSERT INTO api_estimate (number, project_id, foreman_id, sum, extra) "
+                     "VALUES ('Смета', 10, 2, 18446744073709551616.10, %s)", (deep,))
+    for c in (boss, anna):
+        c.wait_message("estimate.created", estimate_number="Смета")
+        assert b'"sum":18446744073709551616.10' in c.raw_body and deep.encode() in c.raw_body
+
+
+@pytest.mark.parametrize("payload", [
+    {"topic": "project", "op": "u", "doc": {"forged": True}},  # has a journal, which nobody can forge
+    {"topic": "system", "op": "u", "doc": {"forged": True}},
+    {"topic": "estimate", "op": "a", "before": ["1"], "doc": {"forged": True}},
+])
+def test_the_channel_of_triggers_is_for_their_topics(triggered, payload):
+    c = Client(triggered.daemon, triggered.boss).hello()
+    send(triggered, "pgherald_inline", {"v": 1, **payload})
+    triggered.db.run("INSERT INTO api_estimate (number, project_id) VALUES ('after', 10)")
+    assert [m["event"] for m in c.wait_messages(1)] == ["estimate.created"]
+    triggered.daemon.wait_log("channel pgherald_inline: a payload is no event")

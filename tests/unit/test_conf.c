@@ -81,6 +81,10 @@ TEST(complaints_of_the_whole)
 		     "f:2: there is no [auth] section: nobody could connect");
 	expect_error("[server]\nlisten =\n" LEAST, "f:5: [server] listen names no address");
 	expect_error("[role r]\nevents = x\n[auth a]\n", "f:3: [role r] has no receives");
+	expect_error(LEAST "[listen connected]\nchannel = c\n",
+		     "f:4: [listen connected] that name is the daemon's own");
+	expect_error(LEAST "[watch system]\ntable = public.t\nfields = id\n",
+		     "f:4: [watch system] that name is the daemon's own");
 	expect_error(LEAST "[route x]\nkind = stats\n", "f:5: [route x] has no path");
 	expect_error(LEAST "[route x]\npath = x\n", "f:4: [route x] path must begin with /");
 	expect_error(LEAST "[route x]\npath = /\nauth = b\n",

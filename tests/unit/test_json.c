@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "wire/json.h"
+#include "wire/scan.h"
 
 #define BAD "\xef\xbf\xbd" /* U+FFFD */
 
@@ -53,7 +54,7 @@ TEST(bytes_that_are_not_utf8)
 	       "\"\xed\x9f\xbf\xee\x80\x80\xf4\x8f\xbf\xbf\xf0\x90\x80\x80\xe0\xa0\x80\xc2\x80\"");
 }
 
-/* json-c, told to be strict, reads back what we wrote. */
+/* Both json-c and our own reader take what we wrote. */
 TEST(random_bytes_read_back)
 {
 	struct rng r = rng_new();
@@ -63,6 +64,7 @@ TEST(random_bytes_read_back)
 		size_t len = rng_below(&r, sizeof(text));
 		struct json_tokener *t = json_tokener_new();
 		struct json_object *o;
+		struct scan v;
 		struct buf b;
 
 		for (size_t i = 0; i < len; i++) {
@@ -73,12 +75,14 @@ TEST(random_bytes_read_back)
 		}
 		buf_init(&b, 1000);
 		json_string(&b, text, len);
-		json_tokener_set_flags(t, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+		/* Not strict: json-c 0.18 then takes a letter beyond ASCII for an error. */
+		json_tokener_set_flags(t, JSON_TOKENER_VALIDATE_UTF8);
 		o = json_tokener_parse_ex(t, buf_cstr(&b), (int)b.len + 1);
 		assert_int_equal(json_tokener_get_error(t), json_tokener_success);
 		assert_true(json_object_is_type(o, json_type_string));
 		json_object_put(o);
 		json_tokener_free(t);
+		assert_true(scan_text(buf_cstr(&b), b.len, &v));
 		buf_free(&b);
 	}
 }
