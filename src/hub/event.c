@@ -10,27 +10,18 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "wire/array.h"
 #include "wire/dialect.h"
 #include "wire/json.h"
 #include "wire/sse.h"
 
-#define OWNER_SEPARATOR '\x1f'
-#define MAX_FRAME	((size_t)1 << 30) /* PostgreSQL's own limit for a value */
+#define MAX_FRAME ((size_t)1 << 30) /* PostgreSQL's own limit for a value */
 
 static const struct {
 	const struct dialect *dialect;
 } forms[N_WIRE_FORMS] = {
 	[FORM_SSE_DJANGO] = {&dialect_django},
 };
-
-static size_t n_owners(const char *joined)
-{
-	size_t n = joined && *joined ? 1 : 0;
-
-	for (; n && *joined; joined++)
-		n += *joined == OWNER_SEPARATOR;
-	return n;
-}
 
 /* Everything that belongs to one event is one allocation: `at` walks through it. */
 static char *keep(char **at, const char *s)
@@ -46,19 +37,11 @@ static char *keep(char **at, const char *s)
 	return start;
 }
 
-static void keep_owners(char **at, struct owners *o, char **slots, const char *joined)
+static void keep_owners(char **at, struct owners *o, char **slots, const char *list)
 {
 	o->keys = slots;
-	o->n = n_owners(joined);
-	if (!o->n)
-		return;
-	slots[0] = keep(at, joined);
-	for (size_t i = 1; i < o->n; i++) {
-		char *cut = strchr(slots[i - 1], OWNER_SEPARATOR);
-
-		*cut = '\0';
-		slots[i] = cut + 1;
-	}
+	o->n = array_count(list);
+	array_split(list, at, slots);
 	owners_sort(o);
 }
 
@@ -69,7 +52,7 @@ static size_t room(const char *s)
 
 static struct event *make(const struct event_row *row, const char *type, const char *doc)
 {
-	size_t slots = n_owners(row->before) + n_owners(row->after);
+	size_t slots = array_count(row->before) + array_count(row->after);
 	size_t text = room(row->topic) + room(type) + room(row->cursor) + room(doc) +
 		      room(row->leave) + room(row->before) + room(row->after);
 	size_t size = sizeof(struct event) + slots * sizeof(char *) + text;
@@ -88,7 +71,7 @@ static struct event *make(const struct event_row *row, const char *type, const c
 	e->cursor = keep(&at, row->cursor);
 	e->doc = keep(&at, doc);
 	e->leave = keep(&at, row->leave);
-	more = keys + n_owners(row->before);
+	more = keys + array_count(row->before);
 	keep_owners(&at, &e->before, keys, row->before);
 	keep_owners(&at, &e->after, more, row->after);
 	return e;
@@ -133,7 +116,8 @@ static const char *refetch_reason(const struct event_row *row)
 		return "truncate";
 	if (row->op != 'i' && row->op != 'u' && row->op != 'd')
 		return reason_in(row->doc);
-	return n_owners(row->before) > EVENT_OWNERS_MAX || n_owners(row->after) > EVENT_OWNERS_MAX
+	return array_count(row->before) > EVENT_OWNERS_MAX ||
+			       array_count(row->after) > EVENT_OWNERS_MAX
 		       ? "owners"
 		       : NULL;
 }

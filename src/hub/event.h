@@ -33,7 +33,8 @@ struct event {
 	_Atomic(struct frame *) frames[N_WIRE_FORMS][VIEW_LEAVE];
 };
 
-/* A journal row as text; every string may be NULL and is copied. Owners are joined by \x1f. */
+/* A journal row as text; every string may be NULL and is copied. Owners are spelled as wire/array.h
+ * says; what is not is nobody's. */
 struct event_row {
 	char op;
 	uint64_t txid, id;

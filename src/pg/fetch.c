@@ -33,8 +33,7 @@ enum column {
 #define ROW_COLUMNS \
 	" t.place, t.txid, t.id, pg_catalog.floor(extract(epoch FROM t.at))::bigint, t.topic," \
 	" t.op::text, t.doc::text, t.leave::text," \
-	" pg_catalog.array_to_string(t.own_old, E'\\x1f')," \
-	" pg_catalog.array_to_string(t.own_new, E'\\x1f')"
+	" t.own_old::text, t.own_new::text"
 
 /* One statement, so one snapshot: the header says what `now` is, and every row comes from it.
  * $1 xmax, $2 out, $3 in, $4/$5 half-delivered transaction and row. */

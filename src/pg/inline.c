@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "wire/array.h"
 #include "wire/dialect.h"
 #include "wire/scan.h"
 
@@ -43,14 +44,11 @@ static void put_owner(struct buf *b, struct scan v)
 		buf_add(&text, v.at, v.len);
 	else if (!scan_string(v, &text))
 		return;
-	if (!text.len || strchr(text.data, '\x1f'))
-		return;
-	if (b->len)
-		buf_char(b, '\x1f');
-	buf_str(b, text.data);
+	if (text.len)
+		array_add(b, buf_cstr(&text));
 }
 
-/* One owner, or each of an array, joined as the journal's are. */
+/* One owner, or each of an array, as the journal has them. */
 static void put_owners(struct buf *b, struct scan o, const char *name)
 {
 	struct scan v, one;
@@ -105,6 +103,8 @@ struct event *inline_from_trigger(const struct inline_topics *topics, const char
 	buf_init(&after, OWNERS_MAX);
 	put_owners(&before, o, "before");
 	put_owners(&after, o, "after");
+	array_end(&before);
+	array_end(&after);
 	if (!text_of(&op, o, "op") || op.len != 1 || !strchr("iudtr", *op.data)) {
 		*why = "no operation";
 	} else if (!text_of(&topic, o, "topic") || !allowed(topics, buf_cstr(&topic), *op.data)) {
@@ -135,6 +135,7 @@ struct event *inline_from_application(const struct inline_rule *rule, const char
 	buf_init(&owners, OWNERS_MAX);
 	for (size_t i = 0; i < rule->n_owner_keys; i++)
 		put_owners(&owners, o, rule->owner_keys[i]);
+	array_end(&owners);
 	if (*rule->data_key)
 		row.doc = json_of(&doc, o, rule->data_key);
 	row.type = rule->topic;

@@ -228,3 +228,24 @@ def test_a_broken_trigger_function_tells_everybody_to_refetch(served, d):
     back.wait_message("system.resync", reason="loss")
     served.db.run("UPDATE api_estimate SET foreman_id = 3")
     assert back.wait_message("estimate.updated")["scope"] == "enter"
+
+
+@pytest.mark.parametrize("capture", ["journal", "notify"])
+def test_an_owner_is_one_whatever_its_text(served, capture):
+    """Separators, brackets and quotes in the text of an owner make no second owner of it."""
+    nasty = ["2\x1f3", "2,3", "{2,3}", '"2"', '{"2"}', "2\n3", "NULL", "\\2", " 2", "2 "]
+    served.configure("owners = foreman_id", f"owners = note\ncapture = {capture}")
+    served.install.apply()
+    served.daemon.start().wait_ready()
+    clients = connect_all(served)
+    for number, owner in enumerate(nasty):
+        served.db.run("INSERT INTO api_estimate (number, note, project_id) VALUES (%s, %s, 10)",
+                      (str(number), owner))
+        served.db.run("UPDATE api_estimate SET status = 'x' WHERE number = %s", (str(number),))
+    served.db.run("INSERT INTO api_estimate (number, note, project_id) VALUES ('anna''s', '2', 10)")
+    clients["anna"].wait_message("estimate.created")
+    clients["boss"].wait_message("estimate.created", estimate_number="anna's")
+    heard = marker(served, clients)
+    assert len(heard["boss"]) == 2 * len(nasty) + 1
+    assert [e[2]["estimate_number"] for e in heard["anna"]] == ["anna's"]
+    assert heard["boris"] == []

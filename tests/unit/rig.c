@@ -273,6 +273,7 @@ const char *rig_cursor(uint64_t txid, struct cursor_text *out)
 struct event *rig_event(uint64_t txid, const char *before, const char *after)
 {
 	struct cursor_text cursor;
+	autofree char *had = xasprintf("{%s}", before), *has = xasprintf("{%s}", after);
 	char doc[40], leave[40];
 	struct event_row row = {.op = 'u', .txid = txid, .id = txid, .at = 1700000000};
 
@@ -281,8 +282,8 @@ struct event *rig_event(uint64_t txid, const char *before, const char *after)
 	row.topic = "estimate";
 	row.doc = doc;
 	row.leave = leave;
-	row.before = before;
-	row.after = after;
+	row.before = had;
+	row.after = has;
 	row.cursor = rig_cursor(txid, &cursor);
 	return event_new(&row);
 }

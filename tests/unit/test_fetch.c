@@ -73,9 +73,9 @@ TEST(a_plan_with_its_page)
 	size_t n;
 
 	add_row(r, HEADER);
-	add_row(r, "1|12|101|1700000000|estimate|i|{\"n\":1}|-||7");
-	add_row(r, "2|10|100|1700000000|estimate|u|{\"n\":2}|{\"l\":2}|7|8");
-	add_row(r, "2|10|102|1700000001|estimate|d|{\"n\":3}|-|8|");
+	add_row(r, "1|12|101|1700000000|estimate|i|{\"n\":1}|-|{}|{7}");
+	add_row(r, "2|10|100|1700000000|estimate|u|{\"n\":2}|{\"l\":2}|{7}|{8}");
+	add_row(r, "2|10|102|1700000001|estimate|d|{\"n\":3}|-|{8}|{}");
 	add_row(r, "3|15|103|1700000002|estimate|r|-|-|-|-");
 	assert_true(fetch_read_plan(&p, r, &why));
 	assert_string_equal(p.epoch, "epoch001");

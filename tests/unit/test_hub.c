@@ -72,8 +72,10 @@ static void random_owners(struct rng *r, char *out, size_t size)
 	struct buf b;
 
 	buf_init(&b, size - 1);
+	buf_char(&b, '{');
 	for (uint64_t n = rng_below(r, 5); n > 0; n--)
-		buf_printf(&b, "%s%u", b.len ? "\x1f" : "", (unsigned)rng_below(r, N_USERS + 2));
+		buf_printf(&b, "%s%u", b.len > 1 ? "," : "", (unsigned)rng_below(r, N_USERS + 2));
+	buf_char(&b, '}');
 	snprintf(out, size, "%s", buf_cstr(&b));
 	buf_free(&b);
 }
@@ -226,8 +228,10 @@ TEST(policies_change)
 static void numbered_owners(struct buf *out, uint64_t first, uint64_t n)
 {
 	buf_init(out, 1 << 20);
+	buf_char(out, '{');
 	for (uint64_t i = 0; i < n; i++) /* 7 and n have no common factor */
-		buf_printf(out, "%s%llu", i ? "\x1f" : "", (unsigned long long)(first + i * 7 % n));
+		buf_printf(out, "%s%llu", i ? "," : "", (unsigned long long)(first + i * 7 % n));
+	buf_char(out, '}');
 }
 
 static struct event *with_owners(uint64_t n_before, uint64_t n_after)

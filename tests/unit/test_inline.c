@@ -69,10 +69,13 @@ TEST(owners)
 	       "news {\"user\":18446744073709551616} <18446744073709551616>");
 	/* What cannot be an id is nobody's, and no part of it becomes somebody else's. */
 	expect(&whole,
-	       "{\"user\":[\"\",null,true,1.5,1e2,{\"user\":9},[8],\"a\\u001f2\",\"2\\u0000\","
+	       "{\"user\":[\"\",null,true,1.5,1e2,{\"user\":9},[8],\"2\\u0000\","
 	       "\"\\ud800\"]}",
-	       "news {\"user\":[\"\",null,true,1.5,1e2,{\"user\":9},[8],\"a\\u001f2\",\"2\\u0000\","
+	       "news {\"user\":[\"\",null,true,1.5,1e2,{\"user\":9},[8],\"2\\u0000\","
 	       "\"\\ud800\"]}");
+	expect(&whole, "{\"user\":\"a\\u001f2\"}",
+	       "news {\"user\":\"a\\u001f2\"} <a\x1f"
+	       "2>");
 	expect(&whole, "{\"user\":1,\"user\":2}", "news {\"user\":1,\"user\":2} <2>");
 }
 

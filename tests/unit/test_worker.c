@@ -151,11 +151,7 @@ TEST(each_hears_what_is_his)
 	rig_publish_one(&rig, 102, "7", "8");
 	rig_publish_one(&rig, 103, "8", "8");
 	rig_publish_one(&rig, 104, "", "");
-	rig_publish_one(&rig, 105,
-			"7\x1f"
-			"8",
-			"7\x1f"
-			"8");
+	rig_publish_one(&rig, 105, "7,8", "7,8");
 	client_wait(&m, "{\"n\":105}");
 	client_wait(&f7, "{\"n\":105}");
 	client_wait(&f8, "{\"n\":105}");
