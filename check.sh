@@ -95,6 +95,8 @@ needed() {
 		command shellcheck shellcheck ShellCheck
 		command strace strace strace
 		command valgrind valgrind valgrind
+		command faketime faketime libfaketime
+		command nginx nginx-light nginx
 		module cmocka libcmocka-dev libcmocka-devel
 		link -fsanitize=address libc6-dev libasan
 		link -fsanitize=undefined libc6-dev libubsan

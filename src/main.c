@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "cli/doctor.h"
 #include "cli/init.h"
 #include "cli/serve.h"
 #include "cli/sql.h"
@@ -20,12 +21,14 @@
 static const char usage_text[] =
 	"Usage: pgherald [OPTION]... serve\n"
 	"       pgherald init --dsn CONNINFO [OPTION]...\n"
+	"       pgherald doctor [OPTION]...\n"
 	"       pgherald sql COMMAND [OPTION]...\n"
 	"Tells browsers what changed in PostgreSQL.\n"
 	"\n"
 	"Commands:\n"
 	"  serve              run the gateway in the foreground\n"
 	"  init               look at a database and write a configuration (pgherald init --help)\n"
+	"  doctor             say what is wrong on the way from the tables to the browser\n"
 	"  sql COMMAND        render, install, upgrade, uninstall, check, prune: what is in the\n"
 	"                     database (pgherald sql --help)\n"
 	"\n"
@@ -37,7 +40,8 @@ static const char usage_text[] =
 	"  -V, --version      show versions and exit\n"
 	"  -h, --help         show this text and exit\n"
 	"\n"
-	"Manual pages: pgherald(8), pgherald-init(8), pgherald-sql(8), pgherald.conf(5).\n";
+	"Manual pages: pgherald(8), pgherald-init(8), pgherald-doctor(8), pgherald-sql(8), "
+	"pgherald.conf(5).\n";
 
 static int version(void)
 {
@@ -79,7 +83,10 @@ int main(int argc, char **argv)
 	int action = 0, c;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	/* "init" and "sql" read their own options: everything after that word is theirs. */
+	/* "doctor", "init" and "sql" read their own options: everything after that word is theirs.
+	 */
+	if (argc > 1 && !strcmp(argv[1], "doctor"))
+		return cli_doctor(argc - 1, argv + 1);
 	if (argc > 1 && !strcmp(argv[1], "init"))
 		return cli_init(argc - 1, argv + 1);
 	if (argc > 1 && !strcmp(argv[1], "sql"))

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -146,24 +145,6 @@ static bool names_somebody(const char *dsn)
 			yes = true;
 	PQconninfoFree(all);
 	return yes;
-}
-
-/* As root and without a name of anybody: as the system user postgres, like `sudo -u postgres psql`.
- */
-static PGconn *open_database(const char *dsn)
-{
-	const struct passwd *p = NULL;
-	uid_t self = geteuid();
-	PGconn *db;
-
-	if (self == 0 && !names_somebody(dsn))
-		p = getpwnam("postgres");
-	if (p && seteuid(p->pw_uid))
-		p = NULL;
-	db = connection_open(dsn);
-	if (p && seteuid(self))
-		abort(); /* root may */
-	return db;
 }
 
 /* --- what is there ------------------------------------------------------------------------- */
@@ -433,7 +414,9 @@ static bool work(struct work *w)
 		fprintf(stderr, "pgherald: %s is there already; --force replaces it\n", path);
 		return false;
 	}
-	db = open_database(w->o->dsn);
+	/* As root and without a name of anybody: like `sudo -u postgres psql`. */
+	db = names_somebody(w->o->dsn) ? connection_open(w->o->dsn)
+				       : connection_open_as(w->o->dsn, "postgres");
 	ok = db && look(w, db);
 	PQfinish(db);
 	if (!ok || !choose(w))

@@ -3,11 +3,13 @@
 #include "config.h"
 #include "dba/connection.h"
 
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
+#include <unistd.h>
 
 /* With a lock_timeout of 2 s and pauses of up to 2 s: about half a minute on a busy table. */
 enum { MAX_TRIES = 10, MIN_PAUSE_MS = 100, MAX_PAUSE_MS = 2000 };
@@ -110,6 +112,38 @@ PGconn *connection_open(const char *conninfo)
 	fprintf(stderr, "pgherald: cannot connect: %s", PQerrorMessage(db));
 	PQfinish(db);
 	return NULL;
+}
+
+/* Whether a host is named anywhere: then nobody asks who the system user is. */
+static bool is_remote(const char *conninfo)
+{
+	PQconninfoOption *all = PQconninfoParse(conninfo, NULL);
+	const char *host = getenv("PGHOST");
+	bool remote = (host && *host && *host != '/') || getenv("PGHOSTADDR");
+
+	for (PQconninfoOption *p = all; p && p->keyword; p++)
+		if (p->val && *p->val &&
+		    (!strcmp(p->keyword, "hostaddr") ||
+		     (!strcmp(p->keyword, "host") && *p->val != '/')))
+			remote = true;
+	PQconninfoFree(all);
+	return remote;
+}
+
+PGconn *connection_open_as(const char *conninfo, const char *system_user)
+{
+	const struct passwd *p = NULL;
+	uid_t self = geteuid();
+	PGconn *db;
+
+	if (self == 0 && !is_remote(conninfo))
+		p = getpwnam(system_user);
+	if (p && seteuid(p->pw_uid))
+		p = NULL;
+	db = connection_open(conninfo);
+	if (p && seteuid(self))
+		abort(); /* root may */
+	return db;
 }
 
 bool connection_apply(const struct script *s, const char *conninfo)

@@ -10,6 +10,9 @@
 
 /* A connection, which the caller finishes; NULL after saying on stderr why not. */
 PGconn *connection_open(const char *conninfo);
+/* The same; for root over a local socket as that system user, if there is one, since peer
+ * authentication goes by who connects: `sudo -u USER` without sudo. */
+PGconn *connection_open_as(const char *conninfo, const char *system_user);
 /* Runs the steps in order over one connection, a line per step on stdout; a step whose locks cannot
  * be had is tried again. False after saying on stderr what failed. */
 bool connection_apply(const struct script *s, const char *conninfo) MUST_CHECK;

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * See visit.h: the configuration's file, and the database as the daemon sees it. */
+#include "config.h"
+
+#include <libpq-fe.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "base/mem.h"
+#include "base/num.h"
+#include "dba/check.h"
+#include "dba/connection.h"
+#include "doctor/visit.h"
+
+enum { NOTIFY_MS = 2000, CLOCK_S = 2 };
+
+/* The value of a keyword in [database] conninfo, as a copy, or NULL. */
+static char *conninfo_value(const char *conninfo, const char *keyword)
+{
+	PQconninfoOption *all = PQconninfoParse(conninfo, NULL);
+	char *value = NULL;
+
+	for (PQconninfoOption *p = all; p && p->keyword && !value; p++)
+		if (!strcmp(p->keyword, keyword) && p->val && *p->val)
+			value = xstrdup(p->val);
+	PQconninfoFree(all);
+	return value;
+}
+
+void visit_conf(struct visit *v)
+{
+	autofree char *password = conninfo_value(v->conf->conninfo, "password");
+	struct stat st;
+
+	visit_say(v, "Configuration %s: %zu watches, %zu routes, %zu roles.", v->conf_path,
+		  v->conf->n_watches, v->conf->n_routes, v->conf->n_roles);
+	if (password && stat(v->conf_path, &st) == 0 && st.st_mode & S_IROTH)
+		visit_find(v, "conf-readable", v->conf_path, "it is readable for everybody",
+			   "chmod o= it, with the daemon's group as its group");
+}
+
+static bool on_this_machine(PGconn *db)
+{
+	const char *host = PQhost(db), *address = PQhostaddr(db);
+
+	return !host || !*host || *host == '/' || *host == '@' || !strncmp(address, "127.", 4) ||
+	       !strcmp(address, "::1");
+}
+
+/* Whether a notification that this connection sends comes back to it, as it does from a server that
+ * keeps one session for it. */
+static bool hears_itself(PGconn *db)
+{
+	struct pollfd fd = {.fd = PQsocket(db), .events = POLLIN};
+	PGnotify *note;
+	bool heard;
+
+	PQclear(PQexec(db, "LISTEN pgherald_doctor"));
+	PQclear(PQexec(db, "NOTIFY pgherald_doctor"));
+	for (int i = 0; i < 2 && !(note = PQnotifies(db)); i++) {
+		if (!i)
+			poll(&fd, 1, NOTIFY_MS);
+		PQconsumeInput(db);
+	}
+	note = note ? note : PQnotifies(db);
+	heard = note != NULL;
+	PQfreemem(note);
+	PQclear(PQexec(db, "UNLISTEN pgherald_doctor"));
+	return heard;
+}
+
+/* PgBouncer and its kin make up a process id of their own. */
+static void look_for_pooler(struct visit *v, PGconn *db)
+{
+	PGresult *r = PQexec(db, "SELECT pg_catalog.pg_backend_pid()");
+	autofree char *ours = xasprintf("%d", PQbackendPID(db));
+	bool pooled = PQntuples(r) == 1 && strcmp(PQgetvalue(r, 0, 0), ours) != 0;
+
+	PQclear(r);
+	if (!hears_itself(db))
+		visit_find(v, "pooler-transaction", "conninfo",
+			   "a notification to itself did not come back",
+			   "let [database] conninfo name the server itself");
+	else if (pooled)
+		visit_find(v, "pooler", "conninfo", "the server's session has another number",
+			   NULL);
+}
+
+static void look_at_clock(struct visit *v, PGconn *db)
+{
+	PGresult *r = PQexec(db, "SELECT pg_catalog.floor(pg_catalog.date_part('epoch',"
+				 " pg_catalog.clock_timestamp()))::bigint");
+	const char *theirs = PQntuples(r) == 1 ? PQgetvalue(r, 0, 0) : "";
+	uint64_t s = 0;
+	bool known = num_u64(theirs, strlen(theirs), &s);
+	long long difference = (long long)s - (long long)time(NULL);
+	autofree char *text = NULL;
+
+	PQclear(r);
+	if (!known || llabs(difference) <= CLOCK_S)
+		return;
+	text = xasprintf("its clock is %lld s %s of this machine's", llabs(difference),
+			 difference > 0 ? "ahead" : "behind");
+	visit_find(v, "clock", "database", text, "let both machines follow a time server (chrony)");
+}
+
+static void look_at_connection(struct visit *v, PGconn *db)
+{
+	visit_say(v, "Database %s as %s%s%s: PostgreSQL %d.", PQdb(db), PQuser(db),
+		  on_this_machine(db) ? "" : " at ", on_this_machine(db) ? "" : PQhost(db),
+		  PQserverVersion(db) / 10000);
+	if (!on_this_machine(db) && !PQsslInUse(db))
+		visit_find(v, "login-plain", PQhost(db), "the connection has no TLS",
+			   "sslmode=verify-full and sslrootcert=… in [database] conninfo");
+	look_for_pooler(v, db);
+	look_at_clock(v, db);
+}
+
+void visit_database(struct visit *v)
+{
+	autofree char *user = conninfo_value(v->conf->conninfo, "user");
+	PGconn *db = connection_open_as(v->conf->conninfo, user ? user : v->conf->login),
+	       *asks = db;
+
+	if (db)
+		look_at_connection(v, db);
+	else
+		visit_find(v, "login-refused", "[database] conninfo",
+			   "no connection (the reason stands above)",
+			   "run this as the daemon's system user, or as root; look at pg_hba.conf");
+	if (v->dsn)
+		asks = connection_open(v->dsn);
+	if (asks && !check_look(&v->report, asks, v->conf))
+		visit_blind(v, "database", "what is wanted there cannot be worked out");
+	else if (!asks)
+		visit_blind(v, "database", "no connection to look over");
+	if (asks != db)
+		PQfinish(asks);
+	PQfinish(db);
+}
