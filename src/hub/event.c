@@ -184,10 +184,7 @@ struct frame *event_frame_with(const struct event *e, enum wire_form form, enum 
 		d->event(&message, e->type, e->leave ? e->leave : "null", "leave", e->at);
 	else
 		d->event(&message, e->type, e->doc, view == VIEW_ENTER ? "enter" : NULL, e->at);
-	if (cursor)
-		sse_id(&body, cursor);
-	sse_data(&body, buf_cstr(&message), message.len);
-	sse_end(&body);
+	sse_event(&body, buf_cstr(&message), message.len, cursor);
 	assert(buf_ok(&message) && buf_ok(&body)); /* PostgreSQL has no larger value */
 	f = frame_new(body.data, body.len);
 	return f;

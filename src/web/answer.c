@@ -115,8 +115,8 @@ enum MHD_Result answer_come_back(struct MHD_Connection *c, const struct conf *co
 {
 	char body[200];
 
-	snprintf(body, sizeof(body), "retry: %u\n: %s\n\n", retry_ms, why);
-	return send_body(c, conf, MHD_HTTP_OK, "text/event-stream", body, NULL);
+	snprintf(body, sizeof(body), "retry: %u\n: %s\n", retry_ms, why);
+	return send_body(c, conf, MHD_HTTP_OK, ANSWER_STREAM_TYPE, body, NULL);
 }
 
 enum MHD_Result answer_preflight(struct MHD_Connection *c, const struct conf *conf)

@@ -210,7 +210,7 @@ static enum MHD_Result start_stream(struct request *q, struct principal *who)
 	if (send_buffer) /* bounds what a stuck client holds: autotuning would take megabytes */
 		setsockopt(descriptor(q->connection), SOL_SOCKET, SO_SNDBUF, &send_buffer,
 			   sizeof(send_buffer));
-	MHD_add_response_header(r, "Content-Type", "text/event-stream");
+	MHD_add_response_header(r, "Content-Type", ANSWER_STREAM_TYPE);
 	MHD_add_response_header(r, "Cache-Control", "no-cache");
 	MHD_add_response_header(r, "X-Accel-Buffering", "no");
 #if MHD_VERSION >= 0x00097310

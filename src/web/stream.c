@@ -20,7 +20,8 @@
 #include "wire/dialect.h"
 #include "wire/sse.h"
 
-#define HELLO_MAX 1024 /* bytes */
+#define HELLO_MAX    1024 /* bytes */
+#define FAREWELL_MAX 64	  /* bytes */
 
 static void on_ready(void *arg, uint32_t events);
 
@@ -60,9 +61,7 @@ static void make_hello(struct stream *s, const char *id)
 	buf_init(&b, HELLO_MAX);
 	dialect_django.hello(&message);
 	sse_retry(&b, s->route->retry_ms);
-	sse_id(&b, id);
-	sse_data(&b, buf_cstr(&message), message.len);
-	sse_end(&b);
+	sse_event(&b, buf_cstr(&message), message.len, id);
 	assert(buf_ok(&b) && buf_ok(&message));
 	buf_free(&message);
 	s->hello_len = b.len;
@@ -203,19 +202,20 @@ void stream_adopt(struct stream *s, int fd)
 
 void stream_farewell(struct stream *s, const char *reason)
 {
-	char text[48];
 	uint32_t r = 0;
 	struct frame *f;
-	int n;
+	struct buf b;
 
 	if (s->fd.fd < 0 || s->state == STREAM_CLOSING)
 		return;
 	if (getrandom(&r, sizeof(r), GRND_NONBLOCK) != sizeof(r))
 		r = (uint32_t)s->id * 2654435761U;
-	/* Between one and three times the usual: the next daemon gets them spread out. */
-	n = snprintf(text, sizeof(text), "retry: %" PRIu64 "\n\n",
-		     s->route->retry_ms + r % (2 * s->route->retry_ms + 1));
-	f = frame_new(text, (size_t)n);
+	/* Between one and three times the usual: the next daemon gets them spread out. Without a
+	 * blank line, which is an event to clients that do not look whether there is data. */
+	buf_init(&b, FAREWELL_MAX);
+	sse_retry(&b, s->route->retry_ms + r % (2 * s->route->retry_ms + 1));
+	f = frame_new(buf_cstr(&b), b.len);
+	buf_free(&b);
 	queue_force(&s->queue, f);
 	frame_unref(f);
 	hub_leave(&s->worker->hub, &s->member);

@@ -72,10 +72,7 @@ static struct frame *keepalive_frame(const struct worker *w, bool with_id)
 	buf_init(&message, WORDS_MAX);
 	buf_init(&body, WORDS_MAX);
 	dialect_django.keepalive(&message, (int64_t)time(NULL));
-	if (with_id)
-		sse_id(&body, w->position.text);
-	sse_data(&body, buf_cstr(&message), message.len);
-	sse_end(&body);
+	sse_event(&body, buf_cstr(&message), message.len, with_id ? w->position.text : NULL);
 	f = frame_new(buf_cstr(&body), body.len);
 	buf_free(&message);
 	buf_free(&body);

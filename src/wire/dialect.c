@@ -35,7 +35,7 @@ static void django_event(struct buf *b, const char *type, const char *doc, const
 	buf_str(b, "{\"event\": ");
 	json_string(b, type, strlen(type));
 	buf_str(b, ", \"data\": ");
-	buf_str(b, doc);
+	json_text(b, doc);
 	if (scope)
 		buf_printf(b, ", \"scope\": \"%s\"", scope);
 	timestamp(b, at);

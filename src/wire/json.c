@@ -48,3 +48,47 @@ void json_string(struct buf *b, const char *s, size_t len)
 	}
 	buf_char(b, '"');
 }
+
+/* Where in `s` up to `end` the byte is, or `end`. */
+static const char *find(const char *s, char byte, const char *end)
+{
+	const char *at = memchr(s, byte, (size_t)(end - s));
+
+	return at ? at : end;
+}
+
+/* What stands for a line end that JSON does not know as one, of *ret_len bytes; NULL for others. */
+static const char *line_end(const char *s, size_t *ret_len)
+{
+	if (s[0] == '\xc2' && s[1] == '\x85') {
+		*ret_len = 2;
+		return "\\u0085";
+	}
+	if (s[0] != '\xe2' || s[1] != '\x80' || (s[2] != '\xa8' && s[2] != '\xa9'))
+		return NULL;
+	*ret_len = 3;
+	return s[2] == '\xa8' ? "\\u2028" : "\\u2029";
+}
+
+void json_text(struct buf *b, const char *text)
+{
+	const char *end = text + strlen(text);
+	const char *c2 = find(text, '\xc2', end), *e2 = find(text, '\xe2', end);
+
+	while (c2 < end || e2 < end) {
+		const char *lead = c2 < e2 ? c2 : e2;
+		size_t len;
+		const char *escaped = line_end(lead, &len);
+
+		if (escaped) {
+			buf_add(b, text, (size_t)(lead - text));
+			buf_str(b, escaped);
+			text = lead + len;
+		}
+		if (lead == c2)
+			c2 = find(lead + 1, '\xc2', end);
+		else
+			e2 = find(lead + 1, '\xe2', end);
+	}
+	buf_add(b, text, (size_t)(end - text));
+}

@@ -5,13 +5,6 @@
 
 #include <string.h>
 
-void sse_id(struct buf *b, const char *id)
-{
-	buf_str(b, "id: ");
-	buf_str(b, id);
-	buf_char(b, '\n');
-}
-
 void sse_retry(struct buf *b, uint64_t ms)
 {
 	buf_str(b, "retry: ");
@@ -46,15 +39,21 @@ void sse_data(struct buf *b, const char *text, size_t len)
 	}
 }
 
+void sse_event(struct buf *b, const char *text, size_t len, const char *id)
+{
+	sse_data(b, text, len);
+	if (id) {
+		buf_str(b, "id: ");
+		buf_str(b, id);
+		buf_char(b, '\n');
+	}
+	buf_char(b, '\n');
+}
+
 void sse_comment(struct buf *b, const char *text)
 {
 	buf_str(b, ": ");
 	for (; *text; text++)
 		buf_char(b, *text == '\n' || *text == '\r' ? ' ' : *text);
-	buf_char(b, '\n');
-}
-
-void sse_end(struct buf *b)
-{
 	buf_char(b, '\n');
 }

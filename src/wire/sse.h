@@ -6,16 +6,16 @@
 
 #include "base/buf.h"
 
-/* "id: …": must hold no CR, LF or NUL; ours come from cursor_format(). */
-void sse_id(struct buf *b, const char *id);
-/* "retry: N": the reconnection time in milliseconds. */
+/* "retry: N", the reconnection time in milliseconds: taken at its line end. */
 void sse_retry(struct buf *b, uint64_t ms);
 /* One "data: " line per line of `text`; the client joins them with LF again. */
 void sse_data(struct buf *b, const char *text, size_t len);
+/* A whole event, with its blank line. `id` may be NULL and must hold no CR, LF or NUL; ours come
+ * from cursor_format(). It stands last: many clients take an id over with its line and not with
+ * the event, and would go on behind one of which they have got the beginning only. */
+void sse_event(struct buf *b, const char *text, size_t len, const char *id);
 /* ": text", a line that no client shows. Without the blank line that some clients would take
  * for an empty message. Line ends in `text` become spaces. */
 void sse_comment(struct buf *b, const char *text);
-/* The blank line that ends an event. */
-void sse_end(struct buf *b);
 
 #endif

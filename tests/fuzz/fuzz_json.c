@@ -25,8 +25,7 @@ static void sse(const char *text, size_t size)
 	const char *p, *end;
 
 	buf_init(&b, SIZE_MAX / 2);
-	sse_data(&b, text, size);
-	sse_end(&b);
+	sse_event(&b, text, size, NULL);
 	assert(!memchr(b.data, '\r', b.len));
 	end = b.data + b.len - 1; /* the blank line */
 	for (p = b.data; p < end; p++) {
@@ -35,6 +34,19 @@ static void sse(const char *text, size_t size)
 		assert(p);
 	}
 	assert(*end == '\n');
+	buf_free(&b);
+}
+
+/* A JSON string with other line ends is the same string without them. */
+static void line_ends(const char *string, size_t len)
+{
+	struct buf b;
+
+	buf_init(&b, SIZE_MAX / 2);
+	json_text(&b, string);
+	assert(!strstr(buf_cstr(&b), "\xc2\x85") && !strstr(buf_cstr(&b), "\xe2\x80\xa8") &&
+	       !strstr(buf_cstr(&b), "\xe2\x80\xa9"));
+	assert(b.len >= len);
 	buf_free(&b);
 }
 
@@ -59,6 +71,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	json_object_put(o);
 	json_tokener_free(t);
 	assert(scan_text(b.data, b.len, &v) && v.len == b.len);
+	line_ends(b.data, b.len);
 	buf_free(&b);
 	sse((const char *)data, size);
 	return 0;

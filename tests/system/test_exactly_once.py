@@ -130,8 +130,6 @@ class Follower(threading.Thread):
     def take(self, frame):
         if frame.id:
             self.last_id = frame.id
-        if frame.data is None:
-            return
         self.started_once.set()
         message = frame.json
         if message["event"].startswith("counter."):

@@ -59,24 +59,25 @@ def complete(answer):
 def test_head_and_hello(served, d):
     c = Client(d, served.anna).hello()
     h = c.headers
-    assert h["Content-Type"] == "text/event-stream"
+    assert h["Content-Type"] == "text/event-stream; charset=utf-8"
     assert h["Cache-Control"] == "no-cache"
     assert h["Connection"].lower() == "keep-alive"
     assert h["X-Accel-Buffering"] == "no"
     assert re.fullmatch(
-        rb'retry: 3000\nid: [0-9a-z.-]{1,128}\n'
-        rb'data: {"event": "connected", "message": "SSE connection established"}\n\n', c.raw_body)
+        rb'retry: 3000\ndata: {"event": "connected", "message": "SSE connection established"}\n'
+        rb'id: [0-9a-z.-]{1,128}\n\n', c.raw_body)
 
 
 def test_event_bytes(served, d):
     c = Client(d, served.boss).hello()
-    served.db.run("UPDATE api_project SET name = 'Bridge “2”\n' WHERE id = 10")
-    m = c.wait_message("project.updated")
+    served.db.run("UPDATE api_project SET name = E'Bridge “2”\\n\\u0085\\u2028\\u2029' WHERE id = 10")
+    m = c.wait_message("project.updated", project_name="Bridge “2”\n\x85\u2028\u2029")
     assert list(m) == ["event", "data", "timestamp"] and isinstance(m["timestamp"], int)
     tail = c.raw_body.split(b"\n\n", 1)[1]
     assert re.fullmatch(
-        'id: [0-9a-z.-]{1,128}\ndata: {"event": "project.updated", "data": {"project_id":10,'
-        '"project_name":"Bridge “2”\\\\n","created_at":"[^"]*Z"}, "timestamp": [0-9]{10}}\n\n',
+        'data: {"event": "project.updated", "data": {"project_id":10,"project_name":'
+        r'"Bridge “2”\\n\\u0085\\u2028\\u2029","created_at":"[^"]*Z"}, "timestamp": [0-9]{10}}'
+        '\nid: [0-9a-z.-]{1,128}\n\n',
         tail.decode()), tail
 
 
@@ -311,7 +312,7 @@ def test_a_client_that_never_reads(served):
     except ConnectionError:
         pass
     numbers = [int(n) for n in re.findall(rb'"estimate_number":"(\d+) z{30000}"', got)]
-    whole = re.findall(rb'id: (\S+)\ndata: [^\n]*\n\n', got)
+    whole = re.findall(rb'data: [^\n]*\nid: (\S+)\n\n', got)
     back = Client(d, served.boss, last_id=whole[-1].decode()).hello()
     back.wait_messages(150 - len(numbers))
     heard = numbers + [int(m["data"]["estimate_number"].split()[0]) for m in back.messages()]
@@ -402,8 +403,8 @@ def test_limits(served):
     assert status == 429 and headers["Retry-After"] == "3" and b"too many" in body
     # EventSource would give up for good on a 429: it gets an empty stream and a time instead
     status, headers, body = d.get(EVENTS + "?token=" + served.anna)
-    assert status == 200 and headers["Content-Type"] == "text/event-stream"
-    assert re.fullmatch(rb"retry: \d+\n: You have too many streams open\.\n\n", body)
+    assert status == 200 and headers["Content-Type"] == "text/event-stream; charset=utf-8"
+    assert re.fullmatch(rb"retry: \d+\n: You have too many streams open\.\n", body)
     keep.append(Client(d, served.boss).hello())
     assert d.get(EVENTS, served.boris)[0] == 503
     keep.pop().close()

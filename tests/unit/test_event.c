@@ -38,14 +38,16 @@ TEST(views)
 	assert_string_equal(e->topic, "estimate");
 	assert_true(e->txid == 5 && e->id == 9 && e->at == 1700000000);
 	expect_frame(e, VIEW_WHOLE,
-		     "id: abcd1234.0.2s\ndata: {\"event\": \"estimate.updated\", \"data\": "
-		     "{\"id\":1}, \"timestamp\": 1700000000}\n\n");
+		     "data: {\"event\": \"estimate.updated\", \"data\": "
+		     "{\"id\":1}, \"timestamp\": 1700000000}\nid: abcd1234.0.2s\n\n");
 	expect_frame(e, VIEW_ENTER,
-		     "id: abcd1234.0.2s\ndata: {\"event\": \"estimate.updated\", \"data\": "
-		     "{\"id\":1}, \"scope\": \"enter\", \"timestamp\": 1700000000}\n\n");
+		     "data: {\"event\": \"estimate.updated\", \"data\": "
+		     "{\"id\":1}, \"scope\": \"enter\", \"timestamp\": 1700000000}\nid: "
+		     "abcd1234.0.2s\n\n");
 	expect_frame(e, VIEW_LEAVE,
-		     "id: abcd1234.0.2s\ndata: {\"event\": \"estimate.updated\", \"data\": "
-		     "{\"key\":1}, \"scope\": \"leave\", \"timestamp\": 1700000000}\n\n");
+		     "data: {\"event\": \"estimate.updated\", \"data\": "
+		     "{\"key\":1}, \"scope\": \"leave\", \"timestamp\": 1700000000}\nid: "
+		     "abcd1234.0.2s\n\n");
 	event_unref(e);
 }
 
@@ -56,9 +58,10 @@ TEST(a_former_owner_never_gets_the_document)
 
 	row.leave = NULL;
 	e = event_new(&row);
-	expect_frame(e, VIEW_LEAVE,
-		     "id: abcd1234.0.2s\ndata: {\"event\": \"estimate.updated\", \"data\": "
-		     "null, \"scope\": \"leave\", \"timestamp\": 1700000000}\n\n");
+	expect_frame(
+		e, VIEW_LEAVE,
+		"data: {\"event\": \"estimate.updated\", \"data\": "
+		"null, \"scope\": \"leave\", \"timestamp\": 1700000000}\nid: abcd1234.0.2s\n\n");
 	event_unref(e);
 }
 
@@ -89,6 +92,24 @@ TEST(a_document_with_line_ends)
 	expect_frame(e, VIEW_WHOLE,
 		     "data: {\"event\": \"a.created\", \"data\": {\n"
 		     "data: \"x\":1}, \"timestamp\": 0}\n\n");
+	event_unref(e);
+}
+
+/* To some clients these end a line: U+0085, U+2028, U+2029; their neighbours do not. */
+TEST(a_document_with_other_line_ends)
+{
+	struct event_row row = {.op = 'u',
+				.topic = "a",
+				.doc = "{\"x\":\"\xc2\x85\xe2\x80\xa7\xe2\x80\xa8\"}",
+				.leave = "\"\xe2\x80\xa9\xc2\x86\""};
+	struct event *e = event_new(&row);
+
+	expect_frame(e, VIEW_WHOLE,
+		     "data: {\"event\": \"a.updated\", \"data\": "
+		     "{\"x\":\"\\u0085\xe2\x80\xa7\\u2028\"}, \"timestamp\": 0}\n\n");
+	expect_frame(e, VIEW_LEAVE,
+		     "data: {\"event\": \"a.updated\", \"data\": \"\\u2029\xc2\x86\", \"scope\": "
+		     "\"leave\", \"timestamp\": 0}\n\n");
 	event_unref(e);
 }
 
@@ -134,8 +155,9 @@ static void expect_resync(char op, const char *doc, const char *reason)
 	assert_int_equal(e->op, 'r');
 	assert_int_equal(e->before.n + e->after.n, 0);
 	snprintf(want, sizeof(want),
-		 "id: abcd1234.0.2s\ndata: {\"event\": \"system.resync\", \"data\": {\"reason\": "
-		 "\"%s\", \"topics\": [\"estimate\"]}, \"timestamp\": 1700000000}\n\n",
+		 "data: {\"event\": \"system.resync\", \"data\": {\"reason\": "
+		 "\"%s\", \"topics\": [\"estimate\"]}, \"timestamp\": 1700000000}\nid: "
+		 "abcd1234.0.2s\n\n",
 		 reason);
 	expect_frame(e, VIEW_WHOLE, want);
 	event_unref(e);
@@ -253,6 +275,7 @@ int main(void)
 		cmocka_unit_test(a_former_owner_never_gets_the_document),
 		cmocka_unit_test(types_and_missing_parts),
 		cmocka_unit_test(a_document_with_line_ends),
+		cmocka_unit_test(a_document_with_other_line_ends),
 		cmocka_unit_test(owners_are_split),
 		cmocka_unit_test(resyncs),
 		cmocka_unit_test(event_view_by_policy),

@@ -54,6 +54,30 @@ TEST(bytes_that_are_not_utf8)
 	       "\"\xed\x9f\xbf\xee\x80\x80\xf4\x8f\xbf\xbf\xf0\x90\x80\x80\xe0\xa0\x80\xc2\x80\"");
 }
 
+static void expect_text(const char *in, const char *want)
+{
+	struct buf b;
+
+	buf_init(&b, 1000);
+	json_text(&b, in);
+	assert_true(buf_ok(&b));
+	assert_string_equal(buf_cstr(&b), want);
+	buf_free(&b);
+}
+
+/* What only some clients take for line ends. Nothing else is touched, broken UTF-8 neither. */
+TEST(line_ends_in_a_text)
+{
+	expect_text("", "");
+	expect_text("{\"a\":[1, \"\xd0\xb0\\n\"]}\n", "{\"a\":[1, \"\xd0\xb0\\n\"]}\n");
+	expect_text("\"\xc2\x85\"", "\"\\u0085\"");
+	expect_text("\xe2\x80\xa8\xe2\x80\xa9\xe2\x80\xa8", "\\u2028\\u2029\\u2028");
+	expect_text("\xc2\xe2\x80\xa8\xc2\x85\xe2\xc2\x85", "\xc2\\u2028\\u0085\xe2\\u0085");
+	expect_text("\xc2\x84\xe2\x80\xaa\xe2\x81\xa8\xe2\x80",
+		    "\xc2\x84\xe2\x80\xaa\xe2\x81\xa8\xe2\x80");
+	expect_text("\xc2", "\xc2");
+}
+
 /* Both json-c and our own reader take what we wrote. */
 TEST(random_bytes_read_back)
 {
@@ -92,6 +116,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(escapes_of_rfc_8259),
 		cmocka_unit_test(bytes_that_are_not_utf8),
+		cmocka_unit_test(line_ends_in_a_text),
 		cmocka_unit_test(random_bytes_read_back),
 	};
 

@@ -42,12 +42,11 @@ TEST(the_other_lines)
 
 	buf_init(&b, 1000);
 	sse_retry(&b, 3000);
-	sse_id(&b, "abc.1");
 	sse_comment(&b, "lost\nid: 7\r\nretry: 1");
-	sse_data(&b, "x", 1);
-	sse_end(&b);
-	assert_string_equal(buf_cstr(&b), "retry: 3000\nid: abc.1\n: lost id: 7  retry: 1\n"
-					  "data: x\n\n");
+	sse_event(&b, "x\ny", 3, "abc.1");
+	sse_event(&b, "z", 1, NULL);
+	assert_string_equal(buf_cstr(&b), "retry: 3000\n: lost id: 7  retry: 1\n"
+					  "data: x\ndata: y\nid: abc.1\n\ndata: z\n\n");
 	buf_free(&b);
 }
 
@@ -95,8 +94,7 @@ TEST(random_text_arrives)
 				i++;
 		}
 		buf_init(&b, 1000);
-		sse_data(&b, text, len);
-		sse_end(&b);
+		sse_event(&b, text, len, NULL);
 		assert_true(interpret(b.data, b.len, got, &n_got));
 		assert_int_equal(n_got, n_want);
 		assert_memory_equal(got, want, n_want);

@@ -67,7 +67,7 @@ static int stop(void **state)
 static void stream(struct client *c, unsigned worker, const char *token, const char *headers)
 {
 	client_get(c, rig.ports[worker], "/events/", token, headers);
-	client_wait(c, "SSE connection established\"}\n\n");
+	client_wait(c, "SSE connection established\"}\nid: ");
 }
 
 static void resume(struct client *c, unsigned worker, const char *token, uint64_t txid)
@@ -139,11 +139,11 @@ TEST(each_hears_what_is_his)
 	stream(&f8, 0, "f8", "");
 	client_open(&old, rig.ports[1], 0);
 	client_send(&old, "GET /events/?token=m1 HTTP/1.0\r\n\r\n");
-	client_wait(&old, "established\"}\n\n");
+	client_wait(&old, "established\"}\nid: ");
 	assert_true(client_has(&m, "HTTP/1.1 200 OK"));
-	assert_true(client_has(&m, "Content-Type: text/event-stream"));
-	assert_true(
-		client_has(&m, "retry: 3000\nid: epoch001.0.2t\ndata: {\"event\": \"connected"));
+	assert_true(client_has(&m, "Content-Type: text/event-stream; charset=utf-8\r\n"));
+	assert_true(client_has(&m, "retry: 3000\ndata: {\"event\": \"connected\", \"message\": "
+				   "\"SSE connection established\"}\nid: epoch001.0.2t\n\n"));
 	assert_true(client_has(&m, "Transfer-Encoding: chunked"));
 	assert_false(client_has(&old, "chunked"));
 
@@ -162,9 +162,10 @@ TEST(each_hears_what_is_his)
 	assert_numbers(&f8, "102 103 105");
 	assert_true(client_has(&f7, "\"data\": {\"left\":102}, \"scope\": \"leave\""));
 	assert_true(client_has(&f8, "\"data\": {\"n\":102}, \"scope\": \"enter\""));
-	assert_true(client_has(&m, "id: epoch001.0.2u\ndata: {\"event\": \"estimate.updated\", "
-				   "\"data\": {\"n\":101}, \"timestamp\": 1700000000}\n\n\r\n"));
-	assert_true(client_has(&old, "\n\nid: epoch001.0.2u\n")); /* no chunk between them */
+	assert_true(client_has(&m, "\r\ndata: {\"event\": \"estimate.updated\", \"data\": "
+				   "{\"n\":101}, \"timestamp\": 1700000000}\n"
+				   "id: epoch001.0.2u\n\n\r\n"));
+	assert_true(client_has(&old, "\nid: epoch001.0.2u\n\ndata: ")); /* no chunk between them */
 
 	ask(GET("/stats/", "Authorization: Token m1\r\n"), "HTTP/1.1 200 ",
 	    "\"total_users\": 3, \"total_connections\": 4");
@@ -191,7 +192,7 @@ TEST(resumes_from_the_ring)
 	assert_numbers(&c, "138 139 140 141");
 	assert_numbers(&half, "131 133 135 137 139 141");
 	assert_true(client_has(&half, "{\"left\":132}"));
-	assert_true(client_has(&c, "id: epoch001.0.3u\ndata: {\"event\": \"connected\""));
+	assert_true(client_has(&c, "established\"}\nid: epoch001.0.3u\n\n"));
 	client_close(&c);
 	client_close(&half);
 	/* By the URL, as EventSource polyfills do. */
@@ -501,10 +502,9 @@ TEST(keep_alive)
 	stream(&c, 0, "m1", "");
 	client_open(&old, rig.ports[1], 0);
 	client_send(&old, "GET /events/?token=m1 HTTP/1.0\r\n\r\n");
-	client_wait(&c, "\r\n49\r\nid: epoch001.0.2t\ndata: {\"event\": \"keepalive\", "
-			"\"timestamp\": ");
-	client_wait(&old,
-		    "\n\nid: epoch001.0.2t\ndata: {\"event\": \"keepalive\", \"timestamp\": ");
+	client_wait(&c, "\r\n49\r\ndata: {\"event\": \"keepalive\", \"timestamp\": ");
+	client_wait(&c, "}\nid: epoch001.0.2t\n\n\r\n");
+	client_wait(&old, "\n\ndata: {\"event\": \"keepalive\", \"timestamp\": ");
 	client_close(&c);
 	client_close(&old);
 }
@@ -574,6 +574,7 @@ TEST(drains)
 {
 	struct client c[4], late;
 	struct post_lookup *l;
+	const char *last;
 
 	rig_restart(&rig, 100);
 	rig_hold(&rig, "late");
@@ -589,8 +590,11 @@ TEST(drains)
 	for (unsigned i = 0; i < 4; i++) {
 		client_wait_end(&c[i]);
 		assert_numbers(&c[i], "101 102"); /* what was queued came first */
-		assert_true(client_has(&c[i], "\nretry: "));
-		assert_string_equal(c[i].got.data + c[i].got.len - 5, "0\r\n\r\n");
+		last = strstr(strstr(buf_cstr(&c[i].got), "{\"n\":102}"), "\r\nretry: ");
+		assert_non_null(last);
+		last += strlen("\r\nretry: ");
+		last += strspn(last, "0123456789"); /* only the line: no event without data */
+		assert_string_equal(last, "\n\r\n0\r\n\r\n");
 		client_close(&c[i]);
 	}
 	free(rig_take(&rig, POST_DRAINED)); /* the worker without a request */

@@ -168,33 +168,32 @@ class Daemon:
 class Frame:
     """One SSE event as the standard parses it."""
 
-    def __init__(self, event_id, data, retry, comments):
-        self.id, self.data, self.retry, self.comments = event_id, data, retry, comments
+    def __init__(self, event_id, data, comments):
+        self.id, self.data, self.comments = event_id, data, comments
 
     @functools.cached_property
     def json(self):
         return json.loads(self.data)
 
     def __repr__(self):
-        return f"Frame(id={self.id!r}, data={self.data!r}, retry={self.retry}, {self.comments})"
+        return f"Frame(id={self.id!r}, data={self.data!r}, {self.comments})"
 
 
 class Parser:
     """The WHATWG event-stream parser, bytes in, frames out."""
 
     def __init__(self):
-        self.rest, self.id = b"", None
-        self.data, self.retry, self.comments = [], None, []
+        self.rest, self.id, self.retry = b"", None, None
+        self.data, self.comments = [], []
 
     def feed(self, data):
         *lines, self.rest = (self.rest + data).split(b"\n")
         for raw in lines:
             line = raw.decode()
             if line == "":
-                if self.data or self.retry is not None:
-                    yield Frame(self.id, "\n".join(self.data) if self.data else None, self.retry,
-                                self.comments)
-                    self.data, self.retry, self.comments = [], None, []
+                if self.data:
+                    yield Frame(self.id, "\n".join(self.data), self.comments)
+                self.data, self.comments = [], []
                 continue
             if line.startswith(":"):
                 self.comments.append(line[1:].strip())
@@ -315,7 +314,7 @@ class Client:
 
     def messages(self, keepalive=False):
         """Every message after the hello, as JSON."""
-        out = [f.json for f in self.frames if f.data is not None]
+        out = [f.json for f in self.frames]
         return [m for m in out if m["event"] != "connected"
                 and (keepalive or m["event"] != "keepalive")]
 
