@@ -122,13 +122,25 @@ UPDATE pgherald.meta
 SET max_bytes = {{max_bytes}}, stop_bytes = {{max_bytes}}
 WHERE max_bytes <> {{max_bytes}};
 
--- A timestamp as 2025-01-01T12:00:00Z, with microseconds only when there are any. Callers pin the
--- time zone to UTC; kept so simple that PostgreSQL inlines them.
+-- A time as 2025-01-01T12:00:00Z, with microseconds only when there are any; years beyond four digits
+-- or before Christ as ECMA-262 has them (+012345, and -000043 for 44 BC), infinity as that word. Callers
+-- pin the time zone to UTC.
 CREATE OR REPLACE FUNCTION pgherald.utc(moment timestamptz) RETURNS text
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE
 AS $pgherald$
-  SELECT pg_catalog.replace(
-    pg_catalog.to_char(moment, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '.000000Z', 'Z')
+DECLARE
+  year int;
+BEGIN
+  IF moment >= '0001-01-01 00:00:00+00' AND moment < '10000-01-01 00:00:00+00' THEN
+    RETURN pg_catalog.replace(
+      pg_catalog.to_char(moment, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '.000000Z', 'Z');
+  ELSIF NOT pg_catalog.isfinite(moment) THEN
+    RETURN moment;
+  END IF;
+  year := pg_catalog.date_part('year', moment);  -- 1 BC is -1, and the year 0 of ISO 8601
+  RETURN pg_catalog.to_char(CASE WHEN year < 0 THEN year + 1 ELSE year END, 'SG000000')
+         || pg_catalog.replace(pg_catalog.to_char(moment, '-MM-DD"T"HH24:MI:SS.US"Z"'), '.000000Z', 'Z');
+END
 $pgherald$;
 CREATE OR REPLACE FUNCTION pgherald.utc(moment text) RETURNS text
 LANGUAGE sql STABLE
@@ -323,4 +335,15 @@ COMMENT ON SCHEMA pgherald IS 'tells browsers what changed: journal and triggers
 {{stamp}}
 
 RESET ROLE;
+
+-- For `check` this is the finding temp-files.
+DO $pgherald$
+BEGIN
+  IF pg_catalog.current_setting('temp_file_limit') <> '-1' THEN
+    RAISE WARNING 'temp_file_limit is %: a statement that changes more rows of a watched table than fit into '
+      'work_mem writes them to temporary files, and fails beyond that limit',
+      pg_catalog.current_setting('temp_file_limit');
+  END IF;
+END
+$pgherald$;
 COMMIT;

@@ -4,7 +4,8 @@
 DO $pgherald$
 BEGIN
   IF EXISTS (SELECT FROM (VALUES
-               {{text_columns}}) AS c (nsp, rel, att)  -- not regclass: that asks for rights on the schema
+               {{text_columns}}
+               (NULL, NULL, NULL)) AS c (nsp, rel, att)  -- not regclass: that asks for rights on the schema
              JOIN pg_catalog.pg_namespace AS n ON n.nspname = c.nsp
              JOIN pg_catalog.pg_class AS r ON r.relnamespace = n.oid AND r.relname = c.rel
              JOIN pg_catalog.pg_attribute AS a ON a.attrelid = r.oid AND a.attname = c.att

@@ -31,6 +31,8 @@ $pgherald$;
 
 SET LOCAL ROLE pgherald_owner;
 
+{{refuse}}
+
 {{on}}
 REVOKE ALL ON FUNCTION pgherald.on_{{topic}}() FROM PUBLIC;
 {{settings}}

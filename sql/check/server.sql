@@ -40,3 +40,18 @@ SELECT 'server', current_setting('server_version'), NULL
 FROM (SELECT current_setting('server_version_num')::int AS n) AS v
 WHERE n < 140021 OR n BETWEEN 150000 AND 150015 OR n BETWEEN 160000 AND 160011
    OR n BETWEEN 170000 AND 170007 OR n BETWEEN 180000 AND 180001
+
+--! temp-files notice
+--! A statement that changes more rows of a watched table than fit into work_mem writes them to
+--! temporary files for our triggers, as a sort would, and fails when these grow beyond temp_file_limit.
+--! Give such a session more work_mem, or uninstall the watch before it: DISABLE TRIGGER is not enough.
+SELECT l.whose, 'temp_file_limit is ' || l.amount, NULL
+FROM (SELECT 'server' AS whose, current_setting('temp_file_limit') AS amount
+      UNION ALL
+      SELECT CASE WHEN s.setrole <> 0 THEN 'role ' || s.setrole::regrole ELSE 'database' END,
+             split_part(setting, '=', 2)
+      FROM pg_db_role_setting AS s
+      CROSS JOIN unnest(s.setconfig) AS setting
+      WHERE s.setdatabase IN (0, (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()))
+        AND setting LIKE 'temp\_file\_limit=%') AS l
+WHERE l.amount <> '-1'

@@ -50,6 +50,33 @@ FROM watch AS w
 JOIN pg_class AS r ON r.oid = w.oid
 WHERE r.relkind NOT IN ('r', 'p')
 
+--! foreign-part danger
+--! PostgreSQL cannot show a trigger the rows of a foreign table: with our triggers in place it refuses
+--! the application's statements that write to it through this table. Stop watching the table.
+SELECT w.rel, format('the foreign table %s is a part of it', part.oid::regclass),
+       format('pgherald sql uninstall --watch %s --apply', w.topic)
+FROM watch AS w
+CROSS JOIN LATERAL (WITH RECURSIVE below AS (
+                      SELECT w.oid
+                      UNION ALL
+                      SELECT i.inhrelid FROM below JOIN pg_inherits AS i ON i.inhparent = below.oid)
+                    SELECT r.oid FROM below JOIN pg_class AS r ON r.oid = below.oid
+                    WHERE r.relkind = 'f') AS part
+
+--! utc-type danger
+--! Each change would be told as "fetch again": ::utc is for a column that is a time.
+SELECT c.rel, format('column %I is of type %s', c.name, format_type(a.atttypid, NULL)), NULL
+FROM watch AS w
+CROSS JOIN LATERAL jsonb_to_recordset(w.utc_columns) AS c (rel text, name text)
+JOIN pg_attribute AS a ON a.attrelid = to_regclass(c.rel) AND a.attname = c.name
+CROSS JOIN LATERAL (WITH RECURSIVE base AS (
+                      SELECT t.oid, t.typbasetype FROM pg_type AS t WHERE t.oid = a.atttypid
+                      UNION ALL
+                      SELECT t.oid, t.typbasetype FROM base JOIN pg_type AS t ON t.oid = base.typbasetype)
+                    SELECT base.oid FROM base WHERE base.typbasetype = 0) AS b
+WHERE b.oid <> ALL ('{timestamptz,timestamp,date}'::regtype[])
+GROUP BY 1, 2
+
 --! partitioned notice
 --! What is written through this table is recorded. A statement that names a partition directly
 --! fires only that partition's triggers, and is not.

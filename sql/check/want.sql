@@ -15,7 +15,8 @@ want_right AS (
 watch AS (
   SELECT w.*, to_regclass(w.rel) AS oid, to_regprocedure('pgherald.on_' || w.topic || '()') AS fn
   FROM conf, jsonb_to_recordset(c->'watches')
-    AS w (topic text, rel text, key text[], columns text[], text_columns jsonb)),
+    AS w (topic text, rel text, key text[], columns text[], text_columns jsonb,
+          utc_columns jsonb)),
 -- what the function of a watch pins when the text of a column depends on it (sql/settings.sql)
 pinned AS (
   SELECT '{timezone=utc,"datestyle=iso, ymd",intervalstyle=iso_8601,bytea_output=hex,

@@ -130,6 +130,10 @@ static void add_watch(struct buf *out, const struct watch *w)
 	buf_char(out, '[');
 	if (!w->notify)
 		text_columns_of(w, add_text_column, out);
+	buf_char(out, ']');
+	add_key(out, "utc_columns");
+	buf_char(out, '[');
+	utc_columns_of(w, add_text_column, out);
 	buf_str(out, "]}");
 }
 

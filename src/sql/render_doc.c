@@ -58,6 +58,20 @@ void text_columns_of(const struct watch *w, void (*each)(void *arg, const struct
 	}
 }
 
+void utc_columns_of(const struct watch *w, void (*each)(void *arg, const struct text_column *c),
+		    void *arg)
+{
+	for (size_t i = 0; i < w->n_fields; i++) {
+		const struct watch_field *f = &w->fields[i];
+
+		if (f->cast == CAST_UTC && f->join_table)
+			each(arg,
+			     &(struct text_column){f->join_schema, f->join_table, f->join_label});
+		else if (f->cast == CAST_UTC)
+			each(arg, &(struct text_column){w->schema, w->table, f->column});
+	}
+}
+
 static uint32_t hash_text(uint32_t hash, const char *text)
 {
 	do

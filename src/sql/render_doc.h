@@ -36,6 +36,9 @@ struct text_column {
 /* `each` for every one of them; some come more than once. */
 void text_columns_of(const struct watch *w, void (*each)(void *arg, const struct text_column *c),
 		     void *arg);
+/* The same for those that are told with ::utc. */
+void utc_columns_of(const struct watch *w, void (*each)(void *arg, const struct text_column *c),
+		    void *arg);
 /* What an array of these columns and the joined names begins with: 8 hexadecimal digits that
  * another list does not have. */
 void columns_mark(const struct watch *w, const struct columns *c, struct buf *out);

@@ -18,10 +18,13 @@
 enum part {
 	PART_TABLE,
 	PART_TABLE_LITERAL,
+	PART_SCHEMA_LITERAL,
+	PART_NAME_LITERAL,
 	PART_TABLE_COMMENT,
 	PART_COLUMNS,
 	PART_KEY_ARRAY,
 	PART_TEXT_COLUMNS,
+	PART_UTC_COLUMNS,
 	PART_GRANTS,
 	PART_PK,
 	PART_SAME_KEY,
@@ -47,13 +50,36 @@ enum part {
 };
 
 static const char *const part_names[N_PARTS] = {
-	"table",	  "table_literal", "table_comment", "columns",
-	"key_array",	  "text_columns",  "grants",	    "pk",
-	"same_key",	  "key_changed",   "key_missing",   "differs",
-	"own_old",	  "own_new",	   "doc",	    "this_pk",
-	"this_differs",	  "this_stays",	   "this_owners",   "this_data",
-	"this_data_gone", "data",	   "past",	    "mark",
-	"leave",	  "rescope",	   "stamp",
+	[PART_TABLE] = "table",
+	[PART_TABLE_LITERAL] = "table_literal",
+	[PART_SCHEMA_LITERAL] = "schema_literal",
+	[PART_NAME_LITERAL] = "name_literal",
+	[PART_TABLE_COMMENT] = "table_comment",
+	[PART_COLUMNS] = "columns",
+	[PART_KEY_ARRAY] = "key_array",
+	[PART_TEXT_COLUMNS] = "text_columns",
+	[PART_UTC_COLUMNS] = "utc_columns",
+	[PART_GRANTS] = "grants",
+	[PART_PK] = "pk",
+	[PART_SAME_KEY] = "same_key",
+	[PART_KEY_CHANGED] = "key_changed",
+	[PART_KEY_MISSING] = "key_missing",
+	[PART_DIFFERS] = "differs",
+	[PART_OWN_OLD] = "own_old",
+	[PART_OWN_NEW] = "own_new",
+	[PART_DOC] = "doc",
+	[PART_THIS_PK] = "this_pk",
+	[PART_THIS_DIFFERS] = "this_differs",
+	[PART_THIS_STAYS] = "this_stays",
+	[PART_THIS_OWNERS] = "this_owners",
+	[PART_THIS_DATA] = "this_data",
+	[PART_THIS_DATA_GONE] = "this_data_gone",
+	[PART_DATA] = "data",
+	[PART_PAST] = "past",
+	[PART_MARK] = "mark",
+	[PART_LEAVE] = "leave",
+	[PART_RESCOPE] = "rescope",
+	[PART_STAMP] = "stamp",
 };
 
 static void add_array(struct buf *out, const char *const *names, size_t n)
@@ -270,18 +296,18 @@ static void add_rescope(struct buf *out, const struct watch *w)
 	buf_str(out, w->notify ? "END IF;" : ";\nEND IF;");
 }
 
-/* "('schema', 'table', 'column')" in a list. */
+/* "('schema', 'table', 'column')," of a list that goes on. */
 static void add_text_column(void *arg, const struct text_column *c)
 {
 	struct buf *out = arg;
 
-	buf_str(out, out->len ? ",\n(" : "(");
+	buf_str(out, out->len ? "\n(" : "(");
 	ident_add_literal(out, c->schema);
 	buf_str(out, ", ");
 	ident_add_literal(out, c->table);
 	buf_str(out, ", ");
 	ident_add_literal(out, c->column);
-	buf_char(out, ')');
+	buf_str(out, "),");
 }
 
 /* As the row is gone or not: only then names are recorded. */
@@ -338,6 +364,8 @@ static void fill_parts(struct buf *parts, const struct watch *w)
 	columns_of(w, &columns);
 	ident_add_table(&parts[PART_TABLE], w->schema, w->table);
 	ident_add_literal(&parts[PART_TABLE_LITERAL], buf_cstr(&parts[PART_TABLE]));
+	ident_add_literal(&parts[PART_SCHEMA_LITERAL], w->schema);
+	ident_add_literal(&parts[PART_NAME_LITERAL], w->table);
 	render_comment(&parts[PART_TABLE_COMMENT], buf_cstr(&parts[PART_TABLE]));
 	for (size_t i = 0; i < columns.n; i++) {
 		render_comma(&parts[PART_COLUMNS], i, &line);
@@ -345,6 +373,7 @@ static void fill_parts(struct buf *parts, const struct watch *w)
 	}
 	add_array(&parts[PART_KEY_ARRAY], (const char *const *)w->key, w->n_key);
 	text_columns_of(w, add_text_column, &parts[PART_TEXT_COLUMNS]);
+	utc_columns_of(w, add_text_column, &parts[PART_UTC_COLUMNS]);
 	add_grants(&parts[PART_GRANTS], w);
 	add_pk(&parts[PART_PK], w, &one);
 	add_same_key(&parts[PART_SAME_KEY], w);
@@ -383,8 +412,8 @@ static void fill_inner(struct buf *out, const char *text, const struct slot *slo
 
 static void render(struct buf *out, const char *text, const struct watch *w)
 {
-	enum { N_OTHERS = 8 };
-	struct buf parts[N_PARTS], on, tell, settings;
+	enum { N_OTHERS = 9 };
+	struct buf parts[N_PARTS], refuse, on, tell, settings;
 	struct slot slots[N_PARTS + N_OTHERS];
 	autofree char *functions = xasprintf("'on_%s', 'tell_%s'", w->topic, w->topic);
 
@@ -399,14 +428,17 @@ static void render(struct buf *out, const char *text, const struct watch *w)
 	slots[N_PARTS + 2] = (struct slot){"may_ring", render_may_ring(w->doorbell)};
 	slots[N_PARTS + 3] = (struct slot){"asleep", render_asleep(w->doorbell)};
 	slots[N_PARTS + 4] = (struct slot){NULL, NULL};
+	fill_inner(&refuse, sql_refuse, slots);
 	fill_inner(&on, w->notify ? sql_on_inline : sql_on_journal, slots);
 	fill_inner(&tell, w->notify ? sql_tell_nothing : sql_tell, slots);
 	fill_inner(&settings, w->notify ? "" : sql_settings, slots);
 	slots[N_PARTS + 4] = (struct slot){"on", buf_cstr(&on)};
 	slots[N_PARTS + 5] = (struct slot){"tell", buf_cstr(&tell)};
 	slots[N_PARTS + 6] = (struct slot){"settings", buf_cstr(&settings)};
-	slots[N_PARTS + 7] = (struct slot){NULL, NULL};
+	slots[N_PARTS + 7] = (struct slot){"refuse", buf_cstr(&refuse)};
+	slots[N_PARTS + 8] = (struct slot){NULL, NULL};
 	template_fill(out, text, slots);
+	buf_free(&refuse);
 	buf_free(&on);
 	buf_free(&tell);
 	buf_free(&settings);

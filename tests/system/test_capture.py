@@ -223,10 +223,37 @@ def test_leave_document_may_hold_joined_names_of_the_old_row(app, installed):
     ("2025-01-01 12:00:00+00", "2025-01-01T12:00:00Z"),
     ("2025-01-01 12:00:00.5+00", "2025-01-01T12:00:00.500000Z"),
     ("2025-06-30 23:59:59.123456-02", "2025-07-01T01:59:59.123456Z"),
+    ("0001-01-01 00:00:00+00", "0001-01-01T00:00:00Z"),
+    ("9999-12-31 23:59:59.5+00", "9999-12-31T23:59:59.500000Z"),
+    ("9999-12-31 23:59:59-01", "+010000-01-01T00:59:59Z"),
+    ("12345-06-07 08:09:10.5+00", "+012345-06-07T08:09:10.500000Z"),
+    ("0044-03-15 12:00:00+00 BC", "-000043-03-15T12:00:00Z"),
+    ("0001-03-15 12:00:00+00 BC", "+000000-03-15T12:00:00Z"),
+    ("infinity", "infinity"), ("-infinity", "-infinity"),
 ])
 def test_utc(app, stored, shown):
     app.estimate(created_at=stored)
     assert app.journal()[0].doc.endswith(f'"created_at":"{shown}"}}')
+
+
+@pytest.mark.parametrize("kind, value", [("integer", "5"), ("text", "'soon'"), ("jsonb", "'\"x\"'"),
+                                         ("public.years", "5")])
+def test_utc_is_for_times(db, install, kind, value):
+    """What is none is refused when it is installed, and seen when it comes to be later."""
+    db.run("CREATE DOMAIN years AS int; CREATE DOMAIN moments AS timestamptz; CREATE DOMAIN births AS moments; "
+           "CREATE TABLE t (id int PRIMARY KEY, born births, a timestamp, b date)")
+    install.write("[watch t]\ntable = public.t\nfields = id, born::utc, a::utc, b::utc\n")
+    install.apply()
+    db.run("INSERT INTO t VALUES (1, '2025-01-01 12:00+02', '2025-01-01 12:00', '2025-01-01')")
+    assert db.one(f"SELECT doc::text FROM {TOLD}") == (
+        '{"id":1,"born":"2025-01-01T10:00:00Z","a":"2025-01-01T12:00:00Z","b":"2025-01-01T00:00:00Z"}')
+    db.run(f"ALTER TABLE t ALTER a TYPE {kind} USING {value}")
+    found = json.loads(install.sql("check", "--json").stdout)["findings"]
+    (wrong,) = [f for f in found if f["severity"] == "danger"]
+    assert (wrong["id"], wrong["object"]) == ("utc-type", "public.t")
+    assert wrong["message"] == f"column a is of type {kind}"
+    done = install.sql("install", "--apply")
+    assert done.returncode == 1 and "watch t: ::utc is for times, and a is none" in done.stderr
 
 
 def test_text_of_every_kind_survives(app):

@@ -186,7 +186,7 @@ def test_every_check_is_tested():
            "event-trigger", "table-missing", "column-missing", "key-not-unique", "table-kind",
            "partitioned", "partition", "rls-watched", "role-missing", "right-by-membership",
            "login-missing", "journal-big", "pooler", "prepared-old", "prepared-possible",
-           "notify-queue", "server-version"}
+           "notify-queue", "server-version", "foreign-part", "utc-type", "temp-files"}
     asked = set()
     here = os.path.join(os.path.dirname(__file__), "..", "..", "sql", "check")
     for name in os.listdir(here):
@@ -380,6 +380,21 @@ def test_partitions(db, install):
     install.write(CONF + "[watch part]\ntable = public.part_1\nfields = id, v\n")
     install.apply()
     assert c.expect("partition", fix=False)[0]["message"] == "it is a part of public.part"
+
+
+def test_a_limit_of_temporary_files(checked):
+    try:
+        checked.db.run("ALTER ROLE app SET temp_file_limit = '5MB'; ALTER DATABASE "
+                       f"{checked.db.name} SET temp_file_limit = '6MB'")
+        found = checked.run()
+        assert {(f["id"], f["severity"], f["object"], f["message"]) for f in found} == {
+            ("temp-files", "notice", "server", "temp_file_limit is 6MB"),
+            ("temp-files", "notice", "database", "temp_file_limit is 6MB"),
+            ("temp-files", "notice", "role app", "temp_file_limit is 5MB")}
+        done = checked.install.sql("install", "--apply")
+        assert done.returncode == 0 and "temp_file_limit is 6MB: a statement that" in done.stderr
+    finally:
+        checked.db.run("ALTER ROLE app RESET temp_file_limit")
 
 
 def test_row_level_security(checked):

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: PostgreSQL
 """Everything PostgreSQL does to rows reaches the journal, and nothing hurts the writer."""
 
+import json
+import shlex
 import subprocess
 import threading
 
@@ -19,6 +21,7 @@ def watch(db, install):
         db.run(tables)
         install.write(sections)
         install.apply()
+        db.install = install
         return db
     return make
 
@@ -232,6 +235,71 @@ def test_renamed_and_moved_table_and_dropped_column(watch):
     assert [r[0] for r in db.run(f"SELECT doc::text FROM {TOLD} ORDER BY id")] == [
         '{"id":1,"v":1}', '{"id":2,"v":null}']
     assert loss(db) == 0
+
+
+FOREIGN = """
+CREATE EXTENSION postgres_fdw;
+CREATE SERVER here FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '{host}', dbname '{name}');
+CREATE USER MAPPING FOR PUBLIC SERVER here OPTIONS (user 'postgres');
+CREATE TABLE far (id int PRIMARY KEY, v int);
+CREATE FOREIGN TABLE near (id int NOT NULL, v int) SERVER here OPTIONS (table_name 'far');
+"""
+
+
+@pytest.fixture
+def near(db):
+    """A foreign table `near` that is the table `far`."""
+    if not db.one("SELECT count(*) FROM pg_available_extensions WHERE name = 'postgres_fdw'"):
+        pytest.skip("this server has no postgres_fdw")
+    db.run(FOREIGN.format(host=db.cluster.dir, name=db.name))
+    db.run("INSERT INTO far VALUES (10, 1)")
+
+
+def test_a_foreign_table_as_a_child(near, watch):
+    """PostgreSQL refuses to write to it when a trigger wants to see the rows: no table with one is watched,
+    and `check` says when one has become a part of a watched table."""
+    db = watch("CREATE TABLE t (id int PRIMARY KEY, v int)", T)
+    db.run("ALTER FOREIGN TABLE near INHERIT t")
+    with pytest.raises(psycopg2.errors.FeatureNotSupported):
+        db.run("UPDATE t SET v = 2")
+    found = json.loads(db.install.sql("check", "--json").stdout)["findings"]
+    (wrong,) = [f for f in found if f["severity"] == "danger"]
+    assert (wrong["id"], wrong["message"]) == ("foreign-part", "the foreign table public.near is a part of it")
+    assert db.install.sql(*shlex.split(wrong["fix"])[2:]).returncode == 0
+    db.run("UPDATE t SET v = 3")
+    done = db.install.sql("install", "--apply")
+    assert done.returncode == 1, done.stdout
+    assert "while the foreign table public.near is a part of it" in done.stderr
+    db.run("UPDATE t SET v = 4")
+
+
+def test_a_foreign_table_as_a_partition(near, watch):
+    """A watched table has a unique index, and PostgreSQL attaches none to such a table."""
+    db = watch("CREATE TABLE t (id int PRIMARY KEY, v int) PARTITION BY RANGE (id)", T)
+    with pytest.raises(psycopg2.Error):
+        db.run("ALTER TABLE t ATTACH PARTITION near FOR VALUES FROM (10) TO (19)")
+
+
+MANY = "UPDATE t SET v = v + 1"
+
+
+def test_the_emergency_stop(watch):
+    """A statement that fails before our handler could catch it: what capture.md says stops us, and
+    brings us back; to disable the trigger does not."""
+    db = watch("CREATE TABLE t (id int PRIMARY KEY, v int, w text DEFAULT repeat('x', 200)); "
+               "INSERT INTO t SELECT g FROM generate_series(1, 20000) AS g; GRANT ALL ON t TO app", T)
+    limits = "SET work_mem = '64kB'; SET temp_file_limit = '1MB'; "
+    for disable in ("", "ALTER TABLE t DISABLE TRIGGER zz_pgherald_u"):
+        if disable:
+            db.run(disable)
+        with pytest.raises(psycopg2.errors.ConfigurationLimitExceeded):
+            db.run(limits + MANY)
+    db.run("DROP TRIGGER zz_pgherald_u ON public.t")
+    db.run(limits + MANY)
+    assert taken(db) == []
+    db.install.apply()
+    db.run("RESET work_mem; RESET temp_file_limit; " + MANY)
+    assert taken(db) == [("t", "r", None)] and loss(db) == 0
 
 
 def test_replica_role_writes_nothing(watch):
