@@ -73,30 +73,37 @@ root_of() {
 	) 7>"$dir/$name.lock"
 }
 
-# in_root ROOT COMMAND...: in a copy of ROOT that lives in memory and goes with the command; with
-# processes, mounts and a network of its own, which is the loopback. The source tree is at /src,
-# read only.
+# Mounts a copy of the root $1 that lives in memory at $2/root, with the source tree, read only, at
+# /src, and the directory $3, if any, at /out. For a mount namespace of its own.
+root_mount() {
+	mount --make-rprivate / && mount -t tmpfs -o mode=755,size=75% none "$2" &&
+		mkdir "$2"/{upper,work,root} &&
+		mount -t overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" overlay "$2/root" &&
+		mkdir -p "$2/root/src" "$2/root/out" && mount --bind "$top" "$2/root/src" &&
+		mount -o remount,bind,ro "$2/root/src" && { [[ -z $3 ]] || mount --bind "$3" "$2/root/out"; }
+}
+
+# in_root ROOT OUT COMMAND...: in a copy of ROOT that goes with the command; with processes, mounts
+# and a network of its own, which is the loopback. OUT, a directory or nothing, is its /out.
 # shellcheck disable=SC2016 # the inner shell expands it
 in_root() {
+	local place status
+	place=$(mktemp -d) || return 1
+	export top
+	export -f root_mount
 	unshare --mount --pid --fork --kill-child --net --ipc --uts bash -c '
 		set -e
-		root=$1 src=$2
-		shift 2
-		top=$(mktemp -d)
-		mount --make-rprivate /
-		mount -t tmpfs -o mode=755,size=75% none "$top"
-		mkdir "$top"/{upper,work,root}
-		mount -t overlay -o "lowerdir=$root,upperdir=$top/upper,workdir=$top/work" overlay "$top/root"
-		cd "$top/root"
-		mkdir -p src
-		mount --bind "$src" src
-		mount -o remount,bind,ro src
+		root_mount "$1" "$2" "$3"
+		cd "$2/root"
+		shift 3
 		mount -t proc proc proc
 		mount -t sysfs sys sys
 		mount --rbind /dev dev
 		mount -t tmpfs -o mode=1777 none dev/shm
-		rmdir "$OLDPWD" 2>/dev/null || true
 		exec chroot . /usr/bin/env -u TMPDIR -u LD_PRELOAD PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
-			LC_ALL=C.UTF-8 sh -c "if command -v ip >/dev/null; then ip link set lo up; fi; exec \"\$@\"" - "$@"
-	' - "$1" "$top" "${@:2}"
+			LC_ALL=C.UTF-8 sh -c "! command -v ip >/dev/null || ip link set lo up; exec \"\$@\"" - "$@"
+	' - "$1" "$place" "$2" "${@:3}"
+	status=$?
+	rmdir "$place"
+	return "$status"
 }

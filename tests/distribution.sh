@@ -48,7 +48,7 @@ chmod 0777 "$results"
 	tar -cf "$results/source.tar" --null -T -) || exit 99
 
 # shellcheck disable=SC2016 # the inner shell expands it
-in_root "$root" bash -euc '
+in_root "$root" "" bash -euc '
 	mkdir /build
 	tar -C /build -xf - <&3
 	exec 3<&-

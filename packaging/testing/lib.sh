@@ -1,0 +1,161 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: PostgreSQL
+# For the tests of packaging/test: words for results, the packages, a root that boots.
+
+# shellcheck disable=SC2154 # $suite, $work and $top are of packaging/test
+
+pass() { printf 'PASS: %s\n' "$*"; }
+fail() { printf 'FAIL: %s\n' "$*"; }
+skip() { printf 'SKIP: %s\n' "$*"; }
+
+# check WHAT COMMAND...: a result; what the command said only when it failed.
+check() {
+	local what=$1 said
+	shift
+	if said=$("$@" 2>&1); then
+		pass "$what"
+	else
+		fail "$what"
+		printf '%s\n' "$said" | tail -n 60 | sed 's/^/    /'
+		return 1
+	fi
+}
+
+# soon COMMAND...: until it succeeds, for 60 s at most.
+soon() {
+	local end=$((SECONDS + 60))
+	until "$@" >/dev/null 2>&1; do
+		((SECONDS < end)) || {
+			echo "not within 60 s: $*"
+			"$@"
+			return 1
+		}
+		sleep 0.1
+	done
+}
+
+# Everything that the tests of a suite need is in one root.
+root_packages=("${root_build_packages[@]}" build-essential debhelper dh-apparmor fakeroot lintian systemd systemd-sysv
+	dbus libpam-systemd postgresql nginx-light python3-django python3-djangorestframework
+	python3-psycopg2 curl procps logrotate)
+
+# The root of the suite; ends the test with words where there is none.
+package_root() {
+	local why
+	if why=$(root_obstacle); then
+		skip "${1:-all of it}: $why"
+		exit 0
+	fi
+	root=$(root_of "$suite" "$(dpkg --print-architecture)" "${root_packages[@]}") || {
+		skip "${1:-all of it}: $root"
+		exit 0
+	}
+}
+
+# release_of DIRECTORY OUT: `make dist` of a source tree that git sees as it is, into OUT.
+release_of() {
+	local tree=$work/tree.$RANDOM
+	mkdir -p "$tree" "$2"
+	(
+		set -e
+		cd "$1"
+		{ git ls-files -co --exclude-standard 2>/dev/null || find . -type f; } |
+			while read -r file; do [[ ! -f $file ]] || printf '%s\0' "$file"; done |
+			tar -cf - --null -T - | tar -C "$tree" -xf -
+		SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || stat -c %Y configure.ac)}
+		export SOURCE_DATE_EPOCH
+		cd "$tree"
+		./autogen.sh >/dev/null 2>&1
+		mkdir build
+		cd build
+		../configure -q >/dev/null
+		make -s dist-gzip >/dev/null
+		mv pgherald-*.tar.gz "$2"
+	) || return 1
+	rm -rf "$tree"
+}
+
+# packages_of TARBALL OUT [OPTIONS]: its Debian packages, built in the root by nobody, into OUT.
+# shellcheck disable=SC2016 # the inner shell expands it
+packages_of() {
+	local tarball=$1 out=$2
+	mkdir -p "$out"
+	cp "$tarball" "$out"
+	in_root "$root" "$out" bash -euc '
+		place=$1 mask=$2 options=$3
+		install -d -o nobody "$place"
+		umask "$mask"
+		cd "$place"
+		cp /out/*.tar.gz .
+		tar -xf *.tar.gz --wildcards "*/packaging/debian/build" -O >build
+		chmod 0755 . && chmod 0644 build *.tar.gz
+		setpriv --reuid=nobody --regid=nogroup --clear-groups env HOME=/nowhere DEB_BUILD_OPTIONS="$options" \
+			sh build *.tar.gz "$place/deb"
+		cp "$place"/deb/* /out
+	' - "${3:-/build}" "${4:-022}" "${5-}"
+}
+
+# The packages of this tree, kept as long as it is the same.
+packages() {
+	local key kept=${PGHERALD_CACHE:-$top/.cache}/packages/$suite
+	key=$(cd "$top" && { git ls-files -co --exclude-standard 2>/dev/null || find . -type f; } | LC_ALL=C sort |
+		grep -v '^packaging/testing/' | while read -r f; do [[ ! -f $f ]] || sha256sum "$f"; done | sha256sum)
+	debs=$kept
+	[[ $(cat "$kept/key" 2>/dev/null) != "$key" ]] || return 0
+	rm -rf "$kept"
+	mkdir -p "$kept"
+	{
+		release_of "$top" "$work/release" &&
+			packages_of "$work"/release/*.tar.gz "$kept" /build 022 nocheck
+	} >"$work/packages.log" 2>&1 || {
+		fail "the packages could not be built"
+		tail -n 40 "$work/packages.log" | sed 's/^/    /'
+		exit 1
+	}
+	echo "$key" >"$kept/key"
+}
+
+# boot ROOT OUT COMMAND...: boots a copy of ROOT under a systemd of its own, without a network, and
+# runs COMMAND, a function of this shell, beside it; there, `inside COMMAND...` is in the container.
+boot() {
+	local place status
+	place=$(mktemp -d) || return 1
+	command -v systemd-nspawn >/dev/null || {
+		skip "there is no systemd-nspawn"
+		return
+	}
+	export here work debs
+	# shellcheck disable=SC2046 # names of functions
+	export -f $(compgen -A function)
+	unshare --mount --pid --fork --kill-child bash -c 'booted "$@"' - "$place" "$1" "$2" "${@:3}"
+	status=$?
+	rmdir "$place" 2>/dev/null
+	return "$status"
+}
+
+booted() {
+	local place=$1 i
+	mount -t proc proc /proc || return 1
+	root_mount "$2" "$place" "$3" || return 1
+	export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 leader=''
+	systemd-nspawn -q -D "$place/root" --boot --register=no --keep-unit --private-network --console=pipe \
+		--system-call-filter=bpf --capability=all --hostname=pgherald --bind="$place/root/src:/src" \
+		${3:+--bind="$3:/out"} --tmpfs=/tmp:mode=1777 </dev/null >"$work/console.log" 2>&1 &
+	for ((i = 0; i < 600; i++)); do
+		leader=$(pgrep -o -P $! 2>/dev/null)
+		[[ -z $leader ]] || case $(inside systemctl is-system-running 2>/dev/null) in
+		running | degraded) break ;;
+		esac
+		sleep 0.1
+	done
+	((i < 600)) || {
+		skip "no systemd boots here: $(grep . "$work/console.log" | tail -n 1)"
+		return
+	}
+	shift 3
+	"$@"
+	inside systemctl poweroff --force >/dev/null 2>&1
+	wait
+}
+
+inside() { nsenter -t "$leader" -a env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 "$@"; }
