@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: PostgreSQL
- * See log.h. The two settings are process-wide on purpose: a log line belongs to the process. */
+ * See log.h. Settings and spool are process-wide on purpose: a log line belongs to the process. */
 #include "config.h"
 #include "base/log.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -13,13 +14,15 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/spool.h"
 #include "base/utf8.h"
 
-#define MAX_LINE    8192	   /* bytes; a longer line is cut */
+#define MAX_LINE    SPOOL_LINE_MAX /* bytes; a longer line is cut */
 #define MAX_MEMBERS (MAX_LINE - 3) /* of JSON: leaves room for a quote, a brace, the newline */
 
 static _Atomic int log_level = LOG_L_INFO;
 static _Atomic int log_format = LOG_F_TEXT;
+static struct spool *_Atomic spool; /* NULL: lines are written at once */
 
 static const struct {
 	const char *name;
@@ -141,48 +144,89 @@ static void stamp(struct buf *b, bool json)
 	buf_printf(b, json ? "\"time\":\"%s.%03ldZ\"" : "%s.%03ldZ", text, ts.tv_nsec / 1000000);
 }
 
+static void json_line(struct buf *b, enum log_level level, const char *message,
+		      const struct log_field *fields)
+{
+	b->max = MAX_MEMBERS;
+	buf_char(b, '{');
+	stamp(b, true);
+	buf_printf(b, ",\"level\":\"%s\"", levels[level].name);
+	json_member(b, "message", message);
+	for (; fields && fields->key; fields++)
+		if (fields->value)
+			json_member(b, fields->key, fields->value);
+	b->failed = false;
+	b->max = MAX_LINE - 1;
+	buf_char(b, '}');
+}
+
+static void text_line(struct buf *b, enum log_level level, const char *message,
+		      const struct log_field *fields)
+{
+	if (getenv("JOURNAL_STREAM"))
+		buf_str(b, levels[level].journal);
+	else {
+		stamp(b, false);
+		buf_printf(b, " %-7s ", levels[level].name);
+	}
+	words(b, message);
+	for (; fields && fields->key; fields++) {
+		if (!fields->value)
+			continue;
+		buf_printf(b, " %s=", fields->key);
+		text_value(b, fields->value);
+	}
+}
+
+/* Into an empty buffer: one line with its end. */
+static void whole_line(struct buf *b, enum log_level level, const char *message,
+		       const struct log_field *fields)
+{
+	b->max = MAX_LINE - 1;
+	if (log_format == LOG_F_JSON)
+		json_line(b, level, message, fields);
+	else
+		text_line(b, level, message, fields);
+	b->max = MAX_LINE;
+	b->failed = false;
+	buf_char(b, '\n');
+}
+
 void log_with(enum log_level level, const char *message, const struct log_field *fields)
 {
+	struct spool *s = spool;
 	int saved = errno;
 	autobuf b = {0};
-	ssize_t n;
 
 	if (!log_enabled(level))
 		return;
-	buf_init(&b, MAX_LINE - 1);
-	if (log_format == LOG_F_JSON) {
-		b.max = MAX_MEMBERS;
-		buf_char(&b, '{');
-		stamp(&b, true);
-		buf_printf(&b, ",\"level\":\"%s\"", levels[level].name);
-		json_member(&b, "message", message);
-		for (; fields && fields->key; fields++)
-			if (fields->value)
-				json_member(&b, fields->key, fields->value);
-		b.failed = false;
-		b.max = MAX_LINE - 1;
-		buf_char(&b, '}');
-	} else {
-		if (getenv("JOURNAL_STREAM"))
-			buf_str(&b, levels[level].journal);
-		else {
-			stamp(&b, false);
-			buf_printf(&b, " %-7s ", levels[level].name);
-		}
-		words(&b, message);
-		for (; fields && fields->key; fields++) {
-			if (!fields->value)
-				continue;
-			buf_printf(&b, " %s=", fields->key);
-			text_value(&b, fields->value);
-		}
-	}
-	b.max = MAX_LINE;
-	b.failed = false;
-	buf_char(&b, '\n');
-	n = write(STDERR_FILENO, b.data, b.len); /* one write: lines of two threads never mix */
-	(void)n;
+	whole_line(&b, level, message, fields);
+	if (s)
+		spool_add(s, b.data, b.len);
+	else /* one write: lines of two threads never mix */
+		(void)!write(STDERR_FILENO, b.data, b.len);
 	errno = saved;
+}
+
+static void lost_line(struct buf *b, uint64_t n)
+{
+	char lines[24];
+	const struct log_field fields[] = {{"lines", lines}, {NULL, NULL}};
+
+	snprintf(lines, sizeof(lines), "%" PRIu64, n);
+	whole_line(b, LOG_L_WARN, "the log's reader stood still: lines were lost", fields);
+}
+
+bool log_spool(void)
+{
+	spool = spool_start(STDERR_FILENO, LOG_SPOOL_BYTES, lost_line);
+	return spool != NULL;
+}
+
+void log_flush(unsigned wait_ms)
+{
+	if (spool)
+		(void)spool_flush(spool, wait_ms);
 }
 
 static void log_va(enum log_level level, const char *fmt, va_list ap)

@@ -8,6 +8,8 @@
 #include "base/mem.h"
 #include <stdbool.h>
 
+#define LOG_SPOOL_BYTES (256 * 1024)
+
 enum log_level { LOG_L_ERROR, LOG_L_WARN, LOG_L_INFO, LOG_L_DEBUG };
 enum log_format { LOG_F_TEXT, LOG_F_JSON };
 
@@ -24,5 +26,10 @@ void log_debug(const char *fmt, ...) PRINTF(1, 2);
 /* `message` and its fields: key=value in text, members in JSON. Ends at a field without key. */
 void log_with(enum log_level level, const char *message, const struct log_field *fields);
 bool log_enabled(enum log_level level);
+/* From here on a thread of its own writes: whoever reads stderr and stops, stops nothing else. What
+ * does not fit into LOG_SPOOL_BYTES in between is lost, counted, and told of once it goes on. */
+bool log_spool(void) MUST_CHECK;
+/* Waits at most so long until all is written; before the process ends. */
+void log_flush(unsigned wait_ms);
 
 #endif

@@ -3,6 +3,7 @@
 #include "config.h"
 #include "base/mem.h"
 
+#include <poll.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -13,9 +14,10 @@
 static void out_of_memory(void)
 {
 	static const char text[] = "pgherald: out of memory\n";
-	ssize_t n = write(STDERR_FILENO, text, sizeof(text) - 1);
+	struct pollfd ready = {.fd = STDERR_FILENO, .events = POLLOUT};
 
-	(void)n; /* there is nobody left to tell */
+	if (poll(&ready, 1, 0) > 0) /* dying must not wait for who reads it */
+		(void)!write(STDERR_FILENO, text, sizeof(text) - 1);
 	abort();
 }
 

@@ -26,7 +26,8 @@
 #include "web/listen.h"
 #include "web/worker.h"
 
-#define TEXT_MAX 65536
+#define TEXT_MAX   65536
+#define LOG_END_MS 1000 /* for the last lines, if somebody reads them */
 
 struct server {
 	const char *conf_path;
@@ -331,13 +332,20 @@ int cli_serve(const char *conf_path)
 	if (!s.conf)
 		return EXIT_FAILURE;
 	log_setup((enum log_level)s.conf->log_level, (enum log_format)s.conf->log_format);
+	if (!log_spool()) {
+		log_error("no thread for the log: %m");
+		return EXIT_FAILURE;
+	}
 	log_info("pgherald %s starts with %s", PACKAGE_VERSION, conf_path);
-	if (!start(&s))
+	if (!start(&s)) {
+		log_flush(LOG_END_MS);
 		_exit(EXIT_FAILURE); /* threads may run already: the kernel tidies up */
+	}
 	sd_notify_text("READY=1");
 	loop_run(s.loop);
 	stop(&s);
 	log_info("stopped");
+	log_flush(LOG_END_MS);
 	return EXIT_SUCCESS;
 }
 

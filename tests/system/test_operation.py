@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: PostgreSQL
 """Running it: the command line, reload, shutdown, the database going away and coming back."""
 
+import fcntl
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -202,6 +204,43 @@ def test_reload_closes_streams_of_a_role_that_is_gone(served):
     d.signal(signal.SIGHUP)
     c.wait_end()
     d.wait_log("role may not use this route any more")
+
+
+# --- the log -----------------------------------------------------------------------------------
+
+
+def test_a_log_reader_that_stops_stops_nobody(served):
+    d = served.daemon
+    d.settle_port()
+    d.proc = subprocess.Popen(as_ordinary_user([PGHERALD, "-c", d.conf, "serve"]),
+                              stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    pipe = d.proc.stderr.fileno()
+    fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 4096)
+    d.wait_ready()
+    witness = Client(d, served.anna).hello()
+
+    def come_and_go():
+        clients = [Client(d, served.anna) for _ in range(100)]
+        for c in clients:
+            c.hello().close()
+
+    for i in range(12):  # two lines each: more than the pipe and what stands before it take
+        come_and_go()
+        change(served)
+        witness.wait_messages(i + 1)
+    # somebody reads again: it goes on, and says that something is missing
+    said = b""
+    while b"lines were lost" not in said:
+        assert select.select([pipe], [], [], PATIENCE_S)[0], said[-1000:]
+        said += os.read(pipe, 1 << 20)
+    assert re.search(rb"warning the log's reader stood still: lines were lost lines=\d+\n", said)
+    lines = said.splitlines()
+    assert lines.index(next(x for x in lines if b"lost" in x)) > 1000, "not where they were lost"
+    # stuck again, and told to stop
+    come_and_go()
+    d.signal(signal.SIGTERM)
+    assert d.wait_end() == 0
+    d.proc.stderr.close()
 
 
 # --- the database ----------------------------------------------------------------------------

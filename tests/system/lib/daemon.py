@@ -80,7 +80,7 @@ class Daemon:
 
     def start(self, wait=True):
         offset = os.path.getsize(self.log_path) if os.path.exists(self.log_path) else 0
-        self._settle_port()
+        self.settle_port()
         argv = as_ordinary_user([self.binary, "-c", self.conf, "serve"])
         if self.nofile:
             argv = ["prlimit", f"--nofile={self.nofile}", *argv]
@@ -91,12 +91,14 @@ class Daemon:
             self.address = (found.group(1), int(found.group(2)))
         return self
 
-    def _settle_port(self):
+    def settle_port(self):
+        """A port in the file instead of 0, and the address that follows."""
         with open(self.conf) as f:
             text = f.read()
         if "listen = 127.0.0.1:0" in text:
+            self.address = ("127.0.0.1", free_port())
             with open(self.conf, "w") as f:
-                f.write(text.replace("listen = 127.0.0.1:0", f"listen = 127.0.0.1:{free_port()}"))
+                f.write(text.replace("listen = 127.0.0.1:0", f"listen = 127.0.0.1:{self.address[1]}"))
 
     def log(self, offset=0):
         with open(self.log_path, "rb") as f:
