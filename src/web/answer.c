@@ -36,6 +36,9 @@ void answer_headers(struct MHD_Connection *c, const struct conf *conf, struct MH
 		MHD_add_response_header(r, "Vary", "Origin");
 	if (origin)
 		MHD_add_response_header(r, "Access-Control-Allow-Origin", origin);
+	if (origin) /* a page cannot read it otherwise: Fetch, "CORS-safelisted response-header
+		       name" */
+		MHD_add_response_header(r, "Access-Control-Expose-Headers", "Retry-After");
 	/* Not for "*": a page of any site could read what its visitor's cookie opens. */
 	if (origin && conf_takes_cookies(conf) &&
 	    origin_listed(origin, conf->cors_origins.items, conf->cors_origins.n))

@@ -187,6 +187,8 @@ static enum MHD_Result start_stream(struct request *q, struct principal *who)
 		MHD_lookup_connection_value(q->connection, MHD_HEADER_KIND, "Last-Event-ID");
 	struct MHD_Response *r;
 	enum MHD_Result result;
+	const char *hello =
+		MHD_lookup_connection_value(q->connection, MHD_GET_ARGUMENT_KIND, "hello");
 	char peer[64];
 	int send_buffer = (int)q->conf->send_buffer;
 
@@ -203,7 +205,8 @@ static enum MHD_Result start_stream(struct request *q, struct principal *who)
 		return MHD_NO;
 	}
 	peer_text(q->connection, peer, sizeof(peer));
-	q->stream = stream_new(w, q->conf, q->route, who, q->lookup->token, last, peer, !q->http10);
+	q->stream = stream_new(w, q->conf, q->route, who, q->lookup->token, last, peer, !q->http10,
+			       hello && !strcmp(hello, "full"));
 	q->state = REQUEST_STREAM;
 	if (q->rights_changes != w->rights_changes) /* the verdict may be of before that */
 		stream_recheck(q->stream);

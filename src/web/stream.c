@@ -20,7 +20,8 @@
 #include "wire/dialect.h"
 #include "wire/sse.h"
 
-#define HELLO_MAX    1024 /* bytes */
+#define HELLO_MAX    2048 /* bytes */
+#define USER_MAX     255  /* bytes, up to six for each in JSON; a longer one is not told */
 #define FAREWELL_MAX 64	  /* bytes */
 
 static void on_ready(void *arg, uint32_t events);
@@ -55,11 +56,16 @@ void stream_log(const struct stream *s, const char *what, const char *reason)
  * the position that everything after it follows: the client's own when it resumes. */
 static void make_hello(struct stream *s, const char *id)
 {
+	const char *user = s->member.who->user_id;
 	struct buf message, b;
 
 	buf_init(&message, HELLO_MAX);
 	buf_init(&b, HELLO_MAX);
-	dialect_django.hello(&message);
+	if (s->who_am_i)
+		dialect_django.hello(&message, strlen(user) > USER_MAX ? NULL : user,
+				     s->route->keepalive_ms / 1000);
+	else
+		dialect_django.hello(&message, NULL, 0);
 	sse_retry(&b, s->route->retry_ms);
 	sse_event(&b, buf_cstr(&message), message.len, id);
 	assert(buf_ok(&b) && buf_ok(&message));
@@ -103,7 +109,7 @@ static void start_resumed(struct stream *s, const char *last_id)
 
 struct stream *stream_new(struct worker *w, struct conf *conf, const struct conf_route *route,
 			  struct principal *who, const char *token, const char *last_id,
-			  const char *peer, bool chunked)
+			  const char *peer, bool chunked, bool who_am_i)
 {
 	struct stream *s = xcalloc(1, sizeof(*s));
 
@@ -117,6 +123,7 @@ struct stream *stream_new(struct worker *w, struct conf *conf, const struct conf
 	s->token = xstrdup(token);
 	snprintf(s->peer, sizeof(s->peer), "%s", peer);
 	s->chunked = chunked;
+	s->who_am_i = who_am_i;
 	s->opened_ms = loop_now_ms(w->loop);
 	stream_set_recheck(s);
 	queue_init(&s->queue, (size_t)route->queue_events, (size_t)route->queue_bytes);

@@ -35,6 +35,7 @@ struct stream {
 	struct cursor *skip; /* what the client had before it came; NULL when all of it is past */
 	enum stream_state state;
 	uint32_t sent_of_first; /* bytes of the queue's first frame that are out */
+	bool who_am_i;		/* its greeting names the user and the keep-alive */
 	bool chunked;		/* HTTP/1.1; false: the same bytes without chunk framing */
 	bool blocked;		/* the socket takes no more until EPOLLOUT */
 	struct queue queue;
@@ -62,11 +63,11 @@ struct stream {
 };
 
 /* A stream on a route of `conf` for a principal (taken) that the registry has counted. `last_id` is
- * the client's Last-Event-ID or NULL. Its hello is ready; stream_adopt() or stream_close() must
- * follow. */
+ * the client's Last-Event-ID or NULL; `who_am_i`: it asked for that in its greeting. Its hello is
+ * ready; stream_adopt() or stream_close() must follow. */
 struct stream *stream_new(struct worker *w, struct conf *conf, const struct conf_route *route,
 			  struct principal *who, const char *token, const char *last_id,
-			  const char *peer, bool chunked);
+			  const char *peer, bool chunked, bool who_am_i);
 /* Takes over a dup of the connected socket: the head and the hello are out. */
 void stream_adopt(struct stream *s, int fd);
 /* Ends it at once. `reason` is a literal; one log line tells it. Only its request may do this to

@@ -24,9 +24,18 @@ static void timestamp(struct buf *b, int64_t at)
 	buf_char(b, '}');
 }
 
-static void django_hello(struct buf *b)
+static void django_hello(struct buf *b, const char *user, uint64_t keepalive_s)
 {
-	buf_str(b, "{\"event\": \"connected\", \"message\": \"SSE connection established\"}");
+	buf_str(b, "{\"event\": \"connected\", \"message\": \"SSE connection established\"");
+	if (keepalive_s) {
+		buf_str(b, ", \"keepalive\": ");
+		buf_u64(b, keepalive_s);
+	}
+	if (user) {
+		buf_str(b, ", \"user\": ");
+		json_string(b, user, strlen(user));
+	}
+	buf_char(b, '}');
 }
 
 static void django_event(struct buf *b, const char *type, const char *doc, const char *scope,

@@ -11,8 +11,9 @@
 
 struct dialect {
 	const char *name;
-	/* The first message of a stream. */
-	void (*hello)(struct buf *b);
+	/* The first message of a stream. For a client that asks who it is, with its `user` and the
+	 * seconds between two keep-alives; NULL and 0: without. */
+	void (*hello)(struct buf *b, const char *user, uint64_t keepalive_s);
 	/* One change: `doc` is JSON text; `scope` is "enter", "leave" or NULL; `at` in seconds. */
 	void (*event)(struct buf *b, const char *type, const char *doc, const char *scope,
 		      int64_t at);

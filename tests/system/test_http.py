@@ -68,6 +68,17 @@ def test_head_and_hello(served, d):
         rb'id: [0-9a-z.-]{1,128}\n\n', c.raw_body)
 
 
+def test_a_client_that_asks_is_told_who_it_is(served, d):
+    c = Client(d, served.anna, extra_query="hello=full").hello()
+    tail = re.fullmatch(
+        rb'retry: 3000\ndata: {"event": "connected", "message": "SSE connection established", '
+        rb'"keepalive": 30, "user": "([^"]+)"}\nid: [0-9a-z.-]{1,128}\n\n', c.raw_body)
+    assert tail and tail.group(1) == b"2", c.raw_body
+    again = Client(d, served.anna, last_id=c.last_id, extra_query="hello=full").hello()
+    assert again.last_id == c.last_id and b'"user": "2"' in again.raw_body
+    assert b'"user"' not in Client(d, served.anna, extra_query="hello=").hello().raw_body
+
+
 def test_event_bytes(served, d):
     c = Client(d, served.boss).hello()
     served.db.run("UPDATE api_project SET name = E'Bridge “2”\\n\\u0085\\u2028\\u2029' WHERE id = 10")
@@ -148,6 +159,7 @@ def test_cors(served):
         assert "Access-Control-Allow-Origin" not in d.request("OPTIONS", path, bad)[1]
     c = Client(d, served.anna, headers=good).hello()
     assert c.headers["Access-Control-Allow-Origin"] == good["Origin"]
+    assert c.headers["Access-Control-Expose-Headers"] == "Retry-After"
     c = Client(d, served.anna, headers=bad).hello()
     assert "Access-Control-Allow-Origin" not in c.headers
     assert d.get(EVENTS, headers=good)[1]["Access-Control-Allow-Origin"] == good["Origin"]

@@ -12,9 +12,18 @@ TEST(django)
 
 	buf_init(&b, 1000);
 	assert_string_equal(d->name, "django");
-	d->hello(&b);
+	d->hello(&b, NULL, 0);
 	assert_string_equal(buf_cstr(&b), "{\"event\": \"connected\", \"message\": "
 					  "\"SSE connection established\"}");
+	buf_clear(&b);
+	d->hello(&b, "a\"b", 30);
+	assert_string_equal(buf_cstr(&b), "{\"event\": \"connected\", \"message\": "
+					  "\"SSE connection established\", \"keepalive\": 30, "
+					  "\"user\": \"a\\\"b\"}");
+	buf_clear(&b);
+	d->hello(&b, NULL, 1);
+	assert_string_equal(buf_cstr(&b), "{\"event\": \"connected\", \"message\": "
+					  "\"SSE connection established\", \"keepalive\": 1}");
 	buf_clear(&b);
 	d->event(&b, "estimate.updated", "{\"estimate_id\":7}", NULL, 1700000000);
 	assert_string_equal(buf_cstr(&b), "{\"event\": \"estimate.updated\", \"data\": "
