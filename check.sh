@@ -22,6 +22,7 @@ usage() {
 		  tsan         the worker test under ThreadSanitizer
 		  versions     the tests of the database against PostgreSQL 13 to 18: without the one that
 		               "system" has had, and those that are not installed from npm, if there is one
+		  clients      tests/clients.sh: the clients, in browsers; skipped without Node 20.19 and npm
 		  dist         make distcheck
 		  guard        tests/guard/: instructions, allocations and system calls under their limits
 
@@ -34,13 +35,13 @@ usage() {
 	END
 }
 
-steps=(build lint unit clang system asan-unit asan-system tsan dist guard versions)
+steps=(build lint unit clang system asan-unit asan-system tsan clients dist guard versions)
 python=${PYTHON:-/usr/bin/python3}
 arguments=("$@")
 only=()
 while (($#)); do
 	case $1 in
-	--quick) only=(build lint unit clang system dist guard) ;;
+	--quick) only=(build lint unit clang system clients dist guard) ;;
 	--only)
 		[[ " ${steps[*]} " == *" ${2-} "* ]] || {
 			echo "check: --only wants one of: ${steps[*]}" >&2
@@ -191,6 +192,16 @@ count_versions() {
 	echo "$p $f $((s + $(grep -c '^[0-9]*: SKIP: ' "$log/versions")))"
 }
 
+count_clients() {
+	local files
+	mapfile -t files < <(compgen -G "$tmp/clients/*.xml")
+	if ((${#files[@]})); then
+		count_pytest "${files[@]}"
+	elif grep -q '^SKIP: ' "$log/clients"; then
+		echo 0 0 1
+	fi
+}
+
 count_lines() { # NAME
 	awk '$1 ~ /^(PASS|FAIL|SKIP):$/ { n[$1]++ }
 		END { if (NR) print n["PASS:"] + 0, n["FAIL:"] + 0, n["SKIP:"] + 0 }' "$log/$1"
@@ -205,6 +216,7 @@ count() { # STEP
 	tsan) count_make tsan ;;
 	system | asan-system) count_pytest "$tmp/$1.xml" ;;
 	versions) count_versions ;;
+	clients) count_clients ;;
 	esac 2>/dev/null
 }
 
@@ -242,6 +254,7 @@ step() {
 		printf 'check: %-4s %-12s %4d passed %3d failed %3d skipped %5d s\n' \
 			"$word" "$name" "${p:-0}" "${f:-0}" "${s:-0}" "$((SECONDS - begin))"
 		sed -n 's/^\([0-9]*\): SKIP: /check: skip PostgreSQL \1: /p' "$log/$name"
+		[[ $name != clients ]] || sed -n 's/^SKIP: /check: skip clients: /p' "$log/$name"
 		if [[ $word == FAIL ]]; then
 			tail -n 200 "$log/$name" | sed 's/^/    /'
 			say "the whole of it is in ${log#"$top"/}/$name"
@@ -363,6 +376,14 @@ run_versions() {
 	((status == 77)) || return "$status"
 }
 
+run_clients() {
+	local status=0
+	export PGHERALD=$work/plain/pgherald PYTHON=$python JUNIT=$tmp/clients
+	mkdir -p "$JUNIT"
+	"$work/source/tests/clients.sh" || status=$?
+	((status == 77)) || return "$status"
+}
+
 run_dist() { cd "$work/plain" && make distcheck LINT_TESTS=; }
 
 # probe SANITIZER COMMAND...: whether a program built with it can run here at all.
@@ -419,6 +440,7 @@ lane_rest() {
 	else
 		skip tsan "ThreadSanitizer cannot run here"
 	fi
+	! wanted clients || step clients run_clients
 	! wanted dist || step dist run_dist
 	! wanted guard || step guard run_guard
 	! wanted versions || step versions run_versions
@@ -454,7 +476,7 @@ others='' # "versions" has not the one that "system" has
 ! wanted system || others=yes
 export others top work tmp log jobs python git_dir setarch tsan_setarch
 export -f list_files copy_tree make_build run_build run_lint run_unit run_clang run_asan_unit run_tsan \
-	run_system run_guard run_versions run_dist
+	run_system run_clients run_guard run_versions run_dist
 
 lane step build run_build
 if wait "${lanes[-1]}"; then

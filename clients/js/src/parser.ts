@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: PostgreSQL
+// An event stream's text, in pieces as they come, into messages (WHATWG HTML, section 9.2.6).
+
+export interface Sink {
+  /** A message and the last id in force; `retry` when the block named a time. */
+  message(data: string, id: string): void;
+  retry(ms: number): void;
+}
+
+export function parser(sink: Sink): (text: string) => void {
+  let rest = '';
+  let data = '';
+  let id = '';
+  let cr = false; // the last piece ended with a CR: an LF at the start of the next belongs to it
+
+  const line = (text: string) => {
+    if (!text) {
+      if (data) sink.message(data.slice(0, -1), id);
+      data = '';
+      return;
+    }
+    const [, field, value = ''] = /^([^:]*)(?:: ?([^]*))?$/.exec(text)!;
+    if (field == 'data') data += value + '\n';
+    else if (field == 'id' && !value.includes('\0')) id = value;
+    else if (field == 'retry' && /^\d+$/.test(value)) sink.retry(+value);
+  };
+
+  return (text) => {
+    if (cr && text) {
+      cr = false;
+      if (text[0] == '\n') text = text.slice(1);
+    }
+    rest += text;
+    // A long line in many pieces is not looked through again with each of them.
+    if (!/[\r\n]/.test(text)) return;
+    cr = text.endsWith('\r');
+    const lines = rest.split(/\r\n|\r|\n/);
+    rest = lines.pop()!;
+    lines.forEach(line);
+  };
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: PostgreSQL
+// The tarball, as npm would publish it: its types and formats, and a fresh application that has it.
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdtempSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+
+const js = resolve(import.meta.dirname, '../..');
+const home = mkdtempSync(join(tmpdir(), 'pgherald-pack-'));
+let tarball = '';
+
+const run = (cwd: string, command: string, ...args: string[]) =>
+  execFileSync(command, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+
+beforeAll(() => {
+  run(js, 'npm', 'pack', '--ignore-scripts', '--silent', '--pack-destination', home);
+  tarball = join(home, readdirSync(home).find((f) => f.endsWith('.tgz'))!);
+});
+afterAll(() => rmSync(home, { recursive: true, force: true }));
+
+test('publint has nothing to say', () => {
+  expect(run(js, 'npx', 'publint', 'run', tarball, '--strict', '--level', 'warning')).toContain('All good');
+});
+
+test('attw: types resolve the same way as code does', () => {
+  const said = run(js, 'npx', 'attw', tarball, '--profile', 'node16', '--ignore-rules', 'cjs-resolves-to-esm', '--format', 'json');
+  const problems = Object.values(JSON.parse(said).problems ?? {}).flat() as { entrypoint: string; resolutionKind: string }[];
+  // What cannot be otherwise: Node 10 knows no subpaths, and of ES2017, for bundlers, there is no CommonJS.
+  expect(problems.filter((p) => p.resolutionKind != 'node10' && !/2017/.test(p.entrypoint))).toEqual([]);
+});
+
+test('what is imported is there, as a module and as CommonJS', () => {
+  const app = join(home, 'node');
+  mkdirSync(join(app, 'node_modules/@pgherald'), { recursive: true });
+  run(app, 'tar', '-xzf', tarball);
+  cpSync(join(app, 'package'), join(app, 'node_modules/@pgherald/client'), { recursive: true });
+  for (const name of ['react', 'zustand']) cpSync(join(js, 'node_modules', name), join(app, 'node_modules', name), { recursive: true });
+  const { exports } = JSON.parse(readFileSync(join(js, 'package.json'), 'utf8'));
+  const entries = Object.keys(exports).filter((e) => !/json|2017/.test(e)).map((e) => '@pgherald/client' + e.slice(1));
+  writeFileSync(join(app, 'a.mjs'), entries.map((e) => `if (!Object.keys(await import('${e}')).length) throw '${e}';`).join('\n'));
+  writeFileSync(join(app, 'a.cjs'), entries.map((e) => `if (!Object.keys(require('${e}')).length) throw '${e}';`).join('\n'));
+  run(app, process.execPath, 'a.mjs');
+  run(app, process.execPath, 'a.cjs');
+});
+
+test('no file of it names a registry, and the lock file neither', () => {
+  expect(readFileSync(join(js, 'package-lock.json'), 'utf8')).not.toMatch(/"resolved"/);
+});
