@@ -40,17 +40,20 @@ needed_by_all() {
 	END
 }
 
-# missing COLUMN: what is not there, as the package names of Debian (3) or Fedora (4).
+# missing COLUMN LIST: what of LIST is not there, as the package names of Debian (3) or Fedora (4). A
+# dash: not by its package manager.
 missing() {
-	local kind what deb rpm
-	needed | while read -r kind what deb rpm; do
-		"has_$kind" "$what" || if [[ $1 == 3 ]]; then echo "$deb"; else echo "$rpm"; fi
+	local kind what deb rpm name
+	"$2" | while read -r kind what deb rpm; do
+		name=$deb
+		[[ $1 == 3 ]] || name=$rpm
+		[[ $name == - ]] || "has_$kind" "$what" || echo "$name"
 	done | sort -u
 }
 
 install_missing() {
 	local packages=() root=()
-	mapfile -t packages < <(missing 3)
+	mapfile -t packages < <(missing 3 needed)
 	((${#packages[@]})) || return 0
 	if ((EUID)); then
 		has_command sudo || die "not root and no sudo; please install: ${packages[*]}"
@@ -63,7 +66,7 @@ install_missing() {
 		"${root[@]}" apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null ||
 			die "apt-get could not install: ${packages[*]}"
 	elif has_command dnf; then
-		mapfile -t packages < <(missing 4)
+		mapfile -t packages < <(missing 4 needed)
 		say "installing ${packages[*]}"
 		# shellcheck source=/dev/null
 		if (. /etc/os-release && [[ $ID != fedora ]]); then
@@ -77,6 +80,23 @@ install_missing() {
 		die "neither apt-get nor dnf here; Debian's names of what is missing: ${packages[*]}"
 	fi
 	hash -r
-	mapfile -t packages < <(missing 3)
+	mapfile -t packages < <(missing 3 needed)
 	((${#packages[@]} == 0)) || die "still missing after the installation: ${packages[*]}"
+}
+
+# install_useful: what of the list useful() can be had without asking; nothing fails without it, but
+# tests are skipped.
+install_useful() {
+	local packages=() package root=() column=3 install=(env DEBIAN_FRONTEND=noninteractive apt-get
+		install -y -qq --no-install-recommends)
+	if ! has_command apt-get; then column=4 install=(dnf -y -q install); fi
+	mapfile -t packages < <(missing "$column" useful)
+	((${#packages[@]})) || return 0
+	((!EUID)) || root=(sudo -n)
+	say "installing ${packages[*]}"
+	for package in "${packages[@]}"; do
+		"${root[@]}" "${install[@]}" "$package" >/dev/null 2>&1 ||
+			say "$package cannot be installed here: some tests will be skipped"
+	done
+	hash -r
 }

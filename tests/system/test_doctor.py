@@ -10,6 +10,7 @@ import subprocess
 
 import pytest
 from conftest import PGHERALD, run_pgherald
+from lib import debs
 from lib.cluster import wait_for
 from lib.daemon import as_ordinary_user, free_port
 
@@ -39,9 +40,9 @@ class Nginx:
                 location /api/v1/sse/ {{ proxy_pass http://{upstream[0]}:{upstream[1]}; {location} }} }} }}
             """)
         self.process = subprocess.Popen(
-            as_ordinary_user([shutil.which("nginx"), "-e", str(self.dir / "error.log"),
+            as_ordinary_user([debs.find("nginx"), "-e", str(self.dir / "error.log"),
                               "-c", str(conf)]),
-            stderr=subprocess.DEVNULL)
+            stderr=subprocess.DEVNULL, env=debs.environment())
         wait_for(self._answers, "nginx")
 
     def _answers(self):
@@ -59,7 +60,8 @@ class Nginx:
 @pytest.fixture
 def edge(served, tmp_path):
     """doctor(location…) through an nginx, as JSON: a dict of findings by id."""
-    if not shutil.which("nginx") or not shutil.which("curl"):
+    debs.fetch("nginx")
+    if not debs.find("nginx") or not shutil.which("curl"):
         pytest.skip("no nginx or no curl")
     served.install.conf.write_text(served.install.conf.read_text() + KEEPALIVE)
     served.daemon.start().wait_ready()
