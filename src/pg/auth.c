@@ -187,8 +187,12 @@ void auth_ask_next(struct auth *a)
 
 static void on_state(void *arg, bool up)
 {
-	if (up)
-		auth_ask_next(arg);
+	struct auth *a = arg;
+
+	if (!up)
+		return;
+	conn_worked(&a->conn);
+	auth_ask_next(a);
 }
 
 void auth_start(struct auth *a, struct loop *loop, struct conf *conf)

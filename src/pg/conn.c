@@ -12,15 +12,18 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-#define BACKOFF_MIN_MS 100
-#define BACKOFF_MAX_MS 5000
-#define CONNECT_MS     10000 /* one attempt */
-#define QUERY_MS       30000 /* one query; past it the connection counts as dead */
+#define BACKOFF_MIN_MS	100
+#define BACKOFF_MAX_MS	5000  /* while there is no server to connect to … */
+#define BACKOFF_LONG_MS 30000 /* … and while one is there that does not help */
+#define CONNECT_MS	10000 /* one attempt */
+#define LIMIT_MS	30000 /* one statement, where nothing else was said */
+#define GRACE_MS	5000  /* past that and the limit the connection counts as dead */
 
 struct query {
 	struct list node;
 	const char *name; /* of a prepared statement, or NULL; a literal */
 	bool again;	  /* to be sent once more, without preparing */
+	uint64_t limit_ms;
 	char *sql;
 	size_t n;
 	char **params;
@@ -54,11 +57,12 @@ static void query_free(struct query *q)
 	free(q);
 }
 
-static struct query *query_new(const char *name, const char *sql, size_t n,
+static struct query *query_new(const struct conn *c, const char *name, const char *sql, size_t n,
 			       const char *const *params, conn_result_fn *done, void *arg)
 {
 	struct query *q = xcalloc(1, sizeof(*q));
 
+	q->limit_ms = c->limit_ms;
 	q->name = name;
 	q->sql = xstrdup(sql);
 	q->n = n;
@@ -91,6 +95,20 @@ const char *conn_error(const PGresult *r)
 	if (!r)
 		return "connection lost";
 	return first_line(PQresultErrorMessage(r), line, sizeof(line));
+}
+
+bool conn_error_is(const PGresult *r, const char *states)
+{
+	const char *state = PQresultErrorField(r, PG_DIAG_SQLSTATE);
+
+	while (state && *states) {
+		size_t len = strcspn(states, " ");
+
+		if (!strncmp(state, states, len))
+			return true;
+		states += len + (states[len] == ' ');
+	}
+	return false;
 }
 
 #define WARNING_MS 10000 /* a server's warnings are in the log at most this often */
@@ -142,8 +160,9 @@ static void hang_up(struct conn *c)
 	PQfinish(c->pg);
 	c->pg = NULL;
 	loop_timer_clear(c->loop, &c->timer);
-	c->busy = c->preparing = false;
+	c->busy = c->preparing = c->limiting = false;
 	c->n_prepared = 0;
+	c->session_ms = 0;
 }
 
 /* Every waiting query hears that nothing will come. */
@@ -168,22 +187,31 @@ static uint64_t jittered(uint64_t ms)
 	return ms / 2 + r % (ms + 1);
 }
 
+/* The first word of an outage is in the log, and each other one; what comes again is counted. */
+static void complain(struct conn *c, const char *why, uint64_t wait_ms)
+{
+	c->n_failures++;
+	if (!strncmp(c->complaint, why, sizeof(c->complaint) - 1)) {
+		log_debug("database (%s): %s; next attempt in %" PRIu64 " ms", c->name, why,
+			  wait_ms);
+		return;
+	}
+	snprintf(c->complaint, sizeof(c->complaint), "%s", why);
+	log_warn("database (%s): %s; trying again", c->name, why);
+}
+
 static void go_down(struct conn *c, const char *why)
 {
 	bool was_ready = c->ready;
 	uint64_t wait = jittered(c->backoff_ms);
+	uint64_t max = was_ready ? BACKOFF_LONG_MS : BACKOFF_MAX_MS;
 
-	if (!c->complained || was_ready)
-		log_warn("database (%s): %s; trying again", c->name, why);
-	else
-		log_debug("database (%s): %s; next attempt in %llu ms", c->name, why,
-			  (unsigned long long)wait);
-	c->complained = true;
+	complain(c, why, wait);
 	c->ready = false;
 	hang_up(c);
 	c->state = CONN_WAIT;
 	loop_timer_set(c->loop, &c->timer, wait);
-	c->backoff_ms = c->backoff_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : c->backoff_ms * 2;
+	c->backoff_ms = c->backoff_ms * 2 > max ? max : c->backoff_ms * 2;
 	fail_queries(c);
 	if (was_ready)
 		c->on_state(c->arg, false);
@@ -198,7 +226,9 @@ static void go_down_pg(struct conn *c)
 
 static void connect_now(struct conn *c)
 {
-	/* What stands before dbname can be overridden by the conninfo, what stands after cannot. */
+	/* What stands before dbname can be overridden by the conninfo, what stands after cannot.
+	 * "read-write" would refuse a server where read only is the default of a database or role;
+	 * only that of libpq before 14 knows no better. */
 	static const char *const keys[] = {
 		"target_session_attrs",	     "keepalives_idle",
 		"keepalives_interval",	     "keepalives_count",
@@ -206,7 +236,14 @@ static void connect_now(struct conn *c)
 		"fallback_application_name", NULL,
 	};
 	const char *const values[] = {
-		"read-write", "10", "5", "3", "15000", c->conninfo, "pgherald", NULL,
+		PQlibVersion() < 140000 ? "read-write" : "primary",
+		"10",
+		"5",
+		"3",
+		"15000",
+		c->conninfo,
+		"pgherald",
+		NULL,
 	};
 
 	c->state = CONN_CONNECTING;
@@ -240,11 +277,17 @@ static bool prepared(const struct conn *c, const char *name)
 	return false;
 }
 
-/* Sends a query, or first what prepares its statement on this connection. */
+/* Sends a query, or first what sets its limit or prepares its statement on this connection. */
 static bool send_query(struct conn *c, const struct query *q)
 {
 	const char *const *params = (const char *const *)q->params;
+	char limit[60];
 
+	if (q->limit_ms != c->session_ms) {
+		snprintf(limit, sizeof(limit), "SET statement_timeout = %" PRIu64, q->limit_ms);
+		c->limiting = true;
+		return PQsendQuery(c->pg, limit);
+	}
 	if (!q->name || c->no_prepare)
 		return PQsendQueryParams(c->pg, q->sql, (int)q->n, NULL, params, NULL, NULL, 0);
 	if (prepared(c, q->name))
@@ -265,7 +308,7 @@ static void send_next(struct conn *c)
 		return;
 	}
 	c->busy = true;
-	loop_timer_set(c->loop, &c->timer, QUERY_MS);
+	loop_timer_set(c->loop, &c->timer, q->limit_ms + GRACE_MS);
 	switch (PQflush(c->pg)) {
 	case 0:
 		watch(c, EPOLLIN);
@@ -289,13 +332,10 @@ static void on_setup(void *arg, const PGresult *r)
 		return;
 	}
 	c->ready = true;
-	c->backoff_ms = BACKOFF_MIN_MS;
-	if (c->complained)
-		log_info("database (%s): connected again", c->name);
-	else
+	c->session_ms = LIMIT_MS;
+	if (!*c->complaint)
 		log_info("database (%s): connected to server version %d", c->name,
 			 PQserverVersion(c->pg));
-	c->complained = false;
 	c->on_state(c->arg, true);
 }
 
@@ -316,7 +356,8 @@ static void continue_connecting(struct conn *c)
 			break;
 		}
 		watch(c, EPOLLIN);
-		list_push(&c->queries, &query_new(NULL, setup_sql, 0, NULL, on_setup, c)->node);
+		c->limit_ms = c->session_ms = LIMIT_MS;
+		list_push(&c->queries, &query_new(c, NULL, setup_sql, 0, NULL, on_setup, c)->node);
 		send_next(c);
 		break;
 	default:
@@ -324,60 +365,72 @@ static void continue_connecting(struct conn *c)
 	}
 }
 
-/* Hands out every result and notification that has come. Anything called may take the
- * connection down: c->pg is looked at again each time. */
+/* One step of the query under way is over, after its last result: what follows it. */
+static void next_step(struct conn *c, struct query *q)
+{
+	if (c->limiting || (c->preparing && prepared(c, q->name)) || q->again) { /* now itself */
+		q->again = c->busy = c->preparing = c->limiting = false;
+		send_next(c);
+		return;
+	}
+	list_remove(&q->node);
+	query_free(q);
+	c->busy = c->preparing = false;
+	loop_timer_clear(c->loop, &c->timer);
+	send_next(c);
+}
+
+/* One result of the query under way; frees it. */
+static void take_result(struct conn *c, struct query *q, PGresult *r)
+{
+	conn_result_fn *done = q->done;
+
+	if (c->limiting) {
+		if (PQresultStatus(r) != PGRES_COMMAND_OK)
+			log_debug("database (%s): statement_timeout: %s", c->name, conn_error(r));
+		c->session_ms = q->limit_ms; /* or the connection's own limit has to do */
+	} else if (q->name && !c->no_prepare && not_ours(r)) {
+		log_warn("database (%s): prepared statements get lost, as behind a pooler in "
+			 "transaction mode: doing without",
+			 c->name);
+		c->no_prepare = q->again = true;
+	} else if (c->preparing && PQresultStatus(r) == PGRES_COMMAND_OK) {
+		assert(c->n_prepared < CONN_PREPARED_MAX);
+		c->prepared[c->n_prepared++] = q->name;
+	} else { /* one result per query: they are all single statements */
+		q->done = NULL;
+		if (done)
+			done(q->arg, r);
+	}
+	PQclear(r);
+}
+
+/* Hands out every result and notification that has come. Anything called may take the connection
+ * down: c->pg is looked at again each time. A notification that stands behind a result in what has
+ * been read is seen only once the result is taken: so they are asked for after each. */
 static void read_results(struct conn *c)
 {
 	PGconn *pg = c->pg;
-	PGnotify *note;
 
-	while (c->pg == pg && (note = PQnotifies(pg))) {
-		if (c->on_notify && c->ready)
-			c->on_notify(c->arg, note->relname, note->extra);
-		PQfreemem(note);
-	}
-	while (c->pg == pg && c->busy && !PQisBusy(pg)) {
-		PGresult *r = PQgetResult(pg);
-		struct query *q = LIST_ENTRY(c->queries.next, struct query, node);
+	while (c->pg == pg) {
+		PGnotify *note = PQnotifies(pg);
+		struct query *q;
+		PGresult *r;
 
-		if (r && q->name && !c->no_prepare && not_ours(r)) {
-			PQclear(r);
-			log_warn("database (%s): prepared statements get lost, as behind a pooler "
-				 "in transaction mode: doing without",
-				 c->name);
-			c->no_prepare = q->again = true;
+		if (note) {
+			if (c->on_notify && c->ready)
+				c->on_notify(c->arg, note->relname, note->extra);
+			PQfreemem(note);
 			continue;
 		}
-		if (!r && q->again) {
-			q->again = c->busy = c->preparing = false;
-			send_next(c);
-			continue;
-		}
-		if (r && c->preparing && PQresultStatus(r) == PGRES_COMMAND_OK) {
-			PQclear(r);
-			assert(c->n_prepared < CONN_PREPARED_MAX);
-			c->prepared[c->n_prepared++] = q->name;
-			continue;
-		}
-		if (!r && c->preparing && prepared(c, q->name)) { /* now the query itself */
-			c->busy = c->preparing = false;
-			send_next(c);
-			continue;
-		}
-		if (r) { /* one result per query: they are all single statements */
-			conn_result_fn *done = q->done;
-
-			q->done = NULL;
-			if (done)
-				done(q->arg, r);
-			PQclear(r);
-			continue;
-		}
-		list_remove(&q->node);
-		query_free(q);
-		c->busy = c->preparing = false;
-		loop_timer_clear(c->loop, &c->timer);
-		send_next(c);
+		if (!c->busy || PQisBusy(pg))
+			return;
+		r = PQgetResult(pg);
+		q = LIST_ENTRY(c->queries.next, struct query, node);
+		if (r)
+			take_result(c, q, r);
+		else
+			next_step(c, q);
 	}
 }
 
@@ -425,6 +478,7 @@ void conn_start(struct conn *c, struct loop *loop, const char *name, const char 
 			   .name = name,
 			   .conninfo = xstrdup(conninfo),
 			   .backoff_ms = BACKOFF_MIN_MS,
+			   .limit_ms = LIMIT_MS,
 			   .on_state = on_state,
 			   .on_notify = on_notify,
 			   .arg = arg};
@@ -458,6 +512,27 @@ void conn_restart(struct conn *c, const char *conninfo, const char *why)
 	c->backoff_ms = BACKOFF_MIN_MS;
 }
 
+void conn_fail(struct conn *c, const char *why)
+{
+	if (c->state != CONN_WAIT)
+		go_down(c, why);
+}
+
+void conn_worked(struct conn *c)
+{
+	if (c->n_failures)
+		log_info("database (%s): works again after %" PRIu64 " failure%s", c->name,
+			 c->n_failures, c->n_failures == 1 ? "" : "s");
+	c->n_failures = 0;
+	*c->complaint = '\0';
+	c->backoff_ms = BACKOFF_MIN_MS;
+}
+
+void conn_limit(struct conn *c, uint64_t ms)
+{
+	c->limit_ms = ms;
+}
+
 bool conn_up(const struct conn *c)
 {
 	return c->ready;
@@ -467,7 +542,7 @@ void conn_query(struct conn *c, const char *sql, size_t n, const char *const *pa
 		conn_result_fn *done, void *arg)
 {
 	assert(c->ready);
-	list_push(&c->queries, &query_new(NULL, sql, n, params, done, arg)->node);
+	list_push(&c->queries, &query_new(c, NULL, sql, n, params, done, arg)->node);
 	send_next(c);
 }
 
@@ -475,6 +550,6 @@ void conn_query_prepared(struct conn *c, const char *name, const char *sql, size
 			 const char *const *params, conn_result_fn *done, void *arg)
 {
 	assert(c->ready);
-	list_push(&c->queries, &query_new(name, sql, n, params, done, arg)->node);
+	list_push(&c->queries, &query_new(c, name, sql, n, params, done, arg)->node);
 	send_next(c);
 }

@@ -28,12 +28,16 @@ struct conn {
 	enum { CONN_OFF, CONN_WAIT, CONN_CONNECTING, CONN_UP } state;
 	bool ready; /* the set-up has run: queries may go out */
 	uint64_t backoff_ms;
-	bool complained;     /* the outage is in the log already */
+	char complaint[256]; /* what the log has last been told of this outage; "" = nothing */
+	uint64_t n_failures; /* in a row, without having worked in between */
+	uint64_t limit_ms;   /* of the statements queued from now on */
+	uint64_t session_ms; /* what the server has been told of it */
 	uint64_t n_warnings; /* of the server, so far */
 	uint64_t warned_ms;  /* when the last one went into the log */
 	struct list queries; /* struct query; the first is under way when `busy` */
 	bool busy;
 	bool preparing; /* the statement of the query under way is being prepared */
+	bool limiting;	/* its limit is being told */
 	const char *prepared[CONN_PREPARED_MAX]; /* names known to this connection */
 	size_t n_prepared;
 	bool no_prepare; /* prepared statements do not stay: a pooler */
@@ -50,7 +54,15 @@ void conn_start(struct conn *c, struct loop *loop, const char *name, const char 
 void conn_stop(struct conn *c);
 /* Closes and starts anew at once, with other parameters when `conninfo` is not NULL. */
 void conn_restart(struct conn *c, const char *conninfo, const char *why);
+/* Closes, because it does not serve its purpose; each time in a row the pause before the next
+ * attempt is longer, up to half a minute. `why` is in the log once. */
+void conn_fail(struct conn *c, const char *why);
+/* It serves its purpose: after the next failure it is tried again soon, and the log hears of it. */
+void conn_worked(struct conn *c);
+/* Whether queries may be sent. */
 bool conn_up(const struct conn *c);
+/* Statements queued from now on may take so long, each; then the server ends them (57014). */
+void conn_limit(struct conn *c, uint64_t ms);
 /* Queues a query with text parameters (copied; NULL entries are SQL NULL). Only while conn_up(). */
 void conn_query(struct conn *c, const char *sql, size_t n, const char *const *params,
 		conn_result_fn *done, void *arg);
@@ -59,5 +71,7 @@ void conn_query_prepared(struct conn *c, const char *name, const char *sql, size
 			 const char *const *params, conn_result_fn *done, void *arg);
 /* A result's error in one line, in words even where the server sent none. */
 const char *conn_error(const PGresult *r);
+/* Whether a result is an error whose SQLSTATE begins with one of these, "42501 3F" for instance. */
+bool conn_error_is(const PGresult *r, const char *states);
 
 #endif

@@ -14,6 +14,7 @@
 #define PRUNE_EVERY_MS 60000
 #define PRUNE_AGAIN_MS 200 /* while a whole batch was deleted */
 #define PRUNE_ROWS     5000
+#define PRUNE_LOCK     "2" /* of sql/core.sql */
 
 static void on_events(void *arg, struct event **events, size_t n, bool restart, uint64_t floor,
 		      const struct cursor_text *position, uint64_t position_xmin)
@@ -81,7 +82,12 @@ static void on_pruned(void *arg, const PGresult *r)
 		return;
 	}
 	n = PQntuples(r) == 1 && !PQgetisnull(r, 0, 0) ? PQgetvalue(r, 0, 0) : "0";
-	if (strcmp(n, "0") != 0 && strcmp(n, "-1") != 0) { /* -1: another daemon is at it */
+	if (!strcmp(n, "-1")) { /* another daemon is at it, or somebody holds its lock */
+		holder_refused(&db->prune_lock);
+		return;
+	}
+	holder_had(&db->prune_lock);
+	if (strcmp(n, "0") != 0) {
 		log_debug("journal: %s old rows deleted", n);
 		loop_timer_set(db->loop, &db->prune_timer, PRUNE_AGAIN_MS);
 	}
@@ -130,25 +136,25 @@ static void inline_topics(struct inline_topics *t, const struct conf *conf)
 static void channels(struct db *db)
 {
 	const struct conf *conf = db->conf;
-	struct journal *j = &db->journal;
+	struct channels *cs = &db->journal.channels;
 	struct buf topics;
 
 	buf_init(&topics, SIZE_MAX / 2);
 	inline_topics(&db->inline_topics, conf);
 	free(db->channels);
 	db->channels = xcalloc(conf->n_listens + 1, sizeof(*db->channels));
-	j->channels = db->channels;
+	cs->list = db->channels;
 	for (size_t i = 0; i < db->inline_topics.n; i++)
 		buf_printf(&topics, "%s\"%s\"", i ? ", " : "", db->inline_topics.names[i]);
 	if (db->inline_topics.n)
-		db->channels[0] = (struct journal_channel){.channel = INLINE_CHANNEL,
-							   .topics = &db->inline_topics};
-	j->n_channels = db->inline_topics.n != 0;
+		db->channels[0] =
+			(struct channel){.name = INLINE_CHANNEL, .topics = &db->inline_topics};
+	cs->n = db->inline_topics.n != 0;
 	for (size_t i = 0; i < conf->n_listens; i++) {
 		const struct conf_listen *l = &conf->listens[i];
 
-		db->channels[j->n_channels++] = (struct journal_channel){
-			.channel = l->channel,
+		db->channels[cs->n++] = (struct channel){
+			.name = l->channel,
 			.rule = {.topic = l->name,
 				 .event_key = l->event_key,
 				 .data_key = l->data_key,
@@ -157,8 +163,8 @@ static void channels(struct db *db)
 		};
 		buf_printf(&topics, "%s\"%s\"", topics.len ? ", " : "", l->name);
 	}
-	free(j->inline_topics);
-	j->inline_topics = xasprintf("[%s]", buf_cstr(&topics));
+	free(cs->topics);
+	cs->topics = xasprintf("[%s]", buf_cstr(&topics));
 	buf_free(&topics);
 }
 
@@ -170,8 +176,8 @@ static void settings(struct db *db, struct conf *conf)
 	db->journal.topics = conf_topics(conf);
 	db->journal.poll_ms = conf->poll_ms;
 	db->journal.ring_events = conf->ring_events;
-	db->journal.never_rung = conf->doorbell == DOORBELL_POLL;
-	db->journal.always_rung = conf->doorbell == DOORBELL_NOTIFY;
+	db->journal.keeper.never_rung = conf->doorbell == DOORBELL_POLL;
+	db->journal.keeper.always_rung = conf->doorbell == DOORBELL_NOTIFY;
 	db->retention_ms = conf->retention_ms;
 	channels(db);
 }
@@ -191,6 +197,8 @@ bool db_start(struct db *db, struct loop *loop, struct conf *conf, struct inbox 
 	db->prune_timer = (struct loop_timer){.fire = on_prune_timer, .arg = db};
 	journal_start(&db->journal, loop, conf->conninfo);
 	auth_start(&db->auth, loop, conf);
+	holder_init(&db->prune_lock, &db->auth.conn, PRUNE_LOCK, 1,
+		    "nobody deletes old rows of the journal");
 	replay_start(&db->replay, loop, conf->conninfo);
 	loop_timer_set(loop, &db->prune_timer, PRUNE_EVERY_MS);
 	return true;

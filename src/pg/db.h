@@ -11,6 +11,7 @@
 #include "base/loop.h"
 #include "conf.h"
 #include "pg/auth.h"
+#include "pg/holder.h"
 #include "pg/journal.h"
 #include "pg/replay.h"
 
@@ -21,9 +22,10 @@ struct db {
 	struct auth auth;
 	struct replayer replay;
 	struct loop_timer prune_timer;
+	struct holder prune_lock;
 	uint64_t retention_ms;
 	struct conf *conf; /* a reference: the journal's channels point into it */
-	struct journal_channel *channels;
+	struct channel *channels;
 	struct inline_topics inline_topics;
 	struct inbox **workers; /* not owned */
 	size_t n_workers;

@@ -42,12 +42,23 @@ static struct event **one_resync(struct journal *j, const char *reason, const ch
 	return list;
 }
 
-static void give_up(struct journal *j, const char *why)
+/* Nothing can be read. The connection is made anew after a pause that grows, and the log says once
+ * what to do. */
+static void give_up(struct journal *j, const PGresult *r, const char *why)
 {
-	char line[300];
+	const char *more = "";
+	char line[400];
 
+	if (r && PQresultStatus(r) != PGRES_TUPLES_OK)
+		why = conn_error(r);
 	snprintf(line, sizeof(line), "journal cannot be read: %s", why);
-	conn_restart(&j->conn, NULL, line);
+	if (r && conn_error_is(r, "3F000 42P01 42883")) /* schema, table, function */
+		more = "; pgherald sql install --apply makes what is missing";
+	else if (r && conn_error_is(r, "42501"))
+		more = "; pgherald sql check says what to do, most likely GRANT pgherald_reader TO "
+		       "this role";
+	snprintf(line + strlen(line), sizeof(line) - strlen(line), "%s", more);
+	conn_fail(&j->conn, line);
 }
 
 /* Takes `now` as the position: spells it with the epoch and loss that j->cursor has. */
@@ -79,92 +90,12 @@ static void finish(struct journal *j)
 {
 	fetch_plan_free(&j->plan);
 	j->busy = false;
+	conn_worked(&j->conn);
 	set_ready(j, true);
 	if (j->again)
 		fetch(j);
 	else
-		loop_timer_set(j->loop, &j->poll, doorbell_poll_ms(&j->bell, j->poll_ms));
-}
-
-static void on_let_go(void *arg, const PGresult *r)
-{
-	struct journal *j = arg;
-
-	if (!r)
-		return;
-	if (PQresultStatus(r) != PGRES_TUPLES_OK) {
-		give_up(j, conn_error(r));
-		return;
-	}
-	doorbell_let_go(&j->bell, loop_now_ms(j->loop));
-	/* Look at once: a writer that did not ring may have committed meanwhile. */
-	if (!j->busy)
-		fetch(j);
-}
-
-static void let_go(struct journal *j)
-{
-	static const char sql[] = "SELECT pg_catalog.pg_advisory_unlock($1::integer, $2::integer)";
-	static const char *const params[] = {NUM_TEXT(DOORBELL_CLASS), NUM_TEXT(DOORBELL_KEEPER)};
-
-	log_debug("journal: quiet: writers ring again");
-	conn_query(&j->conn, sql, 2, params, on_let_go, j);
-}
-
-static void on_asked(void *arg, const PGresult *r)
-{
-	struct journal *j = arg;
-	bool held, others;
-
-	if (!r)
-		return;
-	if (PQresultStatus(r) != PGRES_TUPLES_OK || PQntuples(r) != 1) {
-		give_up(j, conn_error(r));
-		return;
-	}
-	held = *PQgetvalue(r, 0, 0) == 't';
-	others = *PQgetvalue(r, 0, 1) == 't';
-	doorbell_answered(&j->bell, loop_now_ms(j->loop), held, others);
-	if (held)
-		log_debug("journal: busy: polling, writers need not ring");
-	if (!j->busy)
-		fetch(j);
-}
-
-/* Asks to be the doorkeeper, and whether there are other daemons to ring for. */
-static void ask_for_lock(struct journal *j)
-{
-	static const char sql[] =
-		"SELECT pg_catalog.pg_try_advisory_lock($1::integer, $2::integer),"
-		" (SELECT pg_catalog.count(*) > 1 FROM pg_catalog.pg_locks"
-		" WHERE locktype = 'advisory' AND classid = $1::integer::oid"
-		" AND objid = $3::integer::oid AND granted AND database ="
-		" (SELECT oid FROM pg_catalog.pg_database"
-		" WHERE datname = pg_catalog.current_database()))";
-	static const char *const params[] = {NUM_TEXT(DOORBELL_CLASS), NUM_TEXT(DOORBELL_KEEPER),
-					     NUM_TEXT(DOORBELL_PRESENT)};
-
-	conn_query(&j->conn, sql, 3, params, on_asked, j);
-}
-
-static void on_relayed(void *arg, const PGresult *r)
-{
-	(void)arg;
-	if (r && PQresultStatus(r) != PGRES_TUPLES_OK)
-		log_debug("journal: could not ring for other daemons: %s", conn_error(r));
-}
-
-/* After each look: whether to let go of the lock, or to ring for the daemons that sleep. */
-static void mind_the_bell(struct journal *j, uint64_t found, uint64_t xmin, uint64_t xmax)
-{
-	uint64_t now = loop_now_ms(j->loop);
-
-	if (found && doorbell_relay(&j->bell, now))
-		conn_query(&j->conn,
-			   "SELECT pg_catalog.pg_notify('pgherald', '{\"v\":1,\"topic\":\"*\"}')",
-			   0, NULL, on_relayed, j);
-	if (doorbell_looked(&j->bell, now, found, xmin, xmax))
-		let_go(j);
+		loop_timer_set(j->loop, &j->poll, keeper_poll_ms(&j->keeper, j->poll_ms));
 }
 
 /* A failed capture was counted, but its transaction may not have committed yet: clients are told
@@ -189,7 +120,19 @@ static void check_loss(struct journal *j, uint64_t loss, uint64_t xmin, uint64_t
 	hand_on(j, one_resync(j, "loss", position->text), 1, false, 0, position);
 }
 
-static void tell_inline_gap(struct journal *j);
+/* An event that stands in no journal: the position stays. */
+static void hand_on_one(struct journal *j, struct event *e)
+{
+	struct event **list;
+	struct cursor_text position;
+
+	if (!e)
+		return;
+	list = xcalloc(1, sizeof(struct event *));
+	list[0] = e;
+	cursor_format(&j->cursor, &position);
+	hand_on(j, list, 1, false, 0, &position);
+}
 
 /* The last page, maybe an empty one, goes along with the position: one wake-up of each worker. */
 static void batch_done(struct journal *j, struct event **events, size_t n)
@@ -202,8 +145,8 @@ static void batch_done(struct journal *j, struct event **events, size_t n)
 	j->n_extra = 0;
 	hand_on(j, events, n, false, 0, &position);
 	check_loss(j, loss, xmin, xmax, &position);
-	tell_inline_gap(j);
-	mind_the_bell(j, found, xmin, xmax);
+	hand_on_one(j, channels_gap(&j->channels, unix_now()));
+	keeper_looked(&j->keeper, found, xmin, xmax, j->by_poll && !j->again);
 	finish(j);
 }
 
@@ -217,8 +160,7 @@ static void take_page(struct journal *j, const PGresult *r, bool header)
 	size_t n;
 
 	if (!fetch_read_rows(&j->plan, r, header, &events, &n)) {
-		give_up(j, PQresultStatus(r) == PGRES_TUPLES_OK ? "rows vanished while reading"
-								: conn_error(r));
+		give_up(j, r, "rows vanished while reading");
 		return;
 	}
 	if (j->plan.done >= j->plan.n) {
@@ -272,7 +214,7 @@ static void on_plan(void *arg, const PGresult *r)
 	if (!r)
 		return;
 	if (!fetch_read_plan(&j->plan, r, &why)) {
-		give_up(j, why);
+		give_up(j, r, why);
 		return;
 	}
 	if (strcmp(j->plan.epoch, j->cursor.epoch) != 0)
@@ -293,7 +235,7 @@ static void fetch(struct journal *j)
 
 	loop_timer_clear(j->loop, &j->poll);
 	j->busy = true;
-	j->again = false;
+	j->again = j->by_poll = false;
 	fetch_send_plan(&j->conn, &from, on_plan, j);
 }
 
@@ -320,9 +262,7 @@ static void on_start(void *arg, const PGresult *r)
 	if (!r)
 		return;
 	if (PQresultStatus(r) != PGRES_TUPLES_OK || PQntuples(r) != 1) {
-		give_up(j, PQresultStatus(r) == PGRES_TUPLES_OK
-				   ? "pgherald.meta has no row: run pgherald sql install"
-				   : conn_error(r));
+		give_up(j, r, "pgherald.meta has no row: run pgherald sql install");
 		return;
 	}
 	epoch = PQgetvalue(r, 0, 0);
@@ -331,7 +271,7 @@ static void on_start(void *arg, const PGresult *r)
 	j->cursor = (struct cursor){0};
 	if (strlen(epoch) != CURSOR_EPOCH_LEN || !num_u64(loss, strlen(loss), &j->cursor.loss) ||
 	    !num_u64(xmax, strlen(xmax), &start.xmax) || !start.xmax) {
-		give_up(j, "schema pgherald is not as this version expects");
+		give_up(j, NULL, "schema pgherald is not as this version expects");
 		return;
 	}
 	memcpy(j->cursor.epoch, epoch, CURSOR_EPOCH_LEN);
@@ -386,74 +326,19 @@ static void keep_progress(struct journal *j)
 	j->n_extra += n;
 }
 
-static void on_present(void *arg, const PGresult *r)
-{
-	struct journal *j = arg;
-	bool silent;
-
-	if (!r)
-		return;
-	if (PQresultStatus(r) != PGRES_TUPLES_OK || PQntuples(r) != 1) {
-		give_up(j, conn_error(r));
-		return;
-	}
-	silent = j->never_rung || (!j->always_rung && strcmp(PQgetvalue(r, 0, 0), "0") != 0);
-	doorbell_reset(&j->bell, silent);
-}
-
-static void on_channel(void *arg, const PGresult *r)
-{
-	(void)arg;
-	if (r && PQresultStatus(r) != PGRES_COMMAND_OK)
-		log_error("journal: LISTEN failed: %s", conn_error(r));
-}
-
-static void listen_to_channels(struct journal *j)
-{
-	for (size_t i = 0; i < j->n_channels; i++) {
-		const char *name = j->channels[i].channel;
-		char *ident = PQescapeIdentifier(j->conn.pg, name, strlen(name));
-		autobuf sql = {0};
-
-		buf_init(&sql, 256);
-		buf_printf(&sql, "LISTEN %s", ident ? ident : "\"\"");
-		PQfreemem(ident);
-		conn_query(&j->conn, buf_cstr(&sql), 0, NULL, on_channel, j);
-	}
-}
-
-/* What was sent while nobody listened is gone; there is no journal to ask. */
-static void tell_inline_gap(struct journal *j)
-{
-	struct cursor_text position;
-	struct event **list;
-
-	if (!j->inline_gap || !j->n_channels || !j->known)
-		return;
-	j->inline_gap = false;
-	list = xcalloc(1, sizeof(struct event *));
-	list[0] = event_resync("gap", j->inline_topics, NULL, unix_now());
-	cursor_format(&j->cursor, &position);
-	hand_on(j, list, 1, false, 0, &position);
-}
-
 static void on_state(void *arg, bool up)
 {
-	static const char present_sql[] =
-		"SELECT pg_catalog.current_setting('max_prepared_transactions'),"
-		" pg_catalog.pg_advisory_lock_shared($1::integer, $2::integer)";
-	static const char *const present[] = {NUM_TEXT(DOORBELL_CLASS), NUM_TEXT(DOORBELL_PRESENT)};
 	struct journal *j = arg;
 
-	doorbell_reset(&j->bell, false);
 	if (up) {
-		conn_query(&j->conn, present_sql, 2, present, on_present, j);
-		listen_to_channels(j);
+		j->busy = true; /* on_listen() begins to look; what rings before has to wait */
+		keeper_begin(&j->keeper);
+		channels_listen(&j->channels, &j->conn);
 		/* LISTEN first, then look: what commits in between rings the bell. */
 		conn_query(&j->conn, "LISTEN pgherald", 0, NULL, on_listen, j);
 		return;
 	}
-	j->inline_gap = true;
+	j->channels.gap = true;
 	loop_timer_clear(j->loop, &j->poll);
 	keep_progress(j);
 	fetch_plan_free(&j->plan);
@@ -461,63 +346,58 @@ static void on_state(void *arg, bool up)
 	set_ready(j, false);
 }
 
-#define COMPLAIN_MS 10000 /* malformed payloads are in the log at most this often */
-
-static void take_inline(struct journal *j, const struct journal_channel *c, const char *payload)
+/* Looks now, or once what is under way is done. */
+static void look(void *arg)
 {
-	const char *why = NULL;
-	struct event *e = c->topics ? inline_from_trigger(c->topics, payload, unix_now(), &why)
-				    : inline_from_application(&c->rule, payload, unix_now(), &why);
-	uint64_t now = loop_now_ms(j->loop);
-	struct cursor_text position;
-	struct event **list;
+	struct journal *j = arg;
 
-	if (!e) {
-		j->malformed++;
-		if (j->malformed == 1 || now >= j->complained_ms + COMPLAIN_MS) {
-			j->complained_ms = now;
-			log_warn("channel %s: a payload is no event (%s); %" PRIu64 " so far",
-				 c->channel, why, j->malformed);
-		}
-		return;
-	}
-	list = xcalloc(1, sizeof(struct event *));
-	list[0] = e;
-	cursor_format(&j->cursor, &position); /* it stands in no journal: the position stays */
-	hand_on(j, list, 1, false, 0, &position);
+	if (j->busy)
+		j->again = true;
+	else if (conn_up(&j->conn))
+		fetch(j);
 }
 
 static void on_notify(void *arg, const char *channel, const char *payload)
 {
 	struct journal *j = arg;
 
+	if (!j->known) /* the first look is yet to come */
+		return;
 	if (strcmp(channel, "pgherald") != 0) {
-		for (size_t i = 0; i < j->n_channels; i++)
-			if (j->known && !strcmp(j->channels[i].channel, channel))
-				take_inline(j, &j->channels[i], payload);
+		hand_on_one(j, channels_take(&j->channels, channel, payload, loop_now_ms(j->loop),
+					     unix_now()));
 		return;
 	}
 	/* The payload is only a bell: anybody in the database could have rung it. */
-	if (j->known && doorbell_rung(&j->bell, loop_now_ms(j->loop)))
-		ask_for_lock(j);
-	if (j->busy || !j->known)
-		j->again = true;
-	else
-		fetch(j);
+	keeper_rung(&j->keeper, payload);
+	look(j);
 }
 
 static void on_poll(void *arg)
 {
 	struct journal *j = arg;
 
-	if (!j->busy && conn_up(&j->conn))
-		fetch(j);
+	if (j->busy || !conn_up(&j->conn))
+		return;
+	fetch(j);
+	j->by_poll = true;
+}
+
+static void on_failed(void *arg, const PGresult *r)
+{
+	give_up(arg, r, "an answer makes no sense");
 }
 
 void journal_start(struct journal *j, struct loop *loop, const char *conninfo)
 {
 	j->loop = loop;
 	j->poll = (struct loop_timer){.fire = on_poll, .arg = j};
+	j->keeper.conn = &j->conn;
+	j->keeper.loop = loop;
+	j->keeper.look = look;
+	j->keeper.failed = on_failed;
+	j->keeper.arg = j;
+	keeper_init(&j->keeper);
 	conn_start(&j->conn, loop, "journal", conninfo, on_state, on_notify, j);
 }
 
@@ -529,6 +409,6 @@ void journal_stop(struct journal *j)
 	snapshot_free(&j->seen);
 	free(j->extra);
 	free(j->topics);
-	free(j->inline_topics);
-	j->topics = j->inline_topics = NULL;
+	j->topics = NULL;
+	channels_free(&j->channels);
 }

@@ -9,37 +9,26 @@
 
 #include "base/loop.h"
 #include "hub/event.h"
+#include "pg/channel.h"
 #include "pg/conn.h"
-#include "pg/doorbell.h"
 #include "pg/fetch.h"
-#include "pg/inline.h"
+#include "pg/keeper.h"
 #include "wire/cursor.h"
-
-/* A channel whose payloads are events; see pg/inline.h. */
-struct journal_channel {
-	const char *channel;
-	const struct inline_topics *topics; /* of triggers with capture = notify; or NULL, and */
-	struct inline_rule rule;	    /* how to read what an application sends */
-};
 
 struct journal {
 	struct conn conn;
 	struct loop *loop;
 	struct loop_timer poll;
-	struct doorbell bell;
+	struct keeper keeper;
+	struct channels channels;
 	uint64_t poll_ms, ring_events;
-	bool never_rung, always_rung; /* [database] doorbell = poll, = notify */
 	char *topics; /* JSON array of all watched topics, for a resync of everything */
-	struct journal_channel *channels; /* belong to whoever set them */
-	size_t n_channels;
-	char *inline_topics; /* JSON array of what has no journal, for a resync after an outage */
-	bool inline_gap;     /* such events may have been missed */
-	uint64_t malformed;  /* payloads that were no event */
-	uint64_t complained_ms; /* when the log last said so */
 
 	bool ready;	      /* caught up at least once since the connection came up */
 	bool known;	      /* `seen` and `cursor` are valid */
-	bool busy, again;     /* a fetch is under way; another one is wanted after it */
+	bool busy;	      /* a look is under way, or what comes before the first one */
+	bool again;	      /* another one is wanted after it */
+	bool by_poll;	      /* nobody rang for the one under way */
 	struct snapshot seen; /* everything visible in it has been handed on */
 	struct cursor cursor; /* the same as far as a cursor can say it; epoch, loss */
 	uint64_t *extra;      /* transactions after `seen` that were handed on before an outage */
@@ -59,7 +48,7 @@ struct journal {
 	void *arg;
 };
 
-/* Fill in the callbacks, poll_ms, ring_events and topics first. */
+/* Fill in the callbacks, poll_ms, ring_events, topics, channels and what keeper.h says first. */
 void journal_start(struct journal *j, struct loop *loop, const char *conninfo);
 void journal_stop(struct journal *j);
 

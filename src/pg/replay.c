@@ -138,8 +138,12 @@ static void next(struct replayer *r)
 
 static void on_state(void *arg, bool up)
 {
-	if (up)
-		next(arg);
+	struct replayer *r = arg;
+
+	if (!up)
+		return;
+	conn_worked(&r->conn);
+	next(r);
 }
 
 void replay_start(struct replayer *r, struct loop *loop, const char *conninfo)

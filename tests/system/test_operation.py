@@ -326,11 +326,47 @@ def test_schema_missing_then_installed(install, tmp_path):
                    " THEN NULL; END $$")
     try:
         d.start()
-        d.wait_log("journal cannot be read")
+        d.wait_log("journal cannot be read: .*; pgherald sql install --apply makes what is missing")
         install.apply()
         d.wait_ready()
     finally:
         d.kill()
+
+
+def test_what_fails_again_and_again_is_tried_less_and_less(served):
+    """And is in the log once, with what to do, then as a number."""
+    served.configure("[database]", "[log]\nlevel = debug\n[database]")
+    d = served.daemon.start().wait_ready()
+    c = Client(d, served.boss).hello()
+    size = d.log_size()
+    served.db.run("REVOKE EXECUTE ON FUNCTION pgherald.tell(bigint[]) FROM pgherald_reader")
+    change(served)
+    d.wait_log("journal cannot be read: .*permission denied.*GRANT pgherald_reader TO", size)
+    pauses = []
+
+    def four():
+        pauses[:] = map(int, re.findall(r"permission denied.*next attempt in (\d+) ms", d.log(size)))
+        return len(pauses) >= 4
+
+    wait_until(four, "more attempts")
+    # each twice the one before, give or take a half
+    assert all(200 * 2 ** i / 2 <= ms <= 200 * 2 ** i * 1.5 + 1 for i, ms in enumerate(pauses)), pauses
+    assert d.log(size).count("warning database (journal): journal cannot be read") == 1
+    served.db.run("GRANT EXECUTE ON FUNCTION pgherald.tell(bigint[]) TO pgherald_reader")
+    c.wait_message("estimate.created")
+    d.wait_log(r"database \(journal\): works again after \d+ failures", size)
+
+
+def test_read_only_as_the_databases_default(served):
+    """What a session says for itself counts; only a standby is of no use."""
+    served.db.run(f"ALTER DATABASE {served.db.name} SET default_transaction_read_only = on")
+    d = served.daemon.start().wait_ready()
+    c = Client(d, served.boss).hello()
+    with served.db.connect().cursor() as cur:
+        cur.execute("SET default_transaction_read_only = off")
+        cur.execute("INSERT INTO api_estimate (number, project_id) VALUES ('e', 10)")
+    c.wait_message("estimate.created")
+    assert "trying again" not in d.log()
 
 
 def test_events_keep_their_order_under_load(served):
