@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: PostgreSQL
 # Makes the extension's script of the templates that `pgherald sql install` runs first:
-# awk -v version=0.1.0 -f extension.awk stamp.sql core.sql
+# awk -v version=0.1.0 -f extension.awk begin.sql stamp.sql core.sql
 # CREATE EXTENSION is the transaction, and there is no configuration: login and limit are the defaults,
 # and there are no watches yet.
 BEGIN {
@@ -16,8 +16,8 @@ BEGIN {
 	sub(/AND p\.proname IN \(\{\{functions\}\}\)/, "")  # all there are
 	while (match($0, /\{\{[a-z_]*\}\}/)) {
 		name = substr($0, RSTART + 2, RLENGTH - 4)
-		if (name == "stamp") {
-			printf "%s", stamp
+		if (name in piece) {
+			printf "%s", piece[name]
 			next
 		}
 		if (!(name in value)) {
@@ -27,5 +27,10 @@ BEGIN {
 		$0 = substr($0, 1, RSTART - 1) value[name] substr($0, RSTART + RLENGTH)
 	}
 }
-FILENAME ~ /stamp\.sql$/ { stamp = stamp $0 "\n"; next }
+FILENAME ~ /(begin|stamp)\.sql$/ {
+	name = FILENAME
+	gsub(/.*\/|\.sql$/, "", name)
+	piece[name] = piece[name] $0 "\n"
+	next
+}
 { print }

@@ -3,9 +3,7 @@
 -- Locks: CREATE TRIGGER holds SHARE ROW EXCLUSIVE on these tables until COMMIT: reads go on, writes
 -- wait for a moment. If the lock cannot be had within lock_timeout, nothing has happened. The daemon
 -- may call the look-up function, but cannot read the tables behind it.
-BEGIN;
-SET LOCAL lock_timeout = '2s';
-SET LOCAL client_min_messages = warning;
+{{begin}}
 
 {{grants}}
 

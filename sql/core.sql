@@ -2,9 +2,7 @@
 --# --# stay in this file.
 -- pgherald {{version}}: roles, journal and functions of the schema pgherald.
 -- Locks: none on any table of the application.
-BEGIN;
-SET LOCAL lock_timeout = '2s';
-SET LOCAL client_min_messages = warning;
+{{begin}}
 
 -- pgherald_owner owns everything here and cannot log in. pgherald_reader is what the daemon may do.
 -- {{login_comment}} is who the daemon connects as; it gets no password here (use peer or cert,
@@ -39,9 +37,6 @@ BEGIN
   END IF;
   IF NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'pgherald') THEN
     CREATE SCHEMA pgherald AUTHORIZATION pgherald_owner;
-  ELSIF (SELECT nspowner FROM pg_catalog.pg_namespace WHERE nspname = 'pgherald')
-        <> 'pgherald_owner'::pg_catalog.regrole THEN
-    RAISE EXCEPTION 'a schema named pgherald exists and belongs to somebody else';
   END IF;
 END
 $pgherald$;
@@ -268,8 +263,9 @@ DECLARE
   n         bigint;
   newest    bigint;
 BEGIN
-  -- The lock is not waited for and ends with the transaction.
-  IF NOT pg_try_advisory_xact_lock(1885825394, 2) THEN
+  -- Not waited for; it ends with the transaction; and nobody else can take it, as an advisory lock.
+  PERFORM FROM pgherald.meta AS m FOR NO KEY UPDATE SKIP LOCKED;
+  IF NOT FOUND THEN
     RETURN -1;
   END IF;
 

@@ -2,9 +2,7 @@
 -- pgherald {{version}}: drop the schema pgherald, revoke every grant, drop the roles
 -- Locks: ACCESS EXCLUSIVE on pgherald's own tables, on those of tokens, users and groups, and on
 -- tables that were watched but are no longer in the configuration.
-BEGIN;
-SET LOCAL lock_timeout = '2s';
-SET LOCAL client_min_messages = warning;
+{{begin}}
 
 DO $pgherald$
 DECLARE

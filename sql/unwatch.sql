@@ -2,9 +2,7 @@
 -- pgherald {{version}}: no longer watch {{topic}}, table {{table_comment}}
 -- Locks: DROP TRIGGER takes ACCESS EXCLUSIVE on that table: reads and writes wait for a moment. If
 -- the lock cannot be had within lock_timeout, nothing has happened.
-BEGIN;
-SET LOCAL lock_timeout = '2s';
-SET LOCAL client_min_messages = warning;
+{{begin}}
 
 DO $pgherald$
 BEGIN

@@ -3,35 +3,13 @@
 -- Locks: CREATE TRIGGER holds SHARE ROW EXCLUSIVE on that table until COMMIT: reads go on, writes
 -- wait for a moment. If the lock cannot be had within lock_timeout, nothing has happened. A function
 -- that is only replaced takes no lock on the table.
-BEGIN;
-SET LOCAL lock_timeout = '2s';
-SET LOCAL client_min_messages = warning;
+{{begin}}
 
--- Every configured column must be there now. (Later a vanished one reads as null.)
-DO $pgherald$
-BEGIN
-  PERFORM {{columns}}
-  FROM {{table}} AS watched LIMIT 0;
-
-  IF NOT EXISTS (SELECT FROM pg_catalog.pg_index AS i
-                 WHERE i.indrelid = {{table_literal}}::pg_catalog.regclass
-                   AND i.indisunique AND i.indpred IS NULL
-                   AND ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute AS a
-                             WHERE a.attrelid = i.indrelid
-                               AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1]))
-                       <@ {{key_array}}
-                   AND 0 <> ALL (i.indkey::int2[])) THEN
-    RAISE EXCEPTION 'watch {{topic}}: no unique index says that key identifies a row of %',
-      {{table_literal}}::pg_catalog.regclass;
-  END IF;
-END
-$pgherald$;
+{{refuse}}
 
 {{grants}}
 
 SET LOCAL ROLE pgherald_owner;
-
-{{refuse}}
 
 {{on}}
 REVOKE ALL ON FUNCTION pgherald.on_{{topic}}() FROM PUBLIC;

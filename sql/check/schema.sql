@@ -11,6 +11,32 @@ SELECT 'schema pgherald', 'there is no schema pgherald in database ' || current_
        'pgherald sql install --apply'
 WHERE to_regnamespace('pgherald') IS NULL
 
+--! object-owner danger stop
+--! Whoever owns an object may change and read it, and put a trap there for whoever reads it next, of
+--! which nothing is read from here on. The owner must be pgherald_owner, as whom nobody can log in.
+SELECT o.name, 'it belongs to ' || o.owner::regrole,
+       format('ALTER %s %s OWNER TO pgherald_owner;', o.kind, o.name)
+FROM (SELECT 'SCHEMA' AS kind, 'pgherald' AS name, n.nspowner AS owner
+      FROM pg_namespace AS n WHERE n.nspname = 'pgherald'
+      UNION ALL
+      SELECT CASE r.relkind WHEN 'S' THEN 'SEQUENCE' WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END,
+             r.oid::regclass::text, r.relowner
+      FROM pg_class AS r
+      WHERE r.relnamespace = to_regnamespace('pgherald') AND r.relkind IN ('r', 'S', 'v', 'p')
+        AND NOT EXISTS (SELECT FROM pg_depend AS d  -- an identity column's own
+                        WHERE d.classid = 'pg_class'::regclass AND d.objid = r.oid
+                          AND d.deptype = 'i')) AS o
+WHERE o.owner IS DISTINCT FROM to_regrole('pgherald_owner')
+
+--! object-kind danger stop
+--! What should be a table of pgherald is something else, such as a view: reading it would run somebody's
+--! code, and it is not read from here on.
+SELECT r.oid::regclass, 'it is no ' || CASE o.kind WHEN 'S' THEN 'sequence' ELSE 'table' END, NULL
+FROM unnest('{pgherald.journal,pgherald.meta,pgherald.loss,pgherald.gate}'::text[],
+            '{r,r,S,S}'::text[]) AS o (name, kind)
+JOIN pg_class AS r ON r.oid = to_regclass(o.name)
+WHERE r.relkind::text <> o.kind
+
 --! object-missing danger stop
 --! The triggers cannot record anything; the application's statements still succeed, and clients
 --! are not told what they miss.
@@ -37,20 +63,3 @@ SELECT 'pgherald.meta', format('schema version %s, this program makes %s',
        'pgherald sql install --apply'
 FROM conf, pgherald.meta AS m
 WHERE m.schema_version < (c->>'schema_version')::int
-
---! object-owner danger
---! Whoever owns an object may change and read it. The owner must be pgherald_owner, as whom nobody
---! can log in.
-SELECT o.name, 'it belongs to ' || o.owner::regrole,
-       format('ALTER %s %s OWNER TO pgherald_owner;', o.kind, o.name)
-FROM (SELECT 'SCHEMA' AS kind, 'pgherald' AS name, n.nspowner AS owner
-      FROM pg_namespace AS n WHERE n.nspname = 'pgherald'
-      UNION ALL
-      SELECT CASE r.relkind WHEN 'S' THEN 'SEQUENCE' WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END,
-             r.oid::regclass::text, r.relowner
-      FROM pg_class AS r
-      WHERE r.relnamespace = to_regnamespace('pgherald') AND r.relkind IN ('r', 'S', 'v', 'p')
-        AND NOT EXISTS (SELECT FROM pg_depend AS d  -- an identity column's own
-                        WHERE d.classid = 'pg_class'::regclass AND d.objid = r.oid
-                          AND d.deptype = 'i')) AS o
-WHERE o.owner IS DISTINCT FROM to_regrole('pgherald_owner')

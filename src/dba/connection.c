@@ -102,8 +102,9 @@ static void on_notice(void *arg, const char *message)
 
 PGconn *connection_open(const char *conninfo)
 {
-	const char *const keys[] = {"dbname", "fallback_application_name", NULL};
-	const char *const values[] = {conninfo, "pgherald sql", NULL};
+	/* What stands before dbname can be overridden by the conninfo. */
+	const char *const keys[] = {"client_encoding", "dbname", "fallback_application_name", NULL};
+	const char *const values[] = {"UTF8", conninfo, "pgherald sql", NULL};
 	PGconn *db = PQconnectdbParams(keys, values, 1);
 
 	PQsetNoticeProcessor(db, on_notice, NULL);

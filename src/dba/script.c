@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "sql/render.h"
 
 void script_add(struct script *s, char *title, char *sql)
 {
@@ -36,7 +37,9 @@ bool script_print(const struct script *s)
 
 void script_begin(struct buf *out)
 {
-	buf_str(out, "BEGIN;\n"
-		     "SET LOCAL lock_timeout = '2s';\n"
-		     "SET LOCAL client_min_messages = warning;\n");
+	autobuf begin;
+
+	render_begin(&begin);
+	buf_str(out, buf_cstr(&begin));
+	buf_char(out, '\n');
 }

@@ -31,19 +31,20 @@ struct query {
 	void *arg;
 };
 
-/* Nothing of the database's or the role's settings may change what our statements mean, and no
- * idle limit may end a listener. They are planned once per connection, when the journal may be
- * empty: so only index look-ups are left to choose from. Unknown settings on old servers are
- * skipped by the WHERE. */
+/* Nothing of the database's or the role's settings may change what our statements mean (until this
+ * one has been run, whoever owns the database says what = is), and no idle limit may end a
+ * listener. They are planned once per connection, when the journal may be empty: so only index
+ * look-ups are left to choose from. Unknown settings on old servers are skipped by the WHERE. */
 static const char setup_sql[] =
 	"SELECT pg_catalog.set_config(s.name, s.value, false)"
-	" FROM (VALUES ('search_path', ''), ('timezone', 'UTC'), ('statement_timeout', '30s'),"
+	" FROM (VALUES ('search_path', 'pg_catalog, pg_temp'), ('timezone', 'UTC'), "
+	"('statement_timeout', '30s'),"
 	" ('idle_session_timeout', '0'), ('idle_in_transaction_session_timeout', '10s'),"
 	" ('jit', 'off'), ('enable_seqscan', 'off'), ('default_transaction_read_only', 'off'),"
 	" ('plan_cache_mode', 'force_generic_plan'), ('enable_mergejoin', 'off'),"
 	" ('enable_hashjoin', 'off'),"
 	" ('client_encoding', 'UTF8')) AS s(name, value)"
-	" JOIN pg_catalog.pg_settings AS p ON p.name = s.name";
+	" JOIN pg_catalog.pg_settings AS p ON p.name OPERATOR(pg_catalog.=) s.name";
 
 static void on_ready(void *arg, uint32_t events);
 static void on_timer(void *arg);

@@ -113,6 +113,14 @@ void render_stamp(struct buf *out, const char *functions)
 		out->data[--out->len] = '\0'; /* the template that holds it has the line break */
 }
 
+void render_begin(struct buf *out)
+{
+	buf_init(out, RENDER_MAX);
+	template_fill(out, sql_begin, (const struct slot[]){{NULL, NULL}});
+	if (out->len)
+		out->data[--out->len] = '\0'; /* the template that holds it has the line break */
+}
+
 /* Cheapest test first. A transaction that has sent a NOTIFY cannot be prepared, and a full queue
  * would fail the COMMIT; an awake daemon holds the lock, and NOTIFY makes writers queue up. */
 const char *render_may_ring(enum watch_doorbell doorbell)
@@ -155,7 +163,7 @@ static void add_tellers(struct buf *out, const char *const *topics, size_t n)
 static void render_for_login(struct buf *out, const char *text, const char *login,
 			     uint64_t journal_bytes, const char *const *topics, size_t n_topics)
 {
-	autobuf ident, literal, comment, stamp, tellers;
+	autobuf ident, literal, comment, stamp, tellers, begin;
 	autofree char *max_bytes = xasprintf("%" PRIu64, journal_bytes);
 
 	buf_init(&ident, RENDER_MAX);
@@ -163,16 +171,22 @@ static void render_for_login(struct buf *out, const char *text, const char *logi
 	buf_init(&comment, RENDER_MAX);
 	buf_init(&stamp, RENDER_MAX);
 	buf_init(&tellers, RENDER_MAX);
+	render_begin(&begin);
 	ident_add(&ident, login);
 	ident_add_literal(&literal, login);
 	render_comment(&comment, login);
 	render_stamp(&stamp, "'utc', 'epoch', 'next_id', 'tell', 'prune'");
 	add_tellers(&tellers, topics, n_topics);
 	const struct slot slots[] = {
-		{"version", PACKAGE_VERSION},	       {"login", buf_cstr(&ident)},
-		{"login_literal", buf_cstr(&literal)}, {"login_comment", buf_cstr(&comment)},
-		{"stamp", buf_cstr(&stamp)},	       {"max_bytes", max_bytes},
-		{"tellers", buf_cstr(&tellers)},       {NULL, NULL},
+		{"version", PACKAGE_VERSION},
+		{"login", buf_cstr(&ident)},
+		{"login_literal", buf_cstr(&literal)},
+		{"login_comment", buf_cstr(&comment)},
+		{"stamp", buf_cstr(&stamp)},
+		{"max_bytes", max_bytes},
+		{"tellers", buf_cstr(&tellers)},
+		{"begin", buf_cstr(&begin)},
+		{NULL, NULL},
 	};
 	template_fill(out, text, slots);
 }

@@ -48,6 +48,8 @@ void render_uninstall(struct buf *out, const char *login);
 /* For the other files of render: comments with version and hash for these functions, a list of
  * literals as 'a', 'b'. */
 void render_stamp(struct buf *out, const char *functions);
+/* What every piece begins with, in a buffer that is set up here. */
+void render_begin(struct buf *out);
 /* The condition on which a writer rings the daemon's doorbell. */
 const char *render_may_ring(enum watch_doorbell doorbell);
 /* The part of it that is worth asking each time: that no daemon is awake. */

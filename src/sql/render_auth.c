@@ -284,8 +284,8 @@ static void fill_piece(struct buf *piece, const char *text, const struct slot *s
 
 bool render_auth(struct buf *out, const struct render_auth *a, struct buf *error)
 {
-	struct buf parts[N_PARTS], lookup, cases;
-	struct slot slots[N_PARTS + 7];
+	struct buf parts[N_PARTS], begin, lookup, cases;
+	struct slot slots[N_PARTS + 8];
 	struct auth_table tokens, users = {0};
 	bool ok;
 
@@ -302,12 +302,15 @@ bool render_auth(struct buf *out, const struct render_auth *a, struct buf *error
 		slots[N_PARTS + 2] = (struct slot){"version", PACKAGE_VERSION};
 		slots[N_PARTS + 3] = (struct slot){"may_ring", render_may_ring(a->doorbell)};
 		slots[N_PARTS + 4] = (struct slot){NULL, NULL};
+		render_begin(&begin);
 		fill_piece(&lookup, a->sessions ? sql_auth_session : sql_auth_token, slots);
 		fill_piece(&cases, a->sessions ? sql_revoke_session : sql_revoke_token, slots);
 		slots[N_PARTS + 4] = (struct slot){"lookup", buf_cstr(&lookup)};
 		slots[N_PARTS + 5] = (struct slot){"token_cases", buf_cstr(&cases)};
-		slots[N_PARTS + 6] = (struct slot){NULL, NULL};
+		slots[N_PARTS + 6] = (struct slot){"begin", buf_cstr(&begin)};
+		slots[N_PARTS + 7] = (struct slot){NULL, NULL};
 		template_fill(out, sql_auth, slots);
+		buf_free(&begin);
 		buf_free(&lookup);
 		buf_free(&cases);
 	}

@@ -359,7 +359,6 @@ static void fill_parts(struct buf *parts, const struct watch *w)
 	struct row one = {.name = "it.one"}, was = {.name = "it.was"};
 	const struct row now = {.name = "it.now"}, this = {.name = "this", .record = true};
 	struct columns columns = {0};
-	size_t line = 0;
 
 	columns_of(w, &columns);
 	ident_add_table(&parts[PART_TABLE], w->schema, w->table);
@@ -367,10 +366,7 @@ static void fill_parts(struct buf *parts, const struct watch *w)
 	ident_add_literal(&parts[PART_SCHEMA_LITERAL], w->schema);
 	ident_add_literal(&parts[PART_NAME_LITERAL], w->table);
 	render_comment(&parts[PART_TABLE_COMMENT], buf_cstr(&parts[PART_TABLE]));
-	for (size_t i = 0; i < columns.n; i++) {
-		render_comma(&parts[PART_COLUMNS], i, &line);
-		ident_add(&parts[PART_COLUMNS], columns.names[i]);
-	}
+	add_array(&parts[PART_COLUMNS], columns.names, columns.n);
 	add_array(&parts[PART_KEY_ARRAY], (const char *const *)w->key, w->n_key);
 	text_columns_of(w, add_text_column, &parts[PART_TEXT_COLUMNS]);
 	utc_columns_of(w, add_text_column, &parts[PART_UTC_COLUMNS]);
@@ -412,8 +408,8 @@ static void fill_inner(struct buf *out, const char *text, const struct slot *slo
 
 static void render(struct buf *out, const char *text, const struct watch *w)
 {
-	enum { N_OTHERS = 9 };
-	struct buf parts[N_PARTS], refuse, on, tell, settings;
+	enum { N_OTHERS = 10 };
+	struct buf parts[N_PARTS], begin, refuse, on, tell, settings;
 	struct slot slots[N_PARTS + N_OTHERS];
 	autofree char *functions = xasprintf("'on_%s', 'tell_%s'", w->topic, w->topic);
 
@@ -429,6 +425,7 @@ static void render(struct buf *out, const char *text, const struct watch *w)
 	slots[N_PARTS + 3] = (struct slot){"asleep", render_asleep(w->doorbell)};
 	slots[N_PARTS + 4] = (struct slot){NULL, NULL};
 	fill_inner(&refuse, sql_refuse, slots);
+	render_begin(&begin);
 	fill_inner(&on, w->notify ? sql_on_inline : sql_on_journal, slots);
 	fill_inner(&tell, w->notify ? sql_tell_nothing : sql_tell, slots);
 	fill_inner(&settings, w->notify ? "" : sql_settings, slots);
@@ -436,8 +433,10 @@ static void render(struct buf *out, const char *text, const struct watch *w)
 	slots[N_PARTS + 5] = (struct slot){"tell", buf_cstr(&tell)};
 	slots[N_PARTS + 6] = (struct slot){"settings", buf_cstr(&settings)};
 	slots[N_PARTS + 7] = (struct slot){"refuse", buf_cstr(&refuse)};
-	slots[N_PARTS + 8] = (struct slot){NULL, NULL};
+	slots[N_PARTS + 8] = (struct slot){"begin", buf_cstr(&begin)};
+	slots[N_PARTS + 9] = (struct slot){NULL, NULL};
 	template_fill(out, text, slots);
+	buf_free(&begin);
 	buf_free(&refuse);
 	buf_free(&on);
 	buf_free(&tell);

@@ -3,6 +3,7 @@
 #ifndef PGHERALD_SQL_TEXT_H
 #define PGHERALD_SQL_TEXT_H
 
+extern const char sql_begin[];
 extern const char sql_core[];
 extern const char sql_watch[];
 extern const char sql_on_journal[];

@@ -185,7 +185,7 @@ def test_every_check_is_tested():
     own = {"standby", "schema-missing", "schema-newer", "schema-older", "function-unknown",
            "event-trigger", "table-missing", "column-missing", "key-not-unique", "table-kind",
            "partitioned", "partition", "rls-watched", "role-missing", "right-by-membership",
-           "login-missing", "journal-big", "pooler", "prepared-old", "prepared-possible",
+           "login-missing", "journal-big", "object-kind", "pooler", "prepared-old", "prepared-possible",
            "notify-queue", "server-version", "foreign-part", "utc-type", "temp-files"}
     asked = set()
     here = os.path.join(os.path.dirname(__file__), "..", "..", "sql", "check")
@@ -253,6 +253,14 @@ def test_could_not_look(checked, install, tmp_path):
 def test_nothing_is_installed(db, install):
     c = Checked(install)
     assert c.expect("schema-missing")[0]["fix"] == "pgherald sql install --apply"
+
+
+def test_what_is_no_table_is_not_read(checked):
+    checked.db.run("ALTER TABLE pgherald.meta RENAME TO before; CREATE VIEW pgherald.meta AS"
+                   " SELECT b.* FROM pgherald.before AS b, (SELECT 1 / (b.schema_version - b.schema_version)"
+                   "  FROM pgherald.before AS b) AS bang;"
+                   "ALTER VIEW pgherald.meta OWNER TO pgherald_owner")
+    checked.expect("object-kind", fix=False)
 
 
 def test_a_role_is_missing(cluster, db, install):

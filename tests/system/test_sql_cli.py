@@ -272,7 +272,7 @@ def test_uninstall_refuses_to_take_what_others_built_on_it(db, installed):
     db.run("CREATE VIEW mine AS SELECT count(*) FROM pgherald.journal")
     done = installed.sql("uninstall", "--apply")
     assert done.returncode == 1
-    assert "view mine depends on table pgherald.journal" in done.stderr
+    assert "view public.mine depends on table pgherald.journal" in done.stderr
 
 
 def test_uninstalling_a_watch_takes_its_rights_along(db, install):
@@ -394,13 +394,13 @@ def test_retention_for_ever_prunes_nothing(db, installed):
 @pytest.mark.parametrize("old, new, said", [
     ("public.api_estimate\n", "public.api_estimat\n",
      'watch estimate (public.api_estimat): relation "public.api_estimat" does not exist'),
-    ("estimate_number=number", "estimate_number=nomber", 'column "nomber" does not exist'),
-    ("owners = foreman_id", "owners = foreman", 'column "foreman" does not exist'),
+    ("estimate_number=number", "estimate_number=nomber", 'public.api_estimate has no column nomber'),
+    ("owners = foreman_id", "owners = foreman", 'public.api_estimate has no column foreman'),
     ("api_project.name", "api_project.nam",
      'column "nam" of relation "api_project" does not exist'),
     ("public.api_project.name", "other.api_project.name", 'schema "other" does not exist'),
     ("table  = public.api_estimate", "table = public.api_estimate\nkey = status",
-     "watch estimate: no unique index says that key identifies a row of api_estimate"),
+     "watch estimate: no unique index says that key identifies a row of public.api_estimate"),
     ("user_table = public.api_user", "user_table = public.nobody",
      'auth drf: relation "public.nobody" does not exist'),
 ])

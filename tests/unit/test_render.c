@@ -130,8 +130,10 @@ static void test_document(void **state)
 			 "GRANT SELECT (\"Id\", since) ON public.\"User\" TO pgherald_owner;\n");
 	assert_has(&out, "OR now->>'id' IS DISTINCT FROM was->>'id'\n");
 	assert_has(&out, "OR now->>'foreman_id' IS DISTINCT FROM was->>'foreman_id'\n");
-	assert_has(&out, "  PERFORM id, project_id, at, amount, foreman_id\n"
-			 "  FROM public.api_estimate AS watched LIMIT 0;");
+	assert_has(&out, "  watched CONSTANT regclass := 'public.api_estimate';\n");
+	assert_has(&out,
+		   "  FROM unnest(ARRAY['id', 'project_id', 'at', 'amount', 'foreman_id']) AS c "
+		   "(name)\n");
 	assert_has(&out, "SELECT array_remove(ARRAY[it.was->>'foreman_id'], NULL) AS before,\n"
 			 "                       array_remove(ARRAY[it.now->>'foreman_id'], "
 			 "NULL) AS after\n");

@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: PostgreSQL
+"""What a role of the application can put into its database so that somebody else's statement runs its
+code: each trap is a line. A trap that is sprung says so in the server's log, which no roll-back takes
+back, and tries to become a superuser and to start a program."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+SOURCE = Path(__file__).resolve().parents[3]
+EVIL = "evil"  # owns the database, the schema public and every table; no superuser
+
+# The tables of an application, with everything in the configuration that reads one.
+TABLES = """
+CREATE TYPE public.mood AS ENUM ('glad', 'sad');
+CREATE DOMAIN public.code AS text;
+CREATE DOMAIN public.userid AS bigint;
+CREATE TYPE public.size AS (w int, h int);
+CREATE TYPE public.span AS RANGE (SUBTYPE = int4);
+CREATE TABLE public.users (id bigint PRIMARY KEY, role text, is_active boolean, password varchar,
+  nick text, mood public.mood DEFAULT 'glad');
+CREATE TABLE public.token (key varchar(40) PRIMARY KEY, user_id bigint, expires timestamptz,
+  mood public.mood DEFAULT 'glad');
+CREATE TABLE public.django_session (session_key varchar(40) PRIMARY KEY, session_data text,
+  expire_date timestamptz, mood public.mood DEFAULT 'glad');
+CREATE TABLE public.grp (id int PRIMARY KEY, name varchar);
+CREATE TABLE public.membership (user_id bigint, group_id int);
+CREATE TABLE public.customer (id bigint PRIMARY KEY, name text, code public.code DEFAULT 'c');
+CREATE TABLE public.member (item_id bigint, user_id bigint, mood public.mood DEFAULT 'glad');
+CREATE TABLE public.item (id bigint PRIMARY KEY, title text, status public.mood DEFAULT 'glad',
+  code public.code DEFAULT 'c', size public.size DEFAULT '(1,2)', moods public.mood[] DEFAULT '{sad}',
+  span public.span DEFAULT '[1,3)', at timestamptz DEFAULT '2026-01-01', total numeric DEFAULT 1,
+  customer_id bigint DEFAULT 1, owner_id bigint DEFAULT 2, note public.mood DEFAULT 'glad');
+CREATE TABLE public.news (id bigint PRIMARY KEY, title text, mood public.mood DEFAULT 'glad',
+  customer_id bigint DEFAULT 1, owner_id bigint DEFAULT 2);
+INSERT INTO public.users VALUES (1, 'manager', true, 'h1', 'boss'), (2, 'foreman', true, 'h2', 'anna');
+INSERT INTO public.token VALUES ('t1', 1), ('t2', 2);
+INSERT INTO public.django_session VALUES ('s1', 'x:y:z', now() + interval '1 day');
+INSERT INTO public.grp VALUES (1, 'manager'), (2, 'foreman');
+INSERT INTO public.membership VALUES (1, 1), (2, 2);
+INSERT INTO public.customer VALUES (1, 'Bridge'), (2, 'Tower');
+INSERT INTO public.member VALUES (1, 2), (2, 2);
+"""
+
+CONF = """
+[server]
+listen = 127.0.0.1:0
+[database]
+conninfo = {conninfo}
+[role manager]
+receives = all
+[role foreman]
+receives = own
+[auth drf]
+token_table = public.token
+token_expires = expires
+user_table = public.users
+role_from = groups
+group_table = public.grp
+membership_table = public.membership
+[auth web]
+preset = session
+secret_key_file = {keys}
+user_table = public.users
+role_column = role
+[watch item]
+table = public.item
+owners = owner_id, id<-public.member.item_id.user_id
+fields = id, title, status, code, size, moods, span, at::utc, total, note_text=status::text,
+  customer=customer_id->public.customer.name, nick=owner_id->public.users.nick
+leave = id
+[watch news]
+table = public.news
+capture = notify
+owners = owner_id, id<-public.member.item_id.user_id
+fields = id, title, mood, customer=customer_id->public.customer.name
+"""
+
+# Says who ran it, and tries what a superuser could.
+SPY = """
+CREATE FUNCTION public.strike(what text) RETURNS void LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  attempt text;
+BEGIN
+  RAISE WARNING 'TRAP <%> as % of %', what, current_user, session_user;
+  FOREACH attempt IN ARRAY ARRAY[
+      'ALTER ROLE evil SUPERUSER', 'RESET ROLE', 'ALTER ROLE evil SUPERUSER',
+      'SET SESSION AUTHORIZATION DEFAULT', 'ALTER ROLE evil SUPERUSER',
+      'COPY (SELECT 1) TO PROGRAM ''touch {directory}/pwned'''] LOOP
+    BEGIN
+      EXECUTE attempt;
+    EXCEPTION WHEN OTHERS THEN
+      NULL;
+    END;
+  END LOOP;
+END $$;
+CREATE FUNCTION public.spy(what text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM public.strike(what);
+  RETURN true;
+END $$;
+GRANT USAGE ON SCHEMA public TO PUBLIC;
+"""
+
+TYPES = ["oid", "regclass", "regproc", "regprocedure", "regtype", "regnamespace", "regrole", "name", "text",
+         '"char"', "varchar", "bpchar", "int2", "int4", "int8", "numeric", "bool", "json", "jsonb", "xid",
+         "timestamptz", "interval", "text[]", "oid[]", "int2[]", "int8[]", "name[]", "int2vector",
+         "oidvector", "public.mood", "public.code", "public.size", "public.span"]
+COMPARISONS = ["=", "<>", "<", "<=", ">", ">=", "*<>", "<@", "@>", "~", "!~", "~~", "!~~"]
+OTHERS = ["||", "+", "-", "*", "/", "%", "->", "->>"]
+
+
+def operators():
+    """Every operator that a statement of ours could mean, on every pair of types."""
+    return f"""
+DO $do$
+DECLARE
+  p record;
+  op text;
+BEGIN
+  FOR p IN SELECT row_number() OVER () AS n, l, r
+           FROM unnest($${{{",".join(t.replace('"', chr(92) + '"') for t in TYPES)}}}$$::text[]) AS l,
+                unnest($${{{",".join(t.replace('"', chr(92) + '"') for t in TYPES)}}}$$::text[]) AS r LOOP
+    EXECUTE format('CREATE FUNCTION public.o%s(%s, %s) RETURNS bool LANGUAGE sql IMMUTABLE AS '
+                   '$f$SELECT public.spy(%L)$f$', p.n, p.l, p.r, 'operator on ' || p.l || ' and ' || p.r);
+    EXECUTE format('CREATE FUNCTION public.p%s(%s, %s) RETURNS text LANGUAGE sql IMMUTABLE AS '
+                   '$f$SELECT public.spy(%L)::text$f$', p.n, p.l, p.r, 'operator on ' || p.l || ' and ' || p.r);
+    FOREACH op IN ARRAY ARRAY{COMPARISONS!r} LOOP
+      EXECUTE format('CREATE OPERATOR public.%s (FUNCTION = public.o%s, LEFTARG = %s, RIGHTARG = %s)',
+                     op, p.n, p.l, p.r);
+    END LOOP;
+    FOREACH op IN ARRAY ARRAY{OTHERS!r} LOOP
+      EXECUTE format('CREATE OPERATOR public.%s (FUNCTION = public.p%s, LEFTARG = %s, RIGHTARG = %s)',
+                     op, p.n, p.l, p.r);
+    END LOOP;
+  END LOOP;
+END $do$;
+"""
+
+
+def functions():
+    """A double of every function of the server whose name stands in our texts."""
+    texts = [*SOURCE.glob("sql/**/*.sql"), *SOURCE.glob("src/**/*.c")]
+    names = sorted({name for t in texts for name in re.findall(r"\b([a-z][a-z0-9_]+)\(",
+                                                               t.read_text(encoding="utf-8"))})
+    return f"""
+DO $do$
+DECLARE
+  f record;
+BEGIN
+  FOR f IN SELECT p.proname, p.proretset, p.prorettype, p.prokind, p.provariadic,
+                  (SELECT string_agg(CASE WHEN n = p.pronargs AND p.provariadic <> 0 THEN 'VARIADIC ' ELSE '' END
+                                     || format_type(a, NULL), ', ' ORDER BY n)
+                   FROM unnest(p.proargtypes) WITH ORDINALITY AS u(a, n)) AS args
+           FROM pg_proc AS p
+           WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.prokind = 'f'
+             AND p.proname = ANY (ARRAY{names!r})
+             AND p.proname NOT IN ('format_type')
+             AND (p.prorettype IN (SELECT oid FROM pg_type WHERE typtype <> 'p')
+                  OR p.prorettype IN ('record'::regtype, 'void'::regtype)
+                  OR p.prorettype = ANY (p.proargtypes))
+             AND NOT EXISTS (SELECT FROM unnest(p.proargtypes) AS a JOIN pg_type AS t ON t.oid = a
+                             WHERE t.typtype = 'p' AND t.typname !~ '^any(element|array|range)$') LOOP
+    BEGIN
+      EXECUTE format('CREATE FUNCTION public.%I(%s) RETURNS %s %s LANGUAGE plpgsql STABLE AS '
+                     '$f$BEGIN PERFORM public.strike(%L); %s END$f$',
+                     f.proname, f.args, CASE WHEN f.proretset THEN 'SETOF' ELSE '' END,
+                     f.prorettype::regtype, 'function ' || f.proname,
+                     CASE WHEN f.proretset OR f.prorettype = 'void'::regtype THEN 'RETURN;'
+                          ELSE 'RETURN NULL;' END);
+    EXCEPTION WHEN OTHERS THEN
+      RAISE NOTICE 'no double of %(%): %', f.proname, f.args, SQLERRM;
+    END;
+  END LOOP;
+END $do$;
+"""
+
+
+@dataclass(frozen=True)
+class Trap:
+    """`proof`, run by the application's role itself, must spring it."""
+    name: str
+    plant: str
+    proof: str = ""
+    refused: str = ""  # the installer says this and does nothing
+    residual: str = ""  # PostgreSQL leaves this door: the role that may meet it, and no other
+    super: bool = False  # a superuser has planted it
+
+
+def cast(source, target, how="", body="NULL"):
+    """A cast whose function is a trap."""
+    body = "'null'" if target in ("json", "jsonb") else body
+    name = re.sub(r"\W+", "_", f"cast_{source}_{target}")
+    return (f"CREATE FUNCTION public.{name}({source}) RETURNS {target} LANGUAGE plpgsql AS $f$"
+            f"BEGIN PERFORM public.strike('cast of {source} to {target}'); RETURN {body}; END $f$;"
+            f"CREATE CAST ({source} AS {target}) WITH FUNCTION public.{name}({source}) {how};")
+
+
+# Planted before anything of ours is there; all of them in one database.
+BEFORE = [
+    Trap("casts of an enum", cast("public.mood", "json") + cast("public.mood", "jsonb")
+         + cast("public.mood", "text", "AS IMPLICIT", "'x'") + cast("public.mood", "varchar", "AS ASSIGNMENT")
+         + cast("public.mood", "int8", "AS IMPLICIT") + cast("text", "public.mood", "AS ASSIGNMENT"),
+         "SELECT to_json('glad'::public.mood)"),
+    Trap("casts of an array", cast("public.mood[]", "json") + cast("public.mood[]", "jsonb")
+         + cast("public.mood[]", "text", "AS ASSIGNMENT"), "SELECT '{sad}'::public.mood[]::text"),
+    Trap("casts of a row", cast("public.size", "json") + cast("public.size", "jsonb")
+         + cast("public.size", "text"), "SELECT '(1,2)'::public.size::text"),
+    Trap("casts of a range", cast("public.span", "json") + cast("public.span", "jsonb")
+         + cast("public.span", "text"), "SELECT to_jsonb('[1,2)'::public.span)"),
+    Trap("casts of a table's row", cast("public.item", "json") + cast("public.item", "jsonb")
+         + cast("public.item", "text"), "SELECT '(1,,,,,,,,,,,)'::public.item::text"),
+    Trap("domain with a check", "ALTER DOMAIN public.code ADD CHECK (public.spy('domain'))",
+         "SELECT 'a'::public.code"),
+    Trap("index of a watched table", "CREATE INDEX ON public.item ((public.spy('index of item')));"
+         "CREATE INDEX ON public.item (id) WHERE public.spy('predicate of item');"
+         "ALTER TABLE public.item ADD CHECK (public.spy('check of item'))",
+         "SELECT title FROM public.item WHERE id = 5"),
+    Trap("partition of a watched table", "CREATE TABLE public.parted (id int) PARTITION BY RANGE"
+         " ((id + public.spy('partition key')::int))"),
+    Trap("triggers of a watched table",
+         "CREATE FUNCTION public.change() RETURNS trigger LANGUAGE plpgsql AS $$"
+         "BEGIN PERFORM public.strike('trigger'); RETURN NULL; END$$;"
+         "CREATE TRIGGER aa AFTER INSERT OR UPDATE ON public.item FOR EACH ROW EXECUTE FUNCTION public.change();"
+         "CREATE RULE also AS ON DELETE TO public.member DO ALSO SELECT public.spy('rule')"),
+    Trap("default privileges", "ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO evil;"
+         "ALTER DEFAULT PRIVILEGES GRANT ALL ON FUNCTIONS TO evil"),
+    # from here on names mean something else
+    Trap("operators", operators(), "SELECT 1::oid = 'pg_class'::regclass"),
+    Trap("functions", functions(),
+         "SET search_path = public, pg_catalog; SELECT format('%s', VARIADIC ARRAY['a'])"),
+    Trap("search_path of the database",
+         "DO $$BEGIN EXECUTE pg_catalog.format('ALTER DATABASE %I SET search_path = public, pg_catalog',"
+         " pg_catalog.current_database()); END$$"),
+    Trap("settings of the database", "".join(
+        f"DO $$BEGIN EXECUTE pg_catalog.format('ALTER DATABASE %I SET {s}', pg_catalog.current_database()); END$$;"
+        for s in ["standard_conforming_strings = off", "transform_null_equals = on", "array_nulls = off",
+                  "quote_all_identifiers = on", "bytea_output = escape", "datestyle = SQL",
+                  "intervalstyle = sql_standard", "plan_cache_mode = force_custom_plan"])),
+    Trap("types", "".join(f"CREATE DOMAIN public.{t} AS pg_catalog.text CHECK (public.spy('type {t}'));"
+                          for t in ["regclass", "regrole", "oid", "int8", "text", "name", "jsonb", "json",
+                                    "timestamptz", "regnamespace", "regprocedure", "record"]),
+         "SET search_path = public, pg_catalog; SELECT '1'::public.oid"),
+]
+
+# Each in a database of its own: what is refused, or would keep others from being met.
+ALONE = [
+    Trap("watched view", "ALTER TABLE public.item RENAME TO item_table;"
+         "CREATE VIEW public.item AS SELECT i.* FROM public.item_table AS i WHERE public.spy('view')",
+         "SELECT FROM public.item", refused="public.item is a view"),
+    Trap("event trigger", "CREATE FUNCTION public.ddl() RETURNS event_trigger LANGUAGE plpgsql AS $$"
+         "BEGIN PERFORM public.strike('event trigger'); END$$; ALTER FUNCTION public.ddl() OWNER TO evil;"
+         "CREATE EVENT TRIGGER ddl ON ddl_command_end EXECUTE FUNCTION public.ddl()",
+         "CREATE TABLE public.made ()", refused="event trigger ddl", super=True),
+    Trap("schema pgherald beforehand", "CREATE SCHEMA pgherald; GRANT USAGE ON SCHEMA pgherald TO PUBLIC;"
+         "CREATE TABLE pgherald.row AS SELECT true AS one, 9 AS schema_version, 'epoch001'::text AS epoch,"
+         " 1::bigint AS floor_txid, now() AS installed_at, 1::bigint AS max_bytes, 1::bigint AS stop_bytes;"
+         "CREATE VIEW pgherald.meta AS SELECT r.* FROM pgherald.row AS r WHERE public.spy('meta');"
+         "CREATE VIEW pgherald.journal AS SELECT 1::bigint AS txid, 1::bigint AS id, now() AS at, 't' AS topic,"
+         " 'r'::\"char\" AS op, NULL::text AS pk, '{}'::text[] AS own_old, '{}'::text[] AS own_new,"
+         " '{}'::json AS data, NULL::json AS past, NULL::text AS actor, 1 AS n WHERE public.spy('journal');"
+         "CREATE VIEW pgherald.loss AS SELECT 1::bigint AS last_value, public.spy('loss') AS is_called;"
+         "CREATE VIEW pgherald.gate AS SELECT 1::bigint AS last_value, public.spy('gate') AS is_called;"
+         "CREATE FUNCTION pgherald.epoch() RETURNS text LANGUAGE sql AS $$SELECT public.spy('epoch')::text$$;"
+         "CREATE FUNCTION pgherald.prune(interval, int, bigint) RETURNS bigint LANGUAGE sql AS"
+         " $$SELECT public.spy('prune')::int::bigint$$;"
+         "GRANT SELECT ON ALL TABLES IN SCHEMA pgherald TO PUBLIC",
+         "SELECT pgherald.epoch(), m.* FROM pgherald.meta AS m", refused="belongs to"),
+]

@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: PostgreSQL
+"""The application's role owns the database, its public schema and every table in it, and has put a trap
+behind every door (lib/traps.py). No command springs one as anybody but that role."""
+
+import os
+import re
+import subprocess
+
+import psycopg2
+import pytest
+
+from conftest import PGHERALD, run_pgherald
+from lib import traps
+from lib.daemon import Client, Daemon
+from lib.traps import ALONE, BEFORE, CONF, EVIL, SPY, TABLES
+
+
+class Site:
+    """A database of the application's role, and a configuration that reads all of it."""
+
+    def __init__(self, cluster, directory, template=None):
+        self.cluster = cluster
+        self.db = cluster.create_database(template or "template1")
+        self.db.run(f"ALTER DATABASE {self.db.name} OWNER TO {EVIL}")
+        if not template:
+            self.db.run(f"ALTER SCHEMA public OWNER TO {EVIL}")
+            self.evil(SPY.replace("{directory}", cluster.dir))
+            self.evil(TABLES)
+        self.keys = directory / "keys"
+        self.keys.write_text("secret\n")
+        self.keys.chmod(0o600)
+        os.chown(self.keys, *self.owner())
+        self.conf = directory / "pgherald.conf"
+        self.conf.write_text(CONF.replace("{conninfo}", self.db.conninfo("pgherald"))
+                             .replace("{keys}", str(self.keys)))
+        self.begin = os.path.getsize(cluster.log)
+
+    def owner(self):
+        found = os.stat(self.cluster.data)
+        return found.st_uid, found.st_gid
+
+    def evil(self, sql):
+        """As the application's role, on a connection of its own."""
+        connection = self.db.connect(EVIL)
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SET search_path = pg_catalog, public")
+                cursor.execute(sql)
+        finally:
+            connection.close()
+
+    def plant(self, trap):
+        begin = os.path.getsize(self.cluster.log)
+        if trap.super:
+            self.db.run(trap.plant)
+        else:
+            self.evil(trap.plant)
+        if trap.proof:
+            self.evil(trap.proof)
+            assert EVIL in self.sprung(begin, evil=True), f"{trap.name}: it is no trap"
+
+    def sprung(self, begin=None, evil=False):
+        """Who met a trap since: {role: [what]}; the application's role itself only if asked."""
+        with open(self.cluster.log, encoding="utf-8", errors="replace") as log:
+            log.seek(self.begin if begin is None else begin)
+            found = re.findall(r"TRAP <(.*?)> as (\S+) of", log.read())
+        who = {}
+        for what, role in found:
+            if evil or role != EVIL:
+                who.setdefault(role, set()).add(what)
+        return who
+
+    def assert_safe(self, what):
+        assert not self.sprung(), what
+        assert not os.path.exists(f"{self.cluster.dir}/pwned"), what
+        assert not self.db.one(f"SELECT rolsuper FROM pg_roles WHERE rolname = '{EVIL}'"), what
+
+    def sql(self, *args, dsn=None):
+        return run_pgherald("sql", *args, "-c", self.conf, "--dsn", dsn or self.db.conninfo())
+
+    def psql(self, text, before=""):
+        """A rendered text, as a DBA runs it."""
+        return subprocess.run(
+            [self.cluster.tool("psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", self.db.conninfo()],
+            input=before + text, capture_output=True, text=True)
+
+    def use(self):
+        """What the application does all day."""
+        connection = self.db.connect(EVIL)
+        with connection.cursor() as cursor:
+            cursor.execute("SET search_path = pg_catalog, public")
+            for t in ("item", "news"):
+                for statement in USE:
+                    cursor.execute(statement.replace("{t}", f"public.{t}"))
+            for statement in USE_OF_RIGHTS:
+                cursor.execute(statement)
+        connection.close()
+
+    def ask(self):
+        """What the daemon asks, as its role."""
+        connection = self.db.connect("pgherald")
+        answers = []
+        with connection.cursor() as cursor:
+            for question in ASK:
+                try:
+                    cursor.execute(question)
+                    answers.append(cursor.fetchall())
+                except psycopg2.Error as e:
+                    answers.append(str(e))
+        connection.close()
+        return answers
+
+
+USE = [
+    "INSERT INTO {t} (id) VALUES (1)",
+    "INSERT INTO {t} (id, customer_id) SELECT g, 2 FROM pg_catalog.generate_series(2, 5) AS g",
+    "UPDATE {t} SET title = 'a' WHERE id OPERATOR(pg_catalog.=) 1",
+    "UPDATE {t} SET title = 'b' WHERE id OPERATOR(pg_catalog.<) 4",
+    "UPDATE {t} SET owner_id = 1 WHERE id OPERATOR(pg_catalog.=) 2",
+    "UPDATE {t} SET id = 9 WHERE id OPERATOR(pg_catalog.=) 3",
+    "DELETE FROM {t} WHERE id OPERATOR(pg_catalog.=) 1",
+    "DELETE FROM {t}",
+    "TRUNCATE {t}",
+]
+USE_OF_RIGHTS = [
+    "INSERT INTO public.token (key, user_id) VALUES ('t9', 2), ('t8', 2)",
+    "UPDATE public.token SET user_id = 1 WHERE key OPERATOR(pg_catalog.=) 't9'",
+    "DELETE FROM public.token WHERE key OPERATOR(pg_catalog.~) 't[89]'",
+    "UPDATE public.users SET is_active = false",
+    "UPDATE public.users SET is_active = true",
+    "UPDATE public.grp SET name = name || 's'",
+    "UPDATE public.grp SET name = pg_catalog.rtrim(name, 's')",
+    "UPDATE public.membership SET group_id = group_id",
+    "UPDATE public.django_session SET session_data = 'z:y:z'",
+    "DELETE FROM public.django_session",
+    "INSERT INTO public.django_session VALUES ('s1', 'x:y:z', pg_catalog.now())",
+    "UPDATE public.django_session SET expire_date = 'tomorrow'",
+]
+ASK = [
+    "SELECT pgherald.epoch()",
+    "SELECT * FROM pgherald.tell((SELECT array_agg(DISTINCT j.txid) FROM pgherald.journal AS j))",
+    "SELECT * FROM pgherald.auth_drf('{t1,t2,t7}')",
+    "SELECT * FROM pgherald.auth_web('{s1}')",
+    "SELECT * FROM pgherald.session_web('{1,2}', '{x}', '{y}')",
+    "SELECT pgherald.prune('1 hour', 10, 1000000)",
+]
+
+
+@pytest.fixture(scope="module")
+def roles(cluster):
+    cluster.execute(f"DO $$BEGIN CREATE ROLE {EVIL} LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END$$")
+
+
+@pytest.fixture(scope="module")
+def planted(cluster, roles, tmp_path_factory):
+    """The name of a database with every trap of BEFORE, to make others of."""
+    made = Site(cluster, tmp_path_factory.mktemp("planted"))
+    for trap in BEFORE:
+        made.plant(trap)
+    made.db.close()
+    yield made.db.name
+    made.db.drop()
+
+
+@pytest.fixture
+def site(cluster, roles, tmp_path):
+    made = Site(cluster, tmp_path)
+    yield made
+    made.db.drop()
+
+
+@pytest.fixture
+def trapped(cluster, planted, tmp_path):
+    made = Site(cluster, tmp_path, planted)
+    yield made
+    made.db.drop()
+
+
+def done(result):
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+# What a session of whoever installs might have picked up before the text is run in it.
+TEMPORARY = """
+SET search_path = pg_temp, public, pg_catalog;
+CREATE TEMP VIEW pg_proc AS SELECT p.* FROM pg_catalog.pg_proc AS p WHERE public.spy('pg_temp.pg_proc');
+CREATE TEMP VIEW pg_roles AS SELECT r.* FROM pg_catalog.pg_roles AS r WHERE public.spy('pg_temp.pg_roles');
+CREATE TEMP VIEW pg_class AS SELECT r.* FROM pg_catalog.pg_class AS r WHERE public.spy('pg_temp.pg_class');
+CREATE TEMP TABLE pg_trigger AS SELECT 1 AS oid;
+CREATE DOMAIN pg_temp.regclass AS pg_catalog.text CHECK (public.spy('pg_temp.regclass'));
+CREATE DOMAIN pg_temp.int8 AS pg_catalog.text CHECK (public.spy('pg_temp.int8'));
+"""
+
+
+def test_no_command_runs_code_of_the_application(trapped):
+    """As superuser, each command as it is run and as it is printed."""
+    commands = {
+        "install": lambda: done(trapped.sql("install", "--apply")),
+        "install again": lambda: done(trapped.sql("install", "--apply")),
+        "render": lambda: done(trapped.psql(done(trapped.sql("render")), TEMPORARY)),
+        "upgrade": lambda: done(trapped.sql("upgrade", "--apply")),
+        "upgrade, printed": lambda: done(trapped.psql(done(trapped.sql("upgrade")), TEMPORARY)),
+        "check": lambda: trapped.sql("check"),
+        "check as the daemon": lambda: trapped.sql("check", dsn=trapped.db.conninfo("pgherald")),
+        "doctor": lambda: run_pgherald("doctor", "-c", trapped.conf),
+        "init": lambda: run_pgherald("init", "--yes", "-c", "-", "--dsn", trapped.db.conninfo()),
+        "prune": lambda: done(trapped.sql("prune", "--apply")),
+        "prune, printed": lambda: done(trapped.psql(done(trapped.sql("prune")), TEMPORARY)),
+        "uninstall of a watch": lambda: done(trapped.sql("uninstall", "--watch", "item", "--apply")),
+        "install of a watch": lambda: done(trapped.sql("install", "--watch", "item", "--apply")),
+        "uninstall": lambda: done(trapped.sql("uninstall", "--apply")),
+        "render once more": lambda: done(trapped.psql(done(trapped.sql("render")), TEMPORARY)),
+        "uninstall, printed": lambda: done(trapped.psql(done(trapped.sql("uninstall")), TEMPORARY)),
+    }
+    for what, run in commands.items():
+        run()
+        trapped.assert_safe(what)
+
+
+@pytest.mark.parametrize("trap", ALONE, ids=lambda t: t.name)
+def test_refused(site, trap):
+    """Nothing is done, by no command, and the daemon reads nothing."""
+    site.plant(trap)
+    site.begin = os.path.getsize(site.cluster.log)
+    for command in ["install", "upgrade", "uninstall", "prune"]:
+        found = site.sql(command, "--apply")
+        site.assert_safe(command)
+        if command == "install":
+            assert found.returncode == 1 and trap.refused in found.stderr, found.stdout + found.stderr
+    for dsn in [None, site.db.conninfo(EVIL)]:
+        site.sql("check", dsn=dsn)
+    site.assert_safe("check")
