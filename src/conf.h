@@ -15,6 +15,7 @@
 #include "sql/watch.h"
 
 enum route_kind { ROUTE_EVENTS, ROUTE_STATS };
+enum socket_mode { SOCKET_MODE_ALL, SOCKET_MODE_GROUP, SOCKET_MODE_OWNER };
 enum capture { CAPTURE_JOURNAL, CAPTURE_NOTIFY };
 enum auth_preset { PRESET_DRF, PRESET_KNOX, PRESET_CUSTOM, PRESET_SESSION };
 enum auth_role_from { ROLE_FROM_COLUMN, ROLE_FROM_GROUPS, ROLE_FROM_STAFF };
@@ -77,6 +78,7 @@ struct conf {
 
 	/* [server] */
 	struct conf_list listen;
+	int socket_mode;  /* enum socket_mode: of Unix sockets */
 	uint64_t workers; /* 0 = one per processor */
 	uint64_t max_streams;
 	uint64_t max_streams_per_user;

@@ -35,6 +35,7 @@ struct server {
 	struct loop *loop;
 	struct loop_fd signals;
 	struct loop_timer watchdog;
+	struct listen_set listen;
 	struct registry *registry;
 	struct db db;
 	struct worker **workers;
@@ -83,36 +84,23 @@ static void apply_limits(struct server *s)
 	registry_limit(s->registry, max, s->conf->max_streams_per_user);
 }
 
-/* [worker][address] sockets for every worker; false with a logged reason. */
-static bool open_listeners(const struct conf *conf, size_t n_workers, int **ret_fds)
+static bool open_listeners(struct server *s)
 {
-	size_t n = conf->listen.n;
-	int *fds = xcalloc(n * n_workers, sizeof(*fds));
-	int *column = xcalloc(n_workers, sizeof(*column));
+	static const mode_t modes[] = {
+		[SOCKET_MODE_ALL] = 0666, [SOCKET_MODE_GROUP] = 0660, [SOCKET_MODE_OWNER] = 0600};
+	autobuf text = {0};
 
-	for (size_t a = 0; a < n; a++) {
-		struct buf bound, error;
-		bool ok;
-
-		buf_init(&bound, 256);
-		buf_init(&error, 512);
-		ok = listen_open(conf->listen.items[a], column, n_workers, &bound, &error);
-		if (ok)
-			log_info("listening on %s", buf_cstr(&bound));
-		else
-			log_error("%s", buf_cstr(&error));
-		for (size_t w = 0; ok && w < n_workers; w++)
-			fds[w * n + a] = column[w];
-		buf_free(&bound);
-		buf_free(&error);
-		if (!ok) {
-			free(fds);
-			free(column);
-			return false;
-		}
+	buf_init(&text, TEXT_MAX);
+	if (!listen_resolve(&s->listen, s->conf->listen.items, s->conf->listen.n, &text) ||
+	    !listen_open(&s->listen, s->n_workers, modes[s->conf->socket_mode], &text)) {
+		log_error("%s", buf_cstr(&text));
+		return false;
 	}
-	free(column);
-	*ret_fds = fds;
+	for (size_t i = 0; i < s->listen.n; i++) {
+		buf_clear(&text);
+		listen_text(&s->listen.items[i], &text);
+		log_info("listening on %s", buf_cstr(&text));
+	}
 	return true;
 }
 
@@ -245,7 +233,6 @@ static bool watch_signals(struct server *s)
 static bool start(struct server *s)
 {
 	size_t n = s->conf->workers ? (size_t)s->conf->workers : processors();
-	int *fds;
 
 	s->loop = loop_new();
 	s->registry = registry_new();
@@ -255,18 +242,17 @@ static bool start(struct server *s)
 	}
 	s->n_workers = n;
 	apply_limits(s);
-	if (!open_listeners(s->conf, n, &fds))
+	if (!open_listeners(s))
 		return false;
 	s->workers = xcalloc(n, sizeof(struct worker *));
 	s->inboxes = xcalloc(n, sizeof(struct inbox *));
 	for (size_t i = 0; i < n; i++) {
-		s->workers[i] = worker_new((unsigned)i, s->conf, fds + i * s->conf->listen.n,
-					   s->conf->listen.n, &s->db.inbox, s->registry);
+		s->workers[i] = worker_new((unsigned)i, s->conf, s->listen.fds + i * s->listen.n,
+					   s->listen.n, &s->db.inbox, s->registry);
 		if (!s->workers[i])
 			return false;
 		s->inboxes[i] = &s->workers[i]->inbox;
 	}
-	free(fds);
 	s->db.on_other = on_letter;
 	s->db.arg = s;
 	if (!db_start(&s->db, s->loop, s->conf, s->inboxes, n)) {
@@ -291,6 +277,7 @@ static void stop(struct server *s)
 	for (size_t i = 0; i < s->n_workers; i++)
 		worker_free(s->workers[i]);
 	db_free(&s->db);
+	listen_free(&s->listen);
 	free(s->workers);
 	free(s->inboxes);
 	registry_free(s->registry);
@@ -349,10 +336,21 @@ int cli_serve(const char *conf_path)
 	return EXIT_SUCCESS;
 }
 
+/* Whether there are such addresses; not whether they are free, since a daemon may be serving. */
+static bool valid_listen(const struct conf *conf, struct buf *error)
+{
+	struct listen_set set = {0};
+	bool ok = listen_resolve(&set, conf->listen.items, conf->listen.n, error);
+
+	listen_free(&set);
+	return ok;
+}
+
 int cli_check(const char *conf_path, int print)
 {
 	struct conf *conf = load(conf_path, !print);
 	autobuf text = {0};
+	bool ok = true;
 
 	if (!conf)
 		return EXIT_FAILURE;
@@ -360,8 +358,13 @@ int cli_check(const char *conf_path, int print)
 	if (print) {
 		conf_print(conf, &text);
 		fputs(buf_cstr(&text), stdout);
-	} else
-		printf("%s: configuration OK\n", conf_path);
+	} else {
+		ok = valid_listen(conf, &text);
+		if (ok)
+			printf("%s: configuration OK\n", conf_path);
+		else
+			fprintf(stderr, "pgherald: %s: [server] %s\n", conf_path, buf_cstr(&text));
+	}
 	conf_unref(conf);
-	return EXIT_SUCCESS;
+	return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }

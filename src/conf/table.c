@@ -9,6 +9,7 @@
 #include "conf/value.h"
 
 static const char *const receives_names[] = {"none", "own", "all", NULL};
+static const char *const socket_modes[] = {"0666", "0660", "0600", NULL};
 static const char *const level_names[] = {"error", "warning", "info", "debug", NULL};
 static const char *const format_names[] = {"text", "json", NULL};
 static const char *const preset_names[] = {"drf", "knox", "custom", "session", NULL};
@@ -27,6 +28,7 @@ _Static_assert(offsetof(struct scope_policy, n_patterns) -
 
 static const struct setting server_settings[] = {
 	{"listen", TYPE_LIST, AT(conf, listen), "127.0.0.1:8080", RESTART, NULL, 0, 0},
+	{"socket_mode", TYPE_CHOICE, AT(conf, socket_mode), "0666", RESTART, socket_modes, 0, 0},
 	{"workers", TYPE_COUNT, AT(conf, workers), "0", RESTART, NULL, 0, 256},
 	{"max_streams", TYPE_COUNT, AT(conf, max_streams), "0", 0, NULL, 0, 0},
 	{"max_streams_per_user", TYPE_COUNT, AT(conf, max_streams_per_user), "0", 0, NULL, 0, 0},

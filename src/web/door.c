@@ -42,6 +42,12 @@ static bool turn_away(struct worker *w, struct loop_fd *listener)
 	return fd >= 0;
 }
 
+/* Of workers that have the same Unix socket, a client wakes one. */
+static bool watch(struct worker *w, struct loop_fd *listener)
+{
+	return loop_add(w->loop, listener, EPOLLIN | EPOLLEXCLUSIVE);
+}
+
 static void pause_accepting(struct worker *w)
 {
 	struct door *d = &w->door;
@@ -50,7 +56,7 @@ static void pause_accepting(struct worker *w)
 		return;
 	d->paused = true;
 	for (size_t i = 0; i < d->n_listeners; i++)
-		loop_mod(w->loop, &d->listeners[i], 0);
+		loop_del(w->loop, &d->listeners[i]); /* what is exclusive cannot be changed */
 	loop_timer_set(w->loop, &d->again, ACCEPT_AGAIN_MS);
 }
 
@@ -60,8 +66,15 @@ static void on_again(void *arg)
 	struct door *d = &w->door;
 
 	d->paused = false;
-	for (size_t i = 0; i < d->n_listeners; i++)
-		loop_mod(w->loop, &d->listeners[i], EPOLLIN);
+	for (size_t i = 0; i < d->n_listeners; i++) {
+		if (watch(w, &d->listeners[i]))
+			continue;
+		while (i--)
+			loop_del(w->loop, &d->listeners[i]);
+		d->paused = true;
+		loop_timer_set(w->loop, &d->again, ACCEPT_AGAIN_MS);
+		return;
+	}
 }
 
 /* A listener's `arg` is the worker; which one it is follows from the array. */
@@ -126,7 +139,7 @@ bool door_open(struct worker *w, const int *fds, size_t n_fds)
 		struct loop_fd *l = &d->listeners[d->n_listeners];
 
 		*l = (struct loop_fd){.fd = fds[d->n_listeners], .ready = on_accept, .arg = w};
-		if (!loop_add(w->loop, l, EPOLLIN))
+		if (!watch(w, l))
 			return false;
 	}
 	return true;

@@ -136,7 +136,7 @@ static void peer_text(struct MHD_Connection *c, char *out, size_t size)
 	const struct sockaddr *sa = info ? info->client_addr : NULL;
 	char host[INET6_ADDRSTRLEN] = "";
 
-	snprintf(out, size, "local");
+	snprintf(out, size, "unix");
 	if (sa && sa->sa_family == AF_INET) {
 		const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)sa;
 
@@ -214,7 +214,7 @@ static enum MHD_Result start_stream(struct request *q, struct principal *who)
 		setsockopt(descriptor(q->connection), SOL_SOCKET, SO_SNDBUF, &send_buffer,
 			   sizeof(send_buffer));
 	MHD_add_response_header(r, "Content-Type", ANSWER_STREAM_TYPE);
-	MHD_add_response_header(r, "Cache-Control", "no-cache");
+	MHD_add_response_header(r, "Cache-Control", "no-cache, no-transform");
 	MHD_add_response_header(r, "X-Accel-Buffering", "no");
 #if MHD_VERSION >= 0x00097310
 	MHD_set_response_options(r, MHD_RF_SEND_KEEP_ALIVE_HEADER, MHD_RO_END);

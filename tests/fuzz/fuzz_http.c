@@ -59,7 +59,9 @@ static void on_letters(void *arg, struct list *letters)
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	socklen_t len = sizeof(address);
-	struct buf bound, error;
+	static char name[] = "127.0.0.1:0", *names[] = {name};
+	struct listen_set set = {0};
+	struct buf error;
 	struct post_events *p;
 	struct conf *conf;
 	int fd;
@@ -68,12 +70,13 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	(void)argc;
 	(void)argv;
 	log_setup(LOG_L_ERROR, LOG_F_TEXT);
-	buf_init(&bound, 100);
 	buf_init(&error, 1000);
 	conf = conf_parse("fuzz.conf", conf_text, strlen(conf_text), &error);
 	assert(conf);
-	ok = listen_open("127.0.0.1:0", &fd, 1, &bound, &error);
+	ok = listen_resolve(&set, names, 1, &error) && listen_open(&set, 1, 0600, &error);
 	assert(ok);
+	fd = set.fds[0];
+	listen_free(&set);
 	getsockname(fd, (struct sockaddr *)&address, &len);
 	loop = loop_new();
 	ok = inbox_init(&inbox, loop, on_letters, NULL);
@@ -88,7 +91,6 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	inbox_post(&worker->inbox, &p->letter);
 	loop_turn(worker->loop, 0);
 	conf_unref(conf);
-	buf_free(&bound);
 	buf_free(&error);
 	return 0;
 }

@@ -78,17 +78,68 @@ def test_root_is_refused(install):
     assert done.returncode == 1 and "refusing to serve as root" in done.stderr
 
 
-def test_address_in_use(served, tmp_path):
-    served.daemon.start().wait_ready()
-    listener = served.daemon.address
-    text = served.install.conf.read_text()
-    other = tmp_path / "other.conf"
-    # sharing the port needs the same user; an address that is not ours fails for everybody
-    other.write_text(re.sub(r"listen = .*", "listen = 192.0.2.1:80", text))
-    done = subprocess.run(as_ordinary_user([PGHERALD, "-c", str(other), "serve"]),
+@pytest.mark.parametrize("listen, message", [
+    ("localhost", 'listen address "localhost" must be HOST:PORT or unix:/PATH'),
+    ("127.0.0.1:80000", "must be HOST:PORT"),
+    ("192.0.2.1:80", "cannot listen on 192.0.2.1:80: this machine has no such address"),
+    ("127.0.0.1:8, [::1]:8, 127.0.0.1:8", "127.0.0.1:8 and 127.0.0.1:8 are in each other's way"),
+    ("unix:run/http.sock", "the path must begin with /"),
+])
+def test_the_check_refuses_what_serve_refuses(install, listen, message):
+    text = install.conf.read_text()
+    install.conf.write_text(text.replace("listen = 127.0.0.1:0", "listen = " + listen))
+    done = run_pgherald("-t", "-c", install.conf)
+    assert done.returncode == 1 and not done.stdout
+    assert done.stderr.startswith(f"pgherald: {install.conf}: [server] ") and message in done.stderr
+    served = serve_in_vain(install.conf)
+    assert served.returncode == 1 and message in served.stderr
+
+
+def serve_in_vain(conf):
+    return subprocess.run(as_ordinary_user([PGHERALD, "-c", str(conf), "serve"]),
                           capture_output=True, text=True, timeout=PATIENCE_S)
-    assert done.returncode == 1 and "cannot listen on 192.0.2.1:80" in done.stderr
-    assert listener
+
+
+def test_a_second_daemon_on_the_same_address_does_not_start(served):
+    d = served.daemon.start().wait_ready()
+    c = Client(d, served.anna).hello()
+    done = serve_in_vain(d.conf)  # of the same user, who may share a port
+    assert done.returncode == 1
+    assert "cannot listen on {}:{}: Address already in use".format(*d.address) in done.stderr
+    assert run_pgherald("-t", "-c", d.conf).returncode == 0  # that it is in use says nothing
+    change(served)
+    c.wait_message("estimate.created")
+    d.stop()  # streams were open, so the address is not quite free
+    d.start().wait_ready()
+
+
+def test_a_unix_socket(served, tmp_path):
+    path = tmp_path / "run" / "http.sock"
+    path.parent.mkdir()
+    path.parent.chmod(0o777)
+    served.configure("listen = 127.0.0.1:0",
+                     f"listen = 127.0.0.1:0, unix:{path}\nsocket_mode = 0660")
+    d = served.daemon.start().wait_ready()
+    inet = d.address
+    assert f"listening on unix:{path}\n" in d.log()
+    assert path.stat().st_mode & 0o777 == 0o660
+    d.address = str(path)
+    clients = [Client(d, served.anna).hello() for _ in range(20)]
+    change(served)
+    for c in clients:
+        c.wait_message("estimate.created")
+    assert "route=events peer=unix" in d.log()
+    done = serve_in_vain(d.conf)
+    assert done.returncode == 1 and "Address already in use" in done.stderr
+    d.address = inet
+    assert d.streams(served.boss) == 20
+    d.kill()  # leaves its file behind
+    assert path.exists()
+    d.start().wait_ready()
+    d.address = str(path)
+    Client(d, served.anna).hello()
+    d.stop()
+    assert not path.exists()
 
 
 # --- signals ---------------------------------------------------------------------------------

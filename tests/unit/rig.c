@@ -94,15 +94,18 @@ static struct conf *parse(const char *text)
 
 static int listener(unsigned *port)
 {
+	static char name[] = "127.0.0.1:0", *names[] = {name};
+	struct listen_set set = {0};
 	struct sockaddr_in sa;
 	socklen_t len = sizeof(sa);
-	struct buf bound, error;
+	struct buf error;
 	int fd;
 
-	buf_init(&bound, 100);
 	buf_init(&error, 100);
-	assert_true(listen_open("127.0.0.1:0", &fd, 1, &bound, &error));
-	buf_free(&bound);
+	assert_true(listen_resolve(&set, names, 1, &error));
+	assert_true(listen_open(&set, 1, 0600, &error));
+	fd = set.fds[0];
+	listen_free(&set);
 	buf_free(&error);
 	assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
 	*port = ntohs(sa.sin_port);

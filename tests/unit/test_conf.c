@@ -260,8 +260,9 @@ TEST(secrets_are_not_printed)
 
 /* Values that are not the default, tried in turn until one is taken. */
 static const char *const candidates[] = {
-	"7",	"7s", "7ms", "128KiB",	     "json", "debug", "stats", "groups", "no",	 "own",
-	"/x/y", "r",  "a",   "public.other", "id",   "other", "poll",  "notify", "knox", "z"};
+	"0660",		"7",	  "7s",	   "7ms",  "128KiB", "json", "debug",
+	"stats",	"groups", "no",	   "own",  "/x/y",   "r",    "a",
+	"public.other", "id",	  "other", "poll", "notify", "knox", "z"};
 
 static char *word(char **at)
 {

@@ -68,6 +68,16 @@ def free_port():
     raise AssertionError("no free port")
 
 
+def connect(address, source=None):
+    """A connection to (host, port), or to a Unix socket's path."""
+    if not isinstance(address, str):
+        return socket.create_connection(address, PATIENCE_S, source)
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(PATIENCE_S)
+    s.connect(address)
+    return s
+
+
 class Daemon:
     """`pgherald serve`. Its port is written into the configuration by the first start(), so that
     clients can come back to it after stop() or kill() and another start()."""
@@ -229,7 +239,7 @@ class Client:
         if last_id is not None:
             lines.append("Last-Event-ID: " + last_id)
         lines += [f"{k}: {v}" for k, v in (headers or {}).items()]
-        self.sock = socket.create_connection(daemon.address, PATIENCE_S, source)
+        self.sock = connect(daemon.address, source)
         self.sock.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
         self.daemon, self.buffer = daemon, b""
         self.status, self.headers, self.chunked = None, None, False
