@@ -132,16 +132,38 @@ void conf_print(const struct conf *c, struct buf *out)
 	}
 }
 
+static void add_topic(struct buf *b, const char *name)
+{
+	buf_str(b, b->len > 1 ? ", " : "");
+	json_string(b, name, strlen(name));
+}
+
 char *conf_topics(const struct conf *c)
 {
 	struct buf b;
 
 	buf_init(&b, VALUE_MAX);
 	buf_char(&b, '[');
-	for (size_t i = 0; i < c->n_watches; i++) {
-		if (i)
-			buf_str(&b, ", ");
-		json_string(&b, c->watches[i].name, strlen(c->watches[i].name));
+	for (size_t i = 0; i < c->n_watches; i++)
+		add_topic(&b, c->watches[i].name);
+	buf_char(&b, ']');
+	return buf_steal(&b);
+}
+
+char *conf_live_topics(const struct conf *c)
+{
+	struct buf b;
+
+	buf_init(&b, VALUE_MAX);
+	buf_char(&b, '[');
+	for (size_t i = 0; i < c->n_watches; i++)
+		if (c->watches[i].capture == CAPTURE_NOTIFY)
+			add_topic(&b, c->watches[i].name);
+	for (size_t i = 0; i < c->n_listens; i++)
+		add_topic(&b, c->listens[i].name);
+	if (b.len == 1) {
+		buf_free(&b);
+		return NULL;
 	}
 	buf_char(&b, ']');
 	return buf_steal(&b);

@@ -37,6 +37,7 @@ struct conf_route {
 	uint64_t retry_ms;
 	uint64_t queue_events;
 	uint64_t queue_bytes;
+	uint64_t stall_ms; /* a client that takes nothing for so long is let go */
 };
 
 /* [auth NAME]: how a token becomes a user and a role. */
@@ -136,6 +137,8 @@ void conf_unref(struct conf *c);
 void conf_print(const struct conf *c, struct buf *out);
 /* The watched topics as the text of a JSON array; the caller frees. */
 char *conf_topics(const struct conf *c);
+/* The same of those that are told live only, from NOTIFY payloads; NULL when there are none. */
+char *conf_live_topics(const struct conf *c);
 /* One line per setting: "section setting default", for the documentation lint. */
 void conf_list_settings(struct buf *out);
 /* Settings that a reload cannot change but that differ: their names in `out`, comma separated. */

@@ -150,7 +150,7 @@ def stuck(b: Bench) -> list[Table]:
             with b.daemon() as ours:
                 results.append(_stuck_round(b, ours, streams, share, rate, seconds, OURS))
                 if share:
-                    closed.append(ours.log_count("overflow"))
+                    closed.append(ours.log_count("the client does not read"))
     for share, results in rows.items():
         table.add(OURS, f"{share:.0%}", rate, *(list(c) for c in zip(*results)), closed if share else [])
     for peer in (p for p in b.peers if p.most >= streams):

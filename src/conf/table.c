@@ -122,6 +122,7 @@ static const struct setting route_settings[] = {
 	{"retry", TYPE_DURATION, AT(conf_route, retry_ms), "3s", 0, NULL, 1, 3600000},
 	{"queue_events", TYPE_COUNT, AT(conf_route, queue_events), "100", 0, NULL, 1, 1000000},
 	{"queue_bytes", TYPE_SIZE, AT(conf_route, queue_bytes), "1MiB", 0, NULL, 1024, 1 << 30},
+	{"stall", TYPE_DURATION, AT(conf_route, stall_ms), "60s", 0, NULL, 1000, 3600000},
 	{0},
 };
 

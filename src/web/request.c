@@ -209,7 +209,7 @@ static enum MHD_Result start_stream(struct request *q, struct principal *who)
 			       hello && !strcmp(hello, "full"));
 	q->state = REQUEST_STREAM;
 	if (q->rights_changes != w->rights_changes) /* the verdict may be of before that */
-		stream_recheck(q->stream);
+		stream_hold(q->stream, 0);
 	if (send_buffer) /* bounds what a stuck client holds: autotuning would take megabytes */
 		setsockopt(descriptor(q->connection), SOL_SOCKET, SO_SNDBUF, &send_buffer,
 			   sizeof(send_buffer));

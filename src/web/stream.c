@@ -70,7 +70,7 @@ static void make_hello(struct stream *s, const char *id)
 	sse_event(&b, buf_cstr(&message), message.len, id);
 	assert(buf_ok(&b) && buf_ok(&message));
 	buf_free(&message);
-	s->hello_len = b.len;
+	s->hello_len = (uint32_t)b.len;
 	s->hello = buf_steal(&b);
 }
 
@@ -100,7 +100,6 @@ static void start_resumed(struct stream *s, const char *last_id)
 	}
 	s->skip = xcalloc(1, sizeof(*s->skip));
 	*s->skip = c;
-	s->ring_seq = w->hub.ring.tail;
 	make_hello(s, last_id);
 	s->loss = w->position_cursor.loss;
 	if (c.loss != s->loss) /* something was not recorded meanwhile */
@@ -125,7 +124,8 @@ struct stream *stream_new(struct worker *w, struct conf *conf, const struct conf
 	s->chunked = chunked;
 	s->who_am_i = who_am_i;
 	s->opened_ms = loop_now_ms(w->loop);
-	stream_set_recheck(s);
+	s->wall = s->next_wall = STREAM_NO_WALL;
+	stream_set_recheck(s, who);
 	queue_init(&s->queue, (size_t)route->queue_events, (size_t)route->queue_bytes);
 	list_init(&s->dirty);
 	list_init(&s->wheel);
@@ -165,6 +165,7 @@ void stream_close(struct stream *s, const char *reason)
 	explicit_bzero(s->token, strlen(s->token));
 	free(s->token);
 	free(s->hello);
+	free(s->place);
 	free(s->skip);
 	principal_free(s->member.who);
 	conf_unref(s->conf);
@@ -174,24 +175,18 @@ void stream_close(struct stream *s, const char *reason)
 
 void stream_end(struct stream *s, const char *reason)
 {
-	if (s->state == STREAM_STARTING)
+	if (s->state == STREAM_STARTING) {
 		s->close_reason = reason;
-	else
-		stream_close(s, reason);
+		return;
+	}
+	if (!s->sent_of_first)
+		stream_last_chunk(s);
+	stream_close(s, reason);
 }
 
 void stream_adopt(struct stream *s, int fd)
 {
-	bool from_ring = stream_finds_past(s);
-
-	free(s->hello);
-	s->hello = NULL;
 	s->n_bytes += s->hello_len;
-	if (s->close_reason) {
-		close(fd);
-		stream_close(s, s->close_reason);
-		return;
-	}
 	s->fd = (struct loop_fd){.fd = fd, .ready = on_ready, .arg = s};
 	/* Edge-triggered for both directions: no system call when a stream stalls or recovers. */
 	if (!loop_add(s->worker->loop, &s->fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)) {
@@ -200,11 +195,15 @@ void stream_adopt(struct stream *s, int fd)
 		stream_close(s, "no room in epoll");
 		return;
 	}
-	if (s->worker->draining) {
-		stream_farewell(s, "shutdown");
+	if (s->close_reason) {
+		s->state = STREAM_CLOSING;
+		stream_end(s, s->close_reason);
 		return;
 	}
-	stream_begin_past(s, from_ring);
+	if (s->worker->draining)
+		stream_farewell(s, "shutdown");
+	else
+		stream_begin_past(s);
 }
 
 void stream_farewell(struct stream *s, const char *reason)
@@ -246,7 +245,7 @@ static void on_ready(void *arg, uint32_t events)
 		for (size_t total = 0;
 		     (n = recv(s->fd.fd, scrap, sizeof(scrap), MSG_DONTWAIT)) > 0;)
 			if ((total += (size_t)n) > 65536) {
-				stream_close(s, "the client talks on an event stream");
+				stream_end(s, "the client talks on an event stream");
 				return;
 			}
 		if (!n) {

@@ -23,10 +23,12 @@ struct conf_route;
 enum stream_state {
 	STREAM_STARTING,  /* libmicrohttpd still sends the head and the hello */
 	STREAM_REPLAYING, /* reads the journal from its position */
-	STREAM_CATCHING,  /* reads the ring from ring_seq */
+	STREAM_CATCHING,  /* reads the ring from ring_seq: new, or too slow for the hub, or held */
 	STREAM_LIVE,	  /* in the hub */
 	STREAM_CLOSING,	  /* sends the rest, then closes */
 };
+
+#define STREAM_NO_WALL UINT64_MAX
 
 struct stream {
 	/* What a delivery touches stands together: three cache lines. */
@@ -38,6 +40,10 @@ struct stream {
 	bool who_am_i;		/* its greeting names the user and the keep-alive */
 	bool chunked;		/* HTTP/1.1; false: the same bytes without chunk framing */
 	bool blocked;		/* the socket takes no more until EPOLLOUT */
+	bool half_first;	/* the rest of a transaction that the client has begun goes first */
+	bool replay_away;
+	bool page_waits;     /* replay's page has a change of its rights: see stream_rights.c */
+	bool asked_for_page; /* lookup went out after that page had come */
 	struct queue queue;
 	struct loop_fd fd;
 	uint64_t flushed_ms, n_events, n_bytes;
@@ -48,17 +54,23 @@ struct stream {
 	const struct conf_route *route;
 	uint64_t id;
 	uint64_t ring_seq;
-	uint64_t loss;		    /* the loss counter that the client knows */
+	uint64_t wall;	    /* the ring's events from here on wait for lookup's verdict */
+	uint64_t next_wall; /* those from here on will wait for the next one as well */
+	char *place;	    /* the position before ring_seq, for when the ring has lost it */
+	uint64_t loss;	    /* the loss counter that the client knows */
 	struct post_replay *replay; /* our letter, here or away; NULL when not replaying */
-	struct post_lookup *lookup; /* a recheck that is away */
-	bool replay_away;
-	size_t replay_next; /* of replay->events, the next to queue */
-	char *hello;	    /* the first bytes, until they are handed to libmicrohttpd */
-	size_t hello_len;
+	struct post_lookup *lookup; /* a look-up that is away */
+	uint32_t replay_next;	    /* of replay->events, the next to queue */
+	uint32_t hello_len;
+	char *hello; /* the first bytes, until they are handed to libmicrohttpd */
 	char *token;
 	char peer[64];
-	uint64_t opened_ms, keepalive_s, recheck_at_ms;
-	bool recheck_again;	  /* its rights changed while a look-up was away */
+	uint64_t opened_ms;
+	/* On the loop's clock, in seconds: what stream_tick() looks at. */
+	uint32_t keepalive_s, recheck_s;
+	uint32_t ends_s;	  /* when its token ends; 0 = never */
+	uint32_t held_s;	  /* since when there is a wall, or a page waits */
+	uint32_t blocked_s;	  /* since when the socket takes nothing */
 	const char *close_reason; /* with STREAM_CLOSING; or why it must end once it has started */
 };
 
@@ -70,10 +82,11 @@ struct stream *stream_new(struct worker *w, struct conf *conf, const struct conf
 			  const char *peer, bool chunked, bool who_am_i);
 /* Takes over a dup of the connected socket: the head and the hello are out. */
 void stream_adopt(struct stream *s, int fd);
-/* Ends it at once. `reason` is a literal; one log line tells it. Only its request may do this to
- * a stream that is still starting; everybody else calls stream_end(). */
+/* Its client has gone. `reason` is a literal; one log line tells it. Only its request may do this
+ * to a stream that is still starting. */
 void stream_close(struct stream *s, const char *reason);
-/* Ends it at once, or as soon as libmicrohttpd has let go of it. */
+/* We end it: at once, or as soon as libmicrohttpd has let go of it. Unless the socket stopped in
+ * the middle of an event, the client sees a proper end behind the last one. */
 void stream_end(struct stream *s, const char *reason);
 /* Ends it once what is queued has been sent: with a farewell that spreads the reconnects. */
 void stream_farewell(struct stream *s, const char *reason);
@@ -88,12 +101,16 @@ void stream_offer(struct stream *s, struct frame *f);
 void stream_replayed(struct stream *s);
 /* The journal begins anew: what clients had before belongs to another past. */
 void stream_restart(struct stream *s);
-/* Time passed: forgets `skip` when it is past, looks its token up again when due. */
-void stream_tick(struct stream *s, uint64_t now_ms);
-/* Its rights may have changed: looks its token up again at once. */
-void stream_recheck(struct stream *s);
-/* The configuration changed: finds its role again; closes when it has none any more. */
-void stream_rescope(struct stream *s);
+/* Time passed: looks its token up again when due; ends it when its client does not read, or its
+ * rights cannot be had. */
+void stream_tick(struct stream *s);
+/* Its rights may have changed: looks its token up at once. What the ring has from `seq` on, up to
+ * now or later, it gets when the verdict is in, under the rights it has then. */
+void stream_hold(struct stream *s, uint64_t seq);
+/* Whether it is one of these users or sessions; nobody named is everybody. */
+bool stream_is_concerned(const struct stream *s, const struct owners *users);
+/* Finds its role again; ends it, false, when it has none any more. */
+bool stream_rescope(struct stream *s);
 
 /* Between the files of stream: */
 
@@ -101,11 +118,18 @@ void stream_rescope(struct stream *s);
 
 /* One line of the log about it; `reason` with what it was worth, NULL for a beginning. */
 void stream_log(const struct stream *s, const char *what, const char *reason);
-/* Whether the ring has all that the client missed; else a position to ask the journal with is set.
- */
-bool stream_finds_past(struct stream *s) MUST_CHECK;
-/* Starts catching up from where stream_finds_past() said. */
-void stream_begin_past(struct stream *s, bool from_ring);
+/* Starts with what the client missed; the hello is still there, and out. */
+void stream_begin_past(struct stream *s);
+/* Out of the hub: it reads the ring itself, from `seq` on, until it has caught up. */
+void stream_fall_behind(struct stream *s, uint64_t seq);
+/* Whether something waits for a verdict about its rights. */
+bool stream_is_held(const struct stream *s);
+/* The page of the journal that has come waits until its rights have been looked up. */
+void stream_hold_page(struct stream *s);
+/* The last chunk, so that the client sees an end and not a broken connection. */
+void stream_last_chunk(struct stream *s);
+/* Seconds on the loop's clock. */
+uint32_t stream_now_s(const struct stream *s);
 /* Whether the client had this event before it came here. */
 bool stream_had(const struct stream *s, const struct event *e);
 /* The frame of an event for this client; the caller owns the reference. */
@@ -114,7 +138,7 @@ struct frame *stream_frame_for(struct stream *s, struct event *e, enum scope_vie
 void stream_queue_reset(struct stream *s, const char *reason, const char *id);
 /* Throws away a replay that is at home. */
 void stream_drop_replay(struct stream *s);
-/* Sets when its token is to be looked up again. */
-void stream_set_recheck(struct stream *s);
+/* Takes when his token ends from `who`, and sets when it is to be looked up again. */
+void stream_set_recheck(struct stream *s, const struct principal *who);
 
 #endif

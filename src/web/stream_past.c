@@ -14,14 +14,27 @@
 
 #define MAX_SCAN 2000 /* ring entries looked at per turn and stream */
 
-/* "Refetch everything": the client's position is of no use any more. Only for this stream. */
-void stream_queue_reset(struct stream *s, const char *reason, const char *id)
+static void queue_resync(struct stream *s, const char *reason, const char *topics, const char *id)
 {
-	struct event *e = event_resync(reason, s->worker->topics, id, (int64_t)time(NULL));
+	struct event *e = event_resync(reason, topics, id, (int64_t)time(NULL));
 
 	queue_force(&s->queue, event_frame(e, FORM_SSE_DJANGO, VIEW_WHOLE));
 	event_unref(e);
 	s->n_events++;
+}
+
+/* "Refetch everything": the client's position is of no use any more. Only for this stream. */
+void stream_queue_reset(struct stream *s, const char *reason, const char *id)
+{
+	queue_resync(s, reason, s->worker->topics, id);
+}
+
+static void set_place(struct stream *s, const char *id)
+{
+	if (s->place && !strcmp(s->place, id))
+		return;
+	free(s->place);
+	s->place = xstrdup(id);
 }
 
 /* Whether the client had this event before it came here. */
@@ -45,6 +58,8 @@ struct frame *stream_frame_for(struct stream *s, struct event *e, enum scope_vie
 	if (cursor_covers(&c, s->skip)) {
 		free(s->skip);
 		s->skip = NULL;
+		if (s->state != STREAM_LIVE)
+			set_place(s, e->cursor);
 		return frame_ref(event_frame(e, FORM_SSE_DJANGO, view));
 	}
 	cursor_union(&both, s->skip, &c);
@@ -99,7 +114,41 @@ static void go_live(struct stream *s)
 		stream_queue_reset(s, "loss", NULL);
 	s->loss = loss;
 	s->state = STREAM_LIVE;
+	free(s->place);
+	s->place = NULL;
 	hub_join(&s->worker->hub, &s->member);
+}
+
+/* The id of the last event before `seq` that has one, looked for among a few; or NULL. */
+static const char *id_before(const struct ring *ring, uint64_t seq)
+{
+	for (int i = 0; i < STREAM_MAX_IOV && seq > ring->tail; i++) {
+		const struct event *e = ring_at(ring, --seq);
+
+		if (e->cursor)
+			return e->cursor;
+	}
+	return NULL;
+}
+
+/* Notes the position with all before ring_seq; one that is too early does no harm. */
+static void note_place(struct stream *s, const char *otherwise)
+{
+	const char *id = id_before(&s->worker->hub.ring, s->ring_seq);
+
+	if (id || otherwise)
+		set_place(s, id ? id : otherwise);
+}
+
+void stream_fall_behind(struct stream *s, uint64_t seq)
+{
+	struct worker *w = s->worker;
+
+	hub_leave(&w->hub, &s->member);
+	s->state = STREAM_CATCHING;
+	s->ring_seq = seq;
+	s->loss = w->position_cursor.loss; /* it was told when it was live */
+	note_place(s, w->position.text);
 }
 
 /* The rest of a transaction of which the client has the beginning goes first: an id can tell of
@@ -110,8 +159,7 @@ static void finish_half(struct stream *s)
 	struct cursor *skip = s->skip;
 	bool found = false;
 
-	if (!skip || !skip->txid)
-		return;
+	s->half_first = false;
 	for (uint64_t seq = ring->tail; seq < ring->head; seq++) {
 		struct event *e = ring_at(ring, seq), *next = ring_at(ring, seq + 1);
 		struct cursor_text text;
@@ -133,26 +181,45 @@ static void finish_half(struct stream *s)
 		cursor_complete(skip);
 }
 
+/* A loss that stands in no row tells the counter of its moment. */
+static void note_loss(struct stream *s, const struct event *e)
+{
+	struct cursor c;
+
+	if (!e->txid && e->op == 'r' && e->cursor && cursor_parse(&c, e->cursor, strlen(e->cursor)))
+		s->loss = c.loss;
+}
+
+static void leave_ring(struct stream *s);
+
 static void read_ring(struct stream *s)
 {
 	struct ring *ring = &s->worker->hub.ring;
 
 	if (s->ring_seq < ring->tail) {
-		stream_close(s, "overflow: the client reads too slowly to catch up");
+		leave_ring(s);
 		return;
 	}
-	for (size_t i = 0; i < MAX_SCAN && has_room(s); i++) {
+	if (s->half_first && !stream_is_held(s))
+		finish_half(s);
+	for (size_t i = 0; i < MAX_SCAN && has_room(s) && !s->half_first; i++) {
 		struct event *e = ring_at(ring, s->ring_seq);
 
+		if (s->ring_seq >= s->wall)
+			break;
 		if (!e) {
 			go_live(s);
 			break;
 		}
 		s->ring_seq++;
+		note_loss(s, e);
 		if (!stream_had(s, e))
 			queue_past(s, e, NULL);
 	}
-	if (s->state != STREAM_LIVE || s->queue.n)
+	if (s->state != STREAM_LIVE)
+		note_place(s, NULL);
+	/* Behind a wall nothing more can be read before rechecked() goes on. */
+	if (s->queue.n || (s->state != STREAM_LIVE && s->ring_seq < s->wall && !s->half_first))
 		worker_dirty(s->worker, &s->dirty);
 }
 
@@ -169,57 +236,96 @@ static void ask_journal(struct stream *s)
 	}
 	if (!p->plan) /* what the ring holds from here on may come after that answer */
 		s->ring_seq = s->worker->hub.ring.head;
+	s->state = STREAM_REPLAYING;
 	s->replay_away = true;
 	inbox_post(s->worker->db, &p->letter);
 }
 
+/* The ring has dropped what comes next, so the journal must have it. */
+static void leave_ring(struct stream *s)
+{
+	struct cursor at, had;
+
+	if (s->place && cursor_parse(&at, s->place, strlen(s->place))) {
+		if (!s->skip)
+			s->skip = xcalloc(1, sizeof(*s->skip));
+		else {
+			had = *s->skip;
+			cursor_union(&at, &had, &at);
+		}
+		*s->skip = at;
+	}
+	assert(s->skip);
+	if (s->worker->live_topics) /* those are in no journal */
+		queue_resync(s, "gap", s->worker->live_topics, NULL);
+	ask_journal(s);
+}
+
 /* The ring serves who was away shortly; the journal everybody else, and whoever is ahead of this
  * daemon, so that the database can say whether that position exists. */
-static bool ring_serves(struct stream *s)
+static bool ring_serves(const struct stream *s)
 {
 	const struct ring *ring = &s->worker->hub.ring;
 
-	if (!s->skip)
-		return s->ring_seq >= ring->tail;
-	s->ring_seq = ring->tail;
 	return ring_covers(ring, s->skip) && s->skip->xmax <= s->worker->position_cursor.xmax;
 }
 
-/* The position that the hello told the client, for a stream that lost its place in the ring
- * before it began. */
-static struct cursor *position_of_hello(const struct stream *s)
+/* The position that the hello told the client, for a stream that begins there. */
+static char *position_of_hello(const struct stream *s)
 {
-	struct cursor *c = xcalloc(1, sizeof(*c));
 	const char *id = strstr(s->hello, "\nid: ");
-	bool ok = id && cursor_parse(c, id + 5, strcspn(id + 5, "\n"));
 
-	assert(ok); /* make_hello() wrote it */
-	(void)ok;
-	return c;
+	assert(id); /* make_hello() wrote it */
+	return xstrndup(id + 5, strcspn(id + 5, "\n"));
 }
 
-static void read_journal(struct stream *s)
+/* What is in the page may be later than a change of rights that stands in it as well. */
+static bool page_has_rights(const struct stream *s)
+{
+	for (size_t i = 0; i < s->replay->n; i++)
+		if (s->replay->events[i]->op == 'a' &&
+		    stream_is_concerned(s, &s->replay->events[i]->before))
+			return true;
+	return false;
+}
+
+/* Queues what there is room for. The client is then as far as the last one. */
+static void queue_page(struct stream *s)
+{
+	struct post_replay *p = s->replay;
+	uint32_t first = s->replay_next;
+
+	for (; s->replay_next < p->n && has_room(s); s->replay_next++)
+		queue_past(s, p->events[s->replay_next], p->events[s->replay_next]->cursor);
+	if (s->replay_next > first) {
+		const char *id = p->events[s->replay_next - 1]->cursor;
+		bool ok = cursor_parse(s->skip, id, strlen(id));
+
+		assert(ok); /* the database side wrote it */
+		(void)ok;
+	}
+	for (; first < s->replay_next; first++)
+		event_unref(p->events[first]);
+	if (s->queue.n)
+		worker_dirty(s->worker, &s->dirty);
+}
+
+/* The position is worth nothing: it begins anew with what comes from now on. */
+static void begin_anew(struct stream *s, const char *reason)
+{
+	stream_drop_replay(s);
+	free(s->skip);
+	s->skip = NULL;
+	stream_fall_behind(s, s->worker->hub.ring.head);
+	stream_queue_reset(s, reason, s->worker->position.text);
+	worker_dirty(s->worker, &s->dirty);
+}
+
+/* All up to p->from has been queued; the ring has the rest, unless this took too long. */
+static void end_replay(struct stream *s)
 {
 	struct post_replay *p = s->replay;
 
-	if (s->replay_away)
-		return;
-	for (; s->replay_next < p->n && has_room(s); s->replay_next++) {
-		queue_past(s, p->events[s->replay_next], p->events[s->replay_next]->cursor);
-		event_unref(p->events[s->replay_next]);
-	}
-	if (s->queue.n)
-		worker_dirty(s->worker, &s->dirty);
-	if (s->replay_next < p->n)
-		return;
-	free(p->events);
-	p->events = NULL;
-	p->n = s->replay_next = 0;
-	if (p->verdict == REPLAY_MORE) {
-		ask_journal(s);
-		return;
-	}
-	/* REPLAY_DONE: all up to p->from; the ring has the rest, unless this took too long. */
 	*s->skip = p->from;
 	if (s->ring_seq < s->worker->hub.ring.tail) {
 		ask_journal(s);
@@ -229,6 +335,29 @@ static void read_journal(struct stream *s)
 	s->replay = NULL;
 	s->state = STREAM_CATCHING;
 	worker_dirty(s->worker, &s->dirty);
+}
+
+static void read_journal(struct stream *s)
+{
+	struct post_replay *p = s->replay;
+
+	if (s->replay_away || s->page_waits)
+		return;
+	if (p->verdict == REPLAY_RESET) {
+		begin_anew(s, p->reason);
+		return;
+	}
+	queue_page(s);
+	if (s->replay_next < p->n)
+		return;
+	free(p->events);
+	p->events = NULL;
+	p->n = 0;
+	s->replay_next = 0;
+	if (p->verdict == REPLAY_MORE)
+		ask_journal(s);
+	else
+		end_replay(s);
 }
 
 void stream_continue(struct stream *s)
@@ -250,48 +379,47 @@ void stream_replayed(struct stream *s)
 		return;
 	}
 	if (p->verdict == REPLAY_UNAVAILABLE) {
-		stream_close(s, "replay failed: the database is away");
+		stream_end(s, "replay failed: the database is away");
 		return;
 	}
-	if (p->verdict == REPLAY_RESET) {
-		const char *reason = p->reason;
-
-		stream_drop_replay(s);
-		free(s->skip);
-		s->skip = NULL;
-		s->ring_seq = s->worker->hub.ring.head;
-		s->state = STREAM_CATCHING;
-		stream_queue_reset(s, reason, s->worker->position.text);
-		worker_dirty(s->worker, &s->dirty);
-		return;
-	}
+	if (stream_is_held(s) || page_has_rights(s))
+		stream_hold_page(s);
 	stream_continue(s);
 }
 
 void stream_restart(struct stream *s)
 {
+	if (s->state == STREAM_STARTING || s->state == STREAM_REPLAYING) {
+		/* It comes back, and its id tells what it needs. */
+		stream_end(s, "the journal began anew before the stream caught up");
+		return;
+	}
 	free(s->skip);
 	s->skip = NULL;
+	s->half_first = false;
 	s->loss = s->worker->position_cursor.loss;
-	if (s->state != STREAM_LIVE) /* it comes back, and its id tells what it needs */
-		stream_end(s, "the journal began anew before the stream caught up");
+	if (s->state == STREAM_CATCHING)
+		stream_fall_behind(s, s->worker->hub.ring.head);
 }
 
-bool stream_finds_past(struct stream *s)
+void stream_begin_past(struct stream *s)
 {
-	bool from_ring = ring_serves(s);
+	const struct ring *ring = &s->worker->hub.ring;
 
-	if (!from_ring && !s->skip)
-		s->skip = position_of_hello(s);
-	return from_ring;
-}
-
-void stream_begin_past(struct stream *s, bool from_ring)
-{
-	s->state = from_ring ? STREAM_CATCHING : STREAM_REPLAYING;
-	if (from_ring) {
-		finish_half(s);
-		read_ring(s); /* at once: it may already hold the last events only */
-	} else
+	s->state = STREAM_CATCHING;
+	if (s->skip && !ring_serves(s)) {
 		ask_journal(s);
+	} else if (s->skip) {
+		s->ring_seq = ring->tail;
+		s->half_first = s->skip->txid != 0;
+		read_ring(s); /* at once: it may already hold the last events only */
+	} else {
+		if (s->ring_seq < ring->tail)
+			s->place = position_of_hello(s);
+		read_ring(s);
+		if (s->state == STREAM_CATCHING && !s->place)
+			s->place = position_of_hello(s);
+	}
+	free(s->hello);
+	s->hello = NULL;
 }

@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: PostgreSQL
  * A stream's rights while it is open: its token is looked up again, its role found anew, and it
- * ends when it has none. See stream.h. */
+ * ends when it has none. See stream.h.
+ *
+ * Of a change of rights the journal says when it was made. What was written with it, or behind it,
+ * waits behind a wall until a look-up that went out later has come back. It stays where it is: a
+ * held stream reads the ring, or the journal, like one that was away. A look-up that is on its way
+ * when the next change comes moves the wall up to there, so that a stream gets on however often
+ * its rights change. */
 #include "config.h"
 #include "web/stream.h"
 
@@ -10,12 +16,97 @@
 #include "base/mem.h"
 #include "web/worker.h"
 
-/* When the token is to be looked up again: in good time, or when it ends. */
-void stream_set_recheck(struct stream *s)
+uint32_t stream_now_s(const struct stream *s)
 {
-	uint64_t ms = s->worker->conf->recheck_ms, ends = s->member.who->expires_ms;
+	return (uint32_t)(loop_now_ms(s->worker->loop) / 1000);
+}
 
-	s->recheck_at_ms = loop_now_ms(s->worker->loop) + (ends && ends < ms ? ends : ms);
+bool stream_is_concerned(const struct stream *s, const struct owners *users)
+{
+	const struct principal *who = s->member.who;
+
+	return !users->n || owners_have(users, who->user_id) ||
+	       (who->session && owners_have(users, who->session));
+}
+
+bool stream_is_held(const struct stream *s)
+{
+	return s->wall != STREAM_NO_WALL || s->page_waits;
+}
+
+/* When the token is to be looked up again: in good time, or when it ends. */
+void stream_set_recheck(struct stream *s, const struct principal *who)
+{
+	uint32_t now = stream_now_s(s);
+
+	s->ends_s = who->expires_ms ? now + (uint32_t)((who->expires_ms + 999) / 1000) : 0;
+	s->recheck_s = now + (uint32_t)(s->worker->conf->recheck_ms / 1000);
+}
+
+static void rechecked(struct post_lookup *l);
+
+static void look_up(struct stream *s)
+{
+	struct worker *w = s->worker;
+	struct post_lookup *l;
+
+	s->recheck_s = stream_now_s(s) + (uint32_t)(w->conf->recheck_ms / 1000);
+	s->next_wall = STREAM_NO_WALL;
+	s->asked_for_page = s->page_waits;
+	l = s->lookup = xcalloc(1, sizeof(*l));
+	l->letter.kind = POST_LOOKUP;
+	l->reply_to = &w->inbox;
+	l->auth = xstrdup(s->route->auth);
+	l->token = xstrdup(s->token);
+	l->asker = s;
+	l->answered = rechecked;
+	inbox_post(w->db, &l->letter);
+}
+
+void stream_hold(struct stream *s, uint64_t seq)
+{
+	if (s->state == STREAM_CLOSING)
+		return;
+	if (s->state == STREAM_LIVE)
+		stream_fall_behind(s, s->worker->hub.ring.head);
+	if (!stream_is_held(s))
+		s->held_s = stream_now_s(s);
+	if (seq < s->wall)
+		s->wall = seq;
+	if (!s->lookup)
+		look_up(s);
+	else if (seq < s->next_wall) /* its answer may be of before the change */
+		s->next_wall = seq;
+}
+
+void stream_hold_page(struct stream *s)
+{
+	if (!stream_is_held(s))
+		s->held_s = stream_now_s(s);
+	s->page_waits = true;
+	if (!s->lookup)
+		look_up(s);
+}
+
+/* False when the stream has ended. */
+static bool take_rights(struct stream *s, enum lookup_verdict verdict, struct principal *who)
+{
+	if (verdict != LOOKUP_OK || strcmp(who->user_id, s->member.who->user_id) != 0) {
+		principal_free(who);
+		stream_end(s, verdict == LOOKUP_INACTIVE ? "user is not active any more"
+							 : "token is not valid any more");
+		return false;
+	}
+	stream_set_recheck(s, who);
+	if (!strcmp(who->role, s->member.who->role)) {
+		principal_free(who);
+		return true;
+	}
+	hub_leave(&s->worker->hub, &s->member);
+	principal_free(s->member.who);
+	s->member.who = who;
+	stream_log(s, "SSE stream has another role", NULL);
+	return stream_rescope(s);
 }
 
 static void rechecked(struct post_lookup *l)
@@ -31,74 +122,65 @@ static void rechecked(struct post_lookup *l)
 		return;
 	}
 	s->lookup = NULL;
-	if (s->recheck_again)
-		stream_recheck(s);
-	if (verdict == LOOKUP_UNAVAILABLE)
-		return; /* the rights it had stay until somebody can be asked */
-	if (verdict != LOOKUP_OK || strcmp(who->user_id, s->member.who->user_id) != 0) {
-		principal_free(who);
-		stream_end(s, verdict == LOOKUP_INACTIVE ? "user is not active any more"
-							 : "token is not valid any more");
+	if (verdict == LOOKUP_UNAVAILABLE) { /* the rights it had stay, for what is not held */
+		if (stream_is_held(s))
+			s->recheck_s = stream_now_s(s) + 1;
 		return;
 	}
-	s->member.who->expires_ms = who->expires_ms;
-	stream_set_recheck(s);
-	if (!strcmp(who->role, s->member.who->role)) {
-		principal_free(who);
+	if (!take_rights(s, verdict, who))
 		return;
+	s->wall = s->next_wall;
+	s->page_waits &= !s->asked_for_page;
+	if (stream_is_held(s)) { /* by what has happened since it went out */
+		s->held_s = stream_now_s(s);
+		look_up(s);
 	}
-	hub_leave(&s->worker->hub, &s->member);
-	principal_free(s->member.who);
-	s->member.who = who;
-	stream_log(s, "SSE stream has another role", NULL);
-	stream_rescope(s);
+	stream_continue(s);
 }
 
-void stream_rescope(struct stream *s)
+bool stream_rescope(struct stream *s)
 {
 	struct worker *w = s->worker;
 	int role = hub_role(&w->hub, s->member.who->role);
-	bool joined = s->state == STREAM_LIVE;
 
 	hub_leave(&w->hub, &s->member);
 	if (role < 0 || !conf_role_allowed(w->conf, s->route, s->member.who->role)) {
 		s->member.role = 0; /* unused: it hears nothing any more */
 		stream_end(s, "role may not use this route any more");
-		return;
+		return false;
 	}
 	s->member.role = (uint32_t)role;
-	if (joined)
+	if (s->state == STREAM_LIVE)
 		hub_join(&w->hub, &s->member);
+	return true;
 }
 
-void stream_tick(struct stream *s, uint64_t now_ms)
+/* Why it cannot go on, or NULL. */
+static const char *overdue(const struct stream *s, uint32_t now)
 {
+	if (s->blocked && now >= s->blocked_s + s->route->stall_ms / 1000)
+		return "the client does not read";
+	if (stream_is_held(s) && now > s->held_s + s->worker->conf->request_ms / 1000)
+		return "its rights could not be looked up";
+	return NULL;
+}
+
+void stream_tick(struct stream *s)
+{
+	uint32_t now = stream_now_s(s);
+	const char *reason = overdue(s, now);
+
+	if (reason) {
+		stream_end(s, reason);
+		return;
+	}
 	if (s->skip && s->state == STREAM_LIVE &&
 	    cursor_covers(&s->worker->position_cursor, s->skip)) {
 		free(s->skip);
 		s->skip = NULL;
 	}
-	if (now_ms >= s->recheck_at_ms && !s->lookup)
-		stream_recheck(s);
-}
-
-void stream_recheck(struct stream *s)
-{
-	struct worker *w = s->worker;
-	struct post_lookup *l;
-
-	if (s->lookup) { /* its answer may be of before the change */
-		s->recheck_again = true;
-		return;
-	}
-	s->recheck_again = false;
-	s->recheck_at_ms = loop_now_ms(w->loop) + w->conf->recheck_ms;
-	l = s->lookup = xcalloc(1, sizeof(*l));
-	l->letter.kind = POST_LOOKUP;
-	l->reply_to = &w->inbox;
-	l->auth = xstrdup(s->route->auth);
-	l->token = xstrdup(s->token);
-	l->asker = s;
-	l->answered = rechecked;
-	inbox_post(w->db, &l->letter);
+	if (s->ends_s && now >= s->ends_s && !stream_is_held(s)) /* unless it lives longer now */
+		stream_hold(s, s->worker->hub.ring.head);
+	else if (now >= s->recheck_s && !s->lookup)
+		look_up(s);
 }

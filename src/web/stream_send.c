@@ -45,6 +45,7 @@ static bool survives(struct stream *s)
 		return true;
 	if (errno == EAGAIN || errno == ENOBUFS) {
 		s->blocked = true;
+		s->blocked_s = stream_now_s(s);
 		return true;
 	}
 	stream_close(s, errno == EPIPE || errno == ECONNRESET ? "client closed" : "send failed");
@@ -100,41 +101,27 @@ static void send_at_once(struct stream *s, struct frame *f)
 	write_out(s); /* edge-triggered: to the very end */
 }
 
-/* The last chunk, so that the client sees an end and not a broken connection. */
-static void finish_closing(struct stream *s)
+void stream_last_chunk(struct stream *s)
 {
 	if (s->chunked)
 		(void)!send(s->fd.fd, "0\r\n\r\n", 5, SEND_FLAGS);
-	stream_close(s, s->close_reason);
 }
 
 void stream_flush(struct stream *s, uint64_t now_ms)
 {
 	s->flushed_ms = now_ms;
-	if (!write_out(s))
+	if (!write_out(s) || s->queue.n)
 		return;
-	if (s->state == STREAM_CLOSING && !s->queue.n)
-		finish_closing(s);
-	else if (!s->queue.n && s->state != STREAM_LIVE)
+	if (s->state == STREAM_CLOSING)
+		stream_end(s, s->close_reason);
+	else if (s->state != STREAM_LIVE)
 		stream_continue(s);
 }
 
-/* False when the stream is gone. */
-static bool enqueue(struct stream *s, struct frame *f)
-{
-	if (queue_push(&s->queue, f))
-		return true;
-	if (s->fd.fd >= 0 && !write_out(s))
-		return false;
-	if (queue_push(&s->queue, f))
-		return true;
-	stream_close(s, "overflow: the client reads too slowly");
-	return false;
-}
-
+/* The daemon's own few words are nothing to wait for: who has enough to read goes without. */
 void stream_offer(struct stream *s, struct frame *f)
 {
-	if (s->state != STREAM_CLOSING && enqueue(s, f) && s->fd.fd >= 0 && !s->blocked)
+	if (s->state != STREAM_CLOSING && !s->blocked && queue_push(&s->queue, f))
 		worker_dirty(s->worker, &s->dirty);
 }
 
@@ -148,17 +135,34 @@ static bool is_due(const struct stream *s)
 	       loop_now_ms(w->loop) >= s->flushed_ms + w->conf->flush_ms;
 }
 
+/* The event at hand, whose frame has no room: from here on it reads the ring, at its own pace. */
+static void too_slow(struct stream *s)
+{
+	s->n_events--;
+	stream_fall_behind(s, s->worker->hub.ring.head - 1);
+}
+
 static void hand_out(struct stream *s, struct frame *f)
 {
 	s->n_events++;
-	if (!is_due(s)) {
-		stream_offer(s, f);
-	} else if (!s->queue.n) {
+	if (is_due(s) && !s->queue.n) {
 		s->flushed_ms = loop_now_ms(s->worker->loop);
 		send_at_once(s, f);
-	} else if (enqueue(s, f)) {
+		return;
+	}
+	if (!queue_push(&s->queue, f)) {
+		if (!write_out(s))
+			return;
+		if (!queue_push(&s->queue, f)) {
+			too_slow(s);
+			return;
+		}
+	}
+	if (is_due(s)) {
 		list_remove(&s->dirty);
 		stream_flush(s, loop_now_ms(s->worker->loop));
+	} else if (!s->blocked) {
+		worker_dirty(s->worker, &s->dirty);
 	}
 }
 

@@ -83,7 +83,7 @@ static void wheel_put(struct worker *w, struct stream *s)
 {
 	uint64_t period = s->route->keepalive_ms / 1000;
 
-	s->keepalive_s = w->wheel_s + (period ? period : 1);
+	s->keepalive_s = (uint32_t)(w->wheel_s + (period ? period : 1));
 	list_push(&w->wheel[s->keepalive_s % WHEEL_SLOTS], &s->wheel);
 }
 
@@ -128,7 +128,7 @@ static void on_tick(void *arg)
 
 		if (list_empty(&stream->wheel)) /* new since the last second */
 			wheel_put(w, stream);
-		stream_tick(stream, now);
+		stream_tick(stream);
 	}
 	loop_timer_set(w->loop, &w->tick, 1000 - now % 1000);
 }
@@ -148,47 +148,59 @@ static void comment_all(struct worker *w, const char *text)
 	frame_unref(f);
 }
 
-static bool concerns(const struct owners *users, const struct principal *who)
+/* Everybody whose rights change with these events is held before the first of them goes out: what
+ * was written with the change, or behind it, waits for a verdict. One walk for all changes. */
+static void hold_concerned(struct worker *w, const struct post_events *p)
 {
-	return !users->n || owners_have(users, who->user_id) ||
-	       (who->session && owners_have(users, who->session));
+	struct owners users = {0};
+	size_t n_changes = 0, max = 0;
+	bool everybody = p->restart; /* what changed in the gap is not known */
+
+	for (size_t i = 0; i < p->n; i++)
+		if (p->events[i]->op == 'a') {
+			n_changes++;
+			max += p->events[i]->before.n;
+			everybody |= !p->events[i]->before.n;
+		}
+	if (!n_changes && !everybody)
+		return;
+	w->rights_changes++;
+	users.keys = xcalloc(max, sizeof(*users.keys));
+	for (size_t i = 0; i < p->n && !everybody; i++)
+		for (size_t k = 0; p->events[i]->op == 'a' && k < p->events[i]->before.n; k++)
+			users.keys[users.n++] = p->events[i]->before.keys[k];
+	owners_sort(&users);
+	LIST_EACH (&w->streams, node, tmp)
+		if (stream_is_concerned(stream_at(node), &users))
+			stream_hold(stream_at(node), w->hub.ring.head);
+	free(users.keys);
 }
 
-/* The rights of these users or sessions have changed in the database, or of nobody knows whom. */
-static void recheck_users(struct worker *w, const struct owners *users)
+static void take_position(struct worker *w, const struct post_events *p)
 {
-	w->rights_changes++;
-	LIST_EACH (&w->streams, node, tmp) {
-		struct stream *s = stream_at(node);
-
-		if (concerns(users, s->member.who))
-			stream_recheck(s);
-	}
+	w->position = p->position;
+	w->known = cursor_parse(&w->position_cursor, p->position.text, strlen(p->position.text));
+	w->position_xmin = p->position_xmin;
 }
 
 /* `last`: no letter with events follows in this turn. */
 static void take_events(struct worker *w, struct post_events *p, bool last)
 {
-	static const struct owners everybody = {0};
-
 	if (p->restart) {
-		recheck_users(w, &everybody); /* what changed in the gap is not known */
+		take_position(w, p);
 		ring_reset(&w->hub.ring, p->floor);
 		LIST_EACH (&w->streams, node, tmp)
 			stream_restart(stream_at(node));
 	}
+	hold_concerned(w, p);
 	for (size_t i = 0; i < p->n; i++) {
 		w->last_event = last && i + 1 == p->n;
-		if (p->events[i]->op == 'a')
-			recheck_users(w, &p->events[i]->before);
-		else
+		if (p->events[i]->op != 'a')
 			hub_publish(&w->hub, p->events[i]);
 		event_unref(p->events[i]);
 	}
 	w->last_event = false;
-	w->position = p->position;
-	w->known = cursor_parse(&w->position_cursor, p->position.text, strlen(p->position.text));
-	w->position_xmin = p->position_xmin;
+	take_position(w, p);
 	free(p);
 }
 
@@ -210,6 +222,14 @@ static void take_replay(struct worker *w, struct post_replay *p)
 		post_replay_free(p);
 }
 
+static void topics(struct worker *w)
+{
+	free(w->topics);
+	free(w->live_topics);
+	w->topics = conf_topics(w->conf);
+	w->live_topics = conf_live_topics(w->conf);
+}
+
 static void take_conf(struct worker *w, struct post_conf *p)
 {
 	struct conf *old = w->conf;
@@ -218,8 +238,7 @@ static void take_conf(struct worker *w, struct post_conf *p)
 		hub_leave(&w->hub, &stream_at(node)->member);
 	w->conf = p->conf;
 	free(p);
-	free(w->topics);
-	w->topics = conf_topics(w->conf);
+	topics(w);
 	hub_set_policies(&w->hub, w->conf->roles, w->conf->n_roles);
 	LIST_EACH (&w->streams, node, tmp)
 		stream_rescope(stream_at(node));
@@ -230,7 +249,7 @@ static void stop_now(struct worker *w, const char *reason)
 {
 	LIST_EACH (&w->streams, node, tmp)
 		if (stream_at(node)->fd.fd >= 0)
-			stream_close(stream_at(node), reason);
+			stream_end(stream_at(node), reason);
 }
 
 void worker_check_drained(struct worker *w)
@@ -348,7 +367,7 @@ struct worker *worker_new(unsigned number, struct conf *conf, const int *fds, si
 	w->conf = conf_ref(conf);
 	w->db = db;
 	w->registry = registry;
-	w->topics = conf_topics(conf);
+	topics(w);
 	list_init(&w->streams);
 	list_init(&w->dirty);
 	for (size_t i = 0; i < WHEEL_SLOTS; i++)
@@ -404,6 +423,7 @@ void worker_free(struct worker *w)
 	hub_free(&w->hub);
 	loop_free(w->loop);
 	free(w->topics);
+	free(w->live_topics);
 	conf_unref(w->conf);
 	free(w);
 }

@@ -30,6 +30,7 @@ struct worker {
 	struct registry *registry; /* shared by all workers */
 	struct conf *conf;	   /* a reference */
 	char *topics;		   /* JSON array of all watched topics */
+	char *live_topics;	   /* of those that no journal has; NULL without any */
 	struct hub hub;
 	struct door door;
 	struct http http;

@@ -291,6 +291,16 @@ struct event *rig_event(uint64_t txid, const char *before, const char *after)
 	return event_new(&row);
 }
 
+struct event *rig_rights(uint64_t txid, const char *users)
+{
+	struct event_row row = {.op = 'a', .txid = txid, .id = txid, .topic = "auth"};
+	char list[100];
+
+	snprintf(list, sizeof(list), "{%s}", users);
+	row.before = list;
+	return event_new(&row);
+}
+
 static void post_events(struct rig *r, struct event **events, size_t n, uint64_t last_txid,
 			bool restart)
 {
@@ -365,6 +375,34 @@ void client_get(struct client *c, unsigned port, const char *path, const char *t
 	client_send(c, request);
 }
 
+#define HELLO_END "SSE connection established\"}\nid: "
+
+void client_stream(struct client *c, unsigned port, const char *token, const char *headers)
+{
+	client_get(c, port, "/events/", token, headers);
+	client_wait(c, HELLO_END);
+}
+
+void client_resume(struct client *c, unsigned port, const char *token, uint64_t txid)
+{
+	struct cursor_text cursor;
+	char header[200];
+
+	snprintf(header, sizeof(header), "Last-Event-ID: %s\r\n", rig_cursor(txid, &cursor));
+	client_stream(c, port, token, header);
+}
+
+void client_stream_slowly(struct client *c, unsigned port, const char *token)
+{
+	char request[200];
+
+	client_open(c, port, 4096);
+	snprintf(request, sizeof(request), "GET /events/?token=%s HTTP/1.1\r\nHost: test\r\n\r\n",
+		 token);
+	client_send(c, request);
+	client_wait(c, HELLO_END);
+}
+
 bool client_read(struct client *c)
 {
 	char piece[65536];
@@ -419,6 +457,15 @@ const char *client_numbers(const struct client *c, struct buf *out)
 		buf_add(out, p, strspn(p, "0123456789"));
 	}
 	return buf_cstr(out);
+}
+
+void client_is_told(const struct client *c, const char *numbers)
+{
+	struct buf b;
+
+	buf_init(&b, 64 << 20);
+	assert_string_equal(client_numbers(c, &b), numbers);
+	buf_free(&b);
 }
 
 void client_close(struct client *c)

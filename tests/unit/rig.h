@@ -65,6 +65,8 @@ void rig_post_database(struct rig *r, bool up);
 
 /* An update of topic "estimate" with document {"n":<txid>}, its cursor right behind it. */
 struct event *rig_event(uint64_t txid, const char *before, const char *after);
+/* A row that says: the rights of these users or sessions have changed; "" is everybody. */
+struct event *rig_rights(uint64_t txid, const char *users);
 /* Posts the list (whose references it takes) to all workers; the position moves behind
  * `last_txid`. */
 void rig_publish(struct rig *r, struct event **events, size_t n, uint64_t last_txid);
@@ -87,6 +89,12 @@ void client_send(struct client *c, const char *text);
 /* A GET with that token and further header lines (or ""). */
 void client_get(struct client *c, unsigned port, const char *path, const char *token,
 		const char *headers);
+/* A stream at /events/ that has begun; the second one where a client stopped that had got all up to
+ * `txid`. */
+void client_stream(struct client *c, unsigned port, const char *token, const char *headers);
+void client_resume(struct client *c, unsigned port, const char *token, uint64_t txid);
+/* The same of a client that takes little at once, for one that is to stall. */
+void client_stream_slowly(struct client *c, unsigned port, const char *token);
 /* One read; false at the end of the stream. */
 bool client_read(struct client *c);
 /* Reads until `text` has come; fails at the end of the stream. */
@@ -96,6 +104,8 @@ void client_wait_end(struct client *c);
 bool client_has(const struct client *c, const char *text);
 /* The numbers of the documents received, in order, as "1 2 3". */
 const char *client_numbers(const struct client *c, struct buf *out);
+/* Fails unless these are they. */
+void client_is_told(const struct client *c, const char *numbers);
 void client_close(struct client *c);
 
 #endif

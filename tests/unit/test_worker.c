@@ -66,22 +66,17 @@ static int stop(void **state)
 
 static void stream(struct client *c, unsigned worker, const char *token, const char *headers)
 {
-	client_get(c, rig.ports[worker], "/events/", token, headers);
-	client_wait(c, "SSE connection established\"}\nid: ");
+	client_stream(c, rig.ports[worker], token, headers);
 }
 
 static void resume(struct client *c, unsigned worker, const char *token, uint64_t txid)
 {
-	struct cursor_text cursor;
-	char header[200];
-
-	snprintf(header, sizeof(header), "Last-Event-ID: %s\r\n", rig_cursor(txid, &cursor));
-	stream(c, worker, token, header);
+	client_resume(c, rig.ports[worker], token, txid);
 }
 
 static void assert_numbers(struct client *c, const char *want)
 {
-	assert_string_equal(client_numbers(c, &numbers), want);
+	client_is_told(c, want);
 }
 
 /* One request on a connection of its own, its whole answer. */
@@ -454,46 +449,6 @@ TEST(a_reload_during_a_look_up)
 	client_close(&c);
 }
 
-TEST(a_reader_that_stalls_is_closed)
-{
-	static char text[20001];
-	struct client slow, good;
-	uint64_t n = 100;
-
-	memset(text, 'x', sizeof(text) - 1);
-	rig_restart(&rig, n);
-	client_open(&slow, rig.ports[0], 4096);
-	client_send(&slow, "GET /events/?token=m1 HTTP/1.1\r\nHost: t\r\n\r\n");
-	client_wait(&slow, "established");
-	stream(&good, 0, "m1", "");
-	while (registry_streams(rig.registry) > 1) {
-		struct cursor_text cursor;
-		char want[40];
-		struct event *e;
-		struct event_row row = {.op = 'i', .topic = "estimate"};
-		struct buf doc;
-
-		row.txid = row.id = ++n;
-		buf_init(&doc, 30000);
-		buf_printf(&doc, "{\"text\":\"%s\",\"n\":%llu}", text, (unsigned long long)n);
-		row.doc = buf_cstr(&doc);
-		row.cursor = rig_cursor(n, &cursor);
-		e = event_new(&row);
-		buf_free(&doc);
-		rig_publish(&rig, &e, 1, n);
-		snprintf(want, sizeof(want), "\"n\":%llu}", (unsigned long long)n);
-		client_wait(&good, want);
-		buf_clear(&good.got);
-		assert_true(n < 2000); /* bounded: at most 1 MiB and what the kernel keeps */
-	}
-	assert_true(logged("reason=\"overflow: the client reads too slowly\""));
-	client_wait_end(&slow);
-	rig_publish_one(&rig, n + 1, "", "");
-	client_wait(&good, "\"n\":");
-	client_close(&slow);
-	client_close(&good);
-}
-
 TEST(keep_alive)
 {
 	struct client c, old;
@@ -693,7 +648,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(rights_are_looked_up_again, start, stop),
 		cmocka_unit_test_setup_teardown(a_reload_while_streaming, start, stop),
 		cmocka_unit_test_setup_teardown(a_reload_during_a_look_up, start, stop),
-		cmocka_unit_test_setup_teardown(a_reader_that_stalls_is_closed, start, stop),
 		cmocka_unit_test_setup_teardown(keep_alive, start, stop),
 		cmocka_unit_test_setup_teardown(the_send_buffer_is_as_configured, start, stop),
 		cmocka_unit_test_setup_teardown(an_outage_is_told, start, stop),
