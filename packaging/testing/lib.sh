@@ -138,6 +138,7 @@ booted() {
 	mount -t proc proc /proc || return 1
 	root_mount "$2" "$place" "$3" || return 1
 	export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 leader=''
+	prlimit --pid $BASHPID --nofile=524288:524288 2>/dev/null # a container may not
 	systemd-nspawn -q -D "$place/root" --boot --register=no --keep-unit --private-network --console=pipe \
 		--system-call-filter=bpf --capability=all --hostname=pgherald --bind="$place/root/src:/src" \
 		${3:+--bind="$3:/out"} --tmpfs=/tmp:mode=1777 </dev/null >"$work/console.log" 2>&1 &

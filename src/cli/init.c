@@ -135,18 +135,6 @@ static bool clean_dsn(const char *dsn, bool with_user, struct buf *out)
 	return true;
 }
 
-static bool names_somebody(const char *dsn)
-{
-	PQconninfoOption *all = PQconninfoParse(dsn, NULL);
-	bool yes = getenv("PGUSER") || getenv("PGHOST") || !all;
-
-	for (PQconninfoOption *p = all; p && p->keyword; p++)
-		if (p->val && word_in(p->keyword, "user host hostaddr service"))
-			yes = true;
-	PQconninfoFree(all);
-	return yes;
-}
-
 /* --- what is there ------------------------------------------------------------------------- */
 
 static void print_table(const struct table *t)
@@ -397,7 +385,7 @@ static void say_next(const struct options *o)
 	fprintf(stderr,
 		"\n%s is written. Look at it, and then:\n"
 		"  sudo pgherald -t -c %s\n"
-		"  sudo -u postgres pgherald sql install --apply -c %s --dsn \"%s\"\n"
+		"  sudo pgherald sql install --apply -c %s --dsn \"%s\"\n"
 		"  sudo systemctl restart pgherald\n",
 		o->config, o->config, o->config, buf_cstr(&dsn));
 }
@@ -414,9 +402,7 @@ static bool work(struct work *w)
 		fprintf(stderr, "pgherald: %s is there already; --force replaces it\n", path);
 		return false;
 	}
-	/* As root and without a name of anybody: like `sudo -u postgres psql`. */
-	db = names_somebody(w->o->dsn) ? connection_open(w->o->dsn)
-				       : connection_open_as(w->o->dsn, "postgres");
+	db = connection_open_admin(w->o->dsn);
 	ok = db && look(w, db);
 	PQfinish(db);
 	if (!ok || !choose(w))

@@ -69,7 +69,7 @@ bool check_look(struct report *r, PGconn *db, const struct conf *conf)
 
 int check_run(const struct conf *conf, const char *conninfo, bool apply, bool json)
 {
-	PGconn *db = connection_open(conninfo);
+	PGconn *db = connection_open_admin(conninfo);
 	struct report r;
 	bool looked;
 	int status;

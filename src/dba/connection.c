@@ -147,9 +147,29 @@ PGconn *connection_open_as(const char *conninfo, const char *system_user)
 	return db;
 }
 
+static bool names_somebody(const char *conninfo)
+{
+	static const char *const names[] = {"user", "host", "hostaddr", "service"};
+	PQconninfoOption *all = PQconninfoParse(conninfo, NULL);
+	bool yes = getenv("PGUSER") || getenv("PGHOST") || !all;
+
+	for (PQconninfoOption *p = all; p && p->keyword; p++)
+		for (size_t i = 0; p->val && i < sizeof(names) / sizeof(*names); i++)
+			if (!strcmp(p->keyword, names[i]))
+				yes = true;
+	PQconninfoFree(all);
+	return yes;
+}
+
+PGconn *connection_open_admin(const char *conninfo)
+{
+	return names_somebody(conninfo) ? connection_open(conninfo)
+					: connection_open_as(conninfo, "postgres");
+}
+
 bool connection_apply(const struct script *s, const char *conninfo)
 {
-	PGconn *db = connection_open(conninfo);
+	PGconn *db = connection_open_admin(conninfo);
 	bool ok = db;
 
 	for (size_t i = 0; ok && i < s->n; i++)

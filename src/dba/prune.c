@@ -102,7 +102,7 @@ int prune_run(const struct conf *conf, const char *conninfo, bool apply, bool js
 		fputs(buf_cstr(&sql), stdout);
 		return 0;
 	}
-	db = connection_open(conninfo);
+	db = connection_open_admin(conninfo);
 	while (db && deleted && (ok = one_batch(db, buf_cstr(&sql), &deleted))) {
 		total += deleted;
 		batches += deleted > 0;

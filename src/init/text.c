@@ -153,7 +153,7 @@ static void add_end(struct buf *out, const struct guess *g)
 
 	buf_str(out, "# What to do next:\n#   sudo pgherald -t -c ");
 	add_comment(out, g->path);
-	buf_str(out, "\n#   sudo -u postgres pgherald sql install --apply -c ");
+	buf_str(out, "\n#   sudo pgherald sql install --apply -c ");
 	add_comment(out, g->path);
 	buf_str(out, " --dsn \"");
 	add_comment(out, g->dsn);

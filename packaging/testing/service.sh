@@ -1,0 +1,162 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: PostgreSQL
+# The service under a systemd that has booted: what an administrator meets in the years of its life.
+# shellcheck disable=SC2154,SC2016 # of packaging/test; the inner shell expands it
+package_root service
+packages
+
+unit() { inside systemctl show -P "$1" "${2:-pgherald.service}"; }
+answers() { inside curl -fsS -m 5 -o /dev/null "http://127.0.0.1:${2:-8080}/$1"; }
+is() { [[ $1 == "$2" ]] || {
+	echo "is \"$1\", not \"$2\""
+	return 1
+}; }
+# Edits a file of the container in place: its owner and mode stay.
+edit() { inside sed -i --follow-symlinks "$@"; }
+configure() { inside sh -c 'cat /src/packaging/testing/pgherald.conf >"$1"; printf "%s\n" "$2" >>"$1"' - "$@"; }
+hears() { # TOKEN WORDS [PORT]: a change of order 1 reaches who has this token
+	inside sh -c '
+		curl -sN -m 20 -H "Authorization: Token $1" "http://127.0.0.1:$3/api/v1/sse/events/" >/tmp/heard &
+		until grep -q connected /tmp/heard 2>/dev/null; do sleep 0.05; done
+		runuser -u postgres -- psql -qd shop -c "UPDATE orders_order SET n = n + 1, number = '\''$2'\'' WHERE id = 1"
+		for i in $(seq 200); do grep -q "$2" /tmp/heard && break; sleep 0.05; done
+		kill $!
+		grep "$2" /tmp/heard
+	' - "$1" "$2" "${3:-8080}"
+}
+
+install_it() { inside sh -c 'dpkg -i /out/pgherald_*.deb /out/postgresql-pgherald_*.deb'; }
+waits() {
+	is "$(unit ActiveState)" inactive && is "$(unit Result)" exec-condition &&
+		is "$(inside systemctl is-enabled pgherald)" enabled &&
+		inside systemctl status pgherald | grep 'pgherald is not configured yet: pgherald init'
+}
+modes() { is "$(inside stat -c '%a %U %G' /etc/pgherald/pgherald.conf /etc/pgherald | paste -sd' ')" \
+	'640 root pgherald 750 root pgherald'; }
+database() {
+	inside systemctl start postgresql && soon inside runuser -u postgres -- psql -qc 'SELECT 1' &&
+		inside runuser -u postgres -- createdb shop &&
+		inside runuser -u postgres -- psql -v ON_ERROR_STOP=1 -qd shop -f /src/packaging/testing/shop.sql
+}
+sql_install() {
+	inside runuser -u postgres -- sh -c '! cat /etc/pgherald/pgherald.conf' 2>/dev/null &&
+		inside pgherald sql install --apply --dsn dbname=shop
+}
+starts() { inside systemctl start pgherald && is "$(unit ActiveState)" active && soon answers readyz; }
+exposure() {
+	local score
+	score=$(inside systemd-analyze security --no-pager pgherald.service | sed -n 's/.*exposure level.*: \([0-9.]*\).*/\1/p')
+	echo "score: ${score:-none}"
+	[[ -n $score ]] && awk "BEGIN { exit !($score <= 1.2) }"
+}
+verifies() { ! inside systemd-analyze verify --man=no pgherald.service pgherald@x.service pgherald.socket 2>&1 | grep pgherald; }
+sandboxed() { # what a process of the service can still do
+	local pid
+	pid=$(unit MainPID)
+	grep -qx 'NoNewPrivs:	1' <(inside cat "/proc/$pid/status") && grep -qx 'Seccomp:	2' <(inside cat "/proc/$pid/status") &&
+		is "$(inside sed -n 's/^CapBnd:\t*//p' "/proc/$pid/status")" 0000000000000000 &&
+		is "$(inside stat -c %U "/proc/$pid")" pgherald &&
+		inside sh -c 'for d in etc usr var/lib home root; do ! touch "/proc/$1/root/$d/x" || exit 1; done
+			! "/proc/$1/root/bin/true" && "/proc/$1/root/usr/sbin/pgherald" -V' - "$pid" 2>/dev/null
+}
+keeps_serving() { # a file with an error is not told to the daemon
+	local pid
+	pid=$(unit MainPID)
+	edit 's/^receives = all/receives = everything/' /etc/pgherald/pgherald.conf
+	! inside systemctl reload pgherald 2>/dev/null || return 1
+	is "$(unit MainPID)" "$pid" && answers readyz && hears token1 B-1
+	local status=$?
+	edit 's/^receives = everything/receives = all/' /etc/pgherald/pgherald.conf
+	return $status
+}
+reloads() {
+	local pid
+	pid=$(unit MainPID)
+	edit 's/^receives = own/receives = none/' /etc/pgherald/pgherald.conf
+	inside systemctl reload pgherald && is "$(unit MainPID)" "$pid" &&
+		soon sh -c "nsenter -t $leader -a curl -s -o /dev/null -w '%{http_code}' -m 1 -H 'Authorization: Token token2' \
+			http://127.0.0.1:8080/api/v1/sse/events/ | grep -qx 403"
+	local status=$?
+	edit 's/^receives = none/receives = own/' /etc/pgherald/pgherald.conf
+	inside systemctl reload pgherald
+	return $status
+}
+watchdog() { # a daemon that hangs is ended and started again
+	local pid
+	inside mkdir -p /run/systemd/system/pgherald.service.d
+	inside sh -c 'printf "[Service]\nWatchdogSec=2\n" >/run/systemd/system/pgherald.service.d/test.conf'
+	inside systemctl daemon-reload && inside systemctl restart pgherald || return 1
+	pid=$(unit MainPID)
+	inside kill -STOP "$pid"
+	soon sh -c "nsenter -t $leader -a journalctl -u pgherald --no-pager | grep -i 'watchdog timeout'" &&
+		soon answers readyz && [[ $(unit MainPID) != "$pid" ]]
+	local status=$?
+	inside rm -r /run/systemd/system/pgherald.service.d
+	inside systemctl daemon-reload && inside systemctl restart pgherald && soon answers readyz
+	return $status
+}
+killed() {
+	local pid
+	pid=$(unit MainPID)
+	inside kill -KILL "$pid" && soon answers readyz && [[ $(unit MainPID) != "$pid" ]]
+}
+stops() { # within its time, and is not a failure
+	inside systemctl stop pgherald && is "$(unit Result)" success && inside systemctl start pgherald && soon answers readyz
+}
+limits() { # what the unit says, or what this machine lets systemd have; the daemon takes all of it
+	local most
+	most=$(inside sed -n 's/^Max open files *[0-9]* *\([0-9]*\).*/\1/p' /proc/1/limits)
+	((most < 65536)) || most=65536
+	is "$(inside sed -n 's/^Max open files *\([0-9]*\) *\([0-9]*\).*/\1 \2/p' "/proc/$(unit MainPID)/limits")" "$most $most"
+}
+second() { # pgherald@blog beside the first, with its own port
+	configure /etc/pgherald/blog.conf '[server]
+listen = 127.0.0.1:8090'
+	inside chgrp pgherald /etc/pgherald/blog.conf
+	inside systemctl start pgherald@blog && soon answers readyz 8090 && answers readyz && hears token1 C-1 8090
+	local status=$?
+	inside systemctl stop pgherald@blog
+	inside rm /etc/pgherald/blog.conf
+	return $status
+}
+extension() { # CREATE EXTENSION from the package's files
+	inside runuser -u postgres -- createdb second &&
+		inside runuser -u postgres -- psql -v ON_ERROR_STOP=1 -qd second -c 'CREATE EXTENSION pgherald'
+}
+upgrade_keeps() { # dpkg's own way of an upgrade: the configuration and its rights stay
+	inside chmod 0600 /etc/pgherald/pgherald.conf && inside chown pgherald /etc/pgherald/pgherald.conf
+	inside sh -c 'dpkg -i /out/pgherald_*.deb </dev/null' &&
+		is "$(inside stat -c '%a %U' /etc/pgherald/pgherald.conf)" '600 pgherald' &&
+		inside grep -q '^\[watch order\]' /etc/pgherald/pgherald.conf && soon answers readyz
+}
+purge() {
+	inside pgherald sql uninstall --apply --dsn dbname=shop && inside dpkg --purge pgherald postgresql-pgherald &&
+		! inside find / -xdev -path /proc -prune -o -path /src -prune -o -path /out -prune -o -path '*journal*' -prune \
+			-o -name '*pgherald*' -print | grep -v '^/var/lib/postgresql\|^/run/' &&
+		! inside systemctl cat pgherald
+}
+
+life() {
+	check "service: $suite installs it" install_it || return
+	check "service: enabled, and says what is missing until it is configured" waits
+	check "service: the configuration is root's and the daemon's group's" modes
+	check "service: the units pass systemd-analyze verify" verifies
+	check "service: systemd-analyze security is at most 1.2" exposure
+	check "service: a database" database || return
+	configure /etc/pgherald/pgherald.conf ''
+	check "service: root installs into the database with a file that postgres may not read" sql_install
+	check "service: starts" starts
+	check "service: staff hears" hears token1 A-1
+	check "service: the sandbox is in force" sandboxed
+	check "service: the limit of open files" limits
+	check "service: reload refuses a file with an error, the daemon serves on" keeps_serving
+	check "service: reload" reloads
+	check "service: the watchdog ends a daemon that hangs" watchdog
+	check "service: comes back when it was killed" killed
+	check "service: stops in order" stops
+	check "service: a second instance" second
+	check "service: CREATE EXTENSION from the files of the package" extension
+	check "service: an upgrade leaves the configuration and its rights alone" upgrade_keeps
+	check "service: uninstall and purge leave nothing" purge
+}
+boot "$root" "$debs" life
