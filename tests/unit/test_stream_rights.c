@@ -244,15 +244,15 @@ TEST(a_stream_that_begins)
 	client_close(&m);
 }
 
-/* Answers with rows from `from` to `to`, the first of which is a change of foreman 7's rights. */
-static void reply(struct post_replay *p, enum replay_verdict verdict, uint64_t from, uint64_t to)
+/* Answers with rows from `from` to `to`; with `change` the first is one of foreman 7's rights. */
+static void reply(struct post_replay *p, enum replay_verdict verdict, uint64_t from, uint64_t to,
+		  bool change)
 {
 	p->verdict = verdict;
 	p->n = (size_t)(to + 1 - from);
 	p->events = xcalloc(p->n, sizeof(struct event *));
-	p->events[0] = rig_rights(from, "7");
-	for (size_t i = 1; i < p->n; i++)
-		p->events[i] = rig_event(from + i, "7", "7");
+	for (size_t i = 0; i < p->n; i++)
+		p->events[i] = change && !i ? rig_rights(from, "7") : rig_event(from + i, "7", "7");
 	if (verdict == REPLAY_DONE)
 		p->from = (struct cursor){.epoch = "epoch001", .xmax = to + 1};
 	inbox_post(p->reply_to, &p->letter);
@@ -268,7 +268,7 @@ TEST(a_page_of_the_journal)
 		rig_token(&rig, "f7", LOOKUP_OK, "7", "foreman");
 		client_resume(&c, rig.ports[0], "f7", 50);
 		rig_hold(&rig, "f7");
-		reply((struct post_replay *)rig_take(&rig, POST_REPLAY), REPLAY_MORE, 51, 53);
+		reply((struct post_replay *)rig_take(&rig, POST_REPLAY), REPLAY_MORE, 51, 53, true);
 		rig_answer(&rig, take_lookup(), stays ? LOOKUP_OK : LOOKUP_UNKNOWN, "7", "foreman");
 		if (!stays) {
 			client_wait_end(&c);
@@ -277,7 +277,8 @@ TEST(a_page_of_the_journal)
 			continue;
 		}
 		client_wait(&c, "{\"n\":53}");
-		reply((struct post_replay *)rig_take(&rig, POST_REPLAY), REPLAY_DONE, 54, 100);
+		reply((struct post_replay *)rig_take(&rig, POST_REPLAY), REPLAY_DONE, 54, 100,
+		      true);
 		rig_answer(&rig, take_lookup(), LOOKUP_OK, "7", "foreman");
 		client_wait(&c, "{\"n\":100}");
 		rig_publish_one(&rig, 101, "7", "7");
@@ -301,7 +302,7 @@ TEST(a_change_during_a_replay)
 	publish_change(101, "7");
 	first = take_lookup(); /* went out before the page came: it says nothing of it */
 	client_wait(&m, "{\"n\":103}");
-	reply(p, REPLAY_DONE, 98, 103);
+	reply(p, REPLAY_DONE, 98, 103, true);
 	rig_answer(&rig, first, LOOKUP_OK, "7", "foreman");
 	first = take_lookup();
 	publish_change(104, "7");
@@ -311,6 +312,27 @@ TEST(a_change_during_a_replay)
 	rig_answer(&rig, take_lookup(), LOOKUP_UNKNOWN, NULL, NULL);
 	client_wait_end(&c);
 	client_is_told(&c, "99 100 101 102 103");
+	client_close(&c);
+	client_close(&m);
+}
+
+/* What a page has that comes while a verdict is waited for could be of after the change. */
+TEST(a_page_that_comes_to_a_held_stream)
+{
+	struct post_replay *p;
+	struct client c, m;
+
+	client_stream(&m, rig.ports[0], "m1", "");
+	client_resume(&c, rig.ports[0], "f7", 50);
+	p = (struct post_replay *)rig_take(&rig, POST_REPLAY);
+	rig_hold(&rig, "f7");
+	publish_change(101, "7");
+	client_wait(&m, "{\"n\":103}");
+	reply(p, REPLAY_DONE, 98, 103, false);
+	rig_answer(&rig, take_lookup(), LOOKUP_OK, "7", "foreman"); /* of before the page came */
+	rig_answer(&rig, take_lookup(), LOOKUP_UNKNOWN, NULL, NULL);
+	client_wait_end(&c);
+	client_is_told(&c, "");
 	client_close(&c);
 	client_close(&m);
 }
@@ -380,6 +402,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_stream_that_begins, start, stop),
 		cmocka_unit_test_setup_teardown(a_page_of_the_journal, start, stop),
 		cmocka_unit_test_setup_teardown(a_change_during_a_replay, start, stop),
+		cmocka_unit_test_setup_teardown(a_page_that_comes_to_a_held_stream, start, stop),
 		cmocka_unit_test_setup_teardown(a_token_that_ends, start, stop),
 		cmocka_unit_test_setup_teardown(after_a_gap, start, stop),
 	};
