@@ -45,7 +45,7 @@ root_of() {
 	shift 2
 	list=$(printf '%s\n' "$@" | LC_ALL=C sort -u | paste -sd,)
 	name=$suite-$arch-$(printf '%s' "$list" | sha256sum | cut -c1-12)
-	dir=${PGHERALD_CACHE:-$top/.cache}/roots
+	dir=${PGHERALD_ROOTS:-$top/.cache/roots}
 	mkdir -p "$dir" || return 1
 	(
 		flock 7 # two lanes may want it

@@ -97,7 +97,7 @@ packages_of() {
 
 # The packages of this tree, kept as long as it is the same.
 packages() {
-	local key kept=${PGHERALD_CACHE:-$top/.cache}/packages/$suite
+	local key kept=$top/.cache/packages/$suite
 	key=$(cd "$top" && { git ls-files -co --exclude-standard 2>/dev/null || find . -type f; } | LC_ALL=C sort |
 		grep -v '^packaging/testing/' | while read -r f; do [[ ! -f $f ]] || sha256sum "$f"; done | sha256sum)
 	debs=$kept

@@ -119,6 +119,21 @@ listen = 127.0.0.1:8090'
 	inside rm /etc/pgherald/blog.conf
 	return $status
 }
+socket() { # nobody is refused while the service restarts, not even through a proxy
+	inside systemctl stop pgherald && inside systemctl start pgherald.socket && inside systemctl start pgherald || return
+	inside journalctl -u pgherald --no-pager | grep -q 'listening on 127.0.0.1:8080, which was passed to us' || return
+	inside sh -c 'printf "server { listen 127.0.0.1:8081; location / { proxy_pass http://127.0.0.1:8080; } }\n" \
+		>/etc/nginx/conf.d/pgherald.conf' && inside systemctl restart nginx || return
+	inside systemd-run -q --unit=knock python3 /src/packaging/testing/knock.py
+	soon inside test -s /run/knock || return
+	for _ in 1 2 3 4 5; do inside systemctl restart pgherald || return; done
+	inside systemctl stop knock
+	inside cat /run/knock && ! inside grep -v '^200 ' /run/knock
+	local status=$?
+	inside systemctl stop pgherald.socket pgherald nginx
+	inside rm /etc/nginx/conf.d/pgherald.conf
+	inside systemctl start pgherald && soon answers readyz && return $status
+}
 extension() { # CREATE EXTENSION from the package's files
 	inside runuser -u postgres -- createdb second &&
 		inside runuser -u postgres -- psql -v ON_ERROR_STOP=1 -qd second -c 'CREATE EXTENSION pgherald'
@@ -155,6 +170,7 @@ life() {
 	check "service: comes back when it was killed" killed
 	check "service: stops in order" stops
 	check "service: a second instance" second
+	check "service: with the socket a restart refuses nobody, and a proxy never answers 502" socket
 	check "service: CREATE EXTENSION from the files of the package" extension
 	check "service: an upgrade leaves the configuration and its rights alone" upgrade_keeps
 	check "service: uninstall and purge leave nothing" purge

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: PostgreSQL
- * See sd.h; the protocol is in sd_notify(3), section "Notes". */
+ * See sd.h; the protocols are in sd_notify(3), section "Notes", and sd_listen_fds(3). */
 #include "config.h"
 #include "base/sd.h"
 
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,9 @@
 
 #include "base/mem.h"
 #include "base/num.h"
+
+#define FIRST_PASSED 3	     /* SD_LISTEN_FDS_START */
+#define PASSED_MAX   1000000 /* more than any limit of open files */
 
 void sd_notify_text(const char *lines)
 {
@@ -38,4 +42,36 @@ uint64_t sd_watchdog_ms(void)
 	uint64_t n;
 
 	return usec && num_u64(usec, strlen(usec), &n) ? n / 2000 : 0;
+}
+
+static bool number(const char *text, uint64_t max, uint64_t *ret)
+{
+	return text && num_u64(text, strlen(text), ret) && *ret <= max;
+}
+
+size_t sd_passed(struct sd_fd **ret)
+{
+	const char *names = getenv("LISTEN_FDNAMES");
+	uint64_t pid, n = 0;
+
+	*ret = NULL;
+	if (!number(getenv("LISTEN_PID"), INT32_MAX, &pid) || (pid_t)pid != getpid() ||
+	    !number(getenv("LISTEN_FDS"), PASSED_MAX, &n))
+		n = 0;
+	if (n)
+		*ret = xcalloc((size_t)n, sizeof(**ret));
+	for (size_t i = 0; i < n; i++) {
+		struct sd_fd *p = *ret + i;
+		size_t len = names ? strcspn(names, ":") : 0;
+
+		p->fd = FIRST_PASSED + (int)i;
+		(void)fcntl(p->fd, F_SETFD, FD_CLOEXEC);
+		if (len < sizeof(p->name) && len)
+			memcpy(p->name, names, len);
+		names = names && names[len] ? names + len + 1 : NULL;
+	}
+	unsetenv("LISTEN_PID");
+	unsetenv("LISTEN_FDS");
+	unsetenv("LISTEN_FDNAMES");
+	return (size_t)n;
 }

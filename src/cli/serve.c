@@ -84,22 +84,44 @@ static void apply_limits(struct server *s)
 	registry_limit(s->registry, max, s->conf->max_streams_per_user);
 }
 
-static bool open_listeners(struct server *s)
+/* On what systemd has passed; then [server] listen has no meaning. */
+static bool adopt_listeners(struct server *s, const struct sd_fd *passed, size_t n,
+			    struct buf *error)
+{
+	autofree int *fds = xcalloc(n, sizeof(*fds));
+
+	for (size_t i = 0; i < n; i++)
+		fds[i] = passed[i].fd;
+	return listen_adopt(&s->listen, fds, n, s->n_workers, error);
+}
+
+static bool open_configured(struct server *s, struct buf *error)
 {
 	static const mode_t modes[] = {
 		[SOCKET_MODE_ALL] = 0666, [SOCKET_MODE_GROUP] = 0660, [SOCKET_MODE_OWNER] = 0600};
+
+	return listen_resolve(&s->listen, s->conf->listen.items, s->conf->listen.n, error) &&
+	       listen_open(&s->listen, s->n_workers, modes[s->conf->socket_mode], error);
+}
+
+static bool open_listeners(struct server *s)
+{
+	struct sd_fd *passed;
+	size_t n = sd_passed(&passed);
 	autobuf text = {0};
+	bool ok;
 
 	buf_init(&text, TEXT_MAX);
-	if (!listen_resolve(&s->listen, s->conf->listen.items, s->conf->listen.n, &text) ||
-	    !listen_open(&s->listen, s->n_workers, modes[s->conf->socket_mode], &text)) {
+	ok = n ? adopt_listeners(s, passed, n, &text) : open_configured(s, &text);
+	free(passed);
+	if (!ok) {
 		log_error("%s", buf_cstr(&text));
 		return false;
 	}
 	for (size_t i = 0; i < s->listen.n; i++) {
 		buf_clear(&text);
 		listen_text(&s->listen.items[i], &text);
-		log_info("listening on %s", buf_cstr(&text));
+		log_info("listening on %s%s", buf_cstr(&text), n ? ", which was passed to us" : "");
 	}
 	return true;
 }
@@ -251,6 +273,7 @@ static bool start(struct server *s)
 					   s->listen.n, &s->db.inbox, s->registry);
 		if (!s->workers[i])
 			return false;
+		s->workers[i]->n_workers = n;
 		s->inboxes[i] = &s->workers[i]->inbox;
 	}
 	s->db.on_other = on_letter;

@@ -16,6 +16,8 @@
 #include "web/worker.h"
 
 #define ACCEPTS_A_TURN	64
+#define ACCEPTS_SHARED	8  /* the other workers are awake for the rest */
+#define SHARE_SLACK	16 /* streams that a worker may have beyond its share */
 #define ACCEPT_AGAIN_MS 20
 
 /* Descriptors have run out: give up the spare one, take the client, say so, hang up. Otherwise
@@ -42,10 +44,36 @@ static bool turn_away(struct worker *w, struct loop_fd *listener)
 	return fd >= 0;
 }
 
-/* Of workers that have the same Unix socket, a client wakes one. */
-static bool watch(struct worker *w, struct loop_fd *listener)
+/* Of workers that have the same socket, a client wakes one. */
+static bool watch(struct worker *w, struct door_listener *l)
 {
-	return loop_add(w->loop, listener, EPOLLIN | EPOLLEXCLUSIVE);
+	if (!l->watched)
+		l->watched = loop_add(w->loop, &l->fd, EPOLLIN | EPOLLEXCLUSIVE);
+	return l->watched;
+}
+
+static void unwatch(struct worker *w, struct door_listener *l)
+{
+	if (l->watched)
+		loop_del(w->loop, &l->fd); /* what is exclusive cannot be changed */
+	l->watched = false;
+}
+
+/* Of those who wait for a shared socket the kernel always wakes the same one first. So who has more
+ * than its share of the streams stays away from it; somebody always has less. */
+static bool crowded(const struct worker *w)
+{
+	return w->n_workers > 1 &&
+	       w->n_streams > registry_streams(w->registry) / w->n_workers + SHARE_SLACK;
+}
+
+void door_tick(struct worker *w)
+{
+	struct door *d = &w->door;
+
+	for (size_t i = 0; i < d->n_listeners && !d->paused; i++)
+		if (!d->listeners[i].watched && !crowded(w))
+			(void)watch(w, &d->listeners[i]); /* or in the next second */
 }
 
 static void pause_accepting(struct worker *w)
@@ -56,7 +84,7 @@ static void pause_accepting(struct worker *w)
 		return;
 	d->paused = true;
 	for (size_t i = 0; i < d->n_listeners; i++)
-		loop_del(w->loop, &d->listeners[i]); /* what is exclusive cannot be changed */
+		unwatch(w, &d->listeners[i]);
 	loop_timer_set(w->loop, &d->again, ACCEPT_AGAIN_MS);
 }
 
@@ -70,7 +98,7 @@ static void on_again(void *arg)
 		if (watch(w, &d->listeners[i]))
 			continue;
 		while (i--)
-			loop_del(w->loop, &d->listeners[i]);
+			unwatch(w, &d->listeners[i]);
 		d->paused = true;
 		loop_timer_set(w->loop, &d->again, ACCEPT_AGAIN_MS);
 		return;
@@ -78,11 +106,11 @@ static void on_again(void *arg)
 }
 
 /* A listener's `arg` is the worker; which one it is follows from the array. */
-static void accept_from(struct worker *w, struct loop_fd *listener)
+static void accept_from(struct worker *w, struct door_listener *listener)
 {
 	static const int on = 1;
 
-	for (int i = 0; i < ACCEPTS_A_TURN; i++) {
+	for (int i = 0; i < (listener->shared ? ACCEPTS_SHARED : ACCEPTS_A_TURN); i++) {
 		const union MHD_DaemonInfo *info =
 			MHD_get_daemon_info(w->http.mhd, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
 		struct sockaddr_storage sa;
@@ -93,12 +121,12 @@ static void accept_from(struct worker *w, struct loop_fd *listener)
 			pause_accepting(w);
 			return;
 		}
-		fd = accept4(listener->fd, (struct sockaddr *)&sa, &len,
+		fd = accept4(listener->fd.fd, (struct sockaddr *)&sa, &len,
 			     SOCK_CLOEXEC | SOCK_NONBLOCK);
 		if (fd < 0 && (errno == EMFILE || errno == ENFILE)) {
 			log_warn("no descriptor left for a client (%zu streams): answered 503",
 				 registry_streams(w->registry));
-			for (int k = 0; k < ACCEPTS_A_TURN && turn_away(w, listener);)
+			for (int k = 0; k < ACCEPTS_A_TURN && turn_away(w, &listener->fd);)
 				k++;
 			pause_accepting(w);
 			return;
@@ -123,9 +151,22 @@ static void on_accept(void *arg, uint32_t events)
 	struct door *d = &w->door;
 
 	(void)events;
-	for (size_t i = 0; i < d->n_listeners && !d->paused; i++)
-		accept_from(w, &d->listeners[i]);
+	for (size_t i = 0; i < d->n_listeners && !d->paused; i++) {
+		if (d->listeners[i].watched)
+			accept_from(w, &d->listeners[i]);
+		if (d->listeners[i].shared && crowded(w))
+			unwatch(w, &d->listeners[i]);
+	}
 	http_settle(w);
+}
+
+/* Sockets of one address that each worker has its own of say so. */
+static bool is_shared(int fd)
+{
+	int on = 0;
+	socklen_t len = sizeof(on);
+
+	return getsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, &len) || !on;
 }
 
 bool door_open(struct worker *w, const int *fds, size_t n_fds)
@@ -136,9 +177,11 @@ bool door_open(struct worker *w, const int *fds, size_t n_fds)
 	d->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	d->listeners = xcalloc(n_fds, sizeof(*d->listeners));
 	for (; d->n_listeners < n_fds; d->n_listeners++) {
-		struct loop_fd *l = &d->listeners[d->n_listeners];
+		struct door_listener *l = &d->listeners[d->n_listeners];
+		int fd = fds[d->n_listeners];
 
-		*l = (struct loop_fd){.fd = fds[d->n_listeners], .ready = on_accept, .arg = w};
+		*l = (struct door_listener){.fd = {.fd = fd, .ready = on_accept, .arg = w},
+					    .shared = is_shared(fd)};
 		if (!watch(w, l))
 			return false;
 	}
@@ -151,8 +194,8 @@ void door_quiesce(struct worker *w)
 
 	loop_timer_clear(w->loop, &d->again);
 	for (size_t i = 0; i < d->n_listeners; i++) {
-		loop_del(w->loop, &d->listeners[i]);
-		close(d->listeners[i].fd);
+		unwatch(w, &d->listeners[i]);
+		close(d->listeners[i].fd.fd);
 	}
 	d->n_listeners = 0;
 }

@@ -12,8 +12,14 @@
 
 struct worker;
 
+struct door_listener {
+	struct loop_fd fd;
+	bool shared;  /* all workers have this very socket */
+	bool watched; /* clients wake this worker */
+};
+
 struct door {
-	struct loop_fd *listeners;
+	struct door_listener *listeners;
 	size_t n_listeners;
 	struct loop_timer again; /* set while accepting is paused */
 	bool paused;
@@ -22,6 +28,8 @@ struct door {
 
 /* Accepts on these sockets, which are the door's from here on. */
 bool door_open(struct worker *w, const int *fds, size_t n_fds) MUST_CHECK;
+/* Every second: goes back to shared sockets when it has no more streams than its share. */
+void door_tick(struct worker *w);
 /* Accepts no more; requests under way go on. */
 void door_quiesce(struct worker *w);
 void door_close(struct worker *w);

@@ -36,6 +36,10 @@ bool listen_resolve(struct listen_set *set, char *const *names, size_t n,
  * socket. False with `error`, and then no socket stays open. The workers own the descriptors. */
 bool listen_open(struct listen_set *set, size_t n_workers, mode_t mode,
 		 struct buf *error) MUST_CHECK;
+/* Takes over sockets that somebody else listens on, the same for all workers: theirs from here on.
+ * False with `error` for one that is no listening socket of a kind we know. */
+bool listen_adopt(struct listen_set *set, const int *fds, size_t n, size_t n_workers,
+		  struct buf *error) MUST_CHECK;
 /* "127.0.0.1:8080", "[::1]:8080", "unix:/run/pgherald/http.sock" */
 void listen_text(const struct listen_address *a, struct buf *out);
 /* Removes the files of Unix sockets that are still ours, and frees. */

@@ -130,6 +130,7 @@ static void on_tick(void *arg)
 			wheel_put(w, stream);
 		stream_tick(stream);
 	}
+	door_tick(w);
 	loop_timer_set(w->loop, &w->tick, 1000 - now % 1000);
 }
 

@@ -28,6 +28,7 @@ struct worker {
 	struct inbox inbox;
 	struct inbox *db;	   /* the database thread's */
 	struct registry *registry; /* shared by all workers */
+	size_t n_workers;	   /* how many they are; 0 when nobody has said */
 	struct conf *conf;	   /* a reference */
 	char *topics;		   /* JSON array of all watched topics */
 	char *live_topics;	   /* of those that no journal has; NULL without any */

@@ -37,6 +37,48 @@ static void expect_text(int fd, const char *want)
 	assert_string_equal(got, want);
 }
 
+static void expect_passed(const char *pid, const char *n, const char *names, size_t want)
+{
+	struct sd_fd *fds;
+
+	setenv("LISTEN_PID", pid, 1);
+	setenv("LISTEN_FDS", n, 1);
+	setenv("LISTEN_FDNAMES", names, 1);
+	assert_int_equal(sd_passed(&fds), want);
+	assert_null(getenv("LISTEN_PID")); /* a child must not take them for its own */
+	free(fds);
+}
+
+TEST(descriptors_that_were_passed)
+{
+	char self[24], other[24], name[300];
+	struct sd_fd *fds;
+
+	snprintf(self, sizeof(self), "%ld", (long)getpid());
+	snprintf(other, sizeof(other), "%ld", (long)getppid());
+	setenv("LISTEN_PID", self, 1);
+	setenv("LISTEN_FDS", "3", 1);
+	setenv("LISTEN_FDNAMES", "web::stored", 1);
+	assert_int_equal(sd_passed(&fds), 3);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(fds[i].fd, 3 + i);
+	assert_string_equal(fds[0].name, "web");
+	assert_string_equal(fds[1].name, "");
+	assert_string_equal(fds[2].name, "stored");
+	free(fds);
+	assert_int_equal(sd_passed(&fds), 0); /* once */
+	assert_null(fds);
+
+	expect_passed(other, "1", "web", 0);
+	expect_passed("", "1", "web", 0);
+	expect_passed(self, "-1", "web", 0);
+	expect_passed(self, "1000000000000", "web", 0);
+	expect_passed(self, "2", "only", 2); /* fewer names than descriptors */
+	memset(name, 'x', sizeof(name) - 1); /* too long a name is none */
+	name[sizeof(name) - 1] = '\0';
+	expect_passed(self, "1", name, 1);
+}
+
 TEST(lines_reach_the_socket)
 {
 	char dir[] = "/tmp/pgherald-sd-XXXXXX", path[64], name[64];
@@ -93,6 +135,7 @@ TEST(the_watchdog_is_fed_at_half_time)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(descriptors_that_were_passed),
 		cmocka_unit_test(lines_reach_the_socket),
 		cmocka_unit_test(odd_socket_names_do_nothing),
 		cmocka_unit_test(the_watchdog_is_fed_at_half_time),

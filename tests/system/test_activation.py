@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: PostgreSQL
+"""Sockets that somebody else listens on, as systemd passes them: nobody is refused while the daemon
+restarts, and all workers serve the same socket."""
+
+import collections
+import os
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+
+import pytest
+
+from conftest import PGHERALD
+from lib.daemon import Client, Daemon, as_ordinary_user, connect, wait_until
+
+# What systemd does: the sockets from 3 on, and the variables that say so.
+ACTIVATE = 'export LISTEN_PID=$$ LISTEN_FDS=$1; shift; exec "$@"'
+
+
+class Activated(Daemon):
+    """A daemon that is passed these sockets, which stay here when it ends."""
+
+    def __init__(self, conf, log, sockets):
+        super().__init__(PGHERALD, conf, log)
+        self.sockets = sockets
+        self.address = sockets[0].getsockname() if sockets else None
+
+    def start(self, wait=True):
+        offset = os.path.getsize(self.log_path) if os.path.exists(self.log_path) else 0
+        fds = [s.fileno() for s in self.sockets]
+        moves = "".join(f" {3 + i}<&{fd}" for i, fd in enumerate(fds))
+        argv = as_ordinary_user(["sh", "-c", ACTIVATE, "-", str(len(fds)), self.binary, "-c",
+                                 self.conf, "serve"])
+        with open(self.log_path, "ab") as log:
+            self.proc = subprocess.Popen(["bash", "-c", f'exec "$@"{moves}', "-", *argv],
+                                         stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                                         pass_fds=fds)
+        if wait:
+            self.wait_log(r"listening on \S+, which was passed to us", offset)
+        return self
+
+
+@pytest.fixture
+def listener():
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as s:
+        yield s
+
+
+@pytest.fixture
+def activated(served, tmp_path, listener):
+    """A daemon with two workers on a socket that was passed."""
+    served.configure("[server]\n", "[server]\nworkers = 2\n")
+    served.daemon = Activated(served.install.conf, tmp_path / "daemon.log", [listener])
+    served.daemon.start().wait_ready()
+    return served
+
+
+def test_listen_has_no_meaning(activated):
+    log = activated.daemon.log()
+    assert re.findall(r"listening on (\S+?)(?:,|$)", log, re.M) == [
+        "127.0.0.1:%d" % activated.daemon.address[1]]
+    assert activated.daemon.get("/healthz")[0] == 200
+
+
+def test_clients_wait_while_the_daemon_is_replaced(activated):
+    """They are in the kernel's queue, and served by the next one."""
+    activated.daemon.stop()
+    early = [Client(activated.daemon, activated.boss) for _ in range(20)]
+    activated.daemon.start()
+    for client in early:
+        client.read_until(lambda c=client: c.status is not None, "an answer")
+    activated.daemon.wait_ready()
+    clients = [Client(activated.daemon, activated.boss).hello() for _ in range(3)]
+    activated.db.run("INSERT INTO api_estimate (number, project_id) VALUES ('e', 10)")
+    for client in clients:
+        client.read_until(lambda c=client: c.messages())
+
+
+def test_workers_share_the_socket(activated):
+    """The kernel would wake always the same one: streams go to both in equal parts."""
+    clients = [Client(activated.daemon, activated.boss).hello() for _ in range(200)]
+    by_worker = collections.Counter(
+        re.findall(r"SSE stream opened stream=(\d+)\.", activated.daemon.log()))
+    assert sum(by_worker.values()) == 200 and min(by_worker["0"], by_worker["1"]) >= 80, by_worker
+    for client in clients[:150]:
+        client.sock.close()
+    wait_until(lambda: activated.daemon.streams(activated.boss) == 50, "closed streams are seen")
+    Client(activated.daemon, activated.boss).hello()
+
+
+def test_unix_socket_stays(served, tmp_path):
+    """Its file belongs to whoever made it."""
+    path = tempfile.mkdtemp(prefix="pgherald-") + "/http.sock"
+    try:
+        with socket.socket(socket.AF_UNIX) as s:
+            s.bind(path)
+            s.listen(16)
+            os.chmod(path, 0o666)
+            os.chmod(os.path.dirname(path), 0o755)
+            served.daemon = Activated(served.install.conf, tmp_path / "daemon.log", [s])
+            served.daemon.start()
+            with connect(path) as c:
+                c.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                assert c.recv(1000).startswith(b"HTTP/1.1 200")
+            served.daemon.stop()
+            assert os.path.exists(path)
+    finally:
+        shutil.rmtree(os.path.dirname(path))
+
+
+def test_what_does_not_listen_is_refused(served, tmp_path):
+    with socket.socket() as s:
+        served.daemon = Activated(served.install.conf, tmp_path / "daemon.log", [s])
+        served.daemon.start(wait=False)
+        assert served.daemon.wait_end() == 1
+    assert "descriptor 3, which was passed, is no listening socket" in served.daemon.log()
