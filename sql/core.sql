@@ -240,6 +240,29 @@ BEGIN
 END
 $pgherald$;
 
+-- "Fetch again" for these topics, since their tables or triggers have changed: asked by the daemon, which
+-- has looked. `findings` is what it has found of each; of several daemons that find the same one is enough.
+CREATE OR REPLACE FUNCTION pgherald.fetch_again(topics text[], findings text[])
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $pgherald$
+BEGIN
+  INSERT INTO pgherald.journal (id, topic, op, data) OVERRIDING SYSTEM VALUE
+  SELECT pgherald.next_id(), told.topic, 'r',
+         ('{"reason":"schema","found":' || to_json(told.found) || '}')::json
+  FROM unnest(topics, findings) AS told (topic, found)
+  WHERE told.found IS DISTINCT FROM (
+    SELECT latest.data->>'found'
+    FROM (SELECT * FROM pgherald.journal AS j ORDER BY j.txid DESC, j.id DESC LIMIT 1000) AS latest
+    WHERE latest.topic = told.topic AND latest.op = 'r' AND latest.data->>'reason' = 'schema'
+      AND latest.at > clock_timestamp() - interval '1 minute'
+    ORDER BY latest.txid DESC, latest.id DESC
+    LIMIT 1);
+  PERFORM pg_notify('pgherald', '{"v":1,"topic":"*"}');
+END
+$pgherald$;
+
 -- Deletes whole transactions from the journal's old end, about max_rows at a time, and raises the
 -- floor with them: those older than max_age, and those beyond three quarters of max_bytes (the rest is
 -- for what autovacuum has not yet collected). NULL for either is no limit. Transactions from the
@@ -321,10 +344,10 @@ $pgherald$;
 -- Nothing for PUBLIC and nothing for the application's roles.
 REVOKE ALL ON SCHEMA pgherald FROM PUBLIC;
 REVOKE ALL ON FUNCTION pgherald.utc(timestamptz), pgherald.utc(text), pgherald.epoch(), pgherald.next_id(),
-  pgherald.tell(bigint[]), pgherald.prune(interval, int, bigint) FROM PUBLIC;
+  pgherald.tell(bigint[]), pgherald.fetch_again(text[], text[]), pgherald.prune(interval, int, bigint) FROM PUBLIC;
 GRANT USAGE ON SCHEMA pgherald TO pgherald_reader;
 GRANT SELECT ON pgherald.meta, pgherald.journal, pgherald.loss TO pgherald_reader;
-GRANT EXECUTE ON FUNCTION pgherald.epoch(), pgherald.tell(bigint[]),
+GRANT EXECUTE ON FUNCTION pgherald.epoch(), pgherald.tell(bigint[]), pgherald.fetch_again(text[], text[]),
   pgherald.prune(interval, int, bigint) TO pgherald_reader;
 
 COMMENT ON SCHEMA pgherald IS 'tells browsers what changed: journal and triggers of pgherald';

@@ -11,6 +11,14 @@
 
 SET LOCAL ROLE pgherald_owner;
 
+-- Watched before? Then whoever listens misses what happens without the triggers.
+DO $pgherald$
+BEGIN
+  PERFORM pg_catalog.set_config('pgherald.missed', CASE WHEN
+    pg_catalog.to_regprocedure('pgherald.on_{{topic}}()') IS NOT NULL THEN 'maybe' ELSE '' END, true);
+END
+$pgherald$;
+
 {{on}}
 REVOKE ALL ON FUNCTION pgherald.on_{{topic}}() FROM PUBLIC;
 {{settings}}
@@ -34,6 +42,9 @@ DECLARE
       AND t.tgfoid = 'pgherald.on_{{topic}}()'::pg_catalog.regprocedure
       AND t.tgenabled IN ('O', 'A'));
 BEGIN
+  IF pg_catalog.cardinality(good) < 4 AND pg_catalog.current_setting('pgherald.missed') = 'maybe' THEN
+    PERFORM pg_catalog.set_config('pgherald.missed', 'yes', true);
+  END IF;
   IF NOT 'zz_pgherald_i' = ANY (good) THEN
     IF 'zz_pgherald_i' = ANY (made) THEN
       DROP TRIGGER zz_pgherald_i ON {{table}};
@@ -67,4 +78,10 @@ BEGIN
   END IF;
 END
 $pgherald$;
+
+SET LOCAL ROLE pgherald_owner;
+INSERT INTO pgherald.journal (id, topic, op, data) OVERRIDING SYSTEM VALUE
+SELECT pgherald.next_id(), '{{topic}}', 'r', '{"reason":"schema"}'
+WHERE pg_catalog.current_setting('pgherald.missed') = 'yes';
+RESET ROLE;
 COMMIT;

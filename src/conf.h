@@ -98,6 +98,7 @@ struct conf {
 	char *conninfo;
 	uint64_t poll_ms;
 	uint64_t recheck_ms; /* tokens of open streams are looked up again this often */
+	uint64_t verify_ms;  /* the watched tables are compared with the configuration this often */
 	uint64_t retention_ms;
 	uint64_t journal_size; /* bytes */
 	int doorbell;	       /* enum watch_doorbell: whether writers ring */

@@ -52,6 +52,7 @@ static const struct setting database_settings[] = {
 	{"conninfo", TYPE_SECRET, AT(conf, conninfo), "", 0, NULL, 0, 0},
 	{"poll", TYPE_DURATION, AT(conf, poll_ms), "1s", 0, NULL, 10, 60000},
 	{"recheck", TYPE_DURATION, AT(conf, recheck_ms), "30s", 0, NULL, 1000, 86400000},
+	{"verify", TYPE_DURATION, AT(conf, verify_ms), "10s", 0, NULL, 100, 86400000},
 	{"retention", TYPE_DURATION, AT(conf, retention_ms), "24h", 0, NULL, 0, 0},
 	{"journal_size", TYPE_SIZE, AT(conf, journal_size), "1GiB", 0, NULL, 65536, 0},
 	{"doorbell", TYPE_CHOICE, AT(conf, doorbell), "auto", 0, doorbell_names, 0, 0},

@@ -97,7 +97,7 @@ static const char *verb(char op)
 /* Why a row says "refetch": {"reason":"…"}, as the triggers write it. */
 static const char *reason_in(const char *doc)
 {
-	static const char *const reasons[] = {"loss", "size", "rescope", "storm"};
+	static const char *const reasons[] = {"loss", "size", "rescope", "storm", "schema"};
 
 	for (size_t i = 0; doc && i < sizeof(reasons) / sizeof(*reasons); i++) {
 		char quoted[32];

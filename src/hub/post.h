@@ -21,6 +21,7 @@ enum post_kind {
 	POST_LOOKUP,   /* struct post_lookup: worker -> database and back */
 	POST_REPLAY,   /* struct post_replay: worker -> database and back */
 	POST_CONF,     /* struct post_conf: main -> worker */
+	POST_PROBLEMS, /* struct post_problems: database -> worker */
 	POST_DRAIN,    /* struct letter: main -> worker: say farewell and finish */
 	POST_STOP,     /* struct letter: main -> worker: finish at once */
 	POST_DRAINED,  /* struct letter: worker -> main: no stream is left */
@@ -90,6 +91,12 @@ struct post_replay {
 };
 
 void post_replay_free(struct post_replay *p);
+
+/* What is wrong with the watched tables, each problem a line; "" when all is well. */
+struct post_problems {
+	struct letter letter;
+	char lines[];
+};
 
 struct post_conf {
 	struct letter letter;

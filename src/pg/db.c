@@ -16,6 +16,12 @@
 #define PRUNE_ROWS     5000
 #define PRUNE_LOCK     "2" /* of sql/core.sql */
 
+/* A loss may be that of a column or table which is not there any more. */
+static bool hints_at_shape(const struct event *e)
+{
+	return e->op == 'r' && e->doc && !strcmp(e->doc, "loss");
+}
+
 static void on_events(void *arg, struct event **events, size_t n, bool restart, uint64_t floor,
 		      const struct cursor_text *position, uint64_t position_xmin)
 {
@@ -34,8 +40,11 @@ static void on_events(void *arg, struct event **events, size_t n, bool restart, 
 			p->events[i] = event_ref(events[i]);
 		inbox_post(db->workers[w], &p->letter);
 	}
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
+		if (hints_at_shape(events[i]))
+			shape_hint(&db->shape);
 		event_unref(events[i]);
+	}
 	free(events);
 }
 
@@ -51,6 +60,22 @@ static void on_state(void *arg, bool up)
 		inbox_post(db->workers[w], &p->letter);
 	}
 	auth_open(&db->auth, up);
+	if (up)
+		shape_up(&db->shape);
+}
+
+static void on_problems(void *arg, const char *lines)
+{
+	struct db *db = arg;
+	size_t size = strlen(lines) + 1;
+
+	for (size_t w = 0; w < db->n_workers; w++) {
+		struct post_problems *p = xcalloc(1, sizeof(*p) + size);
+
+		p->letter.kind = POST_PROBLEMS;
+		memcpy(p->lines, lines, size);
+		inbox_post(db->workers[w], &p->letter);
+	}
 }
 
 static void open_post(void *arg, struct list *letters)
@@ -200,6 +225,7 @@ bool db_start(struct db *db, struct loop *loop, struct conf *conf, struct inbox 
 	holder_init(&db->prune_lock, &db->auth.conn, PRUNE_LOCK, 1,
 		    "nobody deletes old rows of the journal");
 	replay_start(&db->replay, loop, conf->conninfo);
+	shape_start(&db->shape, loop, &db->auth.conn, conf, on_problems, db);
 	loop_timer_set(loop, &db->prune_timer, PRUNE_EVERY_MS);
 	return true;
 }
@@ -231,6 +257,7 @@ void db_reload(struct db *db, struct conf *conf)
 		why = "channels changed";
 	settings(db, conf);
 	auth_reload(&db->auth, conf);
+	shape_reload(&db->shape, conf);
 	if (why) {
 		conn_restart(&db->journal.conn, conf->conninfo, why);
 		conn_restart(&db->auth.conn, conf->conninfo, why);
@@ -245,6 +272,7 @@ void db_stop(struct db *db)
 	journal_stop(&db->journal);
 	auth_stop(&db->auth);
 	replay_stop(&db->replay);
+	shape_stop(&db->shape);
 }
 
 static void drop(struct letter *l)

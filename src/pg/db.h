@@ -14,6 +14,7 @@
 #include "pg/holder.h"
 #include "pg/journal.h"
 #include "pg/replay.h"
+#include "pg/shape.h"
 
 struct db {
 	struct loop *loop;
@@ -21,6 +22,7 @@ struct db {
 	struct journal journal;
 	struct auth auth;
 	struct replayer replay;
+	struct shape shape;
 	struct loop_timer prune_timer;
 	struct holder prune_lock;
 	uint64_t retention_ms;

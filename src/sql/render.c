@@ -175,7 +175,7 @@ static void render_for_login(struct buf *out, const char *text, const char *logi
 	ident_add(&ident, login);
 	ident_add_literal(&literal, login);
 	render_comment(&comment, login);
-	render_stamp(&stamp, "'utc', 'epoch', 'next_id', 'tell', 'prune'");
+	render_stamp(&stamp, "'utc', 'epoch', 'next_id', 'tell', 'fetch_again', 'prune'");
 	add_tellers(&tellers, topics, n_topics);
 	const struct slot slots[] = {
 		{"version", PACKAGE_VERSION},

@@ -4,6 +4,7 @@
 #include "web/admin.h"
 
 #include <json-c/json.h>
+#include <string.h>
 
 #include "hub/registry.h"
 #include "web/answer.h"
@@ -45,6 +46,26 @@ enum MHD_Result admin_healthz(struct worker *w, struct MHD_Connection *c)
 	return answer_text(c, w->conf, MHD_HTTP_OK, "application/json", "{\"status\": \"ok\"}\n");
 }
 
+/* Ready, although not all of it is as it should be: streams of the other topics are served. */
+static enum MHD_Result ready_but(struct worker *w, struct MHD_Connection *c)
+{
+	struct json_object *all = json_object_new_object(), *problems = json_object_new_array();
+	enum MHD_Result result;
+
+	for (const char *line = w->problems; *line;) {
+		size_t len = strcspn(line, "\n");
+
+		json_object_array_add(problems, json_object_new_string_len(line, (int)len));
+		line += len + (line[len] != '\0');
+	}
+	json_object_object_add(all, "status", json_object_new_string("ready"));
+	json_object_object_add(all, "problems", problems);
+	result = answer_text(c, w->conf, MHD_HTTP_OK, "application/json",
+			     json_object_to_json_string_ext(all, JSON_C_TO_STRING_SPACED));
+	json_object_put(all);
+	return result;
+}
+
 enum MHD_Result admin_readyz(struct worker *w, struct MHD_Connection *c)
 {
 	if (w->draining)
@@ -52,6 +73,8 @@ enum MHD_Result admin_readyz(struct worker *w, struct MHD_Connection *c)
 	if (!w->database_up)
 		return answer_busy(c, w->conf, MHD_HTTP_SERVICE_UNAVAILABLE,
 				   "the database is away or still being read", 1);
+	if (w->problems)
+		return ready_but(w, c);
 	return answer_text(c, w->conf, MHD_HTTP_OK, "application/json",
 			   "{\"status\": \"ready\"}\n");
 }

@@ -246,6 +246,13 @@ static void take_conf(struct worker *w, struct post_conf *p)
 	conf_unref(old);
 }
 
+static void take_problems(struct worker *w, struct post_problems *p)
+{
+	free(w->problems);
+	w->problems = *p->lines ? xstrdup(p->lines) : NULL;
+	free(p);
+}
+
 static void stop_now(struct worker *w, const char *reason)
 {
 	LIST_EACH (&w->streams, node, tmp)
@@ -319,6 +326,9 @@ static void on_post(void *arg, struct list *letters)
 			break;
 		case POST_CONF:
 			take_conf(w, (struct post_conf *)l);
+			break;
+		case POST_PROBLEMS:
+			take_problems(w, (struct post_problems *)l);
 			break;
 		case POST_DRAIN:
 			drain(w);
@@ -425,6 +435,7 @@ void worker_free(struct worker *w)
 	loop_free(w->loop);
 	free(w->topics);
 	free(w->live_topics);
+	free(w->problems);
 	conf_unref(w->conf);
 	free(w);
 }

@@ -36,6 +36,8 @@ struct worker {
 	struct door door;
 	struct http http;
 
+	char *problems; /* what is wrong with the watched tables, in lines; NULL when all is well */
+
 	bool database_up;
 	bool known;		     /* position is valid: streams can start */
 	struct cursor_text position; /* all of it has been published here */

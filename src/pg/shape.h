@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * Whether the watched tables are still what the configuration says: tables, columns, triggers. Asks
+ * the catalogs only, and neither needs more rights than the daemon has nor locks anything. */
+#ifndef PGHERALD_PG_SHAPE_H
+#define PGHERALD_PG_SHAPE_H
+
+#include <stdbool.h>
+
+#include "base/loop.h"
+#include "conf.h"
+#include "pg/conn.h"
+
+struct shape {
+	struct conn *conn; /* that of the look-ups; not owned */
+	struct loop *loop;
+	struct loop_timer timer;
+	struct conf *conf; /* a reference */
+	char **problems;   /* of each watch of conf, NULL while it is whole; owned */
+	bool looked;	   /* at least once with this configuration */
+	bool away, again;  /* a look is under way; another one is wanted after it */
+	uint64_t looked_ms;
+	bool complained; /* about a look that failed */
+	/* What is wrong now, each problem a line; "" when all is well. */
+	void (*changed)(void *arg, const char *lines);
+	void *arg;
+};
+
+void shape_start(struct shape *s, struct loop *loop, struct conn *conn, struct conf *conf,
+		 void (*changed)(void *arg, const char *lines), void *arg);
+void shape_stop(struct shape *s);
+/* `conf` replaces the one before; looks at once. */
+void shape_reload(struct shape *s, struct conf *conf);
+/* Something hints that it has changed: looks, unless it has just done so. */
+void shape_hint(struct shape *s);
+/* The connection is there: looks. */
+void shape_up(struct shape *s);
+
+#endif

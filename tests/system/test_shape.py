@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: PostgreSQL
+"""Migrations of the application: the daemon notices by itself that a watched table is not what the
+configuration says, names what it is in the log and in /readyz, and clients fetch again; the same when
+it is whole again."""
+
+import json
+import signal
+
+import pytest
+from conftest import Install, Served
+from lib.daemon import Client
+
+RENAME = "ALTER TABLE api_estimate RENAME COLUMN number TO no"
+MIGRATIONS = {
+    "a column renamed": (RENAME, "public.api_estimate has no column number",
+                         "ALTER TABLE api_estimate RENAME COLUMN no TO number"),
+    "a column dropped": ("ALTER TABLE api_estimate DROP COLUMN status",
+                         "public.api_estimate has no column status",
+                         "ALTER TABLE api_estimate ADD COLUMN status varchar"),
+    "the owners' column renamed": ("ALTER TABLE api_estimate RENAME COLUMN foreman_id TO owner_id",
+                                   "public.api_estimate has no column foreman_id",
+                                   "ALTER TABLE api_estimate RENAME COLUMN owner_id TO foreman_id"),
+    "a joined column renamed": ("ALTER TABLE api_user RENAME COLUMN username TO login",
+                                "public.api_user has no column username",
+                                "ALTER TABLE api_user RENAME COLUMN login TO username"),
+    "the table renamed": ("ALTER TABLE api_estimate RENAME TO api_estimates",
+                          "there is no table public.api_estimate",
+                          "ALTER TABLE api_estimates RENAME TO api_estimate"),
+    "triggers disabled": ("ALTER TABLE api_estimate DISABLE TRIGGER USER",
+                          "triggers on public.api_estimate are missing or disabled",
+                          "ALTER TABLE api_estimate ENABLE TRIGGER USER"),
+    "another schema": ("CREATE SCHEMA other; ALTER TABLE api_estimate SET SCHEMA other",
+                       "there is no table public.api_estimate",
+                       "ALTER TABLE other.api_estimate SET SCHEMA public"),
+}
+
+
+@pytest.fixture(autouse=True)
+def often(served):
+    served.configure("[database]\n", "[database]\nverify = 100ms\n")
+
+
+@pytest.fixture
+def connect(served):
+    clients = []
+
+    def one(token, **kw):
+        clients.append(Client(served.daemon, token, **kw))
+        return clients[-1]
+
+    yield one
+    for client in clients:
+        client.close()
+
+
+def look(served):
+    """A reload makes it look at once."""
+    mark = served.daemon.log_size()
+    served.daemon.signal(signal.SIGHUP)
+    served.daemon.wait_log("configuration reloaded", mark)
+
+
+def problems(served):
+    status, _, body = served.daemon.get("/readyz")[:3]
+    assert status == 200
+    return json.loads(body).get("problems", [])
+
+
+@pytest.mark.parametrize("migration", MIGRATIONS)
+def test_migration_is_noticed(served, connect, migration):
+    do, problem, undo = MIGRATIONS[migration]
+    served.daemon.start().wait_ready()
+    boss, anna = connect(served.boss).hello(), connect(served.anna).hello()
+    assert problems(served) == []
+    mark = served.daemon.log_size()
+    served.db.run(do)
+    served.daemon.wait_log(f"watch estimate: {problem}", mark)
+    assert "pgherald sql install --apply" in served.daemon.log(mark)
+    assert any(p.startswith(f"watch estimate: {problem}") for p in problems(served))
+    for client in (boss, anna):
+        assert client.wait_message("system.resync", reason="schema")["data"]["topics"] == ["estimate"]
+    n = len(boss.messages())
+    mark = served.daemon.log_size()
+    served.db.run(undo)
+    served.daemon.wait_log("watch estimate: whole again", mark)
+    boss.read_until(lambda: len(boss.messages()) > n, "the second resync")
+    assert boss.messages()[-1]["data"]["reason"] == "schema"
+    assert problems(served) == []
+
+
+def test_table_dropped_and_made_again(served, connect):
+    served.daemon.start().wait_ready()
+    boss = connect(served.boss).hello()
+    served.db.run("DROP TABLE api_estimate CASCADE; CREATE TABLE api_estimate (id bigint PRIMARY KEY,"
+                  " number varchar, status varchar, created_at timestamptz, project_id bigint,"
+                  " foreman_id bigint, creator_id bigint)")
+    served.daemon.wait_log("watch estimate: triggers on public.api_estimate are missing")
+    boss.wait_message("system.resync", reason="schema")
+    served.install.apply()
+    served.daemon.wait_log("watch estimate: whole again")
+    served.db.run("INSERT INTO api_estimate (id, number) VALUES (1, 'E-1')")
+    boss.wait_message("estimate.created", estimate_number="E-1")
+
+
+def test_client_that_was_away_hears_it_too(served, connect):
+    """Nothing was recorded while the triggers were off, and its position says nothing of that."""
+    served.daemon.start().wait_ready()
+    boss = connect(served.boss).hello()
+    last_id = boss.frames[-1].id
+    boss.close()
+    mark = served.daemon.log_size()
+    served.db.run("ALTER TABLE api_project DISABLE TRIGGER USER")
+    served.daemon.wait_log("watch project: triggers", mark)
+    served.db.run("UPDATE api_project SET name = 'Dam' WHERE id = 10;"
+                  "ALTER TABLE api_project ENABLE TRIGGER USER")
+    served.daemon.wait_log("watch project: whole again", mark)
+    connect(served.boss, last_id=last_id).hello().wait_message("system.resync", reason="schema")
+
+
+def test_an_installation_that_mends_triggers_says_so(served, connect):
+    """Without a daemon that has noticed: it was away, or it all took a moment."""
+    served.db.run("ALTER TABLE api_project DISABLE TRIGGER USER;"
+                  "UPDATE api_project SET name = 'Dam' WHERE id = 10")
+    served.install.apply()
+    assert served.db.run("SELECT topic, data->>'reason' FROM pgherald.journal") == [("project", "schema")]
+    served.install.apply()
+    assert served.db.one("SELECT count(*) FROM pgherald.journal") == 1
+
+
+def test_new_watch_without_an_installation(served, connect):
+    served.daemon.start().wait_ready()
+    served.install.conf.write_text(served.install.conf.read_text() + """
+[watch user]
+table = public.api_user
+fields = id, username
+""")
+    look(served)
+    served.daemon.wait_log("watch user: nothing is installed for public.api_user")
+    assert len(problems(served)) == 1
+    boss = connect(served.boss).hello()
+    served.install.apply()
+    served.daemon.wait_log("watch user: whole again")
+    served.db.run("UPDATE api_user SET username = 'anne' WHERE id = 2")
+    boss.wait_message("user.updated", username="anne")
+
+
+def test_other_fields_without_an_installation(served):
+    served.daemon.start().wait_ready()
+    served.configure("status, created_at::utc", "status, note, created_at::utc")
+    look(served)
+    served.daemon.wait_log("watch estimate: what is installed is of another configuration")
+    served.install.apply("upgrade")
+    served.daemon.wait_log("watch estimate: whole again")
+
+
+def test_problem_at_the_start(served):
+    served.db.run(RENAME)
+    served.daemon.start().wait_ready()
+    served.daemon.wait_log("watch estimate: public.api_estimate has no column number")
+    # of before the start nobody knows: clients have their position, and nothing is told twice
+    assert served.db.one("SELECT count(*) FROM pgherald.journal WHERE op = 'r'") == 0
+
+
+def test_several_daemons_say_it_once(served, tmp_path, connect):
+    served.daemon.start().wait_ready()
+    directory = tmp_path / "second"
+    directory.mkdir()
+    second = Served(Install(served.db, directory), directory)
+    second.configure("[database]\n", "[database]\nverify = 100ms\n")
+    second.daemon.start().wait_ready()
+    boss = connect(served.boss).hello()
+    served.db.run(RENAME)
+    for daemon in (served.daemon, second.daemon):
+        daemon.wait_log("watch estimate: public.api_estimate has no column number")
+    boss.wait_message("system.resync", reason="schema")
+    assert served.db.one("SELECT count(*) FROM pgherald.journal WHERE op = 'r'") <= 2
+    second.daemon.kill()
+
+
+def test_it_says_it_once_and_not_every_few_seconds(served):
+    served.daemon.start().wait_ready()
+    served.db.run(RENAME)
+    served.daemon.wait_log("has no column number")
+    look(served)
+    served.daemon.wait_log("(?s)has no column number.*has no column number")  # a reload looks anew
+    assert served.daemon.log().count("has no column number") == 2
