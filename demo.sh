@@ -7,13 +7,14 @@ set -euo pipefail
 
 usage() {
 	cat <<-END
-		Usage: ./demo.sh [--traffic[=RATE]] | --once | --help
+		Usage: ./demo.sh [--russian] [--traffic[=RATE] | --once] | --help
 
 		Builds pgherald into build/, starts a private PostgreSQL (Unix socket, below .demo/),
 		the estimates project and the daemon; prints curl lines for a manager and two foremen
 		and the address of a live page. Ctrl-C ends all of it.
 
 		  --traffic[=RATE]  keep editing through the Django ORM, RATE changes a second (1)
+		  --russian         the sample data in Russian
 		  --once            the proof: three curl clients listen, an estimate's life is told
 		                    through the ORM, every line is printed as WHO| line; exit status 0
 		                    only if each received exactly what that user may see
@@ -28,23 +29,32 @@ top=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 state=$top/.demo
 project=$top/examples/estimates
 python=${PYTHON:-/usr/bin/python3}
+# The same in every run, when they are free: a page that is open comes back to the next demo.
+page_port=7480 daemon_port=7481
 mode=show
 traffic=
 rate=1
-case $#:${1-} in
-0:) ;;
-1:--once) mode=once ;;
-1:--traffic) traffic=yes ;;
-1:--traffic=*) traffic=yes rate=${1#*=} ;;
-1:--help | 1:-h)
-	usage
-	exit 0
-	;;
-*)
+export ESTIMATES_LANGUAGE=en
+for argument; do
+	case $argument in
+	--russian) ESTIMATES_LANGUAGE=ru ;;
+	--once) mode=once ;;
+	--traffic) traffic=yes ;;
+	--traffic=*) traffic=yes rate=${argument#*=} ;;
+	--help | -h)
+		usage
+		exit 0
+		;;
+	*)
+		usage >&2
+		exit 2
+		;;
+	esac
+done
+if [[ $mode == once && -n $traffic ]]; then
 	usage >&2
 	exit 2
-	;;
-esac
+fi
 [[ $rate =~ ^[0-9]+(\.[0-9]+)?$ && $rate =~ [1-9] ]] || {
 	echo "demo: --traffic=RATE wants a number above 0, not '$rate'" >&2
 	exit 2
@@ -221,23 +231,26 @@ choose_user() {
 		die "the user 'postgres' cannot read $top; clone to a directory open to others"
 }
 
+# Where the program is built: in build/, or in the tree itself if somebody has configured that.
 build() {
 	local jobs
 	umask 022 # the daemon is started by another user
 	jobs=$(getconf _NPROCESSORS_ONLN)
 	local drop=(setpriv) # with the rights of whoever owns the clone
-	if [[ ! -e $top/build/Makefile ]]; then
+	built=$top/build
+	[[ ! -e $top/config.status ]] || built=$top
+	if [[ ! -e $built/Makefile ]]; then
 		say "configuring into build/"
 		if [[ ! -e $top/configure || ! -e $top/Makefile.in || ! -e $top/build-aux/install-sh ]]; then
 			step autogen "$top/autogen.sh"
 		fi
-		mkdir -p "$top/build"
-		step configure env -C "$top/build" ../configure --disable-silent-rules
+		mkdir -p "$built"
+		step configure env -C "$built" ../configure --disable-silent-rules
 	fi
-	if [[ ! -x $top/build/pgherald || -n $(find "$top/src" -newer "$top/build/pgherald") ]]; then
+	if [[ ! -x $built/pgherald || -n $(find "$top/src" -newer "$built/pgherald") ]]; then
 		say "building"
 	fi
-	step make make -C "$top/build" -j "$jobs" all
+	step make make -C "$built" -j "$jobs" all
 }
 
 fresh_state() {
@@ -276,7 +289,8 @@ manage() { # how to call manage.py, in the array `manage`
 	{
 		echo '#!/bin/bash'
 		echo '# Made by demo.sh: manage.py with the database of the demo.'
-		printf 'export PGHOST=%q PGPORT=%q PGDATABASE=%q\n' "$PGHOST" "$PGPORT" "$PGDATABASE"
+		printf 'export PGHOST=%q PGPORT=%q PGDATABASE=%q ESTIMATES_LANGUAGE=%q\n' \
+			"$PGHOST" "$PGPORT" "$PGDATABASE" "$ESTIMATES_LANGUAGE"
 		printf 'exec %s "$@"\n' "${manage[*]@Q}"
 	} >"$state/manage"
 	chmod u+x "$state/manage"
@@ -288,14 +302,21 @@ fill() {
 	wait "$launched" || die "seed failed" seed
 }
 
+# Prints the port if nobody listens on it, else 0.
+free_or_any() {
+	if (: <>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; then echo 0; else echo "$1"; fi
+}
+
 # The example's configuration with this run's addresses.
 configure_daemon() {
-	sed -e "s|^listen *=.*|listen = 127.0.0.1:0|" -e "s|^cors_origins *=.*|cors_origins = $origin|" \
+	local port
+	port=$(free_or_any "$daemon_port")
+	sed -e "s|^listen *=.*|listen = 127.0.0.1:$port|" -e "s|^cors_origins *=.*|cors_origins = $origin|" \
 		"$project/pgherald.conf" >"$state/pgherald.conf"
 }
 
 start_daemon() {
-	local i pgherald=$top/build/pgherald
+	local i pgherald=$built/pgherald
 	step install "$pgherald" sql install -c "$state/pgherald.conf" --apply \
 		--dsn "dbname=estimates user=postgres"
 	launch daemon TERM "$pgherald" serve -c "$state/pgherald.conf" >"$state/log/daemon.log" 2>&1
@@ -311,10 +332,11 @@ start_daemon() {
 show() {
 	local events=$daemon/api/v1/sse/events/
 	"$python" - "$state/users.json" "$events" "$state/manage story" >"$state/live.json" <<-'END'
-		import json, sys
+		import json, sys, time
 		users = json.load(open(sys.argv[1], encoding="utf-8"))
 		people = [dict(user, name=name) for name, user in users.items()]
-		print(json.dumps({"events_url": sys.argv[2], "hint": sys.argv[3], "users": people}))
+		demo = {"demo": time.time(), "events_url": sys.argv[2], "hint": sys.argv[3], "users": people}
+		print(json.dumps(demo))
 	END
 	printf '\n%s\n' "${bold}Live page${plain}  $origin/"
 	printf '\n%s\n' "${bold}Streams${plain}"
@@ -362,7 +384,8 @@ say "starting PostgreSQL, Django's tables and the daemon"
 start_postgres
 manage
 fill
-launch page TERM "$python" "$project/live/serve.py" "$state/live.json" >"$state/log/page.log" 2>&1
+launch page TERM "$python" "$project/live/serve.py" "$page_port" "$state/live.json" -- \
+	"${manage[@]}" act >"$state/log/page.log" 2>&1
 origin=http://127.0.0.1:$(wait_line page "listening on 127.0.0.1:")
 configure_daemon
 start_daemon

@@ -3,6 +3,10 @@
 # C looks as .clang-format says. Versions of clang-format differ: 14 decides (Debian 12's).
 cd "${srcdir:-$(dirname "$0")/../..}" || exit 99
 
+if [ ! -e .clang-format ]; then
+	echo "not a git checkout"
+	exit 77
+fi
 for tool in clang-format-14 clang-format; do
 	case $($tool --version 2>/dev/null) in
 	*"version 14."*) break ;;

@@ -115,12 +115,33 @@ def nothing_left(tree):
     assert not [p for p in ("run", "pg", "sock") if (tree / ".demo" / p).exists()]
 
 
-def test_once(tree, demo):
-    d = demo("--once")
+@pytest.mark.parametrize("options", [["--once"], ["--once", "--russian"]], ids=" ".join)
+def test_once(tree, demo, options):
+    d = demo(*options)
     assert d.end() == 0, d.text()
     lines = d.text().splitlines()
     for who, events in {"manager": 7, "foreman1": 5, "foreman2": 5}.items():
         assert len([x for x in lines if x.startswith(f"{who}| data: ")]) == events, d.text()
+    assert ("Смета_" in d.text(), "Estimate_" in d.text()) == (len(options) > 1, len(options) == 1)
+    nothing_left(tree)
+
+
+def test_a_tree_that_is_configured_in_place(tree, demo):
+    """As `./configure && make` leaves it: what is built there is used, and no build/ is made."""
+    build = tree / "build"
+    for name in ("Makefile", "pgherald"):
+        (build / name).rename(tree / name)
+    build.rmdir()
+    (tree / "config.status").touch()
+    try:
+        d = demo("--once")
+        assert d.end() == 0, d.text()
+        assert not build.exists()
+    finally:
+        build.mkdir(exist_ok=True)
+        for name in ("Makefile", "pgherald"):
+            (tree / name).rename(build / name)
+        (tree / "config.status").unlink()
     nothing_left(tree)
 
 
@@ -136,6 +157,15 @@ def test_show_with_traffic_until_ctrl_c(tree, demo):
         assert head.startswith("HTTP/1.0 200") and kind in head.partition("\r\n\r\n")[0], head
     assert all("/api/v1/sse/events/?token=" in url for url in streams)
     assert " 404 " in curl("-i", page + "serve.py") and " 403 " in curl("-i", "-H", "Host: x", page)
+    # The buttons are the page's own: not for other sites, nor for a form of one.
+    origin, kind = "Origin: " + page.rstrip("/"), "Content-Type: application/json"
+    assert '{"done": "' in curl("-H", origin, "-H", kind, "-d", '"create"', page + "act")
+    for status, *args in [("403", "-H", kind), ("403", "-H", kind, "-H", "Origin: http://evil.example"),
+                          ("404", "-H", origin), ("400", "-H", origin, "-H", kind, "-d", '"drop"'),
+                          ("400", "-H", origin, "-H", kind, "-d", "[{"),
+                          ("413", "-H", origin, "-H", kind, "-d", "x" * 300)]:
+        assert f" {status} " in curl("-i", *(["-d", '"create"'] if "-d" not in args else []), *args,
+                                     page + "act")
     allowed = curl("-i", "-m", "1", "-H", "Origin: " + page.rstrip("/"), streams[0])
     assert "Access-Control-Allow-Origin: " + page.rstrip("/") in allowed, allowed
     d.process.send_signal(signal.SIGINT)
@@ -248,7 +278,7 @@ def test_a_daemon_that_dies_is_told(tree, demo):
 
 @pytest.mark.parametrize("args, status, words", [
     (["--help"], 0, "Usage: ./demo.sh"), (["--what"], 2, "Usage: ./demo.sh"),
-    (["--once", "x"], 2, "Usage"), (["--traffic=0"], 2, "above 0"), (["--traffic=x"], 2, "above 0")])
+    (["--once", "x"], 2, "Usage"), (["--once", "--traffic"], 2, "Usage"), (["--traffic=0"], 2, "above 0"), (["--traffic=x"], 2, "above 0")])
 def test_options(tree, args, status, words):
     done = subprocess.run([str(tree / "demo.sh"), *args], capture_output=True, text=True)
     assert (done.returncode, words in done.stdout + done.stderr) == (status, True)

@@ -4,11 +4,13 @@
 from django.contrib.auth.models import AbstractUser
 from django.db import models
 
+from .words import WORDS
+
 
 class User(AbstractUser):
     class Role(models.TextChoices):
-        MANAGER = "manager", "Менеджер"
-        FOREMAN = "foreman", "Прораб"
+        MANAGER = "manager", "Manager"
+        FOREMAN = "foreman", "Foreman"
 
     role = models.CharField(max_length=20, choices=Role.choices, default=Role.FOREMAN)
 
@@ -27,10 +29,7 @@ class Project(models.Model):
 
 class Estimate(models.Model):
     class Status(models.TextChoices):
-        DRAFT = "Черновик"
-        REVIEW = "На согласовании"
-        APPROVED = "Согласована"
-        REJECTED = "Отклонена"
+        DRAFT, REVIEW, APPROVED, REJECTED = WORDS.statuses
 
     number = models.CharField(max_length=200)
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="estimates")

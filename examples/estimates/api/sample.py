@@ -9,21 +9,21 @@ from django.db import transaction
 from rest_framework.authtoken.models import Token
 
 from .models import Estimate, Project, User
+from .words import WORDS, number
 
 PEOPLE = {"manager": User.Role.MANAGER, "foreman1": User.Role.FOREMAN, "foreman2": User.Role.FOREMAN}
 PASSWORD = "estimates"
 
-HOUSE = "Жилой дом на Садовой"
-DEPOT = "Склад № 4"
-SCHOOL = "Школа в Заречье"
+HOUSE, DEPOT, SCHOOL = WORDS.house, WORDS.depot, WORDS.school
+FOUNDATION, ROOF, FLOORS, WINDOWS = WORDS.first_works
 # Who is at work where before anything happens: in the house foreman2 alone, in the depot both.
 ESTIMATES = {
-    "Смета_2025-01-01_Фундамент": (HOUSE, "foreman2"),
-    "Смета_2025-01-02_Кровля склада": (DEPOT, "foreman1"),
-    "Смета_2025-01-03_Полы склада": (DEPOT, "foreman2"),
-    "Смета_2025-01-04_Окна": (SCHOOL, "foreman1"),
+    number(1, FOUNDATION): (HOUSE, "foreman2"),
+    number(2, ROOF): (DEPOT, "foreman1"),
+    number(3, FLOORS): (DEPOT, "foreman2"),
+    number(4, WINDOWS): (SCHOOL, "foreman1"),
 }
-ADDRESSES = {HOUSE: "ул. Садовая, 12", DEPOT: "Промзона, 4", SCHOOL: "Заречье, 1"}
+ADDRESSES = dict(zip((HOUSE, DEPOT, SCHOOL), WORDS.addresses))
 
 
 FIRST_IN_HOUSE, FIRST_IN_DEPOT = list(ESTIMATES)[:2]
@@ -38,9 +38,9 @@ def project_of(number: str) -> Project:
 
 
 def rename(project: Project) -> None:
-    """The next building of the same project: "…, корпус 2", "…, корпус 3"."""
-    name, _, building = project.name.partition(", корпус ")
-    project.name = "%s, корпус %d" % (name, int(building or 1) + 1)
+    """The next building of the same project: "…, building 2", "…, building 3"."""
+    name, _, building = project.name.partition(WORDS.building)
+    project.name = "%s%s%d" % (name, WORDS.building, int(building or 1) + 1)
     project.save()
 
 

@@ -76,6 +76,9 @@ REST_FRAMEWORK = {
     "PAGE_SIZE": 50,
 }
 
+# The language of the sample data: en or ru.
+ESTIMATES_LANGUAGE = os.environ.get("ESTIMATES_LANGUAGE", "en")
+
 LANGUAGE_CODE = "en"
 TIME_ZONE = "Europe/Moscow"
 USE_I18N = True

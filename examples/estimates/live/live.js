@@ -4,9 +4,13 @@
 "use strict";
 
 const MAX_CARDS = 60;
+const LOOK_MS = 1000; // how often an ended demo is looked for
 const HUES = ["#5b5bd6", "#c2570c", "#0f766e"];
 const SHOWN = ["foreman_name", "creator_name", "status", "address"];
 const LABELS = { foreman_name: "foreman", creator_name: "by", status: "status", address: "address" };
+
+const $ = (id) => document.getElementById(id);
+const copy = (id) => $(id).content.cloneNode(true).firstElementChild;
 
 function kindOf(message) {
 	if (message.scope === "enter") return ["enter", "now yours"];
@@ -19,18 +23,19 @@ function noteOf(message) {
 	if (message.scope === "enter") return "Given to you: the whole document comes along.";
 	if (message.scope === "leave") return "Given to somebody else: only the keys, none of the new data.";
 	if (message.event === "system.resync") {
-		return `Too much happened to tell one by one (${message.data.reason}): fetch again.`;
+		return `What happened cannot be told one by one (${message.data.reason}): fetch again.`;
 	}
 	return "";
 }
 
-function card(message, raw) {
-	const node = document.getElementById("card").content.cloneNode(true).firstElementChild;
+function card(message, late) {
+	const node = copy("card");
 	const [tone, word] = kindOf(message);
 	const data = message.data || {};
 	const topic = message.event.split(".")[0];
 	const at = new Date((message.timestamp || Date.now() / 1000) * 1000);
 	node.classList.add(tone);
+	node.classList.toggle("caught-up", late);
 	node.querySelector(".kind").textContent = word;
 	node.querySelector(".topic").textContent = topic;
 	node.querySelector("time").textContent = at.toLocaleTimeString();
@@ -48,18 +53,19 @@ function card(message, raw) {
 		}
 		node.querySelector("dl").append(pair);
 	}
-	node.querySelector("pre").textContent = raw;
+	node.querySelector("pre").textContent = JSON.stringify(message, null, 2);
 	return node;
 }
 
 function pane(user, hue, url) {
-	const node = document.getElementById("pane").content.cloneNode(true).firstElementChild;
+	const node = copy("pane");
 	const cards = node.querySelector(".cards");
 	const status = node.querySelector(".status");
 	const toggle = node.querySelector(".toggle");
 	let source = null;
 	let received = 0;
 	let lastId = "";
+	let openedAt = 0; // seconds, as events have it
 
 	node.style.setProperty("--hue", hue);
 	node.querySelector(".avatar").textContent = user.name[0].toUpperCase() + (user.name.match(/\d+$/) || "");
@@ -80,7 +86,8 @@ function pane(user, hue, url) {
 		if (message.event === "connected" || message.event === "keepalive") return;
 		received += 1;
 		count();
-		cards.prepend(card(message, e.data));
+		// What happened before this stream was opened was missed and has been caught up.
+		cards.prepend(card(message, message.timestamp < openedAt));
 		while (cards.childElementCount > MAX_CARDS) cards.lastElementChild.remove();
 	}
 	function connect() {
@@ -88,9 +95,15 @@ function pane(user, hue, url) {
 		const resume = lastId ? `&last_event_id=${encodeURIComponent(lastId)}` : "";
 		source = new EventSource(`${url}?token=${encodeURIComponent(user.token)}${resume}`);
 		show("connecting");
-		source.onopen = () => show("connected");
+		source.onopen = () => {
+			openedAt = Math.floor(Date.now() / 1000);
+			show("connected");
+		};
 		source.onmessage = onMessage;
-		source.onerror = () => show(source.readyState === EventSource.CLOSED ? "refused" : "reconnecting");
+		source.onerror = () => {
+			show(source.readyState === EventSource.CLOSED ? "refused" : "reconnecting");
+			lookForDemo();
+		};
 	}
 	toggle.onclick = () => {
 		if (!source) return connect();
@@ -103,14 +116,52 @@ function pane(user, hue, url) {
 	return node;
 }
 
-async function main() {
-	const panes = document.getElementById("panes");
+const getConfig = async () => (await fetch("config.json", { cache: "no-store" })).json();
+const allConnected = () => !document.querySelector(".status:not(.connected, .disconnected)");
+let demo = null; // which demo this page shows
+let looking = false;
+
+// A stream has broken: is it the daemon, or has all of the demo ended? Then its page server has, too,
+// and the next demo, which has the same address if it can, is another one.
+async function lookForDemo() {
+	if (looking) return;
+	looking = true;
+	do {
+		const config = await getConfig().catch(() => null);
+		if (config && config.demo !== demo) return location.reload();
+		$("ended").hidden = config !== null;
+		document.body.classList.toggle("over", config === null);
+		await new Promise((resume) => setTimeout(resume, LOOK_MS));
+	} while (!allConnected() || !$("ended").hidden);
+	looking = false;
+}
+
+async function act(button) {
+	button.disabled = true;
 	try {
-		const config = await (await fetch("config.json", { cache: "no-store" })).json();
+		const answer = await fetch("act", {
+			method: "POST",
+			headers: { "Content-Type": "application/json" },
+			body: JSON.stringify(button.dataset.act),
+		});
+		$("done").textContent = (await answer.json()).done || "Django does not answer.";
+	} catch (error) {
+		$("done").textContent = "Django does not answer.";
+		lookForDemo();
+	}
+	button.disabled = false;
+}
+
+async function main() {
+	const panes = $("panes");
+	try {
+		const config = await getConfig();
+		demo = config.demo;
 		config.users.forEach((user, i) => panes.append(pane(user, HUES[i % HUES.length], config.events_url)));
+		for (const button of document.querySelectorAll("[data-act]")) button.onclick = () => act(button);
 		if (config.hint) {
 			const code = Object.assign(document.createElement("code"), { textContent: config.hint });
-			document.getElementById("hint").append("Make something happen: ", code);
+			$("hint").append("More of it, from a terminal: ", code);
 		}
 	} catch (error) {
 		panes.append(Object.assign(document.createElement("p"), { className: "failed", textContent: `${error}` }));

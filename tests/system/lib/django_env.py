@@ -73,7 +73,7 @@ class Django:
         self.python = python
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
         self.env.update(PGHOST=database.cluster.dir, PGPORT="5432", PGDATABASE=database.name,
-                        PGUSER=user, ESTIMATES=str(PROJECT), PYTHONDONTWRITEBYTECODE="1",
+                        PGUSER=user, ESTIMATES=str(PROJECT), ESTIMATES_LANGUAGE="ru", PYTHONDONTWRITEBYTECODE="1",
                         PYTHONIOENCODING="utf-8")
         self.worker = None
 

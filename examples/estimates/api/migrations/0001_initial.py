@@ -7,6 +7,8 @@ from django.db import migrations, models
 import django.db.models.deletion
 import django.utils.timezone
 
+from api.words import WORDS
+
 
 class Migration(migrations.Migration):
 
@@ -31,7 +33,7 @@ class Migration(migrations.Migration):
                 ('is_staff', models.BooleanField(default=False, help_text='Designates whether the user can log into this admin site.', verbose_name='staff status')),
                 ('is_active', models.BooleanField(default=True, help_text='Designates whether this user should be treated as active. Unselect this instead of deleting accounts.', verbose_name='active')),
                 ('date_joined', models.DateTimeField(default=django.utils.timezone.now, verbose_name='date joined')),
-                ('role', models.CharField(choices=[('manager', 'Менеджер'), ('foreman', 'Прораб')], default='foreman', max_length=20)),
+                ('role', models.CharField(choices=[('manager', 'Manager'), ('foreman', 'Foreman')], default='foreman', max_length=20)),
                 ('groups', models.ManyToManyField(blank=True, help_text='The groups this user belongs to. A user will get all permissions granted to each of their groups.', related_name='user_set', related_query_name='user', to='auth.Group', verbose_name='groups')),
                 ('user_permissions', models.ManyToManyField(blank=True, help_text='Specific permissions for this user.', related_name='user_set', related_query_name='user', to='auth.Permission', verbose_name='user permissions')),
             ],
@@ -61,7 +63,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('number', models.CharField(max_length=200)),
-                ('status', models.CharField(choices=[('Черновик', 'Draft'), ('На согласовании', 'Review'), ('Согласована', 'Approved'), ('Отклонена', 'Rejected')], default='Черновик', max_length=40)),
+                ('status', models.CharField(choices=list(zip(WORDS.statuses, ['Draft', 'Review', 'Approved', 'Rejected'])), default=WORDS.statuses[0], max_length=40)),
                 ('amount', models.DecimalField(decimal_places=2, default=0, max_digits=14)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('updated_at', models.DateTimeField(auto_now=True)),

@@ -5,6 +5,7 @@ from django.core.management.base import BaseCommand
 
 from api.models import Estimate, Project
 from api.sample import FIRST_IN_DEPOT, FIRST_IN_HOUSE, person, project_of, rename, seed
+from api.words import WORDS, number
 
 
 def estimate_facts(estimate: Estimate) -> dict:
@@ -49,7 +50,7 @@ class Command(BaseCommand):
         depot = project_of(FIRST_IN_DEPOT)
 
         estimate = Estimate.objects.create(
-            number="Смета_2025-01-05_Отделка",
+            number=number(5, WORDS.story_work),
             project=house,
             foreman=foreman1,
             creator=foreman1,
