@@ -105,6 +105,8 @@ needed() {
 		python pytest python3-pytest python3-pytest
 		python psycopg2 python3-psycopg2 python3-psycopg2
 	END
+	# Of use only where its tests can run: Debian 12 has no Node that is new enough.
+	! wanted clients || ! has_command npm || echo command chromium chromium chromium
 }
 
 # Programs that serve as soon as their Debian package is installed are not installed: tests unpack

@@ -8,8 +8,8 @@ type Fn = (data: any, event: HeraldEvent) => unknown;
 export interface Handlers {
   add(types: string | readonly string[], handler: Fn, options?: OnOptions): () => void;
   dispatch(event: HeraldEvent): void;
-  /** What somebody listens to; `*`: to everything. */
-  topics(): string[];
+  /** What somebody has listened to; `*`: to everything. */
+  topics: Set<string>;
 }
 
 const matches = (pattern: string, type: string) =>
@@ -26,17 +26,20 @@ export const safely = async (fn: (...a: any[]) => unknown, ...a: unknown[]): Pro
 
 /** `changed`: how many hold the stream open now. */
 export function handlers(changed: (holding: number) => void): Handlers {
-  const all = new Set<{ patterns: string[]; handler: Fn }>();
+  const all = new Set<[patterns: string[], handler: Fn]>();
+  const topics = new Set<string>();
   let holding = 0;
 
   return {
+    topics,
     add(types, handler, { passive, signal } = {}) {
       const patterns = ([] as string[]).concat(types);
-      const entry = { patterns, handler };
+      const entry: [string[], Fn] = [patterns, handler];
       const count = passive ? 0 : 1;
       const off = () => {
         if (all.delete(entry)) changed((holding -= count));
       };
+      for (const p of patterns) if (!/^system/.test(p)) topics.add(p.split('.')[0]!);
       all.add(entry);
       changed((holding += count));
       if (signal) {
@@ -48,14 +51,8 @@ export function handlers(changed: (holding: number) => void): Handlers {
     dispatch(event) {
       // A copy: who comes while an event is handed out hears the next one.
       for (const entry of [...all])
-        if (all.has(entry) && entry.patterns.some((p) => matches(p, event.type)))
-          safely(entry.handler, event.data, event);
-    },
-    topics() {
-      const topics = new Set<string>();
-      for (const { patterns } of all) for (const p of patterns) topics.add(p.split('.')[0]!);
-      topics.delete('system');
-      return [...topics];
+        if (all.has(entry) && entry[0].some((p) => matches(p, event.type)))
+          safely(entry[1], event.data, event);
     },
   };
 }

@@ -10,68 +10,63 @@ import type { EventMap, Herald, HeraldOptions, Status } from './types.js';
 const GRACE_MS = 1000; // a stream that is back by then was not lost; a component that is, did not leave
 
 export function createHerald<E = EventMap>(o: HeraldOptions): Herald<E> {
-  const w: (Window & typeof globalThis) | undefined = typeof window == 'undefined' ? undefined : window;
-  const shared = !!(o.share && w && w.BroadcastChannel && w.navigator.locks);
+  const w = typeof window == 'object' && window;
+  const shared = !!(o.share && w && w.navigator.locks); // who has locks has channels
   const key = 'pgherald ' + o.url;
 
   let status: Status = { state: 'idle', since: Date.now(), attempt: 0, lag: 0, leader: false, shared };
-  let link: Link | undefined; // made when somebody listens
+  let link: Link; // made when somebody listens
   let running = false;
   let asleep = false;
-  let lost = 0; // since when, in ms
+  let lost = false;
   let grace: ReturnType<typeof setTimeout>;
   let idling: ReturnType<typeof setTimeout>;
-  let place: Place = {};
   const watchers = new Set<() => void>();
 
   const tell = (word: string, data: unknown) => heard.dispatch({ type: 'system.' + word, data });
 
   const set = (patch: Partial<Status>) => {
-    const since = patch.state && patch.state != status.state ? Date.now() : status.since;
-    status = { ...status, ...patch, since };
+    const next = { ...status, ...patch };
+    if (next.state != status.state) next.since = Date.now();
+    status = next;
     watchers.forEach((changed) => safely(changed));
   };
 
-  const lose = (patch: Partial<Status>) => {
-    const { state } = status;
+  const apply = (patch: Partial<Status>) => {
+    const before = status.state;
     set(patch);
-    if (state == 'open') tell('connectionLost', { since: (lost = Date.now()) });
+    const open = status.state == 'open';
+    if (open ? lost : before == 'open') {
+      lost = !open;
+      tell(open ? 'connectionRestored' : 'connectionLost', status);
+    }
   };
 
   const show = (patch: Partial<Status>) => {
-    const { state } = patch;
     if (!running) return;
-    if (!state) return set(patch);
     clearTimeout(grace);
-    if (state == 'open') {
-      set(patch);
-      if (lost) tell('connectionRestored', { since: lost });
-      lost = 0;
-    } else if (status.state == 'open' && state != 'failed') grace = setTimeout(lose, GRACE_MS, patch);
-    else lose(patch);
+    if (status.state != 'open' || /open|fail/.test(patch.state!)) apply(patch);
+    else grace = setTimeout(apply, GRACE_MS, patch);
   };
 
-  const kick = (how: Kick) => {
-    if (!running || asleep) return;
-    if (status.state != 'failed') link!.kick(how);
-    else if (how > 1 || !refused(status.error!.status)) link!.start();
+  const kick = (how: Kick, again?: boolean) => {
+    const failed = status.state == 'failed';
+    if (!running || asleep || (failed && how < 2 && refused(status.error!.status))) return;
+    if (failed || again) link.start();
+    else link.kick(how);
   };
 
   // What a browser stops, it stops in the middle of it: see README.md.
   const life = ({ type }: Event) => {
     if (/hide|freeze/.test(type)) {
-      try {
-        if (o.resume) sessionStorage.setItem(key, JSON.stringify(place));
-      } catch {}
+      if (o.resume) o.resume[key] = JSON.stringify(link.place());
       asleep = true;
-      link!.stop();
+      link.stop();
     } else if (/show|resume/.test(type)) {
-      const slept = asleep;
+      if (!asleep) return;
       asleep = false;
-      if (status.state == 'failed') kick(0);
-      else if (slept) link!.start();
-    } else if (type == 'online') kick(1);
-    else if (document.visibilityState == 'visible') kick(0);
+      kick(0, true);
+    } else kick(type == 'online' ? 1 : 0);
   };
 
   const run = (now: boolean) => {
@@ -82,28 +77,28 @@ export function createHerald<E = EventMap>(o: HeraldOptions): Herald<E> {
     // Most of these are the document's, which a listener that captures hears first.
     for (const type of ['pagehide', 'pageshow', 'freeze', 'resume', 'online', 'visibilitychange'])
       if (w) w[now ? 'addEventListener' : 'removeEventListener'](type, life, true);
-    if (!now) return link!.stop();
+    if (!now) return link.stop();
     if (!link) {
-      try {
-        if (o.resume) place = JSON.parse(sessionStorage.getItem(key)!) || place;
-      } catch {}
-      link = tabs(o, place, shared, {
-        event(event) {
-          const behind = Math.round(Date.now() / 1000 - event.timestamp!);
-          const lag = behind > 2 ? behind : 0;
+      const place: Place = JSON.parse((o.resume && o.resume[key]) || '[]');
+      link = tabs(
+        o,
+        shared,
+        place,
+        (event) => {
+          const lag = Math.max(0, (Date.now() / 1000 - event.timestamp! - 2) | 0);
           if (lag != status.lag) set({ lag });
           heard.dispatch(event);
         },
-        status: show,
-        resync: (reason) => tell('resync', { reason, topics: heard.topics() }),
-      });
+        show,
+        (reason) => tell('resync', { reason, topics: [...heard.topics] }),
+      );
     }
     link.start();
   };
 
   const stop = (state: 'idle' | 'closed') => {
     run(false);
-    lost = 0;
+    lost = false;
     set({ state, leader: false });
   };
 
@@ -137,9 +132,5 @@ export function createHerald<E = EventMap>(o: HeraldOptions): Herald<E> {
     retry: () => kick(2),
     close: () => stop('closed'),
   };
-  if (o.signal) {
-    o.signal.addEventListener('abort', herald.close);
-    if (o.signal.aborted) herald.close();
-  }
   return herald;
 }

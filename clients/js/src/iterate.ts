@@ -10,41 +10,28 @@ export function iterate(
   { types = '*', signal }: { types?: string | readonly string[]; signal?: AbortSignal } = {},
 ): AsyncIterableIterator<any> {
   let waiting: HeraldEvent[] = [];
-  let wake: (() => void) | undefined;
-  let ended = false;
+  let wake = () => {};
 
+  // From now on, and not only when the first is asked for.
   const off = herald.on(types, (_data: unknown, event: HeraldEvent) => {
     if (waiting.push(event) > WAITING_MAX) {
-      const topics = [...new Set(waiting.map((e) => e.type.split('.')[0]))];
-      waiting = [{ type: 'system.resync', data: { reason: 'overflow', topics } }];
+      waiting = [{ type: 'system.resync', data: { reason: 'overflow', topics: ['*'] } }];
     }
-    wake?.();
+    wake();
   });
-  const look = () => {
-    if (signal?.aborted || herald.status.state == 'closed') end();
-  };
-  const end = () => {
-    ended = true;
-    off();
-    unwatch();
-    wake?.();
-  };
-  const unwatch = herald.subscribe(look);
-  signal?.addEventListener('abort', look);
-  look();
+  const unwatch = herald.subscribe(() => wake());
+  if (signal) signal.addEventListener('abort', () => wake());
 
-  return {
-    async next() {
-      while (!waiting[0] && !ended) await new Promise<void>((done) => (wake = done));
-      const done = !waiting[0];
-      return { value: waiting.shift(), done };
-    },
-    async return() {
-      end();
-      return { value: undefined, done: true };
-    },
-    [Symbol.asyncIterator]() {
-      return this;
-    },
-  };
+  return (async function* () {
+    try {
+      for (;;) {
+        while (waiting[0]) yield waiting.shift();
+        if ((signal && signal.aborted) || herald.status.state == 'closed') return;
+        await new Promise<void>((done) => (wake = done));
+      }
+    } finally {
+      off();
+      unwatch();
+    }
+  })();
 }

@@ -1,28 +1,27 @@
 // SPDX-License-Identifier: PostgreSQL
 // An event stream's text, in pieces as they come, into messages (WHATWG HTML, section 9.2.6).
 
-export interface Sink {
-  /** A message and the last id in force; `retry` when the block named a time. */
-  message(data: string, id: string): void;
-  retry(ms: number): void;
-}
+/** A message, the last id in force, and the block's `retry`. Empty data: there was nothing but that. */
+export type Sink = (data: string, id: string, retry?: number) => void;
 
 export function parser(sink: Sink): (text: string) => void {
   let rest = '';
   let data = '';
   let id = '';
+  let retry: number | undefined;
   let cr = false; // the last piece ended with a CR: an LF at the start of the next belongs to it
 
   const line = (text: string) => {
     if (!text) {
-      if (data) sink.message(data.slice(0, -1), id);
+      if (data || retry) sink(data.slice(0, -1), id, retry);
       data = '';
+      retry = undefined;
       return;
     }
     const [, field, value = ''] = /^([^:]*)(?:: ?([^]*))?$/.exec(text)!;
     if (field == 'data') data += value + '\n';
     else if (field == 'id' && !value.includes('\0')) id = value;
-    else if (field == 'retry' && /^\d+$/.test(value)) sink.retry(+value);
+    else if (field == 'retry' && /^\d+$/.test(value)) retry = +value;
   };
 
   return (text) => {

@@ -4,55 +4,51 @@
 
 import { parser, type Sink } from './parser.js';
 
-export interface Listener extends Sink {
-  /** Something arrived: the answer's head, a comment, a message. */
-  bytes(): void;
-  /**
-   * `status` is HTTP's; 0: no answer, or it broke; -1: refused, nobody knows how. `said`: the body
-   * of a refusal. `after`: Retry-After as it was sent.
-   */
-  end(status: number, said: string, after?: string | null): void;
-}
+/** Something arrived: the answer's head, a comment, a message. */
+type Bytes = () => void;
+/**
+ * `status` is HTTP's; 0: no answer, or it broke; -1: refused, nobody knows how. `said`: the body of
+ * a refusal. `after`: Retry-After as it was sent.
+ */
+type End = (status: number, said: string, after?: string | null) => void;
+export type Stop = () => undefined;
 
-export type Stop = () => void;
-
-export function fetchStream(url: string, init: RequestInit, get: typeof fetch, on: Listener): Stop {
+export function fetchStream(url: string, init: RequestInit, get: typeof fetch, bytes: Bytes, message: Sink, end: End): Stop {
   const abort = new AbortController();
   const run = async () => {
     const answer = await get(url, { cache: 'no-store', ...init, signal: abort.signal });
-    const header = (name: string) => answer.headers.get(name);
-    if (answer.status != 200) return on.end(answer.status, await answer.text(), header('retry-after'));
+    if (answer.status != 200) return end(answer.status, await answer.text(), answer.headers.get('retry-after'));
     // A page that says "200" to every path is not listened to for ever.
-    if (!/^text\/event-stream/.test(header('content-type')!)) throw 'not an event stream';
-    on.bytes();
+    if (!/^text\/event-stream/.test(answer.headers.get('content-type')!)) throw 'no event stream';
+    bytes();
     const reader = answer.body!.getReader();
     const text = new TextDecoder();
-    const parse = parser(on);
+    const parse = parser(message);
     for (;;) {
       const { done, value } = await reader.read();
-      if (done) return on.end(200, 'ended');
-      on.bytes();
+      if (done) return end(200, 'ended');
+      bytes();
       parse(text.decode(value, { stream: true }));
     }
   };
   run().catch((error) => {
-    on.end(0, '' + error);
+    end(0, '' + error);
     abort.abort();
   });
-  return () => abort.abort();
+  return () => void abort.abort();
 }
 
-export function sourceStream(url: string, withCredentials: boolean, on: Listener): Stop {
+export function sourceStream(url: string, withCredentials: boolean, bytes: Bytes, message: Sink, end: End): Stop {
   const source = new EventSource(url, { withCredentials });
-  source.onopen = on.bytes;
-  source.onmessage = (message) => {
-    on.bytes();
-    on.message(message.data, message.lastEventId);
+  source.onopen = bytes;
+  source.onmessage = ({ data, lastEventId }) => {
+    bytes();
+    message(data, lastEventId);
   };
   // The browser would try again by itself, but at a pace of its own, and never after a 502.
   source.onerror = () => {
-    on.end(source.readyState == 2 ? -1 : 0, 'EventSource failed');
+    end(source.readyState == 2 ? -1 : 0, 'no event stream');
     source.close();
   };
-  return () => source.close();
+  return () => void source.close();
 }

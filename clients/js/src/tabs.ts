@@ -6,63 +6,82 @@
 import { keeper, type Kick } from './keeper.js';
 import type { HeraldEvent, HeraldOptions, Status } from './types.js';
 
-/** How far this tab is; kept over page loads with `resume`. */
-export interface Place {
+/** How far a tab is; kept over page loads with `resume`. */
+export type Place = [
   /** The daemon's position after the last event. */
-  id?: string;
+  id?: string,
+  /** The last event's number among the tabs, and which numbering it is of. */
+  n?: number,
+  epoch?: number,
   /** Whose events these are. */
-  user?: string;
-  /** With others: the last event's number, and which numbering it is of. */
-  n?: number;
-  epoch?: number;
-}
-
-export interface LinkHooks {
-  event(event: HeraldEvent): void;
-  status(patch: Partial<Status>): void;
-  /** Something was missed, or is somebody else's. */
-  resync(reason: string): void;
-}
+  user?: string,
+];
 
 /** What stands between the client and the stream, which is this tab's own or another's. */
 export interface Link {
-  /** Goes on from its place, which it keeps up to date. */
+  /** Goes on from where it is. */
   start(): void;
   stop(): void;
   kick(how: Kick): void;
+  place(): Place;
+}
+
+const enum Role {
+  Alone,
+  Follower,
+  Leader,
+}
+
+/**
+ * Say: how far the leader is; when it moves, with the event, and to one that has asked, with what
+ * that one misses. Query: what do I miss, and are you alive?
+ */
+const enum Kind {
+  Say,
+  Query,
 }
 
 type Entry = [n: number, id: string, event: HeraldEvent];
 
-interface Letter {
-  /**
-   * `say`: the leader's; an event, or only how far it is; to one that asked, with what that one
-   * misses. `query`: what do I miss, and are you alive? `ask`: from a new leader, who must know who
-   * is furthest. `place`: the answer.
-   */
-  kind: 'say' | 'query' | 'ask' | 'place';
-  from: number;
-  to?: number;
+type Letter = [
+  kind: Kind,
+  from: number,
+  /** One that is meant, or 0. */
+  to: number,
   /** Leaders have one each, higher than those before; what comes from a lower one is void. */
-  term: number;
-  place: Place;
-  event?: HeraldEvent;
-  /** After the place that was asked for; undefined where that is not known any more. */
-  missed?: Entry[];
-  status?: Partial<Status>;
-  due?: number;
-  kick?: Kick;
+  term: number,
+  place: Place,
+  /**
+   * Say: the event, or what the one that asked has missed, undefined where nobody knows any more.
+   * Query: what makes another attempt worth it.
+   */
+  what?: Entry[] | Kick,
+  status?: Partial<Status>,
+  /** When the leader must have done something, in ms. */
+  due?: number,
+];
+
+const enum Limit {
+  /** Events that each tab keeps for the others. */
+  Ring = 256,
+  /** Silence after which the leader is asked whether it lives, in ms. */
+  Quiet = 4000,
+  Tick = 2000,
 }
 
-const RING = 256; // events each tab keeps for the others
-const QUIET_MS = 4000; // then the leader is asked whether it lives
-const TICK_MS = 2000;
-const ANSWER_MS = 300; // for a tab that is asked and hangs
-
-export function tabs(o: HeraldOptions, place: Place, shares: boolean, on: LinkHooks): Link {
+/** `onResync`: something was missed, or is somebody else's. */
+export function tabs(
+  o: HeraldOptions,
+  shares: boolean,
+  [id, n = 0, epoch, user]: Place,
+  onEvent: (event: HeraldEvent) => void,
+  onStatus: (patch: Partial<Status>) => void,
+  onResync: (reason: string) => void,
+): Link {
+  const locks = (shares && navigator.locks) as LockManager;
   const me = Math.random();
 
-  let role: 'none' | 'probe' | 'alone' | 'follower' | 'leader' = 'none';
+  let role = Role.Alone;
   let turn = 0; // of taking part: what an earlier one left pending is void
   let name = '';
   let channel: BroadcastChannel | undefined;
@@ -75,112 +94,117 @@ export function tabs(o: HeraldOptions, place: Place, shares: boolean, on: LinkHo
   let asked = 0; // whether it lives, in ms
   let ring: Entry[] = [];
   let shown: Partial<Status> = {};
-  let held: [string, HeraldEvent?][] | undefined; // events while it is not known who leads
-  let answer: ((m: Letter) => void) | undefined;
+  let echoed: (_?: unknown) => void;
+  let held: [string, HeraldEvent?][] | undefined; // events of our stream while it is not known who leads
 
-  const show = (patch: Partial<Status>) => on.status(Object.assign(shown, patch));
+  const show = (patch: Partial<Status>) => onStatus(Object.assign(shown, patch));
 
-  const post = (kind: Letter['kind'], more?: Partial<Letter>) =>
-    channel && channel.postMessage({ kind, from: me, term, place: { ...place }, ...more } as Letter);
+  const place = (): Place => [id, n, epoch, user];
 
-  const say = (more?: Partial<Letter>) => post('say', { status: shown, due: keep.due(), ...more });
+  const post = (kind: Kind, to = 0, what?: Entry[] | Kick) => {
+    const letter: Letter = [kind, me, to, term, place(), what];
+    if (to || !what) letter.push(shown, keep.due());
+    if (channel) channel.postMessage(letter);
+  };
 
-  /** What comes after `p`, or undefined when nobody knows. */
-  const after = (p: Place): Entry[] | undefined =>
-    p.epoch == place.epoch && (p.n == place.n || (p.n! < place.n! && ring[0]! && ring[0][0] <= p.n! + 1))
-      ? ring.filter(([n]) => n > p.n!)
-      : undefined;
+  const query = (kick?: Kick) => {
+    asked = Date.now();
+    post(Kind.Query, 0, kick);
+  };
+
+  /** What comes after a place, or undefined when nobody knows. A new tab misses nothing. */
+  const after = ([, theirs, of]: Place): Entry[] | undefined =>
+    of ? (of == epoch && (theirs == n || (theirs! < n && ring[0] && ring[0][0] <= theirs! + 1)) ? ring.filter((e) => e[0] > theirs!) : undefined) : [];
 
   const take = (entry: Entry) => {
-    const [n, id, event] = entry;
-    if (n <= place.n!) return;
-    Object.assign(place, { n, id });
+    if (entry[0] <= n) return;
+    [n, id] = entry;
     ring.push(entry);
-    if (ring.length > RING) ring.shift();
-    on.event(event);
+    if (ring.length > Limit.Ring) ring.shift();
+    onEvent(entry[2]);
   };
 
-  /** Goes to where `p` is: by what was missed, or by a resync. */
-  const move = (p: Place, missed?: Entry[]) => {
-    if (missed) missed.forEach(take);
-    else if (place.epoch) {
+  /** Goes to where the leader is: by what was missed, or by a resync. */
+  const move = ([, , , , to, missed]: Letter) => {
+    drop();
+    if (missed) (missed as Entry[]).forEach(take);
+    else {
       ring = [];
-      on.resync('tabs');
+      onResync('tabs');
     }
-    Object.assign(place, p);
+    [id, n = 0, epoch] = to;
   };
 
-  const deliver = (id: string, event?: HeraldEvent) => {
-    if (held) held.push([id, event]);
-    else if (role == 'leader' && event) {
-      const n = place.n! + 1;
+  const deliver = (position: string, event?: HeraldEvent) => {
+    awake();
+    if (held) held.push([position, event]);
+    else if (event && role == Role.Leader) {
+      const entry: Entry = [n + 1, position, event];
       // The others first: our own handlers may take their time.
-      post('say', { event, place: { ...place, n, id } });
-      take([n, id, event]);
+      post(Kind.Say, 0, [entry]);
+      take(entry);
     } else {
-      place.id = id;
-      if (event) on.event(event);
-      else post('say');
+      id = position;
+      if (event) onEvent(event);
+      else post(Kind.Say);
     }
   };
 
   const flush = () => {
-    const events = held || [];
+    const events = held!;
     held = undefined;
-    for (const [id, event] of events) deliver(id, event);
+    for (const [position, event] of events) deliver(position, event);
+  };
+
+  /** Of our own stream nothing is wanted any more. */
+  const drop = () => {
+    held = undefined;
+    keep.stop();
   };
 
   /** After a pause somebody else may lead, and nothing tells us before the events are read. */
   const awake = async () => {
-    const paused = Date.now() - ticked > QUIET_MS - 1000;
+    const paused = Date.now() - ticked > Limit.Quiet - 1000;
     ticked = Date.now();
-    if (!paused || role != 'leader' || held) return;
-    held = [];
-    // Whoever has lost the lock is told so before this is answered.
-    await navigator.locks.query();
-    if (role == 'leader') flush();
+    if (paused && role == Role.Leader && !held) {
+      held = [];
+      // Whoever has lost the lock is told so before this is answered.
+      await locks.query();
+      if (role == Role.Leader) flush();
+    }
   };
 
   const publish = (patch: Partial<Status>) => {
     // Refused: the next one tries with a token of its own.
     if (patch.state == 'failed') leave();
     show(patch);
-    if (role == 'leader') say();
+    if (role == Role.Leader) post(Kind.Say);
   };
 
-  const keep = keeper(o, {
-    hello(id, patch) {
-      const { user } = patch;
-      const known = place.user;
-      const same = user == known;
-      if (role == 'leader' && same) return publish(patch);
-      leave();
-      Object.assign(place, { user, id });
-      if (known && !same) {
-        place.epoch = undefined;
-        on.resync('user');
-      }
+  /** The daemon has greeted our stream. */
+  const greeted = (patch: Partial<Status>, position?: string) => {
+    const before = user;
+    user = patch.user;
+    if (role == Role.Leader && user == before) return publish(patch);
+    leave();
+    id = position;
+    if (before && user != before) {
+      epoch = undefined;
+      onResync('user');
+    }
+    if (shares && user) {
+      held = [];
       Object.assign(shown, patch);
-      if (shares && user) {
-        held = [];
-        enter();
-      } else {
-        // Whoever does not know who it is hears nobody else's events.
-        role = 'alone';
-        show({ leader: true, shared: false });
-      }
-    },
-    event(id, event) {
-      awake();
-      deliver(id, event);
-    },
-    status: publish,
-  });
+      enter();
+    } else show({ ...patch, leader: true, shared: false }); // who does not know who it is hears nobody else
+  };
+
+  const keep = keeper(o, deliver, (patch, position) => (patch.state == 'open' ? greeted : publish)(patch, position));
 
   const leave = () => {
     turn++;
     term = 0;
-    role = 'none';
+    role = Role.Alone;
     held = undefined;
     clearInterval(ticker);
     if (cancel) cancel.abort();
@@ -189,134 +213,122 @@ export function tabs(o: HeraldOptions, place: Place, shares: boolean, on: LinkHo
     channel = cancel = release = undefined;
   };
 
-  const lock = (options: LockOptions) => {
-    const mine = turn;
-    navigator.locks
-      .request(name, options, (granted) => {
-        if (mine != turn) return;
-        if (!granted) return follow();
-        return new Promise<void>((done) => {
-          release = done;
-          lead();
-        });
-      })
-      .catch(() => {
-        if (mine != turn) return;
-        // Taken away by one who thought that we hang,
-        if (release) return follow();
-        // or not to be had in this kind of page.
-        shares = false;
-        leave();
-        keep.start(place.id);
-      });
-  };
-
   const enter = () => {
-    name = 'pgherald1 ' + new URL(o.url, location.href) + ' ' + place.user;
+    name = `pgherald1 ${new URL(o.url, location.href)} ${user}`;
     channel = new BroadcastChannel(name);
     channel.onmessage = (message) => receive(message.data);
     ticked = Date.now();
-    ticker = setInterval(tick, TICK_MS);
+    ticker = setInterval(tick, Limit.Tick);
     lock({ ifAvailable: true });
   };
 
+  /** Waits for the leader's word, and only then to be the next: who leads must know how far all are. */
   const follow = () => {
-    turn++;
-    keep.stop();
-    role = 'follower';
-    held = release = undefined;
-    on.status({ leader: false, shared: true });
-    heard = asked = Date.now();
-    post('query');
-    cancel = new AbortController();
-    lock({ signal: cancel.signal });
+    role = Role.Follower;
+    cancel = undefined;
+    query();
+    heard = asked;
+  };
+
+  const lock = (options: LockOptions) => {
+    const mine = ++turn;
+    const granted = (free: unknown) =>
+      mine == turn &&
+      (free
+        ? new Promise<void>((done) => {
+            release = done;
+            lead();
+          })
+        : follow());
+    locks.request(name, options, granted).catch(() => {
+      if (mine != turn) return;
+      if (release) {
+        // Taken away by one who thought that we hang.
+        release = undefined;
+        drop();
+        follow();
+      } else {
+        // Not to be had in this kind of page.
+        shares = false;
+        leave();
+        keep.start(id);
+      }
+    });
   };
 
   const steal = () => {
-    turn++;
-    cancel!.abort();
+    if (cancel) cancel.abort();
     lock({ steal: true });
   };
 
   const lead = async () => {
     const mine = turn;
-    const { pending } = await navigator.locks.query();
-    // The furthest of all. What the leader before has said stands before our question in each
-    // one's mail, since it held the lock until then.
-    const best = await new Promise<Letter | undefined>((done) => {
-      let left = pending!.filter((l) => l.name == name).length;
-      let furthest: Letter | undefined;
-      const end = () => done(furthest);
-      answer = (m) => {
-        const { term, place } = furthest || { term: 0, place: { n: 0 } };
-        if (m.term > term || (m.term == term && m.place.n! > place.n!)) furthest = m;
-        if (!--left) end();
-      };
-      post('ask');
-      setTimeout(end, left && ANSWER_MS); // a second in a hidden tab, so nobody counts on it
+    // The lock may come before the last letters of the leader before are read. They stand in the
+    // mail before this one; then we are as far as anybody.
+    const echo = new BroadcastChannel(name);
+    await new Promise((done) => {
+      echoed = done;
+      echo.postMessage([Kind.Say, me, me]);
     });
+    echo.close();
     if (mine != turn) return;
-    if (best && (best.term > term || (best.term == term && best.place.n! > place.n!))) {
-      held = undefined;
-      term = best.term;
-      move(best.place, best.missed);
-    }
     term++;
-    if (!place.epoch) Object.assign(place, { epoch: me, n: 0 });
-    role = 'leader';
-    on.status({ leader: true, shared: true });
-    if (held) {
-      publish(shown);
-      flush();
-    } else keep.start(place.id);
+    epoch = epoch || me;
+    role = Role.Leader;
+    publish({ leader: true, shared: true });
+    if (held) flush();
+    else keep.start(id);
   };
 
-  const receive = (m: Letter) => {
-    if (m.to && m.to != me) return;
-    if (m.kind == 'place') answer!(m);
-    else if (m.kind == 'ask') {
-      if (role == 'follower') post('place', { to: m.from, missed: after(m.place) });
-    } else if (m.kind == 'query') {
-      if (role != 'leader') return;
-      if (m.kick != null) keep.kick(m.kick);
-      say({ to: m.from, missed: after(m.place) });
-    } else if (role == 'follower' && m.term >= term) {
-      const { n, id, epoch } = m.place;
-      const known = epoch == place.epoch;
-      term = m.term;
+  const receive = (letter: Letter) => {
+    const [kind, from, to, theirs, where, what, status, due] = letter;
+    if (to && to != me) return;
+    if (from == me) echoed();
+    else if (kind) {
+      if (role != Role.Leader) return;
+      if (what != undefined) keep.kick(what as Kick);
+      post(Kind.Say, from, after(where));
+    } else if (role == Role.Follower && theirs >= term) {
+      term = theirs;
       heard = Date.now();
-      if (m.to) move(m.place, m.missed);
-      else if (m.event && known && n == place.n! + 1) take([n, id!, m.event]);
-      else if (!known || n != place.n) post('query');
-      else place.id = id;
-      if (m.status && place.epoch) show({ ...m.status, leader: false, shared: true });
-      if (m.due! + QUIET_MS < heard) steal();
+      if (to) {
+        move(letter);
+        if (!cancel) lock({ signal: (cancel = new AbortController()).signal });
+      } else if (where[2] == epoch && where[1] == n) {
+        if (what) take((what as Entry[])[0]!);
+        else id = where[0];
+      } else {
+        // Once for all that comes until the answer does.
+        if (heard - asked > 999) query();
+        return;
+      }
+      if (status) show({ ...status, leader: false, shared: true });
+      if (due! + Limit.Quiet < heard) steal();
     }
   };
 
   const tick = () => {
     const now = Date.now();
     awake();
-    if (role != 'follower' || now - heard < QUIET_MS) return;
-    if (asked <= heard) {
-      asked = now;
-      post('query');
-    } else if (now - asked > TICK_MS - 500) steal();
+    if (role != Role.Follower || now - heard < Limit.Quiet) return;
+    if (asked <= heard) query();
+    else if (now - asked > Limit.Tick - 500) steal();
   };
 
   return {
     start() {
       leave();
-      if (shares && place.user) enter();
-      else keep.start(place.id);
+      if (shares && user) enter();
+      else keep.start(id);
     },
     stop() {
       leave();
       keep.stop();
     },
     kick(how) {
-      if (role == 'follower') post('query', { kick: how });
+      if (role == Role.Follower) query(how);
       else keep.kick(how);
     },
+    place,
   };
 }

@@ -28,8 +28,8 @@ export interface Resync {
 
 export interface SystemEvents {
   'system.resync': Resync;
-  'system.connectionLost': { since: number };
-  'system.connectionRestored': { since: number };
+  'system.connectionLost': Status;
+  'system.connectionRestored': Status;
 }
 
 export type EventMap = Record<string, any>;
@@ -71,18 +71,17 @@ export interface Status {
   since: number;
   /** Attempts that have failed in a row. */
   attempt: number;
-  /** With `waiting`: when the next attempt begins, in ms. */
+  /** When the attempt begins that is waited for, in ms; means nothing in other states. */
   retryAt?: number;
-  /** Seconds between the last event and its arrival; 0 below three, since clocks differ. */
+  /** Seconds between the last event and its arrival, beyond two, since clocks differ. */
   lag: number;
   /** This tab holds the stream. */
   leader: boolean;
   /** The stream is held for all tabs of this user. */
   shared: boolean;
-  transport?: 'fetch' | 'eventsource';
   /** Who the daemon says we are. */
   user?: string;
-  /** What ended the last attempt; `status` is HTTP's, 0 when there was no answer. */
+  /** What ended the last attempt: HTTP's status, 0 when there was no answer, and what came with it. */
   error?: { status: number; message: string };
 }
 
@@ -104,21 +103,14 @@ export interface HeraldOptions {
   token?: string | ((why: { reason: TokenReason }) => Token | Promise<Token>);
   /** `'tabs'`: one stream for all tabs of this user. */
   share?: 'tabs' | false;
-  /** By default fetch with a token, EventSource with a cookie, and the other one where that cannot be. */
-  transport?: 'fetch' | 'eventsource';
   retry?: RetryOptions;
-  /** `django`: five attempts, three seconds apart, then `failed`. */
-  preset?: 'django';
-  /** Silence in ms that ends a stream; by default 2.5 times the daemon's keep-alive. */
-  idle?: number;
-  /** Keep the position over page loads: for applications that keep their data, too. */
-  resume?: boolean;
+  /** Where the position is kept over page loads (`sessionStorage`), for applications that keep their data, too. */
+  resume?: Storage;
+  /** `include`: cookies go to another origin, too. */
   credentials?: RequestCredentials;
   /** For other servers: an event made of a message's JSON; nothing for what is none. */
   decode?: (message: any) => HeraldEvent | undefined;
   fetch?: typeof fetch;
-  /** Closes the client. */
-  signal?: AbortSignal;
 }
 
 export interface OnOptions {

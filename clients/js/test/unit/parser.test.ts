@@ -21,7 +21,8 @@ const cases: [string, string, string[]][] = [
   ['an id behind its data', 'data: a\nid: 7\n\n', ['a|7']],
   ['an id with NUL', 'id: 7\ndata: a\n\nid: 8\0\ndata: b\n\n', ['a|7', 'b|7']],
   ['an id without value', 'id: 7\ndata: a\n\nid\ndata: b\n\n', ['a|7', 'b|']],
-  ['retry', 'retry: 30\ndata: a\n\n', ['retry 30', 'a|']],
+  ['retry', 'retry: 30\ndata: a\n\ndata: b\n\n', ['a||30', 'b|']],
+  ['retry alone', 'retry: 30\n\n', ['||30']],
   ['retry with other than digits', 'retry: 10a\nretry: -5\nretry: 1.5\nretry:\n\n', []],
   ['an unknown field', 'what: a\ndata: b\n\n', ['b|']],
   ['fields with other case', 'Data: a\nDATA: b\n\n', []],
@@ -32,7 +33,7 @@ const cases: [string, string, string[]][] = [
 
 function run(pieces: string[]): string[] {
   const got: string[] = [];
-  const parse = parser({ message: (data, id) => got.push(data + '|' + id), retry: (ms) => got.push('retry ' + ms) });
+  const parse = parser((data, id, retry) => got.push(data + '|' + id + (retry === undefined ? '' : '|' + retry)));
   pieces.forEach(parse);
   return got;
 }

@@ -40,7 +40,7 @@ const until = async (condition: () => boolean) => {
 describe('useSSE', () => {
   test('the latest handler, once per event in StrictMode, and no other stream for another handler', async () => {
     const daemon = createFakeServer();
-    const herald = createHerald({ url: '/', transport: 'fetch', fetch: daemon.fetch });
+    const herald = createHerald({ url: '/', fetch: daemon.fetch });
     const got: string[] = [];
     let rename: (name: string) => void = () => {};
     function Listener() {

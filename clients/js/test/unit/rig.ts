@@ -20,7 +20,7 @@ export function useClock(): void {
 
 export function rig(options: Partial<HeraldOptions> = {}, server: FakeServerOptions = {}) {
   const daemon = createFakeServer(server);
-  const herald = createHerald({ url: '/events/', transport: 'fetch', fetch: daemon.fetch, ...options });
+  const herald = createHerald({ url: '/events/', fetch: daemon.fetch, ...options });
   const heard: string[] = [];
   const states: string[] = [];
   made.push(herald);
