@@ -6,6 +6,7 @@ CREATE OR REPLACE FUNCTION pgherald.{{function}}(tokens text[])
 RETURNS TABLE (n int, session_data text, expires timestamptz)
 LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '500ms'  -- look-ups of other tables wait behind this one; it is asked again
 AS $pgherald$
   SELECT asked.n::int, t.session_data::text, {{expires}}::timestamptz
   FROM unnest(tokens) WITH ORDINALITY AS asked(token, n)
@@ -21,6 +22,7 @@ CREATE OR REPLACE FUNCTION pgherald.{{users_function}}(users text[], inner_pads 
 RETURNS TABLE (n int, user_id text, role text, active boolean, proofs text[])
 LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '500ms'  -- look-ups of other tables wait behind this one; it is asked again
 AS $pgherald$
 #variable_conflict use_column
 <<it>>

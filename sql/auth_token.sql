@@ -5,6 +5,7 @@ CREATE OR REPLACE FUNCTION pgherald.{{function}}(tokens text[])
 RETURNS TABLE (n int, user_id text, role text, active boolean, expires timestamptz)
 LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '500ms'  -- look-ups of other tables wait behind this one; it is asked again
 AS $pgherald$
   SELECT asked.n::int,
          u.{{user_key}}::text,

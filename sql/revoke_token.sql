@@ -2,12 +2,18 @@
 WHEN 'token DELETE' THEN
   users := ARRAY(SELECT DISTINCT to_jsonb(r)->>{{token_user_literal}} FROM old_rows AS r
                  LIMIT max_users + 1);
-WHEN 'token UPDATE' THEN
+WHEN 'token UPDATE' THEN  -- another token or user, or one that ends earlier now; not one that lives longer
   users := ARRAY(
-    SELECT DISTINCT gone.id
-    FROM (SELECT to_jsonb(r)->>{{token_user_literal}} AS id, to_jsonb(r)->>{{token_column_literal}}
-          FROM old_rows AS r
-          EXCEPT
-          SELECT to_jsonb(r)->>{{token_user_literal}}, to_jsonb(r)->>{{token_column_literal}}
-          FROM new_rows AS r) AS gone
+    WITH was AS (
+      SELECT to_jsonb(r)->>{{token_user_literal}} AS id, to_jsonb(r)->>{{token_column_literal}} AS token,
+             coalesce((to_jsonb(r)->>{{token_expires_literal}})::timestamptz, 'infinity') AS ends
+      FROM old_rows AS r),
+    is_now AS (
+      SELECT to_jsonb(r)->>{{token_user_literal}} AS id, to_jsonb(r)->>{{token_column_literal}} AS token,
+             coalesce((to_jsonb(r)->>{{token_expires_literal}})::timestamptz, 'infinity') AS ends
+      FROM new_rows AS r)
+    SELECT gone.id
+    FROM (SELECT was.id, was.token FROM was EXCEPT SELECT is_now.id, is_now.token FROM is_now) AS gone
+    UNION
+    SELECT was.id FROM was JOIN is_now ON is_now.token = was.token WHERE is_now.ends < was.ends
     LIMIT max_users + 1);

@@ -54,9 +54,10 @@ enum lookup_verdict {
 struct post_lookup {
 	struct letter letter;
 	struct inbox *reply_to;
-	char *auth;				 /* name of the [auth] section */
-	char *token;				 /* never logged */
-	void *asker;				 /* who wanted to know; NULL once he is gone */
+	char *auth;	   /* name of the [auth] section */
+	char *token;	   /* never logged */
+	uint64_t until_ms; /* of CLOCK_MONOTONIC: as long as it makes sense to try again */
+	void *asker;	   /* who wanted to know; NULL once he is gone */
 	void (*answered)(struct post_lookup *l); /* on the asker's thread; takes the letter */
 	enum lookup_verdict verdict;
 	struct principal *who; /* with LOOKUP_OK */

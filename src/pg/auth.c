@@ -11,7 +11,8 @@
 #include "base/num.h"
 
 #define MAX_WAITING 20000 /* while the database is away; more are told so at once */
-#define MAX_BATCH   500	  /* tokens per statement: bounds how long the first one waits */
+#define COMPLAIN_MS 10000
+#define MAX_BATCH   500 /* tokens per statement: bounds how long the first one waits */
 
 enum column { COL_N, COL_USER, COL_ROLE, COL_ACTIVE, COL_EXPIRES, N_COLUMNS };
 
@@ -84,6 +85,31 @@ bool auth_row_is(const PGresult *r, int row, uint64_t place)
 	return num_u64(at, strlen(at), &n) && n == place;
 }
 
+/* A table of theirs is locked, by a migration for one: they wait behind all others, who may be of
+ * other tables, for as long as they have. */
+static void ask_later(struct auth *a)
+{
+	uint64_t now = loop_now_ms(a->conn.loop);
+
+	if (now >= a->locked_at_ms) {
+		a->locked_at_ms = now + COMPLAIN_MS;
+		log_warn("auth %s: a table is locked; look-ups wait for it", a->turn);
+	}
+	LIST_EACH (&a->asked, node, tmp) {
+		struct post_lookup *l = LIST_ENTRY(node, struct post_lookup, letter.node);
+
+		principal_free(l->who); /* of a session half asked about */
+		l->who = NULL;
+		if (now >= l->until_ms) {
+			auth_reply(l, LOOKUP_UNAVAILABLE);
+			continue;
+		}
+		list_remove(node);
+		list_push(&a->waiting, node);
+		a->n_waiting++;
+	}
+}
+
 bool auth_answered(struct auth *a, const PGresult *r, int n_columns)
 {
 	a->busy = false;
@@ -102,6 +128,10 @@ bool auth_answered(struct auth *a, const PGresult *r, int n_columns)
 	if (PQresultStatus(r) != PGRES_TUPLES_OK || PQnfields(r) != n_columns) {
 		const char *state = PQresultErrorField(r, PG_DIAG_SQLSTATE);
 
+		if (state && !strcmp(state, "55P03")) { /* lock_not_available */
+			ask_later(a);
+			return false;
+		}
 		log_error("auth: the look-up function failed (SQLSTATE %s): is pgherald sql "
 			  "install up to date?",
 			  state ? state : "unknown");
@@ -143,19 +173,32 @@ static void ask_tokens(struct auth *a, const struct conf_auth *section, const ch
 	conn_query(&a->conn, buf_cstr(&sql), 1, params, on_tokens, a);
 }
 
-/* Moves those who wait for the same section as the first to `asked`, and their tokens out. */
+/* The first one of another section than was asked last, or the first one. */
+static const struct post_lookup *first_in_turn(const struct auth *a)
+{
+	LIST_EACH (&a->waiting, node, tmp) {
+		const struct post_lookup *l = LIST_ENTRY(node, struct post_lookup, letter.node);
+
+		if (!a->turn || strcmp(l->auth, a->turn) != 0)
+			return l;
+	}
+	return LIST_ENTRY(a->waiting.next, struct post_lookup, letter.node);
+}
+
+/* Moves those who wait for the section whose turn it is to `asked`, and their tokens out. */
 static const struct conf_auth *gather(struct auth *a, struct buf *tokens)
 {
-	const struct post_lookup *first =
-		LIST_ENTRY(a->waiting.next, struct post_lookup, letter.node);
+	char *turn = xstrdup(first_in_turn(a)->auth);
 	size_t n = 0;
 
+	free(a->turn);
+	a->turn = turn;
 	LIST_EACH (&a->waiting, node, tmp) {
 		struct post_lookup *l = LIST_ENTRY(node, struct post_lookup, letter.node);
 
 		if (n == MAX_BATCH)
 			break;
-		if (strcmp(l->auth, first->auth) != 0)
+		if (strcmp(l->auth, turn) != 0)
 			continue;
 		list_remove(node);
 		list_push(&a->asked, node);
@@ -163,7 +206,7 @@ static const struct conf_auth *gather(struct auth *a, struct buf *tokens)
 		a->n_waiting--;
 		n++;
 	}
-	return conf_find_auth(a->conf, first->auth);
+	return conf_find_auth(a->conf, turn);
 }
 
 void auth_ask_next(struct auth *a)
@@ -224,6 +267,7 @@ void auth_stop(struct auth *a)
 	conn_stop(&a->conn);
 	reply_all(&a->asked, LOOKUP_UNAVAILABLE);
 	reply_all(&a->waiting, LOOKUP_UNAVAILABLE);
+	free(a->turn);
 	conf_unref(a->conf);
 }
 

@@ -18,11 +18,13 @@ struct auth {
 	struct list waiting; /* struct post_lookup, in the order of asking */
 	size_t n_waiting;
 	struct list asked; /* those in the statement under way, all of one [auth] section */
+	char *turn; /* name of the [auth] section that was asked last; NULL before the first */
 	bool busy;
 	bool open; /* questions may go out: what they lead to needs the journal as well */
 	struct session *sessions; /* of those asked, in their order, while their users are away */
 	size_t n_sessions;
 	uint64_t complain_at_ms; /* not before, about sessions that cannot be read */
+	uint64_t locked_at_ms;	 /* not before, about a table that is locked */
 };
 
 void auth_start(struct auth *a, struct loop *loop, struct conf *conf);

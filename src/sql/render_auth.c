@@ -187,6 +187,7 @@ static void add_expiry(struct buf *parts, const struct render_auth *a,
 {
 	if (!a->token_expires || !*a->token_expires) {
 		buf_str(&parts[PART_EXPIRES], "NULL");
+		ident_add_literal(&parts[PART_TOKEN_EXPIRES_LITERAL], ""); /* a key nobody has */
 		return;
 	}
 	grant(g, tokens, a->token_expires);

@@ -331,6 +331,7 @@ static enum MHD_Result ask(struct request *q)
 	l->auth = xstrdup(q->route->auth);
 	l->asker = q;
 	l->answered = on_answered;
+	l->until_ms = loop_now_ms(w->loop) + q->conf->request_ms;
 	q->rights_changes = w->rights_changes;
 	q->state = REQUEST_ASKING;
 	loop_timer_set(w->loop, &q->limit, q->conf->request_ms);

@@ -60,6 +60,7 @@ static void look_up(struct stream *s)
 	l->token = xstrdup(s->token);
 	l->asker = s;
 	l->answered = rechecked;
+	l->until_ms = loop_now_ms(w->loop) + w->conf->request_ms;
 	inbox_post(w->db, &l->letter);
 }
 

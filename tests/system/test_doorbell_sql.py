@@ -322,8 +322,13 @@ def test_knox(plain):
                   user="pgherald")
     assert rows == [(1, "2", "foreman", True, "2100-01-01 00:00:00+00"),
                     (2, "1", "manager", True, None), (6, "3", "foreman", True, None)]
-    db.run("UPDATE knox_authtoken SET expiry = now() WHERE user_id = 2")
+    db.run("UPDATE knox_authtoken SET expiry = expiry + interval '1 day', created = now()")  # used
     assert rights(db) == []
+    db.run("UPDATE knox_authtoken SET expiry = now() WHERE user_id IN (1, 2)")
+    assert [sorted(users) for users in rights(db)] == [["1", "2"]]
+    db.run("UPDATE knox_authtoken SET user_id = 1 WHERE user_id = 2")
+    db.run("UPDATE knox_authtoken SET user_id = 2 WHERE digest = %s", [digests[new]])
+    assert rights(db) == [["2"], ["1"]]
     db.run("DELETE FROM knox_authtoken WHERE user_id = 2")
     assert rights(db) == [["2"]]
 

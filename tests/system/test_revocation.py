@@ -46,6 +46,7 @@ ENDS = {
                     ANYBODYS, True),
     "group renamed": (BY_GROUP, "boss", "UPDATE auth_group SET name = 'x' WHERE id = 1", ANYBODYS, False),
     "knox": (KNOX, "anna", "DELETE FROM knox_authtoken WHERE user_id = 2", HIS, False),
+    "knox ended": (KNOX, "anna", "UPDATE knox_authtoken SET expiry = now() WHERE user_id = 2", HIS, False),
 }
 WHEN = {
     "with it": ["BEGIN", "{change}", "{row}", "COMMIT"],
@@ -155,3 +156,25 @@ def test_while_the_token_table_is_locked(site):
     assert wait_until(lambda: d.get(EVENTS, "token-anna")[0] == 401, "the verdict")
     assert not clients["boris"].ended
     s.everybody_hears([clients["boris"]], "end")
+
+
+def test_a_locked_table_does_not_stop_the_logins_of_another(site):
+    """Look-ups are one statement after the other; one that waits for a lock makes room."""
+    s = site(CONF.replace("[watch estimate]", "[auth other]\nuser_table = public.api_user\n"
+                          "token_table = public.other_token\n"
+                          "[route events]\npath = /api/v1/sse/events/\nauth = drf\n"
+                          "[route other]\npath = /other/\nauth = other\n[watch estimate]"),
+             "CREATE TABLE other_token (LIKE authtoken_token INCLUDING ALL);"
+             "INSERT INTO other_token (key, user_id) VALUES ('other', 3)")
+    size = s.daemon.log_size()
+    migration = s.db.connect(autocommit=False)
+    migration.cursor().execute("LOCK TABLE authtoken_token IN ACCESS EXCLUSIVE MODE")
+    stuck = [Client(s.daemon, "token-anna") for _ in range(3)]
+    s.daemon.wait_log("auth drf: a table is locked; look-ups wait for it", size)
+    for _ in range(3):
+        Client(s.daemon, "other", path="/other/").hello().close()
+    assert not any(c.read_some(0) for c in stuck)
+    migration.rollback()
+    migration.close()
+    for c in stuck:
+        c.hello()
