@@ -241,7 +241,8 @@ END
 $pgherald$;
 
 -- "Fetch again" for these topics, since their tables or triggers have changed: asked by the daemon, which
--- has looked. `findings` is what it has found of each; of several daemons that find the same one is enough.
+-- has looked. `findings` is what it has found of each; when several daemons, or one that has been
+-- started again, find the same, it is told once.
 CREATE OR REPLACE FUNCTION pgherald.fetch_again(topics text[], findings text[])
 RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
@@ -256,7 +257,6 @@ BEGIN
     SELECT latest.data->>'found'
     FROM (SELECT * FROM pgherald.journal AS j ORDER BY j.txid DESC, j.id DESC LIMIT 1000) AS latest
     WHERE latest.topic = told.topic AND latest.op = 'r' AND latest.data->>'reason' = 'schema'
-      AND latest.at > clock_timestamp() - interval '1 minute'
     ORDER BY latest.txid DESC, latest.id DESC
     LIMIT 1);
   PERFORM pg_notify('pgherald', '{"v":1,"topic":"*"}');

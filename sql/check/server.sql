@@ -55,3 +55,18 @@ FROM (SELECT 'server' AS whose, current_setting('temp_file_limit') AS amount
       WHERE s.setdatabase IN (0, (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()))
         AND setting LIKE 'temp\_file\_limit=%') AS l
 WHERE l.amount <> '-1'
+
+--! published danger
+--! Subscribers get the journal as well: where there is no pgherald they stop with an error, and where
+--! there is one, its clients are told what happened here. Name the tables to publish, or their schemas.
+SELECT 'publication ' || quote_ident(p.pubname),
+       CASE WHEN p.puballtables THEN 'it is FOR ALL TABLES'
+            ELSE 'it has ' || string_agg(t.tablename::text, ', ' ORDER BY t.tablename) END,
+       CASE WHEN count(r.prrelid) = count(*) THEN
+         format('ALTER PUBLICATION %I DROP TABLE %s;', p.pubname,
+                string_agg(format('pgherald.%I', t.tablename), ', ' ORDER BY t.tablename)) END
+FROM pg_publication AS p
+JOIN pg_publication_tables AS t ON t.pubname = p.pubname AND t.schemaname = 'pgherald'
+LEFT JOIN pg_publication_rel AS r
+  ON r.prpubid = p.oid AND r.prrelid = to_regclass(format('pgherald.%I', t.tablename))
+GROUP BY p.oid, p.pubname, p.puballtables

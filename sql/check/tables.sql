@@ -120,3 +120,13 @@ WHERE r.relrowsecurity
                     AND (to_regrole('pgherald_owner')::oid = ANY (p.polroles)
                          OR 0 = ANY (p.polroles))
                     AND pg_get_expr(p.polqual, p.polrelid) = 'true')
+
+--! children notice
+--! What is written into a child by its own name is not recorded: a statement fires the triggers of
+--! the table it names. Write through the parent, or watch the children, too.
+SELECT w.rel, format('%s %s inherit%s from it', count(*), CASE count(*) WHEN 1 THEN 'table' ELSE 'tables' END,
+                     CASE count(*) WHEN 1 THEN 's' ELSE '' END), NULL
+FROM watch AS w
+JOIN pg_class AS r ON r.oid = w.oid AND r.relkind = 'r'
+JOIN pg_inherits AS i ON i.inhparent = r.oid
+GROUP BY w.rel

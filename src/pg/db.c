@@ -16,10 +16,16 @@
 #define PRUNE_ROWS     5000
 #define PRUNE_LOCK     "2" /* of sql/core.sql */
 
-/* A loss may be that of a column or table which is not there any more. */
-static bool hints_at_shape(const struct event *e)
+/* What the events say about the tables themselves: a loss may be that of a column or table which is
+ * not there any more. */
+static void note_shape(struct db *db, const struct event *e)
 {
-	return e->op == 'r' && e->doc && !strcmp(e->doc, "loss");
+	if (e->op != 'r' || !e->doc)
+		return;
+	if (!strcmp(e->doc, "loss"))
+		shape_hint(&db->shape);
+	else if (!strcmp(e->doc, "truncate"))
+		shape_emptied(&db->shape, e->topic);
 }
 
 static void on_events(void *arg, struct event **events, size_t n, bool restart, uint64_t floor,
@@ -41,8 +47,7 @@ static void on_events(void *arg, struct event **events, size_t n, bool restart, 
 		inbox_post(db->workers[w], &p->letter);
 	}
 	for (size_t i = 0; i < n; i++) {
-		if (hints_at_shape(events[i]))
-			shape_hint(&db->shape);
+		note_shape(db, events[i]);
 		event_unref(events[i]);
 	}
 	free(events);

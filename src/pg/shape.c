@@ -24,7 +24,7 @@ enum {
  * topics, schemas, tables and columns of everything that is read. By name and not by regclass,
  * which asks for rights on the schema. Rows of topic, problem, remedy; the gravest first. */
 static const char look_sql[] =
-	"WITH watch AS (SELECT w.*, r.oid FROM unnest($1::text[], $2::text[], "
+	"WITH RECURSIVE watch AS (SELECT w.*, r.oid FROM unnest($1::text[], $2::text[], "
 	"$3::text[],"
 	" $4::text[]) AS w (topic, nsp, rel, mark)"
 	" LEFT JOIN (pg_catalog.pg_class AS r JOIN pg_catalog.pg_namespace AS n"
@@ -32,6 +32,9 @@ static const char look_sql[] =
 	" AND r.relkind IN ('r', 'p')),"
 	" col AS (SELECT DISTINCT c.* FROM unnest($5::text[], $6::text[], $7::text[],"
 	" $8::text[]) AS c (topic, nsp, rel, col)),"
+	" part AS (SELECT w.topic, w.oid FROM watch AS w UNION"
+	" SELECT part.topic, i.inhrelid FROM part JOIN pg_catalog.pg_inherits AS i"
+	" ON i.inhparent = part.oid),"
 	" function AS (SELECT p.proname, p.oid, p.prosrc FROM pg_catalog.pg_proc AS p"
 	" JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace WHERE n.nspname = 'pgherald')"
 	" SELECT found.topic, found.problem, found.remedy FROM ("
@@ -61,7 +64,17 @@ static const char look_sql[] =
 	" SELECT 4, w.topic, 'what is installed is of another configuration',"
 	" 'pgherald sql install --apply'"
 	" FROM watch AS w JOIN function AS f ON f.proname = 'tell_' || w.topic"
-	" WHERE w.mark <> '' AND pg_catalog.strpos(f.prosrc, w.mark) = 0) AS found"
+	" WHERE w.mark <> '' AND pg_catalog.strpos(f.prosrc, w.mark) = 0"
+	" UNION ALL"
+	/* what it is made of: the files and types of the table and of its parts */
+	" SELECT 9, w.topic, pg_catalog.md5((SELECT pg_catalog.string_agg(r.oid || ' ' || "
+	"r.relfilenode"
+	" || ' ' || (SELECT pg_catalog.string_agg(a.atttypid || '.' || a.atttypmod, ' '"
+	" ORDER BY a.attnum) FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = r.oid"
+	" AND a.attnum > 0 AND NOT a.attisdropped AND a.attname IN"
+	" (SELECT c.col FROM col AS c WHERE c.topic = w.topic)), ',' ORDER BY r.oid)"
+	" FROM part AS p JOIN pg_catalog.pg_class AS r ON r.oid = p.oid WHERE p.topic = w.topic)),"
+	" NULL FROM watch AS w WHERE w.oid IS NOT NULL) AS found"
 	" ORDER BY found.topic, found.place, found.problem";
 
 enum { N_PARAMS = 8, N_COLUMNS = 3 };
@@ -143,25 +156,38 @@ static void tell_clients(struct shape *s, struct buf *topics, struct buf *found)
 			   params, on_told, s);
 }
 
-static void tell_problems(const struct shape *s)
+static void tell_problems(struct shape *s)
 {
 	autobuf lines = {0};
 
 	buf_init(&lines, TEXT_MAX);
 	for (size_t i = 0; i < s->conf->n_watches; i++)
-		if (s->problems[i])
+		if (s->watches[i].problem)
 			buf_printf(&lines, "watch %s: %s\n", s->conf->watches[i].name,
-				   s->problems[i]);
-	s->changed(s->arg, buf_cstr(&lines));
+				   s->watches[i].problem);
+	if (s->told && !strcmp(s->told, buf_cstr(&lines)))
+		return;
+	free(s->told);
+	s->told = xstrdup(buf_cstr(&lines));
+	s->changed(s->arg, s->told);
 }
 
 /* The first problem of a topic, with its remedy, or NULL. */
 static char *problem_of(const PGresult *r, const char *topic)
 {
 	for (int i = 0; i < PQntuples(r); i++)
-		if (!strcmp(PQgetvalue(r, i, 0), topic))
+		if (!PQgetisnull(r, i, 2) && !strcmp(PQgetvalue(r, i, 0), topic))
 			return xasprintf("%.*s (%s)", MAX_LINE, PQgetvalue(r, i, 1),
 					 PQgetvalue(r, i, 2));
+	return NULL;
+}
+
+/* What a topic's table is made of, or NULL while it is not there. */
+static char *print_of(const PGresult *r, const char *topic)
+{
+	for (int i = 0; i < PQntuples(r); i++)
+		if (PQgetisnull(r, i, 2) && !strcmp(PQgetvalue(r, i, 0), topic))
+			return xstrdup(PQgetvalue(r, i, 1));
 	return NULL;
 }
 
@@ -170,9 +196,55 @@ static bool same(const char *a, const char *b)
 	return a && b ? !strcmp(a, b) : a == b;
 }
 
+static void watch_clear(struct shape_watch *w)
+{
+	free(w->problem);
+	free(w->print);
+	*w = (struct shape_watch){0};
+}
+
+/* Whether the table is another one than before, and not because of a TRUNCATE, which clients have
+ * been told of. That may not have been read from the journal yet: so it must be seen twice. */
+static bool is_rewritten(struct shape_watch *was, struct shape_watch *now)
+{
+	bool differs = was->known && !now->problem && was->print && !same(now->print, was->print);
+
+	if (!differs || was->emptied || was->suspect) {
+		now->emptied = was->emptied && !differs;
+		return differs && !was->emptied;
+	}
+	free(now->print);
+	now->print = was->print;
+	was->print = NULL;
+	now->suspect = true;
+	return false;
+}
+
+/* What was found of one watch, for the log and for the clients. True when these are to fetch again,
+ * because of *ret_why. */
+static bool take_watch(struct shape_watch *w, const PGresult *r, const char *topic, char **ret_why)
+{
+	struct shape_watch now = {
+		.problem = problem_of(r, topic), .print = print_of(r, topic), .known = true};
+	bool other = !same(now.problem, w->problem), known = w->known;
+	bool rewritten = is_rewritten(w, &now);
+
+	if (other && now.problem)
+		log_warn("watch %s: %s", topic, now.problem);
+	else if (other)
+		log_info("watch %s: whole again", topic);
+	else if (rewritten)
+		log_info("watch %s: its table was rewritten, or has other partitions", topic);
+	*ret_why = now.problem ? xstrdup(now.problem)
+			       : xasprintf("whole %s", now.print ? now.print : "");
+	watch_clear(w);
+	*w = now;
+	/* A problem at the first look may have come a moment ago, too. */
+	return known ? other || rewritten : w->problem != NULL;
+}
+
 static void take(struct shape *s, const PGresult *r)
 {
-	bool changed = !s->looked;
 	autobuf topics = {0}, found = {0};
 
 	buf_init(&topics, TEXT_MAX);
@@ -181,30 +253,17 @@ static void take(struct shape *s, const PGresult *r)
 	buf_char(&found, '{');
 	for (size_t i = 0; i < s->conf->n_watches; i++) {
 		const char *topic = s->conf->watches[i].name;
-		char *now = problem_of(r, topic);
+		autofree char *why = NULL;
 
-		if (same(now, s->problems[i])) {
-			free(now);
+		if (!take_watch(&s->watches[i], r, topic, &why))
 			continue;
-		}
-		changed = true;
-		if (now)
-			log_warn("watch %s: %s", topic, now);
-		else
-			log_info("watch %s: whole again", topic);
-		if (s->looked) { /* before that nobody knows since when */
-			add(&topics, topic);
-			add(&found, now ? now : "whole again");
-		}
-		free(s->problems[i]);
-		s->problems[i] = now;
+		add(&topics, topic);
+		add(&found, why);
 	}
 	buf_char(&topics, '}');
 	buf_char(&found, '}');
-	s->looked = true;
 	tell_clients(s, &topics, &found);
-	if (changed)
-		tell_problems(s);
+	tell_problems(s);
 }
 
 static void on_looked(void *arg, const PGresult *r)
@@ -264,18 +323,30 @@ static void on_timer(void *arg)
 static void forget(struct shape *s)
 {
 	for (size_t i = 0; s->conf && i < s->conf->n_watches; i++)
-		free(s->problems[i]);
-	free(s->problems);
-	s->problems = NULL;
-	s->looked = false;
+		watch_clear(&s->watches[i]);
+	free(s->watches);
+	s->watches = NULL;
+	conf_unref(s->conf);
+	s->conf = NULL;
 }
 
+/* What is known of a watch of the same name and table outlives a reload: a change may just have
+ * been made that nobody has seen yet. */
 static void use(struct shape *s, struct conf *conf)
 {
+	struct shape_watch *watches = xcalloc(conf->n_watches + 1, sizeof(*watches));
+
+	for (size_t i = 0; i < conf->n_watches; i++)
+		for (size_t k = 0; s->conf && k < s->conf->n_watches; k++)
+			if (!strcmp(conf->watches[i].name, s->conf->watches[k].name) &&
+			    !strcmp(conf->watches[i].table, s->conf->watches[k].table)) {
+				watches[i] = s->watches[k];
+				s->watches[k] = (struct shape_watch){0};
+			}
+	conf = conf_ref(conf);
 	forget(s);
-	conf_unref(s->conf);
-	s->conf = conf_ref(conf);
-	s->problems = xcalloc(conf->n_watches + 1, sizeof(*s->problems));
+	s->conf = conf;
+	s->watches = watches;
 }
 
 void shape_start(struct shape *s, struct loop *loop, struct conn *conn, struct conf *conf,
@@ -290,8 +361,8 @@ void shape_stop(struct shape *s)
 {
 	loop_timer_clear(s->loop, &s->timer);
 	forget(s);
-	conf_unref(s->conf);
-	s->conf = NULL;
+	free(s->told);
+	s->told = NULL;
 }
 
 void shape_reload(struct shape *s, struct conf *conf)
@@ -308,6 +379,13 @@ void shape_hint(struct shape *s)
 		look(s);
 	else if (!s->timer.place || s->timer.at_ms > next)
 		loop_timer_set(s->loop, &s->timer, next - now);
+}
+
+void shape_emptied(struct shape *s, const char *topic)
+{
+	for (size_t i = 0; i < s->conf->n_watches; i++)
+		if (!strcmp(s->conf->watches[i].name, topic))
+			s->watches[i].emptied = true;
 }
 
 void shape_up(struct shape *s)

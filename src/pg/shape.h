@@ -10,14 +10,22 @@
 #include "conf.h"
 #include "pg/conn.h"
 
+struct shape_watch {
+	char *problem; /* NULL while it is whole */
+	char *print;   /* what its table is made of; NULL while there is none */
+	bool known;    /* it has been looked at */
+	bool emptied;  /* TRUNCATE was told, and gives it another file */
+	bool suspect;  /* it looked like another table the last time */
+};
+
 struct shape {
 	struct conn *conn; /* that of the look-ups; not owned */
 	struct loop *loop;
 	struct loop_timer timer;
-	struct conf *conf; /* a reference */
-	char **problems;   /* of each watch of conf, NULL while it is whole; owned */
-	bool looked;	   /* at least once with this configuration */
-	bool away, again;  /* a look is under way; another one is wanted after it */
+	struct conf *conf;	     /* a reference */
+	struct shape_watch *watches; /* one for each watch of conf; owned */
+	char *told;		     /* the problems that were handed on last; NULL: none yet */
+	bool away, again;	     /* a look is under way; another one is wanted after it */
 	uint64_t looked_ms;
 	bool complained; /* about a look that failed */
 	/* What is wrong now, each problem a line; "" when all is well. */
@@ -32,6 +40,8 @@ void shape_stop(struct shape *s);
 void shape_reload(struct shape *s, struct conf *conf);
 /* Something hints that it has changed: looks, unless it has just done so. */
 void shape_hint(struct shape *s);
+/* Clients of this topic have been told that its table was emptied. */
+void shape_emptied(struct shape *s, const char *topic);
 /* The connection is there: looks. */
 void shape_up(struct shape *s);
 

@@ -120,6 +120,7 @@ DAMAGE = {
                        "EXECUTE FUNCTION pgherald.on_project()",
     "trigger-unknown here": "CREATE TRIGGER mine AFTER TRUNCATE ON api_project FOR EACH STATEMENT "
                             "EXECUTE FUNCTION pgherald.on_project()",
+    "published": "CREATE PUBLICATION p FOR TABLE pgherald.journal, pgherald.meta, api_user",
     "replica-role": "ALTER ROLE app SET session_replication_role = replica",
     # tables
     "unlogged-table": "ALTER TABLE api_estimate SET UNLOGGED",
@@ -186,7 +187,7 @@ def test_every_check_is_tested():
            "event-trigger", "table-missing", "column-missing", "key-not-unique", "table-kind",
            "partitioned", "partition", "rls-watched", "role-missing", "right-by-membership",
            "login-missing", "journal-big", "object-kind", "pooler", "prepared-old", "prepared-possible",
-           "notify-queue", "server-version", "foreign-part", "utc-type", "temp-files"}
+           "notify-queue", "server-version", "foreign-part", "utc-type", "temp-files", "children"}
     asked = set()
     here = os.path.join(os.path.dirname(__file__), "..", "..", "sql", "check")
     for name in os.listdir(here):
@@ -388,6 +389,28 @@ def test_partitions(db, install):
     install.write(CONF + "[watch part]\ntable = public.part_1\nfields = id, v\n")
     install.apply()
     assert c.expect("partition", fix=False)[0]["message"] == "it is a part of public.part"
+
+
+def test_a_publication_for_all_tables(checked):
+    checked.db.run("CREATE PUBLICATION everything FOR ALL TABLES")
+    found, = checked.expect("published", fix=False)
+    assert found["object"] == "publication everything" and not found["fix"]
+    checked.db.run("DROP PUBLICATION everything")
+
+
+def test_a_publication_for_a_schema(checked):
+    if int(checked.db.one("SHOW server_version_num")) < 150000:
+        pytest.skip("before PostgreSQL 15 there is none")
+    checked.db.run("CREATE PUBLICATION ours FOR TABLES IN SCHEMA pgherald;"
+                   "CREATE PUBLICATION theirs FOR TABLES IN SCHEMA public")
+    found, = checked.expect("published", fix=False)
+    assert found["object"] == "publication ours" and "journal" in found["message"]
+
+
+def test_children(checked):
+    checked.db.run("CREATE TABLE old_estimate () INHERITS (api_estimate)")
+    found, = checked.expect("children", fix=False)
+    assert found["message"] == "1 table inherits from it"
 
 
 def test_a_limit_of_temporary_files(checked):
