@@ -135,11 +135,11 @@ TEST(a_bell_with_the_answer_to_listen)
 	r.plan[0] = "1|21|100|0|e|i|{\"n\":1}|-|-|-";
 	buf_clear(&r.asked);
 	fakepg_hang_up(&r.server.peers[0]);
-	turn_until(&r, &r.asked, "ready");
+	turn_until(&r, &r.asked, "ready plan "); /* the bells are worth one more look */
 	for (int i = 0; i < 5; i++)
 		loop_turn(r.loop, 10);
-	/* the bells are worth one more look */
-	assert_string_equal(buf_cstr(&r.asked), "away listen plan ready plan ");
+	/* (a slow machine's next ones may follow: whoever never rings is looked after by time) */
+	assert_memory_equal(buf_cstr(&r.asked), "away listen plan ready plan ", 28);
 	assert_string_equal(buf_cstr(&r.told), "{\"n\":1} ");
 	teardown(&r);
 }
