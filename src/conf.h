@@ -93,6 +93,7 @@ struct conf {
 
 	/* [log] */
 	int log_level, log_format;
+	char *log_file; /* "" = standard error */
 
 	/* [database] */
 	char *conninfo;
@@ -116,7 +117,9 @@ struct conf {
 	size_t n_routes;
 };
 
-/* Reads and checks a file. On NULL, `error` says "file:line: what". One reference is the caller's.
+/* Reads and checks a file; after one whose name is pgherald.conf, those of conf.d beside it, which
+ * may set anew what stands in [server], [log] and [database]. On NULL, `error` says "file:line:
+ * what". One reference is the caller's.
  */
 struct conf *conf_load(const char *path, struct buf *error);
 /* Reads the files that hold secrets, which only the daemon needs. False with `error`. */

@@ -119,6 +119,19 @@ listen = 127.0.0.1:8090'
 	inside rm /etc/pgherald/blog.conf
 	return $status
 }
+rotates() { # [log] file, by a file of conf.d
+	inside sh -c 'printf "[log]\nfile = /var/log/pgherald/pgherald.log\n" >/etc/pgherald/conf.d/log.conf' &&
+		inside chgrp pgherald /etc/pgherald/conf.d/log.conf && inside systemctl reload pgherald &&
+		soon inside grep -q 'configuration reloaded' /var/log/pgherald/pgherald.log || return
+	is "$(inside stat -c '%a %U %G' /var/log/pgherald/pgherald.log)" '640 pgherald pgherald' &&
+		inside logrotate -f /etc/logrotate.d/pgherald &&
+		inside grep -q 'configuration reloaded' /var/log/pgherald/pgherald.log.1 && hears token1 D-1 &&
+		soon inside grep -q 'SSE stream closed' /var/log/pgherald/pgherald.log &&
+		! inside grep -q 'SSE' /var/log/pgherald/pgherald.log.1
+	local status=$?
+	inside rm /etc/pgherald/conf.d/log.conf
+	inside systemctl reload pgherald && return $status
+}
 socket() { # nobody is refused while the service restarts, not even through a proxy
 	inside systemctl stop pgherald && inside systemctl start pgherald.socket && inside systemctl start pgherald || return
 	inside journalctl -u pgherald --no-pager | grep -q 'listening on 127.0.0.1:8080, which was passed to us' || return
@@ -170,6 +183,7 @@ life() {
 	check "service: comes back when it was killed" killed
 	check "service: stops in order" stops
 	check "service: a second instance" second
+	check "service: logs to a file that logrotate moves away" rotates
 	check "service: with the socket a restart refuses nobody, and a proxy never answers 502" socket
 	check "service: CREATE EXTENSION from the files of the package" extension
 	check "service: an upgrade leaves the configuration and its rights alone" upgrade_keeps

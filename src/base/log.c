@@ -4,12 +4,14 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -22,6 +24,7 @@
 
 static _Atomic int log_level = LOG_L_INFO;
 static _Atomic int log_format = LOG_F_TEXT;
+static _Atomic bool to_file;
 static struct spool *_Atomic spool; /* NULL: lines are written at once */
 
 static const struct {
@@ -38,6 +41,41 @@ void log_setup(enum log_level level, enum log_format format)
 {
 	log_level = (int)level;
 	log_format = (int)format;
+}
+
+/* Where standard error went when the process began, from the first call on. */
+static int first_stderr(void)
+{
+	static int fd = -1;
+
+	if (fd < 0)
+		fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
+	return fd;
+}
+
+bool log_open(const char *path)
+{
+	autoclose int fd = -1;
+	struct stat st;
+	int at_first = first_stderr();
+
+	if (!*path) {
+		to_file = false;
+		return at_first < 0 || dup2(at_first, STDERR_FILENO) >= 0;
+	}
+	/* A FIFO in its place must not stop us. */
+	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0640);
+	if (fd < 0 || fstat(fd, &st))
+		return false;
+	if (!S_ISREG(st.st_mode)) {
+		errno = EINVAL;
+		return false;
+	}
+	/* The number stays, also for the thread that writes and for libraries' last words. */
+	if (dup2(fd, STDERR_FILENO) < 0)
+		return false;
+	to_file = true;
+	return true;
 }
 
 bool log_enabled(enum log_level level)
@@ -163,7 +201,7 @@ static void json_line(struct buf *b, enum log_level level, const char *message,
 static void text_line(struct buf *b, enum log_level level, const char *message,
 		      const struct log_field *fields)
 {
-	if (getenv("JOURNAL_STREAM"))
+	if (!to_file && getenv("JOURNAL_STREAM"))
 		buf_str(b, levels[level].journal);
 	else {
 		stamp(b, false);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL
- * The daemon's log: one line per event to stderr, as text (with a <N> priority for journald when
- * stderr is the journal) or as JSON. Values are escaped, so a request can never forge a line.
- * Callable from every thread; the level and format are set once at start and on reload. */
+ * The daemon's log: one line per event to stderr or a file, as text (with a <N> priority for
+ * journald when stderr is the journal) or as JSON. Values are escaped, so a request can never forge
+ * a line. Callable from every thread; the level and format are set once at start and on reload. */
 #ifndef PGHERALD_BASE_LOG_H
 #define PGHERALD_BASE_LOG_H
 
@@ -19,6 +19,10 @@ struct log_field {
 };
 
 void log_setup(enum log_level level, enum log_format format);
+/* From here on all that goes to standard error goes to the end of this file, "" for where it went
+ * at first; made when it is missing, and opened anew in each call, for who has moved it away. False
+ * with errno, and then nothing changes. */
+bool log_open(const char *path) MUST_CHECK;
 void log_error(const char *fmt, ...) PRINTF(1, 2);
 void log_warn(const char *fmt, ...) PRINTF(1, 2);
 void log_info(const char *fmt, ...) PRINTF(1, 2);

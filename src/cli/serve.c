@@ -150,6 +150,14 @@ static bool valid_conninfo(const struct conf *conf, struct buf *error)
 	return options != NULL;
 }
 
+/* Its file is opened anew: it may have been moved away, or be another one. */
+static void open_log(const char *path)
+{
+	if (!log_open(path))
+		log_error("cannot write the log to %s: %s", path,
+			  errno == EINVAL ? "it is no ordinary file" : strerror(errno));
+}
+
 static void reload(struct server *s)
 {
 	char stamp[96];
@@ -161,6 +169,7 @@ static void reload(struct server *s)
 	snprintf(stamp, sizeof(stamp), "RELOADING=1\nMONOTONIC_USEC=%lld",
 		 (long long)ts.tv_sec * 1000000 + ts.tv_nsec / 1000);
 	sd_notify_text(stamp);
+	open_log(s->conf->log_file); /* also when the configuration has an error */
 	buf_init(&error, TEXT_MAX);
 	buf_init(&restart, TEXT_MAX);
 	conf = conf_load(s->conf_path, &error);
@@ -175,6 +184,8 @@ static void reload(struct server *s)
 		if (restart.len)
 			log_warn("these changes need a restart: %s", buf_cstr(&restart));
 		log_setup((enum log_level)conf->log_level, (enum log_format)conf->log_format);
+		if (strcmp(conf->log_file, old->log_file) != 0)
+			open_log(conf->log_file);
 		s->conf = conf;
 		apply_limits(s);
 		db_reload(&s->db, conf);
@@ -342,6 +353,11 @@ int cli_serve(const char *conf_path)
 	if (!s.conf)
 		return EXIT_FAILURE;
 	log_setup((enum log_level)s.conf->log_level, (enum log_format)s.conf->log_format);
+	if (*s.conf->log_file && !log_open(s.conf->log_file)) {
+		fprintf(stderr, "pgherald: cannot write the log to %s: %s\n", s.conf->log_file,
+			errno == EINVAL ? "it is no ordinary file" : strerror(errno));
+		return EXIT_FAILURE;
+	}
 	if (!log_spool()) {
 		log_error("no thread for the log: %m");
 		return EXIT_FAILURE;

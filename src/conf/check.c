@@ -160,6 +160,14 @@ static bool check_listen(struct parser *p, const struct conf_listen *l, unsigned
 	return true;
 }
 
+/* The line of a section, for a message that is about its file. */
+static unsigned place(struct parser *p, size_t section, size_t i)
+{
+	if (p->files[section][i])
+		p->file = p->files[section][i];
+	return p->lines[section][i];
+}
+
 /* The triggers' names are fixed, so a table can have one watch. */
 static bool check_same_table(struct parser *p, size_t n)
 {
@@ -168,7 +176,7 @@ static bool check_same_table(struct parser *p, size_t n)
 	for (size_t i = 0; i < n; i++)
 		if (strcmp(w[i].parsed->schema, w[n].parsed->schema) == 0 &&
 		    strcmp(w[i].parsed->table, w[n].parsed->table) == 0)
-			return parser_fail(p, p->lines[SECTION_WATCH][n],
+			return parser_fail(p, place(p, SECTION_WATCH, n),
 					   "[watch %s] and [watch %s] have the same table",
 					   w[n].name, w[i].name);
 	return true;
@@ -178,6 +186,10 @@ bool check_conf(struct parser *p)
 {
 	struct conf *c = p->conf;
 
+	p->file = c->path;
+	p->line = p->main_line;
+	if (*c->log_file && *c->log_file != '/')
+		return parser_fail(p, p->line, "[log] file must begin with /");
 	if (!c->n_roles)
 		return parser_fail(p, p->line,
 				   "there is no [role] section: nobody would hear anything");
@@ -188,18 +200,18 @@ bool check_conf(struct parser *p)
 	if (!c->n_routes)
 		default_routes(c);
 	for (size_t i = 0; i < c->n_routes; i++)
-		if (!check_route(p, &c->routes[i], p->lines[SECTION_ROUTE][i]))
+		if (!check_route(p, &c->routes[i], place(p, SECTION_ROUTE, i)))
 			return false;
 	for (size_t i = 0; i < c->n_listens; i++)
-		if (!check_listen(p, &c->listens[i], p->lines[SECTION_LISTEN][i]))
+		if (!check_listen(p, &c->listens[i], place(p, SECTION_LISTEN, i)))
 			return false;
 	for (size_t i = 0; i < c->n_watches; i++)
-		if (!check_watch(p, &c->watches[i], p->lines[SECTION_WATCH][i]) ||
-		    !check_rescope(p, &c->watches[i], p->lines[SECTION_WATCH][i]) ||
+		if (!check_watch(p, &c->watches[i], place(p, SECTION_WATCH, i)) ||
+		    !check_rescope(p, &c->watches[i], place(p, SECTION_WATCH, i)) ||
 		    !check_same_table(p, i))
 			return false;
 	for (size_t i = 0; i < c->n_auths; i++)
-		if (!check_auth(p, &c->auths[i], p->lines[SECTION_AUTH][i]))
+		if (!check_auth(p, &c->auths[i], place(p, SECTION_AUTH, i)))
 			return false;
 	return true;
 }

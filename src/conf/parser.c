@@ -1,26 +1,21 @@
 /* SPDX-License-Identifier: PostgreSQL
- * See parser.h, and conf_load() in conf.h. */
+ * See parser.h, and conf_parse() in conf.h. */
 #include "config.h"
 #include "conf/parser.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/mem.h"
 #include "conf/value.h"
-
-#define FILE_MAX (1 << 20) /* bytes */
 
 bool parser_fail(struct parser *p, unsigned line, const char *fmt, ...)
 {
 	va_list ap;
 
 	buf_clear(p->error);
-	buf_printf(p->error, "%s:%u: ", p->conf->path, line);
+	buf_printf(p->error, "%s:%u: ", p->file, line);
 	va_start(ap, fmt);
 	buf_vprintf(p->error, fmt, ap);
 	va_end(ap);
@@ -106,6 +101,7 @@ static bool begin_section(struct parser *p, char *text)
 	if (*section_count(p->conf, k) == NAMED_MAX)
 		return parser_fail(p, p->line, "more than %d [%s] section_table", NAMED_MAX, text);
 	p->lines[k - section_table][*section_count(p->conf, k)] = p->line;
+	p->files[k - section_table][*section_count(p->conf, k)] = p->file;
 	p->base = section_add(p->conf, k, name);
 	memset(p->named_seen, 0, sizeof(p->named_seen));
 	p->seen_here = p->named_seen;
@@ -166,8 +162,12 @@ static bool parse_line(struct parser *p, char *text)
 	return finish_value(p) && begin_setting(p, text);
 }
 
-static bool parse_text(struct parser *p, const char *text, size_t len)
+bool parser_read(struct parser *p, const char *file, const char *text, size_t len)
 {
+	p->file = file;
+	p->line = 0;
+	p->kind = NULL;
+	memset(p->seen, 0, sizeof(p->seen)); /* a later file may say it anew */
 	while (len) {
 		const char *end = memchr(text, '\n', len);
 		size_t n = end ? (size_t)(end - text) : len;
@@ -181,23 +181,31 @@ static bool parse_text(struct parser *p, const char *text, size_t len)
 		text += n + (end != NULL);
 		len -= n + (end != NULL);
 	}
-	return finish_section(p) && check_conf(p);
+	if (!p->main_line)
+		p->main_line = p->line;
+	return finish_section(p);
 }
 
-struct conf *conf_parse(const char *path, const char *text, size_t len, struct buf *error)
+struct parser *parser_new(const char *path, struct buf *error)
 {
 	struct parser *p = xcalloc(1, sizeof(*p));
-	struct conf *c = p->conf = xcalloc(1, sizeof(*c));
-	bool ok;
 
-	c->refs = 1;
-	c->path = xstrdup(path);
+	p->conf = xcalloc(1, sizeof(*p->conf));
+	p->conf->refs = 1;
+	p->conf->path = xstrdup(path);
 	p->error = error;
 	buf_init(&p->value, VALUE_MAX);
 	for (size_t i = 0; i < N_SECTIONS; i++)
 		if (!section_table[i].size)
-			value_defaults(section_table[i].settings, c);
-	ok = parse_text(p, text, len);
+			value_defaults(section_table[i].settings, p->conf);
+	return p;
+}
+
+struct conf *parser_end(struct parser *p, bool ok)
+{
+	struct conf *c = p->conf;
+
+	ok = ok && check_conf(p);
 	buf_free(&p->value);
 	free(p);
 	if (ok)
@@ -206,22 +214,9 @@ struct conf *conf_parse(const char *path, const char *text, size_t len, struct b
 	return NULL;
 }
 
-struct conf *conf_load(const char *path, struct buf *error)
+struct conf *conf_parse(const char *path, const char *text, size_t len, struct buf *error)
 {
-	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
-	autofree char *text = xcalloc(FILE_MAX + 1, 1);
-	size_t len = 0;
-	ssize_t n = -1;
+	struct parser *p = parser_new(path, error);
 
-	while (fd >= 0 && len <= FILE_MAX && (n = read(fd, text + len, FILE_MAX + 1 - len)) > 0)
-		len += (size_t)n;
-	if (fd < 0 || n < 0) {
-		buf_printf(error, "%s: %s", path, strerror(errno));
-		return NULL;
-	}
-	if (len > FILE_MAX) {
-		buf_printf(error, "%s: longer than %d bytes", path, FILE_MAX);
-		return NULL;
-	}
-	return conf_parse(path, text, len, error);
+	return parser_end(p, parser_read(p, path, text, len));
 }

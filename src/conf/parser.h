@@ -14,20 +14,29 @@
 struct parser {
 	struct conf *conf;
 	struct buf *error;
-	unsigned line;
+	const char *file; /* being read, or whose section is looked at */
+	unsigned line, main_line; /* the last of the first file */
 	const struct section *kind; /* NULL before the first section */
 	void *base;
 	const struct setting *setting; /* of the value being read */
 	unsigned setting_line;
 	struct buf value;
-	/* The line of each setting of the singletons, against doubles. */
+	/* The line of each setting of the singletons, against doubles within a file. */
 	unsigned seen[N_SECTIONS][SETTINGS_MAX];
 	unsigned *seen_here;
 	unsigned named_seen[SETTINGS_MAX];
 	unsigned lines[N_SECTIONS][NAMED_MAX]; /* where each named section begins */
+	const char *files[N_SECTIONS][NAMED_MAX];
 };
 
-/* Puts "file:line: what" into the parser's error; returns false. */
+/* For a configuration whose first file is `path`. */
+struct parser *parser_new(const char *path, struct buf *error);
+/* One file after the other; what `file` points to outlives the parser. False with the error. */
+bool parser_read(struct parser *p, const char *file, const char *text, size_t len) MUST_CHECK;
+/* Checks the whole, unless `ok` is false. What it makes is the caller's; NULL with the error. */
+struct conf *parser_end(struct parser *p, bool ok);
+
+/* Puts "file:line: what", of the file at hand, into the parser's error; returns false. */
 bool parser_fail(struct parser *p, unsigned line, const char *fmt, ...) PRINTF(3, 4);
 /* check.c: fills in what follows from the rest, and says what one line alone cannot tell. */
 bool check_conf(struct parser *p) MUST_CHECK;

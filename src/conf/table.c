@@ -45,6 +45,7 @@ static const struct setting server_settings[] = {
 static const struct setting log_settings[] = {
 	{"level", TYPE_CHOICE, AT(conf, log_level), "info", 0, level_names, 0, 0},
 	{"format", TYPE_CHOICE, AT(conf, log_format), "text", 0, format_names, 0, 0},
+	{"file", TYPE_TEXT, AT(conf, log_file), "", 0, NULL, 0, 0},
 	{0},
 };
 

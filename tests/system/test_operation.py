@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from conftest import PGHERALD, run_pgherald
+from conftest import CONF, PGHERALD, run_pgherald
 from lib.daemon import EVENTS, PATIENCE_S, Client, Daemon, Reader, as_ordinary_user, wait_until
 
 
@@ -238,6 +238,60 @@ def test_reload_keeps_the_old_on_an_error(served):
     change(served)
     c.wait_message("estimate.created")
     Client(d, served.boris).hello()
+
+
+def test_log_file_and_rotation(served, tmp_path):
+    """[log] file: moved away by somebody, it is made anew at SIGHUP; a configuration with an error
+    does not stand in the way."""
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    logs.chmod(0o777)
+    tmp_path.chmod(0o755)
+    file = logs / "pgherald.log"
+    served.configure("[database]\n", f"[log]\nfile = {file}\n[database]\n")
+    daemon = served.daemon
+    daemon.start(wait=False)
+    daemon.wait_ready()
+    assert os.stat(file).st_mode & 0o777 == 0o640
+    assert not daemon.log()  # nothing on standard error
+    Client(daemon, served.anna).hello().sock.close()
+    wait_until(lambda: "SSE stream closed" in file.read_text(), "a line with SSE")
+    os.rename(file, logs / "pgherald.log.1")
+    served.configure("receives = own", "receives = everything")
+    daemon.signal(signal.SIGHUP)
+    wait_until(lambda: file.exists() and "not reloaded" in file.read_text(), file.read_text)
+    served.configure("receives = everything", "receives = own")
+    served.configure(f"[log]\nfile = {file}\n", "")
+    daemon.signal(signal.SIGHUP)
+    daemon.wait_log("configuration reloaded")  # on standard error again
+    daemon.stop()
+    assert "stopped" in daemon.log() and "stopped" not in file.read_text()
+
+
+def test_log_file_that_cannot_be_written(served, tmp_path):
+    for path, why in ((tmp_path / "none/x.log", "No such file or directory"),
+                      (tmp_path, "Is a directory"), ("/dev/null", "it is no ordinary file")):
+        served.install.write(CONF)
+        served.configure("[database]\n", f"[log]\nfile = {path}\n[database]\n")
+        served.daemon.start(wait=False)
+        assert served.daemon.wait_end() == 1
+        assert f"cannot write the log to {path}: {why}" in served.daemon.log()
+
+
+def test_conf_d_is_read_again(served, tmp_path):
+    """A file that comes later counts after a reload; one with an error is named."""
+    served.daemon.start().wait_ready()
+    more = tmp_path / "conf.d"
+    more.mkdir()
+    (more / "10-log.conf").write_text("[log]\nformat = json\n")
+    offset = served.daemon.log_size()
+    served.daemon.signal(signal.SIGHUP)
+    served.daemon.wait_log('"message":"configuration reloaded', offset)
+    (more / "20-wrong.conf").write_text("\n[colour]\n")
+    assert f"{more}/20-wrong.conf:2: unknown section [colour]" in run_pgherald(
+        "-t", "-c", served.install.conf).stderr
+    served.daemon.signal(signal.SIGHUP)
+    served.daemon.wait_log(f"not reloaded.*{more}/20-wrong.conf:2", offset)
 
 
 def test_reload_names_what_needs_a_restart(served):

@@ -4,6 +4,10 @@
 #include "config.h"
 #include "unit.h"
 
+#include <dirent.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include "conf.h"
 
 /* The least there is, in three lines. */
@@ -156,6 +160,101 @@ TEST(files)
 	assert_null(conf_load("/nowhere/pgherald.conf", &error));
 	assert_string_equal(buf_cstr(&error), "/nowhere/pgherald.conf: No such file or directory");
 	buf_free(&error);
+}
+
+/* A directory for one configuration. */
+static char place[] = "test_conf.XXXXXX";
+
+static void put(const char *name, const char *text)
+{
+	autofree char *path = xasprintf("%s/%s", place, name);
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	assert_true(fputs(text, f) >= 0);
+	assert_int_equal(fclose(f), 0);
+}
+
+static void remove_all(const char *directory)
+{
+	DIR *d = opendir(directory);
+	struct dirent *e;
+
+	assert_non_null(d);
+	while ((e = readdir(d))) {
+		autofree char *path = xasprintf("%s/%s", directory, e->d_name);
+
+		unlink(path);
+	}
+	closedir(d);
+	assert_int_equal(rmdir(directory), 0);
+}
+
+static struct conf *load(const char *name, const char *want)
+{
+	autofree char *path = xasprintf("%s/%s", place, name);
+	autobuf error = {0};
+	struct conf *c;
+
+	buf_init(&error, 10000);
+	c = conf_load(path, &error);
+	if (want)
+		assert_null(c);
+	else if (!c)
+		fail_msg("%s", buf_cstr(&error));
+	if (want && !strstr(buf_cstr(&error), want))
+		fail_msg("said: %s\nnot:  %s", buf_cstr(&error), want);
+	return c;
+}
+
+TEST(files_of_conf_d)
+{
+	autofree char *directory = NULL;
+	struct conf *c;
+	char name[32];
+
+	assert_non_null(mkdtemp(place));
+	directory = xasprintf("%s/conf.d", place);
+	put("pgherald.conf", LEAST "[server]\nlisten = 127.0.0.1:1\ndrain = 1s\n");
+	conf_unref(load("pgherald.conf", NULL)); /* no conf.d */
+	put("conf.d", "");
+	load("pgherald.conf", "conf.d: Not a directory");
+	assert_int_equal(unlink(directory), 0);
+	assert_int_equal(mkdir(directory, 0700), 0);
+	put("conf.d/20-b.conf", "[server]\nlisten = 127.0.0.1:3\n");
+	put("conf.d/10-a.conf", "# first\n[server]\nlisten = 127.0.0.1:2\ndrain = 2s\n"
+				"[role other]\nreceives = none\n");
+	put("conf.d/.hidden.conf", "rubbish");
+	put("conf.d/old.conf.bak", "rubbish");
+	c = load("pgherald.conf", NULL);
+	assert_string_equal(c->listen.items[0], "127.0.0.1:3"); /* the last one's */
+	assert_int_equal(c->listen.n, 1);
+	assert_int_equal(c->drain_ms, 2000);
+	assert_int_equal(c->n_roles, 2);
+	conf_unref(c);
+	put("shop.conf", LEAST);
+	c = load("shop.conf", NULL); /* another daemon's */
+	assert_int_equal(c->n_roles, 1);
+	conf_unref(c);
+
+	put("conf.d/30-c.conf", "[role other]\nreceives = all\n");
+	load("pgherald.conf", "/conf.d/30-c.conf:1: [role other] is there twice");
+	put("conf.d/30-c.conf", "\n[server]\ndrain = 1s\ndrain = 1s\n");
+	load("pgherald.conf", "/conf.d/30-c.conf:4: drain is set twice, first in line 3");
+	put("conf.d/30-c.conf", "drain = 1s\n"); /* the section before it is of another file */
+	load("pgherald.conf", "/conf.d/30-c.conf:1: drain stands before the first section");
+	put("conf.d/30-c.conf", "\n[watch x]\ntable = public.x\nfields = a->b\n");
+	load("pgherald.conf", "/conf.d/30-c.conf:2: [watch x] ");
+	put("conf.d/30-c.conf", "[log]\nfile = relative\n");
+	load("pgherald.conf", "/pgherald.conf:");
+	put("conf.d/30-c.conf", "");
+	for (int i = 0; i < 98; i++) {
+		snprintf(name, sizeof(name), "conf.d/x%d.conf", i);
+		put(name, "");
+	}
+	load("pgherald.conf", "conf.d: more than 100 files");
+	remove_all(directory);
+	remove_all(place);
 }
 
 TEST(continued_values_and_lists)
@@ -378,6 +477,7 @@ int main(void)
 		cmocka_unit_test(strange_bytes),
 		cmocka_unit_test(a_long_wrong_value),
 		cmocka_unit_test(files),
+		cmocka_unit_test(files_of_conf_d),
 		cmocka_unit_test(continued_values_and_lists),
 		cmocka_unit_test(defaults),
 		cmocka_unit_test(printing_reads_back),

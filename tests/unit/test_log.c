@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <json-c/json.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -285,6 +286,62 @@ TEST(the_journal_gets_priorities)
 	assert_string_equal(captured, "<3>one\n<4>two\n<6>three\n<7>four\n");
 }
 
+static void read_back(const char *path, char *text, size_t size)
+{
+	FILE *f = fopen(path, "r");
+	size_t n;
+
+	assert_non_null(f);
+	n = fread(text, 1, size - 1, f);
+	text[n] = '\0';
+	fclose(f);
+}
+
+static void log_to_a_file(void *arg)
+{
+	char path[] = "test_log.XXXXXX", moved[32], text[2000];
+	int fd = mkstemp(path);
+
+	(void)arg;
+	snprintf(moved, sizeof(moved), "%s.1", path);
+	assert_true(fd >= 0);
+	close(fd);
+	assert_true(log_open(path));
+	log_info("in the file");
+	assert_int_equal(rename(path, moved), 0); /* logrotate */
+	log_info("in the file that was moved");
+	assert_true(log_open(path)); /* SIGHUP */
+	log_info("in a new one");
+	assert_false(log_open("/nowhere/at/all"));
+	log_info("still there");
+	assert_true(log_open(""));
+	log_info("on standard error");
+
+	read_back(moved, text, sizeof(text));
+	assert_non_null(strstr(text, "in the file\n"));
+	assert_non_null(strstr(text, "in the file that was moved\n"));
+	assert_null(strstr(text, "<6>")); /* no journal reads it: the time stands there */
+	assert_non_null(strstr(text, "Z info "));
+	read_back(path, text, sizeof(text));
+	assert_non_null(strstr(text, "in a new one\n"));
+	assert_non_null(strstr(text, "still there\n"));
+	assert_null(strstr(text, "standard error"));
+	assert_int_equal(unlink(moved), 0);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(mkfifo(path, 0600), 0); /* would wait for a reader */
+	assert_false(log_open(path));
+	assert_int_equal(unlink(path), 0);
+}
+
+TEST(a_file_can_be_moved_away)
+{
+	log_setup(LOG_L_INFO, LOG_F_TEXT);
+	setenv("JOURNAL_STREAM", "8:1", 1);
+	capture(log_to_a_file, NULL);
+	unsetenv("JOURNAL_STREAM");
+	assert_string_equal(captured, "<6>on standard error\n");
+}
+
 static void log_errno(void *arg)
 {
 	(void)arg;
@@ -316,6 +373,7 @@ int main(void)
 		cmocka_unit_test(a_cut_json_line_is_still_json),
 		cmocka_unit_test(levels_cut_off),
 		cmocka_unit_test(the_journal_gets_priorities),
+		cmocka_unit_test(a_file_can_be_moved_away),
 		cmocka_unit_test(errno_is_told_and_kept),
 	};
 

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * The files that a configuration is read from. See conf_load() in conf.h. */
+#include "config.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "conf/parser.h"
+
+#define FILE_MAX  (1 << 20) /* bytes */
+#define FILES_MAX 100	    /* in conf.d */
+
+static const char main_name[] = "pgherald.conf";
+
+static bool read_file(struct parser *p, const char *path)
+{
+	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
+	autofree char *text = xcalloc(FILE_MAX + 1, 1);
+	size_t len = 0;
+	ssize_t n = -1;
+
+	while (fd >= 0 && len <= FILE_MAX && (n = read(fd, text + len, FILE_MAX + 1 - len)) > 0)
+		len += (size_t)n;
+	if (fd < 0 || n < 0) {
+		buf_printf(p->error, "%s: %s", path, strerror(errno));
+		return false;
+	}
+	if (len > FILE_MAX) {
+		buf_printf(p->error, "%s: longer than %d bytes", path, FILE_MAX);
+		return false;
+	}
+	return parser_read(p, path, text, len);
+}
+
+/* "10-shop.conf", but neither ".#10-shop.conf" nor "10-shop.conf.dpkg-old". */
+static int is_conf(const struct dirent *d)
+{
+	size_t len = strlen(d->d_name);
+
+	return *d->d_name != '.' && len > 5 && !strcmp(d->d_name + len - 5, ".conf");
+}
+
+/* conf.d beside a file of the usual name, NULL beside another, which may be one of several
+ * daemons'. */
+static char *directory_of(const char *path)
+{
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+
+	if (strcmp(name, main_name) != 0)
+		return NULL;
+	return xasprintf("%.*sconf.d", (int)(name - path), path);
+}
+
+/* The names in it, in the order of their bytes, as whole paths. False with the error. */
+static bool list(struct parser *p, const char *directory, char ***ret, size_t *ret_n)
+{
+	struct dirent **found;
+	int n = scandir(directory, &found, is_conf, alphasort); /* no locale is set: bytes */
+
+	*ret = NULL;
+	*ret_n = 0;
+	if (n < 0 && errno == ENOENT)
+		return true;
+	if (n < 0) {
+		buf_printf(p->error, "%s: %s", directory, strerror(errno));
+		return false;
+	}
+	*ret = xcalloc((size_t)n + 1, sizeof(**ret));
+	for (*ret_n = 0; *ret_n < (size_t)n; ++*ret_n) {
+		(*ret)[*ret_n] = xasprintf("%s/%s", directory, found[*ret_n]->d_name);
+		free(found[*ret_n]);
+	}
+	free(found);
+	if (n > FILES_MAX)
+		buf_printf(p->error, "%s: more than %d files", directory, FILES_MAX);
+	return n <= FILES_MAX;
+}
+
+struct conf *conf_load(const char *path, struct buf *error)
+{
+	struct parser *p = parser_new(path, error);
+	autofree char *directory = directory_of(path);
+	char **paths = NULL;
+	size_t n = 0;
+	bool ok = read_file(p, path) && (!directory || list(p, directory, &paths, &n));
+	struct conf *c;
+
+	for (size_t i = 0; ok && i < n; i++)
+		ok = read_file(p, paths[i]);
+	c = parser_end(p, ok);
+	for (size_t i = 0; i < n; i++)
+		free(paths[i]);
+	free(paths);
+	return c;
+}
