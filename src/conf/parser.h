@@ -14,8 +14,8 @@
 struct parser {
 	struct conf *conf;
 	struct buf *error;
-	const char *file; /* being read, or whose section is looked at */
-	unsigned line, main_line; /* the last of the first file */
+	const char *file;	    /* being read, or whose section is looked at */
+	unsigned line, main_line;   /* the last of the first file */
 	const struct section *kind; /* NULL before the first section */
 	void *base;
 	const struct setting *setting; /* of the value being read */
