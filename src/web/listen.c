@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -16,8 +17,9 @@
 #include "base/num.h"
 #include "web/listen_unix.h"
 
-#define BACKLOG	   4096 /* the kernel lowers it to net.core.somaxconn */
-#define PORT_TRIES 16	/* for one that is free in every address family */
+#define BACKLOG	   4096	 /* the kernel lowers it to net.core.somaxconn */
+#define SEGMENT	   16384 /* bytes at most; no network but loopback has larger ones */
+#define PORT_TRIES 16	 /* for one that is free in every address family */
 
 /* Splits at the last colon; the host without its brackets. */
 static bool split(const char *name, char **host, char **port, struct buf *error)
@@ -183,6 +185,13 @@ bool listen_resolve(struct listen_set *set, char *const *names, size_t n, struct
 	return true;
 }
 
+void listen_short_segments(int fd)
+{
+	static const int segment = SEGMENT;
+
+	setsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &segment, sizeof(segment)); /* or it is slower */
+}
+
 /* The first one listens alone, so that of two daemons one fails, whenever they start: with
  * SO_REUSEPORT set before, the second would take half of the first one's clients. Afterwards the
  * workers' sockets may share it. bind(2) alone is no decision: it lets two pass that do not listen
@@ -198,6 +207,7 @@ static int open_socket(struct listen_address *a, bool first)
 	    bind(fd, (struct sockaddr *)&a->sa, a->len) || listen(fd, BACKLOG) ||
 	    (first && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on))))
 		return fail(fd);
+	listen_short_segments(fd);
 	if (first) { /* port 0: the others take the one this one got */
 		socklen_t len = sizeof(a->sa);
 

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -69,6 +70,31 @@ TEST(port_0_is_the_same_for_all)
 	}
 	buf_free(&text);
 	closed(&set, 4);
+}
+
+/* What a client's socket may have under way holds several segments, also on loopback, where one has
+ * 64 KiB otherwise: the kernel answers at once from the second on. */
+TEST(segments_are_short)
+{
+	char name[] = "127.0.0.1:0", *names[] = {name};
+	struct listen_set set = opened(names, 1, 2);
+
+	for (int i = 0; i < 2; i++) {
+		struct sockaddr_storage sa;
+		socklen_t len = sizeof(sa);
+		int client = socket(AF_INET, SOCK_STREAM, 0), served, segment = 0;
+
+		assert_int_equal(getsockname(set.fds[i], (struct sockaddr *)&sa, &len), 0);
+		assert_int_equal(connect(client, (struct sockaddr *)&sa, len), 0);
+		for (int k = 0; (served = accept(set.fds[k % 2], NULL, NULL)) < 0; k++)
+			assert_in_range(k, 0, 1000000); /* the kernel chose which of the two */
+		len = sizeof(segment);
+		assert_int_equal(getsockopt(served, IPPROTO_TCP, TCP_MAXSEG, &segment, &len), 0);
+		assert_in_range(segment, 500, 16384);
+		close(served);
+		close(client);
+	}
+	closed(&set, 2);
 }
 
 /* How many addresses this machine has for everybody, or with 0 for itself. */
@@ -276,6 +302,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(port_0_is_the_same_for_all),
+		cmocka_unit_test(segments_are_short),
 		cmocka_unit_test(all_addresses_of_a_name),
 		cmocka_unit_test(errors),
 		cmocka_unit_test(a_long_path),
