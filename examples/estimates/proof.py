@@ -4,10 +4,13 @@
 told through the Django ORM, every line received is printed as `WHO| line`, and the events of
 each are compared with what the story's facts say. No waiting by the clock: the story's last
 step is one that all three hear, and each stream is read up to it.
-Usage: proof.py EVENTS_URL USERS_JSON -- MANAGE...   (exit 0 only if everything is right)"""
+Usage: proof.py EVENTS_URL USERS_JSON [--conf FILE] -- MANAGE...
+(exit 0 only if everything is right; FILE is what `pgherald --print-config` says, if the daemon has
+another configuration than the example's)"""
 
 import json
 import queue
+import re
 import subprocess
 import sys
 import threading
@@ -35,39 +38,57 @@ class Either:
         return " or ".join(map(repr, self.values))
 
 
-def estimate_document(facts: Json) -> Json:
+# What the example's pgherald.conf tells of a row. With --conf it is what another configuration says.
+FIELDS = {
+    "estimate": "estimate_id=id, estimate_number=number,"
+    " project_id, project_name=project_id->public.api_project.name,"
+    " foreman_id, foreman_name=foreman_id->public.api_user.username,"
+    " creator_id, creator_name=creator_id->public.api_user.username,"
+    " status, created_at::utc",
+    "project": "project_id=id, project_name=name, address, created_at::utc",
+}
+LEAVE = {"estimate": ["estimate_id", "project_id"]}
+
+
+class Fields:
+    """`fields` of a [watch]: pairs of a document's key and the fact that stands there."""
+
+    def __init__(self, text: str, leave: List[str]) -> None:
+        self.pairs = []
+        for item in re.sub(r"\s", "", text).split(","):
+            name, _, source = item.split("::")[0].rpartition("=")
+            column, _, joined = source.partition("->")
+            fact = f"{column}.{joined.rsplit('.', 1)[1]}" if joined else column
+            self.pairs.append((name or column, fact))
+        self.leave = leave or [name for name, fact in self.pairs if fact == "id"]
+
+    def document(self, facts: Json) -> Json:
+        return {name: facts[fact] for name, fact in self.pairs}
+
+
+def fields_of(conf: Optional[str]) -> Dict[str, Fields]:
+    """Of a file that `pgherald --print-config` has written."""
+    if not conf:
+        return {topic: Fields(text, LEAVE.get(topic, [])) for topic, text in FIELDS.items()}
+    with open(conf, encoding="utf-8") as file:
+        sections = re.findall(r"(?m)^\[watch (\w+)\]\n((?:[^\[\n].*\n|\n)*)", file.read())
+    settings = {topic: dict(re.findall(r"(?m)^(\w+) = (.*)$", body)) for topic, body in sections}
     return {
-        "estimate_id": facts["id"],
-        "estimate_number": facts["number"],
-        "project_id": facts["project"],
-        "project_name": facts["project_name"],
-        "foreman_id": facts["foreman"],
-        "foreman_name": facts["foreman_name"],
-        "creator_id": facts["creator"],
-        "creator_name": facts["creator_name"],
-        "status": facts["status"],
-        "created_at": facts["created_at"],
+        topic: Fields(s["fields"], [name.strip() for name in s["leave"].split(",") if name.strip()])
+        for topic, s in settings.items()
     }
 
 
-def project_document(facts: Json) -> Json:
-    return {
-        "project_id": facts["id"],
-        "project_name": facts["name"],
-        "address": facts["address"],
-        "created_at": facts["created_at"],
-    }
-
-
-def expectations(story: Dict[str, Json]) -> Dict[str, List[Expected]]:
-    docs = {
-        step: (project_document if step in ("rename", "end") else estimate_document)(facts)
-        for step, facts in story.items()
-    }
+def expectations(story: Dict[str, Json], fields: Dict[str, Fields]) -> Dict[str, List[Expected]]:
     # A name from another table is that of the moment when the event is told, unless the row is gone.
     for step in ("create", "change", "reassign"):
-        docs[step]["project_name"] = Either(docs[step]["project_name"], story["rename"]["name"])
-    left = {key: docs["change"][key] for key in ("estimate_id", "project_id")}
+        names = story[step]["project_id.name"], story["rename"]["name"]
+        story[step]["project_id.name"] = Either(*names)
+    docs = {
+        step: fields["project" if step in ("rename", "end") else "estimate"].document(facts)
+        for step, facts in story.items()
+    }
+    left = {key: docs["change"][key] for key in fields["estimate"].leave}
     created = ("estimate.created", None, docs["create"])
     changed = ("estimate.updated", None, docs["change"])
     deleted = ("estimate.deleted", None, docs["delete"])
@@ -144,6 +165,14 @@ def same_time(got: Any, want: str) -> bool:
     return datetime.fromisoformat(got[:-1] + "+00:00") == datetime.fromisoformat(want)
 
 
+def same(key: str, got: Any, want: Any) -> bool:
+    if key.endswith("_at"):
+        return same_time(got, want)
+    if key == "amount":  # a number in the document, a text in the facts
+        return isinstance(got, (int, float)) and got == float(want)
+    return got == want
+
+
 def difference(got: Json, want: Expected) -> Optional[str]:
     event, scope, data = want
     keys = ["event", "data"] + (["scope"] if scope else []) + ["timestamp"]
@@ -156,7 +185,7 @@ def difference(got: Json, want: Expected) -> Optional[str]:
     if list(got["data"]) != list(data):
         return f"data has {list(got['data'])}, expected {list(data)}"
     for key, value in data.items():
-        right = same_time(got["data"][key], value) if key == "created_at" else got["data"][key] == value
+        right = same(key, got["data"][key], value)
         if not right:
             return f"{key} is {got['data'][key]!r}, expected {value!r}"
     return None
@@ -169,7 +198,8 @@ def check(listener: Listener, wanted: List[Expected], deadline: float) -> Iterat
     while True:
         received.append(listener.next(deadline))
         last = received[-1]
-        if last["event"] == event and last["data"].get("project_id") == data["project_id"]:
+        key = next(iter(data))
+        if last["event"] == event and last["data"].get(key) == data[key]:
             break
     for i, want in enumerate(wanted):
         if i >= len(received):
@@ -188,7 +218,9 @@ def tell_story(manage: List[str]) -> Dict[str, Json]:
     return {step["step"]: step["facts"] for step in steps}
 
 
-def prove(url: str, users: Dict[str, Json], manage: List[str]) -> List[str]:
+def prove(
+    url: str, users: Dict[str, Json], fields: Dict[str, Fields], manage: List[str]
+) -> List[str]:
     deadline = time.monotonic() + PATIENCE_S
     printing = threading.Lock()
     listeners: List[Listener] = []
@@ -199,7 +231,7 @@ def prove(url: str, users: Dict[str, Json], manage: List[str]) -> List[str]:
             hello = listener.next(deadline)
             if hello != {"event": "connected", "message": "SSE connection established"}:
                 raise Wrong(f"{listener.who}: a strange hello: {hello}")
-        wanted = expectations(tell_story(manage))
+        wanted = expectations(tell_story(manage), fields)
         return [
             wrong
             for listener in listeners
@@ -211,11 +243,15 @@ def prove(url: str, users: Dict[str, Json], manage: List[str]) -> List[str]:
 
 
 def main() -> int:
-    url, users, dashes, *manage = sys.argv[1:]
+    url, users, *more = sys.argv[1:]
+    conf = None
+    if more and more[0] == "--conf":
+        conf, more = more[1], more[2:]
+    dashes, *manage = more
     assert dashes == "--" and manage, __doc__
     try:
         with open(users, encoding="utf-8") as file:
-            wrong = prove(url, json.load(file), manage)
+            wrong = prove(url, json.load(file), fields_of(conf), manage)
     except (Wrong, subprocess.CalledProcessError) as error:
         wrong = [str(error)]
     for line in wrong:

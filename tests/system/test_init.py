@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import PGHERALD, run_pgherald
 from lib.daemon import Client, Daemon
-from lib.django_env import Django, Unavailable, distribution_python
+from lib.django_env import PROJECT, Django, Unavailable, distribution_python
 
 TOP = Path(__file__).resolve().parents[2]
 
@@ -63,6 +63,14 @@ def test_proposal_as_it_is_tells_each_user_what_is_his(site, tmp_path):
     assert done.returncode == 0, done.stderr
     daemon = Daemon(PGHERALD, conf, tmp_path / "daemon.log").start().wait_ready()
     try:
+        users, printed = tmp_path / "users.json", tmp_path / "printed.conf"
+        users.write_text(json.dumps(site.users))
+        printed.write_text(run_pgherald("--print-config", "-c", conf).stdout)
+        proof = subprocess.run(
+            [site.django.python, str(PROJECT / "proof.py"), "http://%s:%d/api/v1/sse/events/" % daemon.address,
+             str(users), "--conf", str(printed), "--", site.django.python, str(PROJECT / "manage.py")],
+            env=site.django.env, capture_output=True, text=True, timeout=120)
+        assert proof.returncode == 0, proof.stdout + proof.stderr
         heard = {who: Client(daemon, user["token"]) for who, user in site.users.items()}
         for client in heard.values():
             client.hello()

@@ -12,13 +12,15 @@ def estimate_facts(estimate: Estimate) -> dict:
     return {
         "id": estimate.pk,
         "number": estimate.number,
-        "project": estimate.project_id,
-        "project_name": estimate.project.name,
-        "foreman": estimate.foreman_id,
-        "foreman_name": estimate.foreman.username,
-        "creator": estimate.creator_id,
-        "creator_name": estimate.creator.username,
+        "project_id": estimate.project_id,
+        "project_id.name": estimate.project.name,
+        "foreman_id": estimate.foreman_id,
+        "foreman_id.username": estimate.foreman.username,
+        "creator_id": estimate.creator_id,
+        "creator_id.username": estimate.creator.username,
         "status": estimate.status,
+        "amount": str(estimate.amount),
+        "updated_at": estimate.updated_at.isoformat(),
         "created_at": estimate.created_at.isoformat(),
     }
 
