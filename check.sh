@@ -94,6 +94,7 @@ needed() {
 		command clang-format clang-format clang-tools-extra
 		command mandoc mandoc mandoc
 		command shellcheck shellcheck ShellCheck
+		command ip iproute2 iproute
 		command strace strace strace
 		command valgrind valgrind valgrind
 		command faketime faketime libfaketime

@@ -83,6 +83,8 @@ struct conf {
 	uint64_t workers; /* 0 = one per processor */
 	uint64_t max_streams;
 	uint64_t max_streams_per_user;
+	uint64_t max_requests; /* without a verdict, over all workers; 0 = by descriptors */
+	uint64_t max_requests_per_address;
 	uint64_t ring_events, ring_bytes;
 	uint64_t send_buffer; /* SO_SNDBUF of a stream, bytes */
 	uint64_t flush_ms;

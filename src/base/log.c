@@ -97,19 +97,46 @@ static void escaped_code(struct buf *b, uint32_t code, bool json)
 		buf_printf(b, "\\U%08x", (unsigned)code);
 }
 
+/* How many bytes at the beginning stand for themselves in every format. */
+static size_t plain(const char *s)
+{
+	size_t n = 0;
+
+	while (s[n] >= ' ' && s[n] <= '~' && s[n] != '"' && s[n] != '\\')
+		n++;
+	return n;
+}
+
+/* As many of them as there is room for. */
+static void add_plain(struct buf *b, const char *s, size_t n)
+{
+	size_t room = b->max - b->len;
+
+	buf_add(b, s, n < room ? n : room);
+	b->failed |= n > room;
+}
+
 /* Whole characters or nothing: what is cut is cut between two. A byte that is none of UTF-8 is
- * \xNN; in JSON that is the text \xNN. `quoted`: also quotes and backslashes. */
+ * \xNN; in JSON that is the text \xNN. `quoted`: also quotes and backslashes; otherwise these are
+ * the daemon's own words, which may quote others, and lines of them become one. */
 static void escaped(struct buf *b, const char *s, bool json, bool quoted)
 {
 	for (size_t left = strlen(s), n; left; s += n, left -= n) {
 		uint32_t code;
 
+		n = plain(s);
+		if (n) {
+			add_plain(b, s, n);
+			continue;
+		}
 		n = utf8_len(s, left);
 		code = n ? utf8_code(s, n) : 0;
 		if (!n)
 			buf_printf(b, json ? "\\\\x%02x" : "\\x%02x", (unsigned char)*s);
 		else if (quoted && (code == '"' || code == '\\'))
 			buf_printf(b, "\\%c", *s);
+		else if (!quoted && (code == '\n' || code == '\t' || code == '\r'))
+			buf_char(b, ' ');
 		else if (utf8_unseen(code))
 			escaped_code(b, code, json);
 		else
@@ -124,6 +151,9 @@ static bool needs_quotes(const char *s)
 	if (!*s || strpbrk(s, " \"=\\"))
 		return true;
 	for (size_t left = strlen(s), n; left; s += n, left -= n) {
+		n = plain(s);
+		if (n)
+			continue;
 		n = utf8_len(s, left);
 		if (!n || utf8_unseen(utf8_code(s, n)))
 			return true;
@@ -157,17 +187,6 @@ static void text_value(struct buf *b, const char *s)
 	escaped(b, s, false, true);
 	if (quote)
 		buf_char(b, '"');
-}
-
-/* The daemon's own words, which may quote others: lines of it become one. */
-static void words(struct buf *b, const char *message)
-{
-	autofree char *line = xstrdup(message);
-
-	for (char *p = line; *p; p++)
-		if (*p == '\n' || *p == '\t' || *p == '\r')
-			*p = ' ';
-	escaped(b, line, false, false);
 }
 
 static void stamp(struct buf *b, bool json)
@@ -207,7 +226,7 @@ static void text_line(struct buf *b, enum log_level level, const char *message,
 		stamp(b, false);
 		buf_printf(b, " %-7s ", levels[level].name);
 	}
-	words(b, message);
+	escaped(b, message, false, false);
 	for (; fields && fields->key; fields++) {
 		if (!fields->value)
 			continue;

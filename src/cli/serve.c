@@ -23,11 +23,15 @@
 #include "conf.h"
 #include "hub/registry.h"
 #include "pg/db.h"
+#include "web/commons.h"
 #include "web/listen.h"
 #include "web/worker.h"
 
-#define TEXT_MAX   65536
-#define LOG_END_MS 1000 /* for the last lines, if somebody reads them */
+#define TEXT_MAX       65536
+#define KEPT_BACK      32   /* descriptors: three connections, their resolvers, certificates, log */
+#define KEPT_BY_WORKER 8    /* loop, inbox, libmicrohttpd, spare */
+#define USUAL_REQUESTS 4096 /* times 32 KiB is 128 MiB, if all of them wait for the database */
+#define LOG_END_MS     1000 /* for the last lines, if somebody reads them */
 
 struct server {
 	const char *conf_path;
@@ -36,7 +40,7 @@ struct server {
 	struct loop_fd signals;
 	struct loop_timer watchdog;
 	struct listen_set listen;
-	struct registry *registry;
+	struct commons commons;
 	struct db db;
 	struct worker **workers;
 	struct inbox **inboxes;
@@ -53,35 +57,43 @@ static size_t processors(void)
 	return 1;
 }
 
-/* As many descriptors as the system lets us have; how many of them streams may take. */
-static uint64_t descriptor_budget(size_t n_workers)
+/* How many descriptors clients may take: what the system lets us have, but for those of the
+ * database, the log, the listeners and the loops. They are never lent. */
+static uint64_t descriptor_budget(const struct server *s)
 {
+	uint64_t kept = KEPT_BACK + s->n_workers * (KEPT_BY_WORKER + s->conf->listen.n);
 	struct rlimit r;
-	uint64_t reserve;
 
 	if (getrlimit(RLIMIT_NOFILE, &r))
 		return 1000;
 	r.rlim_cur = r.rlim_max;
 	if (setrlimit(RLIMIT_NOFILE, &r) || getrlimit(RLIMIT_NOFILE, &r))
 		log_warn("cannot raise the limit of open files: %m");
-	/* For requests under way, listeners, the database and the loops. */
-	reserve = 32 + 8 * n_workers + (r.rlim_cur / 8 > 1024 ? 1024 : r.rlim_cur / 8);
-	return r.rlim_cur > reserve ? r.rlim_cur - reserve : 1;
+	return r.rlim_cur > kept + 2 ? r.rlim_cur - kept : 2;
+}
+
+/* What is configured, if it may be so much; 0 is `usual`. */
+static uint64_t limited(const char *name, uint64_t configured, uint64_t usual, uint64_t most)
+{
+	if (configured > most)
+		log_warn("%s = %" PRIu64 ", but the limit of open files allows %" PRIu64, name,
+			 configured, most);
+	if (!configured)
+		configured = usual;
+	return configured < most ? configured : most;
 }
 
 static void apply_limits(struct server *s)
 {
-	uint64_t budget = descriptor_budget(s->n_workers);
-	uint64_t max = s->conf->max_streams;
+	const struct conf *c = s->conf;
+	uint64_t budget = descriptor_budget(s), usual = budget / 8 + 1, requests, streams;
 
-	if (!max || max > budget) {
-		if (max)
-			log_warn("max_streams = %" PRIu64
-				 ", but the limit of open files allows %" PRIu64,
-				 max, budget);
-		max = budget;
-	}
-	registry_limit(s->registry, max, s->conf->max_streams_per_user);
+	requests = limited("max_requests", c->max_requests,
+			   usual < USUAL_REQUESTS ? usual : USUAL_REQUESTS, budget / 2);
+	streams = budget - requests;
+	streams = limited("max_streams", c->max_streams, streams, streams);
+	registry_limit(s->commons.registry, streams, c->max_streams_per_user);
+	lobby_limit(&s->commons.lobby, requests, c->max_requests_per_address);
 }
 
 /* On what systemd has passed; then [server] listen has no meaning. */
@@ -224,7 +236,7 @@ static void on_signal(void *arg, uint32_t events)
 		s->draining = true;
 		log_info(
 			"stopping: %zu streams are told to come back; a second signal ends at once",
-			registry_streams(s->registry));
+			registry_streams(s->commons.registry));
 		sd_notify_text("STOPPING=1");
 		post_all(s, POST_DRAIN);
 	}
@@ -268,7 +280,7 @@ static bool start(struct server *s)
 	size_t n = s->conf->workers ? (size_t)s->conf->workers : processors();
 
 	s->loop = loop_new();
-	s->registry = registry_new();
+	commons_init(&s->commons);
 	if (!s->loop || !watch_signals(s)) {
 		log_error("no event loop: %m");
 		return false;
@@ -281,7 +293,7 @@ static bool start(struct server *s)
 	s->inboxes = xcalloc(n, sizeof(struct inbox *));
 	for (size_t i = 0; i < n; i++) {
 		s->workers[i] = worker_new((unsigned)i, s->conf, s->listen.fds + i * s->listen.n,
-					   s->listen.n, &s->db.inbox, s->registry);
+					   s->listen.n, &s->db.inbox, &s->commons);
 		if (!s->workers[i])
 			return false;
 		s->workers[i]->n_workers = n;
@@ -314,7 +326,7 @@ static void stop(struct server *s)
 	listen_free(&s->listen);
 	free(s->workers);
 	free(s->inboxes);
-	registry_free(s->registry);
+	commons_free(&s->commons);
 	loop_del(s->loop, &s->signals);
 	close(s->signals.fd);
 	loop_timer_clear(s->loop, &s->watchdog);

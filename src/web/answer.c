@@ -13,36 +13,79 @@
 
 #define BODY_MAX 4096 /* bytes of an error's body */
 
-static const char *allowed_origin(struct MHD_Connection *c, const struct conf *conf)
+/* Whether a page of that origin may read answers. */
+static bool origin_allowed(const struct conf *conf, const char *origin)
 {
-	const char *origin = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Origin");
-
 	for (size_t i = 0; origin && i < conf->cors_origins.n; i++) {
 		const char *item = conf->cors_origins.items[i];
 
 		if (!strcmp(item, "*") || !strcmp(item, origin))
-			return origin;
+			return true;
 	}
-	return NULL;
+	return false;
+}
+
+/* Hands what every answer has to `add`. `origin` may be NULL. */
+static void each_header(const struct conf *conf, const char *origin,
+			void (*add)(void *arg, const char *name, const char *value), void *arg)
+{
+	add(arg, "X-Content-Type-Options", "nosniff");
+	add(arg, "Referrer-Policy", "no-referrer");
+	if (conf->cors_origins.n)
+		add(arg, "Vary", "Origin");
+	if (!origin_allowed(conf, origin))
+		return;
+	add(arg, "Access-Control-Allow-Origin", origin);
+	/* A page cannot read it otherwise: Fetch, "CORS-safelisted response-header name". */
+	add(arg, "Access-Control-Expose-Headers", "Retry-After");
+	/* Not for "*": a page of any site could read what its visitor's cookie opens. */
+	if (conf_takes_cookies(conf) &&
+	    origin_listed(origin, conf->cors_origins.items, conf->cors_origins.n))
+		add(arg, "Access-Control-Allow-Credentials", "true");
+}
+
+static void add_to_response(void *arg, const char *name, const char *value)
+{
+	MHD_add_response_header(arg, name, value);
+}
+
+static void add_to_text(void *arg, const char *name, const char *value)
+{
+	buf_printf(arg, "%s: %s\r\n", name, value);
 }
 
 void answer_headers(struct MHD_Connection *c, const struct conf *conf, struct MHD_Response *r)
 {
-	const char *origin = allowed_origin(c, conf);
+	each_header(conf, MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Origin"),
+		    add_to_response, r);
+}
 
-	MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
-	MHD_add_response_header(r, "Referrer-Policy", "no-referrer");
-	if (conf->cors_origins.n)
-		MHD_add_response_header(r, "Vary", "Origin");
-	if (origin)
-		MHD_add_response_header(r, "Access-Control-Allow-Origin", origin);
-	if (origin) /* a page cannot read it otherwise: Fetch, "CORS-safelisted response-header
-		       name" */
-		MHD_add_response_header(r, "Access-Control-Expose-Headers", "Retry-After");
-	/* Not for "*": a page of any site could read what its visitor's cookie opens. */
-	if (origin && conf_takes_cookies(conf) &&
-	    origin_listed(origin, conf->cors_origins.items, conf->cors_origins.n))
-		MHD_add_response_header(r, "Access-Control-Allow-Credentials", "true");
+static void detail_json(struct buf *b, const char *detail)
+{
+	buf_init(b, BODY_MAX);
+	buf_str(b, "{\"detail\": ");
+	json_string(b, detail, strlen(detail));
+	buf_str(b, "}\n");
+}
+
+void answer_refusal(struct buf *out, const struct conf *conf, unsigned status, const char *detail,
+		    const char *origin, size_t origin_len, bool body)
+{
+	autofree char *from = origin ? xstrndup(origin, origin_len) : NULL;
+	autobuf json = {0};
+
+	detail_json(&json, detail);
+	buf_init(out, BODY_MAX);
+	buf_printf(out, "HTTP/1.1 %u %s\r\nConnection: close\r\n", status,
+		   MHD_get_reason_phrase_for(status));
+	buf_printf(out, "Content-Type: application/json\r\nContent-Length: %zu\r\n", json.len);
+	add_to_text(out, "Cache-Control", "no-store");
+	if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
+		add_to_text(out, "Allow", "GET, OPTIONS");
+	each_header(conf, from, add_to_text, out);
+	buf_str(out, "\r\n");
+	if (body)
+		buf_add(out, buf_cstr(&json), json.len);
 }
 
 static enum MHD_Result send_body(struct MHD_Connection *c, const struct conf *conf, unsigned status,
@@ -61,6 +104,9 @@ static enum MHD_Result send_body(struct MHD_Connection *c, const struct conf *co
 	if (type)
 		MHD_add_response_header(r, "Content-Type", type);
 	MHD_add_response_header(r, "Cache-Control", "no-store");
+	/* One request a connection: only its head has been looked at before libmicrohttpd got it,
+	 * and nothing that stands behind it is ever taken for another one. */
+	MHD_add_response_header(r, "Connection", "close");
 	answer_headers(c, conf, r);
 	for (; headers && headers[0]; headers += 2)
 		MHD_add_response_header(r, headers[0], headers[1]);
@@ -74,10 +120,7 @@ static enum MHD_Result send_detail(struct MHD_Connection *c, const struct conf *
 {
 	autobuf b = {0};
 
-	buf_init(&b, BODY_MAX);
-	buf_str(&b, "{\"detail\": ");
-	json_string(&b, detail, strlen(detail));
-	buf_str(&b, "}\n");
+	detail_json(&b, detail);
 	return send_body(c, conf, status, "application/json", buf_cstr(&b), headers);
 }
 

@@ -4,11 +4,14 @@
 #define PGHERALD_WEB_ANSWER_H
 
 #include <microhttpd.h>
+#include <stdbool.h>
+#include <stddef.h>
 
 /* Event streams are UTF-8 (WHATWG HTML, section 9.2.5); some clients take what a proxy or they
  * themselves guess when nothing is said. */
 #define ANSWER_STREAM_TYPE "text/event-stream; charset=utf-8"
 
+struct buf;
 struct conf;
 
 /* {"detail": …}, as Django REST framework words its errors. */
@@ -31,6 +34,11 @@ enum MHD_Result answer_preflight(struct MHD_Connection *c, const struct conf *co
 /* A body of the given type; copied. */
 enum MHD_Result answer_text(struct MHD_Connection *c, const struct conf *conf, unsigned status,
 			    const char *type, const char *body);
+/* A whole answer as bytes, {"detail": …} in it, for a request that libmicrohttpd is not given.
+ * `out` is made here. `origin` is that of the request, of so many bytes, or NULL; `body` false for
+ * HEAD. */
+void answer_refusal(struct buf *out, const struct conf *conf, unsigned status, const char *detail,
+		    const char *origin, size_t origin_len, bool body);
 /* Adds what every answer has: the CORS headers when the origin is on the list, no caching of
  * types. */
 void answer_headers(struct MHD_Connection *c, const struct conf *conf, struct MHD_Response *r);

@@ -5,14 +5,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <microhttpd.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/log.h"
+#include "web/caller.h"
 #include "web/worker.h"
 
 #define ACCEPTS_A_TURN	64
@@ -67,15 +64,6 @@ static bool crowded(const struct worker *w)
 	       w->n_streams > registry_streams(w->registry) / w->n_workers + SHARE_SLACK;
 }
 
-void door_tick(struct worker *w)
-{
-	struct door *d = &w->door;
-
-	for (size_t i = 0; i < d->n_listeners && !d->paused; i++)
-		if (!d->listeners[i].watched && !crowded(w))
-			(void)watch(w, &d->listeners[i]); /* or in the next second */
-}
-
 static void pause_accepting(struct worker *w)
 {
 	struct door *d = &w->door;
@@ -105,29 +93,39 @@ static void on_again(void *arg)
 	}
 }
 
+static void note(struct worker *w, enum tally_reason reason, unsigned n)
+{
+	while (n--)
+		tally_note(&w->commons->tally, reason, loop_now_ms(w->loop), NULL, NULL);
+}
+
+static bool has_room(struct worker *w)
+{
+	unsigned evicted;
+	bool room = lobby_has_room(&w->commons->lobby, loop_now_ms(w->loop), &evicted);
+
+	note(w, TALLY_CROWDED, evicted);
+	note(w, TALLY_FULL, !room);
+	return room;
+}
+
 /* A listener's `arg` is the worker; which one it is follows from the array. */
 static void accept_from(struct worker *w, struct door_listener *listener)
 {
-	static const int on = 1;
-
 	for (int i = 0; i < (listener->shared ? ACCEPTS_SHARED : ACCEPTS_A_TURN); i++) {
-		const union MHD_DaemonInfo *info =
-			MHD_get_daemon_info(w->http.mhd, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
-		struct sockaddr_storage sa;
+		struct sockaddr_storage sa = {0};
 		socklen_t len = sizeof(sa);
 		int fd;
 
-		if (info && info->num_connections >= HTTP_MAX_UNDER_WAY) {
+		if (!has_room(w)) { /* the others wait in the kernel */
 			pause_accepting(w);
 			return;
 		}
 		fd = accept4(listener->fd.fd, (struct sockaddr *)&sa, &len,
 			     SOCK_CLOEXEC | SOCK_NONBLOCK);
 		if (fd < 0 && (errno == EMFILE || errno == ENFILE)) {
-			log_warn("no descriptor left for a client (%zu streams): answered 503",
-				 registry_streams(w->registry));
-			for (int k = 0; k < ACCEPTS_A_TURN && turn_away(w, &listener->fd);)
-				k++;
+			for (int k = 0; k < ACCEPTS_A_TURN && turn_away(w, &listener->fd); k++)
+				note(w, TALLY_DESCRIPTORS, 1);
 			pause_accepting(w);
 			return;
 		}
@@ -137,11 +135,7 @@ static void accept_from(struct worker *w, struct door_listener *listener)
 		}
 		if (fd < 0) /* EAGAIN, or a client that has gone already */
 			return;
-		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-		setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-		if (MHD_add_connection(w->http.mhd, fd, (struct sockaddr *)&sa, len) != MHD_YES)
-			log_debug("http: a connection was refused by libmicrohttpd");
-		w->http.run_wanted = true;
+		caller_come(w, fd, &sa, len);
 	}
 }
 
@@ -173,6 +167,8 @@ bool door_open(struct worker *w, const int *fds, size_t n_fds)
 {
 	struct door *d = &w->door;
 
+	list_init(&d->reading);
+	list_init(&d->refused);
 	d->again = (struct loop_timer){.fire = on_again, .arg = w};
 	d->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	d->listeners = xcalloc(n_fds, sizeof(*d->listeners));
@@ -188,9 +184,31 @@ bool door_open(struct worker *w, const int *fds, size_t n_fds)
 	return true;
 }
 
+static struct caller *first(struct list *callers)
+{
+	return list_empty(callers) ? NULL : LIST_ENTRY(callers->next, struct caller, node);
+}
+
+void door_tick(struct worker *w, uint64_t now_ms)
+{
+	struct door *d = &w->door;
+	struct caller *c;
+
+	while ((c = first(&d->reading)) && c->deadline_ms <= now_ms)
+		caller_expire(c);
+	while ((c = first(&d->refused)) && c->deadline_ms <= now_ms)
+		caller_expire(c);
+	note(w, TALLY_ADDRESS, lobby_trim(&w->commons->lobby, now_ms));
+	tally_tick(&w->commons->tally, now_ms);
+	for (size_t i = 0; i < d->n_listeners && !d->paused; i++)
+		if (!d->listeners[i].watched && !crowded(w))
+			(void)watch(w, &d->listeners[i]); /* or in the next second */
+}
+
 void door_quiesce(struct worker *w)
 {
 	struct door *d = &w->door;
+	struct caller *c;
 
 	loop_timer_clear(w->loop, &d->again);
 	for (size_t i = 0; i < d->n_listeners; i++) {
@@ -198,13 +216,18 @@ void door_quiesce(struct worker *w)
 		close(d->listeners[i].fd.fd);
 	}
 	d->n_listeners = 0;
+	while ((c = first(&d->reading)))
+		caller_hang_up(c);
 }
 
 void door_close(struct worker *w)
 {
 	struct door *d = &w->door;
+	struct caller *c;
 
 	door_quiesce(w);
+	while ((c = first(&d->refused)))
+		caller_hang_up(c);
 	if (d->spare_fd >= 0)
 		close(d->spare_fd);
 	free(d->listeners);

@@ -7,11 +7,13 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "web/caller.h"
 #include "web/mhd.h"
 #include "web/request.h"
 #include "web/worker.h"
 
-#define POOL_BYTES (16 * 1024) /* per request under way: URL, headers and a token */
+#define POOL_BYTES	(32 * 1024) /* per request under way: what wire/head.h lets in fits */
+#define MAX_CONNECTIONS (1u << 20)  /* web/lobby.h knows the limit */
 
 static void on_mhd_log(void *arg, const char *fmt, va_list ap)
 {
@@ -44,6 +46,21 @@ static void on_mhd_ready(void *arg, uint32_t events)
 	http_settle(w);
 }
 
+/* libmicrohttpd has taken a connection in, or closes it. */
+static void on_connection(void *arg, struct MHD_Connection *c, void **context,
+			  enum MHD_ConnectionNotificationCode what)
+{
+	struct worker *w = arg;
+
+	(void)c;
+	if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+		*context = caller_inside(w);
+	} else if (*context) {
+		caller_free(*context);
+		*context = NULL;
+	}
+}
+
 void http_settle(struct worker *w)
 {
 	struct http *h = &w->http;
@@ -70,9 +87,9 @@ bool http_start(struct worker *w)
 	h->mhd_timer = (struct loop_timer){.fire = on_mhd_timer, .arg = w};
 	h->mhd = MHD_start_daemon(
 		MHD_FLAGS, 0, NULL, NULL, request_handle, w, MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log,
-		NULL, MHD_OPTION_NOTIFY_COMPLETED, request_completed, w,
-		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES, MHD_OPTION_CONNECTION_LIMIT,
-		(unsigned)HTTP_MAX_UNDER_WAY, MHD_OPTION_CONNECTION_TIMEOUT,
+		NULL, MHD_OPTION_NOTIFY_CONNECTION, on_connection, w, MHD_OPTION_NOTIFY_COMPLETED,
+		request_completed, w, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES,
+		MHD_OPTION_CONNECTION_LIMIT, MAX_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
 		(unsigned)((w->conf->request_ms + 999) / 1000), MHD_OPTION_END);
 	info = h->mhd ? MHD_get_daemon_info(h->mhd, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
 	if (!info || info->epoll_fd < 0) {

@@ -11,8 +11,6 @@
 #include "base/loop.h"
 #include "base/mem.h"
 
-#define HTTP_MAX_UNDER_WAY 8192 /* requests per worker; more wait in the kernel's backlog */
-
 struct worker;
 struct MHD_Daemon;
 

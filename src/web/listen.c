@@ -185,10 +185,12 @@ bool listen_resolve(struct listen_set *set, char *const *names, size_t n, struct
 	return true;
 }
 
-void listen_short_segments(int fd)
+void listen_inherit(int fd)
 {
-	static const int segment = SEGMENT;
+	static const int on = 1, segment = SEGMENT;
 
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 	setsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &segment, sizeof(segment)); /* or it is slower */
 }
 
@@ -207,7 +209,7 @@ static int open_socket(struct listen_address *a, bool first)
 	    bind(fd, (struct sockaddr *)&a->sa, a->len) || listen(fd, BACKLOG) ||
 	    (first && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on))))
 		return fail(fd);
-	listen_short_segments(fd);
+	listen_inherit(fd);
 	if (first) { /* port 0: the others take the one this one got */
 		socklen_t len = sizeof(a->sa);
 

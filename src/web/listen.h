@@ -45,9 +45,10 @@ void listen_text(const struct listen_address *a, struct buf *out);
 /* Removes the files of Unix sockets that are still ours, and frees. */
 void listen_free(struct listen_set *set);
 
-/* For listen_passed.c: on loopback one segment is as large as what a stream's socket may have under
- * way, and the other side puts off its word on a single one for 40 ms, which makes 1.6 MB/s. On
- * connections to this socket segments are smaller, so that several fit. */
-void listen_short_segments(int fd);
+/* For listen_passed.c: what connections to this socket inherit. On loopback one segment is as large
+ * as what a stream's socket may have under way, and the other side puts off its word on a single
+ * one for 40 ms, which makes 1.6 MB/s. On connections to this socket segments are smaller, so that
+ * several fit. */
+void listen_inherit(int fd);
 
 #endif

@@ -47,7 +47,7 @@ bool listen_adopt(struct listen_set *set, const int *fds, size_t n, size_t n_wor
 			return false;
 		}
 		if (set->items[i].sa.ss_family != AF_UNIX)
-			listen_short_segments(fds[i]);
+			listen_inherit(fds[i]);
 		for (size_t w = 0; w < n_workers; w++) {
 			int fd = w ? fcntl(fds[i], F_DUPFD_CLOEXEC, 0) : fds[i];
 

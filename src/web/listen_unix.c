@@ -83,7 +83,7 @@ static bool make_room(const struct listen_address *a, struct buf *error)
 
 int listen_unix_open(struct listen_address *a, mode_t mode, int backlog, struct buf *error)
 {
-	autoclose int directory = lock_directory(path_of(a));
+	autoclose int directory __attribute__((unused)) = lock_directory(path_of(a));
 	mode_t before;
 	int fd, r;
 

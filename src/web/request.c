@@ -3,10 +3,8 @@
 #include "config.h"
 #include "web/request.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +17,7 @@
 #include "conf.h"
 #include "web/admin.h"
 #include "web/answer.h"
+#include "web/caller.h"
 #include "web/stream.h"
 #include "web/worker.h"
 
@@ -34,6 +33,7 @@ enum request_state {
 struct request {
 	struct worker *worker;
 	struct MHD_Connection *connection;
+	struct caller *caller; /* whose connection it is */
 	struct list node;
 	struct conf *conf; /* the snapshot it is answered by; a reference */
 	const struct conf_route *route;
@@ -68,6 +68,7 @@ static void request_free(struct request *q)
 static void resume(struct request *q)
 {
 	loop_timer_clear(q->worker->loop, &q->limit);
+	lobby_answered(&q->worker->commons->lobby, &q->caller->guest);
 	q->state = REQUEST_ASKED;
 	MHD_resume_connection(q->connection);
 	q->worker->http.run_wanted = true;
@@ -129,27 +130,6 @@ static int descriptor(struct MHD_Connection *c)
 	return info ? info->connect_fd : -1;
 }
 
-static void peer_text(struct MHD_Connection *c, char *out, size_t size)
-{
-	const union MHD_ConnectionInfo *info =
-		MHD_get_connection_info(c, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-	const struct sockaddr *sa = info ? info->client_addr : NULL;
-	char host[INET6_ADDRSTRLEN] = "";
-
-	snprintf(out, size, "unix");
-	if (sa && sa->sa_family == AF_INET) {
-		const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)sa;
-
-		inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host));
-		snprintf(out, size, "%s:%u", host, ntohs(in->sin_port));
-	} else if (sa && sa->sa_family == AF_INET6) {
-		const struct sockaddr_in6 *in = (const struct sockaddr_in6 *)(const void *)sa;
-
-		inet_ntop(AF_INET6, &in->sin6_addr, host, sizeof(host));
-		snprintf(out, size, "[%.*s]:%u", 39, host, ntohs(in->sin6_port));
-	}
-}
-
 /* libmicrohttpd asks for the stream's bytes: first the hello; the next call comes when all of it
  * is in the socket. Then the stream takes the socket: MHD_CONTENT_READER_END_WITH_ERROR makes
  * MHD close its descriptor, and with MHD_USE_TURBO it does so without shutdown(2). */
@@ -189,7 +169,7 @@ static enum MHD_Result start_stream(struct request *q, struct principal *who)
 	enum MHD_Result result;
 	const char *hello =
 		MHD_lookup_connection_value(q->connection, MHD_GET_ARGUMENT_KIND, "hello");
-	char peer[64];
+	char peer[CALLER_PEER_MAX];
 	int send_buffer = (int)q->conf->send_buffer;
 
 	if (!last)
@@ -204,7 +184,7 @@ static enum MHD_Result start_stream(struct request *q, struct principal *who)
 		principal_free(who);
 		return MHD_NO;
 	}
-	peer_text(q->connection, peer, sizeof(peer));
+	caller_peer(q->caller, peer);
 	q->stream = stream_new(w, q->conf, q->route, who, q->lookup->token, last, peer, !q->http10,
 			       hello && !strcmp(hello, "full"));
 	q->state = REQUEST_STREAM;
@@ -245,6 +225,14 @@ static enum MHD_Result refuse(struct request *q, const char *no_token, const cha
 				   cookie ? no_session : no_token);
 }
 
+static void note(const struct request *q, enum tally_reason reason)
+{
+	char peer[CALLER_PEER_MAX];
+
+	caller_peer(q->caller, peer);
+	tally_note(&q->worker->commons->tally, reason, loop_now_ms(q->worker->loop), peer, NULL);
+}
+
 /* The verdict is in: the answer it leads to. */
 static enum MHD_Result answer_verdict(struct request *q)
 {
@@ -270,9 +258,11 @@ static enum MHD_Result answer_verdict(struct request *q)
 					   : "The database is not available; try again.");
 	switch (registry_enter(w->registry, who->user_id)) {
 	case REGISTRY_FULL:
+		note(q, TALLY_STREAMS);
 		return not_now(q, MHD_HTTP_SERVICE_UNAVAILABLE,
 			       "Too many streams are open; try again later.");
 	case REGISTRY_USER_FULL:
+		note(q, TALLY_USER);
 		return not_now(q, MHD_HTTP_TOO_MANY_REQUESTS, "You have too many streams open.");
 	default:
 		q->lookup->who = NULL;
@@ -314,8 +304,12 @@ static bool page_allowed(const struct request *q)
 static enum MHD_Result ask(struct request *q)
 {
 	struct worker *w = q->worker;
+	struct address client = q->caller->address;
+	uint64_t now = loop_now_ms(w->loop), until = q->caller->deadline_ms;
 	struct post_lookup *l;
 
+	if (address_is_loopback(&client)) /* mostly a proxy: everybody's address */
+		client = (struct address){{0}};
 	if (!page_allowed(q))
 		return answer_error(q->connection, q->conf, MHD_HTTP_FORBIDDEN,
 				    "Pages of this origin may not use a session here.");
@@ -326,6 +320,11 @@ static enum MHD_Result ask(struct request *q)
 			      "You are not logged in.");
 	if (!credential_plausible(l->token))
 		return refuse(q, "Invalid token.", "You are not logged in.");
+	if (!lobby_ask(&w->commons->lobby, &q->caller->guest, &client)) {
+		note(q, TALLY_ADDRESS);
+		return not_now(q, MHD_HTTP_TOO_MANY_REQUESTS,
+			       "Too many requests of your address wait for an answer.");
+	}
 	l->letter.kind = POST_LOOKUP;
 	l->reply_to = &w->inbox;
 	l->auth = xstrdup(q->route->auth);
@@ -334,7 +333,7 @@ static enum MHD_Result ask(struct request *q)
 	l->until_ms = loop_now_ms(w->loop) + q->conf->request_ms;
 	q->rights_changes = w->rights_changes;
 	q->state = REQUEST_ASKING;
-	loop_timer_set(w->loop, &q->limit, q->conf->request_ms);
+	loop_timer_set(w->loop, &q->limit, until > now ? until - now : 0);
 	MHD_suspend_connection(q->connection);
 	inbox_post(w->db, &l->letter);
 	return MHD_YES;
@@ -355,6 +354,18 @@ static const struct {
 	{"/healthz", admin_healthz},
 	{"/readyz", admin_readyz},
 };
+
+/* "http://host/path" is a target too (RFC 9112 section 3.2.2); its host is that of the Host header.
+ */
+static const char *path_of(const char *target)
+{
+	const char *host = *target == '/' ? NULL : strstr(target, "://"), *path;
+
+	if (!host)
+		return target;
+	path = strchr(host + 3, '/');
+	return path ? path : "/";
+}
 
 static enum MHD_Result route(struct request *q, const char *path, const char *method)
 {
@@ -387,6 +398,8 @@ enum MHD_Result request_handle(void *arg, struct MHD_Connection *c, const char *
 		q = *req = xcalloc(1, sizeof(*q));
 		q->worker = w;
 		q->connection = c;
+		q->caller = MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT)
+				    ->socket_context;
 		q->conf = conf_ref(w->conf);
 		q->http10 = !strcmp(version, MHD_HTTP_VERSION_1_0);
 		q->limit = (struct loop_timer){.fire = on_limit, .arg = q};
@@ -400,7 +413,7 @@ enum MHD_Result request_handle(void *arg, struct MHD_Connection *c, const char *
 	}
 	if (q->state == REQUEST_ASKED)
 		return answer_verdict(q);
-	return route(q, url, method);
+	return route(q, path_of(url), method);
 }
 
 void request_completed(void *arg, struct MHD_Connection *c, void **req,

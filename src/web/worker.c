@@ -130,7 +130,7 @@ static void on_tick(void *arg)
 			wheel_put(w, stream);
 		stream_tick(stream);
 	}
-	door_tick(w);
+	door_tick(w, now);
 	loop_timer_set(w->loop, &w->tick, 1000 - now % 1000);
 }
 
@@ -370,14 +370,15 @@ static void drop(struct letter *l)
 }
 
 struct worker *worker_new(unsigned number, struct conf *conf, const int *fds, size_t n_fds,
-			  struct inbox *db, struct registry *registry)
+			  struct inbox *db, struct commons *commons)
 {
 	struct worker *w = xcalloc(1, sizeof(*w));
 
 	w->number = number;
 	w->conf = conf_ref(conf);
 	w->db = db;
-	w->registry = registry;
+	w->commons = commons;
+	w->registry = commons->registry;
 	topics(w);
 	list_init(&w->streams);
 	list_init(&w->dirty);

@@ -17,6 +17,7 @@
 #include "hub/joined.h"
 #include "hub/post.h"
 #include "hub/registry.h"
+#include "web/commons.h"
 #include "web/door.h"
 #include "web/http.h"
 
@@ -27,7 +28,8 @@ struct worker {
 	struct loop *loop;
 	struct inbox inbox;
 	struct inbox *db;	   /* the database thread's */
-	struct registry *registry; /* shared by all workers */
+	struct commons *commons;   /* shared by all workers */
+	struct registry *registry; /* of the commons */
 	size_t n_workers;	   /* how many they are; 0 when nobody has said */
 	struct conf *conf;	   /* a reference */
 	char *topics;		   /* JSON array of all watched topics */
@@ -64,7 +66,7 @@ struct worker {
 /* Makes a worker that serves the listening sockets `fds` (closed by the worker). NULL with a
  * logged reason. The thread is not started yet, so that tests can turn the loop themselves. */
 struct worker *worker_new(unsigned number, struct conf *conf, const int *fds, size_t n_fds,
-			  struct inbox *db, struct registry *registry);
+			  struct inbox *db, struct commons *commons);
 /* Starts the thread; it ends after POST_STOP. */
 bool worker_start(struct worker *w) MUST_CHECK;
 void worker_join(struct worker *w);

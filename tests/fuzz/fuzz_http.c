@@ -26,6 +26,7 @@ static const char conf_text[] =
 
 static struct loop *loop;
 static struct inbox inbox;
+static struct commons commons;
 static struct worker *worker;
 static struct sockaddr_in address;
 
@@ -81,7 +82,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	loop = loop_new();
 	ok = inbox_init(&inbox, loop, on_letters, NULL);
 	assert(ok);
-	worker = worker_new(0, conf, &fd, 1, &inbox, registry_new());
+	commons_init(&commons);
+	worker = worker_new(0, conf, &fd, 1, &inbox, &commons);
 	assert(worker);
 	p = xcalloc(1, sizeof(*p));
 	p->letter.kind = POST_EVENTS;
@@ -128,7 +130,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	assert(!got || !strncmp(first, "HTTP/1.", got < 7 ? got : 7));
 	close(fd);
-	while (worker->n_streams || worker->http.n_requests || connections())
+	while (worker->n_streams || worker->http.n_requests || connections() || commons.lobby.n)
 		loop_turn(worker->loop, 100);
 	assert(!registry_streams(worker->registry));
 	return 0;

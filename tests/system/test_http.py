@@ -174,7 +174,6 @@ def test_cors(served):
     ("unknown", 401, "Invalid token."),
     ("x" * 513, 401, "Invalid token."),
     ("tok\u00e9n", 401, "Invalid token."),
-    ("%00", 401, "Invalid token."),
     ("%0d%0aX-Evil:1", 401, "Invalid token."),
     ("';DROP TABLE api_user;--", 401, "Invalid token."),
     ('a"}{,\\', 401, "Invalid token."),

@@ -114,17 +114,20 @@ static int listener(unsigned *port)
 
 void rig_start(struct rig *r, const char *text)
 {
-	*r = (struct rig){.conf = parse(text), .registry = registry_new(), .loop = loop_new()};
+	*r = (struct rig){.conf = parse(text), .loop = loop_new()};
 	pthread_mutex_init(&r->lock, NULL);
 	pthread_cond_init(&r->arrived, NULL);
 	list_init(&r->letters);
+	commons_init(&r->commons);
+	r->registry = r->commons.registry;
 	registry_limit(r->registry, r->conf->max_streams, r->conf->max_streams_per_user);
+	lobby_limit(&r->commons.lobby, r->conf->max_requests, r->conf->max_requests_per_address);
 	assert_true(inbox_init(&r->inbox, r->loop, on_letters, r));
 	assert_int_equal(pthread_create(&r->thread, NULL, database_thread, r), 0);
 	for (unsigned i = 0; i < RIG_WORKERS; i++) {
 		int fd = listener(&r->ports[i]);
 
-		r->workers[i] = worker_new(i, r->conf, &fd, 1, &r->inbox, r->registry);
+		r->workers[i] = worker_new(i, r->conf, &fd, 1, &r->inbox, &r->commons);
 		assert_non_null(r->workers[i]);
 		assert_true(worker_start(r->workers[i]));
 	}
@@ -160,7 +163,7 @@ void rig_stop(struct rig *r)
 	inbox_close(&r->inbox, drop);
 	loop_free(r->loop);
 	assert_int_equal(registry_streams(r->registry), 0);
-	registry_free(r->registry);
+	commons_free(&r->commons);
 	assert_int_equal(r->conf->refs, 1);
 	conf_unref(r->conf);
 	pthread_mutex_destroy(&r->lock);

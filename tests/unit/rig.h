@@ -30,7 +30,8 @@ struct rig_token {
 
 struct rig {
 	struct conf *conf;
-	struct registry *registry;
+	struct commons commons;
+	struct registry *registry; /* of the commons */
 	struct worker *workers[RIG_WORKERS];
 	unsigned ports[RIG_WORKERS]; /* one for each, so that a test knows who serves it */
 

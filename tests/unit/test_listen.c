@@ -225,6 +225,15 @@ TEST(the_next_daemon_starts_at_once)
 	assert_int_equal(connect(other, (struct sockaddr *)&sa, len), 0);
 	ended = accept(first.fds[0], NULL, NULL);
 	assert_true(stream >= 0 && ended >= 0);
+	for (int i = 0; i < 2; i++) {
+		int on = 0;
+		socklen_t size = sizeof(on);
+
+		assert_int_equal(getsockopt(stream, i ? SOL_SOCKET : IPPROTO_TCP,
+					    i ? SO_KEEPALIVE : TCP_NODELAY, &on, &size),
+				 0);
+		assert_true(on); /* inherited from the listening socket */
+	}
 	close(ended); /* our side first: TIME_WAIT is ours */
 	close(other);
 	closed(&first, 1);

@@ -24,8 +24,9 @@ struct bench {
 	bool suspend;
 	struct MHD_Connection *suspended;
 	unsigned n_requests, n_reads, n_completed;
-	int taken;	 /* the dup, once it is taken */
-	char seen[2000]; /* what had reached the client at the reader's second call */
+	unsigned n_started, n_closed; /* connections */
+	int taken;		      /* the dup, once it is taken */
+	char seen[2000];	      /* what had reached the client at the reader's second call */
 };
 
 static ssize_t peek(int fd, char *out, size_t size)
@@ -74,6 +75,8 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
 		return MHD_YES;
 	}
 	b->suspended = c;
+	assert_ptr_equal(
+		MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context, b);
 	if (b->n_requests++ == 0 && b->suspend) {
 		MHD_suspend_connection(c);
 		return MHD_YES;
@@ -95,6 +98,22 @@ static void on_completed(void *arg, struct MHD_Connection *c, void **req,
 	((struct bench *)arg)->n_completed++;
 }
 
+static void on_connection(void *arg, struct MHD_Connection *c, void **context,
+			  enum MHD_ConnectionNotificationCode what)
+{
+	struct bench *b = arg;
+
+	(void)c;
+	if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+		b->n_started++;
+		*context = b;
+		return;
+	}
+	assert_ptr_equal(*context, b);
+	assert_int_equal(b->n_closed++, 0);
+	assert_int_equal(b->n_completed, b->n_requests > 0); /* before this */
+}
+
 /* A daemon as http.c starts it, with one connection that it was given. */
 static void bench_start(struct bench *b, bool suspend)
 {
@@ -105,6 +124,7 @@ static void bench_start(struct bench *b, bool suspend)
 
 	*b = (struct bench){.suspend = suspend, .taken = -1};
 	b->mhd = MHD_start_daemon(MHD_FLAGS, 0, NULL, NULL, on_request, b,
+				  MHD_OPTION_NOTIFY_CONNECTION, on_connection, b,
 				  MHD_OPTION_NOTIFY_COMPLETED, on_completed, b,
 				  MHD_OPTION_CONNECTION_TIMEOUT, 10u, MHD_OPTION_END);
 	assert_non_null(b->mhd);
@@ -120,6 +140,7 @@ static void bench_start(struct bench *b, bool suspend)
 	assert_true(fd >= 0);
 	close(listener);
 	assert_int_equal(MHD_add_connection(b->mhd, fd, (struct sockaddr *)&sa, len), MHD_YES);
+	assert_int_equal(b->n_started, 1); /* before it returned, so that we know whose it is */
 }
 
 /* One turn of an outer loop: waits for MHD's descriptor as long as MHD says, then runs it. */
@@ -172,6 +193,7 @@ static void take_over(const char *request, const char *hello_as_sent)
 	}
 	assert_int_equal(connections(&b), 0);
 	assert_int_equal(b.n_completed, 1);
+	assert_int_equal(b.n_closed, 1);
 	/* The client sees what it saw, and no end. */
 	assert_int_equal(recv(b.client, got, sizeof(got), MSG_DONTWAIT), strlen(b.seen));
 	assert_int_equal(recv(b.client, got, sizeof(got), MSG_DONTWAIT), -1);
@@ -252,6 +274,7 @@ TEST(a_client_that_goes_early_is_completed)
 	}
 	assert_int_equal(b.n_requests, 0);
 	assert_int_equal(b.n_completed, 0); /* no request has begun */
+	assert_int_equal(b.n_closed, 1);
 	MHD_stop_daemon(b.mhd);
 }
 

@@ -84,7 +84,7 @@ class Daemon:
 
     def __init__(self, binary, conf_path, log_path, nofile=None):
         self.binary, self.conf, self.log_path = str(binary), str(conf_path), str(log_path)
-        self.nofile = nofile
+        self.nofile, self.prefix = nofile, []
         self.proc = None
         self.address = None
 
@@ -94,6 +94,7 @@ class Daemon:
         argv = as_ordinary_user([self.binary, "-c", self.conf, "serve"])
         if self.nofile:
             argv = ["prlimit", f"--nofile={self.nofile}", *argv]
+        argv = [*self.prefix, *argv]
         with open(self.log_path, "ab") as log:
             self.proc = subprocess.Popen(argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         if wait:

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * See caller.h. */
+#include "config.h"
+#include "web/caller.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "conf.h"
+#include "web/answer.h"
+#include "web/mhd.h"
+#include "web/worker.h"
+
+#define DRAIN_MS  1000	       /* a refused client may finish its sentence for so long */
+#define DRAIN_MAX (256 * 1024) /* ... and for so many bytes */
+
+static struct lobby *lobby(const struct caller *c)
+{
+	return &c->worker->commons->lobby;
+}
+
+void caller_peer(const struct caller *c, char out[CALLER_PEER_MAX])
+{
+	char text[ADDRESS_TEXT_MAX];
+	unsigned port;
+
+	if (address_is_none(&c->address)) {
+		snprintf(out, CALLER_PEER_MAX, "unix");
+		return;
+	}
+	address_text(&c->address, text);
+	if (c->sa.ss_family == AF_INET6) {
+		port = ntohs(((const struct sockaddr_in6 *)(const void *)&c->sa)->sin6_port);
+		snprintf(out, CALLER_PEER_MAX, "[%s]:%u", text, port);
+	} else {
+		port = ntohs(((const struct sockaddr_in *)(const void *)&c->sa)->sin_port);
+		snprintf(out, CALLER_PEER_MAX, "%s:%u", text, port);
+	}
+}
+
+static void note(const struct caller *c, enum tally_reason reason, const char *what)
+{
+	char peer[CALLER_PEER_MAX];
+
+	caller_peer(c, peer);
+	tally_note(&c->worker->commons->tally, reason, loop_now_ms(c->worker->loop), peer, what);
+}
+
+void caller_free(struct caller *c)
+{
+	lobby_leave(lobby(c), &c->guest);
+	list_remove(&c->node);
+	free(c);
+}
+
+static void unwatch(struct caller *c)
+{
+	if (c->watched)
+		loop_del(c->worker->loop, &c->fd);
+	c->watched = false;
+}
+
+/* Edge-triggered: what is only looked at would wake us again and again. False without room. */
+static bool watch(struct caller *c)
+{
+	if (!c->watched)
+		c->watched = loop_add(c->worker->loop, &c->fd, EPOLLIN | EPOLLRDHUP | EPOLLET);
+	return c->watched;
+}
+
+void caller_hang_up(struct caller *c)
+{
+	int fd = c->fd.fd;
+
+	unwatch(c);
+	caller_free(c);
+	close(fd);
+}
+
+/* Bytes that are not read when the socket is closed make the kernel send a reset, which can
+ * overtake the answer: so the client is let finish, for a while. */
+static void drain(struct caller *c)
+{
+	char scrap[4096];
+	ssize_t n;
+
+	while ((n = recv(c->fd.fd, scrap, sizeof(scrap), MSG_DONTWAIT)) > 0)
+		if ((c->n_drained += (size_t)n) > DRAIN_MAX)
+			break;
+	if (n >= 0 || errno != EAGAIN || !watch(c))
+		caller_hang_up(c);
+}
+
+static void refuse(struct caller *c, const char *bytes, size_t len, unsigned status,
+		   const char *why)
+{
+	struct worker *w = c->worker;
+	struct buf b;
+
+	head_find_origin(&c->head, bytes, len);
+	answer_refusal(&b, w->conf, status, why, c->head.origin ? bytes + c->head.origin : NULL,
+		       c->head.origin_len, !c->head.head_method);
+	(void)!send(c->fd.fd, buf_cstr(&b), b.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	buf_free(&b);
+	shutdown(c->fd.fd, SHUT_WR);
+	c->state = CALLER_REFUSED;
+	c->deadline_ms = loop_now_ms(w->loop) + DRAIN_MS;
+	list_remove(&c->node);
+	list_push(&w->door.refused, &c->node);
+	drain(c);
+}
+
+void caller_expire(struct caller *c)
+{
+	char scrap[HEAD_MAX];
+	ssize_t n;
+
+	if (c->state != CALLER_READING) {
+		caller_hang_up(c);
+		return;
+	}
+	note(c, TALLY_SLOW, NULL);
+	n = recv(c->fd.fd, scrap, sizeof(scrap), MSG_PEEK | MSG_DONTWAIT);
+	if (n > 0)
+		refuse(c, scrap, (size_t)n, MHD_HTTP_REQUEST_TIMEOUT,
+		       "The request was not complete in time.");
+	else
+		caller_hang_up(c);
+}
+
+struct caller *caller_inside(struct worker *w)
+{
+	struct caller *c = w->door.entering;
+
+	assert(c); /* MHD_add_connection() calls back before it returns */
+	c->state = CALLER_INSIDE;
+	w->door.entering = NULL;
+	return c;
+}
+
+static void hand_over(struct caller *c)
+{
+	struct worker *w = c->worker;
+
+	if (!lobby_complete(lobby(c), &c->guest)) {
+		caller_hang_up(c);
+		return;
+	}
+	unwatch(c);
+	list_remove(&c->node);
+	w->door.entering = c;
+	if (MHD_add_connection(w->http.mhd, c->fd.fd, (struct sockaddr *)&c->sa, c->sa_len) !=
+	    MHD_YES) /* which has closed it then */
+		log_debug("http: a connection was refused by libmicrohttpd");
+	if (w->door.entering) {
+		w->door.entering = NULL;
+		caller_free(c);
+	}
+	w->http.run_wanted = true;
+}
+
+/* Looks at what has come. `ended`: nothing more will. */
+static void look(struct caller *c, bool ended)
+{
+	char bytes[HEAD_MAX + 1]; /* one more than is allowed */
+	ssize_t n = recv(c->fd.fd, bytes, sizeof(bytes), MSG_PEEK | MSG_DONTWAIT);
+
+	if (n < 0 && errno == EAGAIN && !ended && watch(c))
+		return;
+	if (n <= 0 || c->guest.evicted) {
+		caller_hang_up(c);
+		return;
+	}
+	switch (head_check(&c->head, bytes, (size_t)n)) {
+	case HEAD_OK:
+		hand_over(c);
+		return;
+	case HEAD_BAD:
+		note(c, TALLY_HEADS, c->head.why);
+		refuse(c, bytes, (size_t)n, c->head.status, c->head.why);
+		return;
+	case HEAD_PART:
+		if (ended || !watch(c))
+			caller_hang_up(c);
+	}
+}
+
+static void on_ready(void *arg, uint32_t events)
+{
+	struct caller *c = arg;
+	struct worker *w = c->worker;
+
+	if (c->state == CALLER_REFUSED)
+		drain(c);
+	else
+		look(c, events & (EPOLLHUP | EPOLLERR | EPOLLRDHUP));
+	http_settle(w);
+}
+
+void caller_come(struct worker *w, int fd, const struct sockaddr_storage *sa, socklen_t len)
+{
+	struct caller *c = xcalloc(1, sizeof(*c));
+	uint64_t now = loop_now_ms(w->loop);
+	struct address nobody = {{0}};
+	unsigned evicted;
+
+	c->worker = w;
+	c->sa = *sa;
+	c->sa_len = len;
+	c->address = address_of((const struct sockaddr *)sa);
+	c->deadline_ms = now + w->conf->request_ms;
+	c->fd = (struct loop_fd){.fd = fd, .ready = on_ready, .arg = c};
+	evicted = lobby_enter(&w->commons->lobby, &c->guest, fd,
+			      address_is_loopback(&c->address) ? &nobody : &c->address, now);
+	for (; evicted; evicted--)
+		note(c, TALLY_ADDRESS, NULL);
+	list_push(&w->door.reading, &c->node);
+	look(c, false); /* mostly it is all there */
+}

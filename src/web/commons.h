@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * What all workers share, each with a lock of its own that is taken when a client comes or goes. */
+#ifndef PGHERALD_WEB_COMMONS_H
+#define PGHERALD_WEB_COMMONS_H
+
+#include "hub/registry.h"
+#include "web/lobby.h"
+#include "web/tally.h"
+
+struct commons {
+	struct registry *registry;
+	struct lobby lobby;
+	struct tally tally;
+};
+
+void commons_init(struct commons *c);
+/* After the workers. */
+void commons_free(struct commons *c);
+
+#endif

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * See tally.h. */
+#include "config.h"
+#include "web/tally.h"
+
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "base/log.h"
+
+static const struct {
+	const char *begins, *ended;
+} words[N_TALLIES] = {
+	[TALLY_SLOW] = {"requests are ended that are not complete within request_timeout",
+			"requests are complete in time again"},
+	[TALLY_CROWDED] =
+		{"the places for requests are taken: new clients get those of clients whose "
+		 "request is not complete",
+		 "there are places for requests again"},
+	[TALLY_ADDRESS] = {"one address has max_requests_per_address requests without an answer: "
+			   "further ones are turned away; a proxy belongs into trusted_proxies",
+			   "no address has too many requests any more"},
+	[TALLY_FULL] = {"every place for requests is taken (max_requests): new clients wait",
+			"new clients do not wait any more"},
+	[TALLY_DESCRIPTORS] = {"no descriptor left for a client: answered 503",
+			       "there are descriptors again"},
+	[TALLY_HEADS] = {"requests are refused that HTTP does not allow",
+			 "no more requests that HTTP does not allow"},
+	[TALLY_STREAMS] = {"max_streams are open: further clients are told to come back",
+			   "fewer than max_streams are open again"},
+	[TALLY_USER] = {"a user has max_streams_per_user open: further ones are told to come back",
+			"no user asks for more than max_streams_per_user any more"},
+};
+
+void tally_init(struct tally *t)
+{
+	*t = (struct tally){0};
+	pthread_mutex_init(&t->lock, NULL);
+}
+
+void tally_free(struct tally *t)
+{
+	pthread_mutex_destroy(&t->lock);
+}
+
+void tally_note(struct tally *t, enum tally_reason reason, uint64_t now_ms, const char *peer,
+		const char *what)
+{
+	const struct log_field fields[] = {{"peer", peer}, {"what", what}, {NULL, NULL}};
+	struct tally_item *i = &t->items[reason];
+	bool begins;
+
+	pthread_mutex_lock(&t->lock);
+	begins = !i->n++;
+	if (begins)
+		i->began_ms = now_ms;
+	i->last_ms = now_ms;
+	i->total++;
+	pthread_mutex_unlock(&t->lock);
+	if (begins)
+		log_with(LOG_L_WARN, words[reason].begins, fields);
+}
+
+/* The spell that has ended by now, if there is one. */
+static bool ended(struct tally *t, size_t reason, uint64_t now_ms, struct tally_item *ret)
+{
+	struct tally_item *i = &t->items[reason];
+	bool over;
+
+	pthread_mutex_lock(&t->lock);
+	over = i->n && now_ms >= i->last_ms + TALLY_QUIET_MS;
+	*ret = *i;
+	if (over)
+		i->n = 0;
+	pthread_mutex_unlock(&t->lock);
+	return over;
+}
+
+void tally_tick(struct tally *t, uint64_t now_ms)
+{
+	for (size_t r = 0; r < N_TALLIES; r++) {
+		char clients[24], seconds[24];
+		const struct log_field fields[] = {
+			{"clients", clients}, {"seconds", seconds}, {NULL, NULL}};
+		struct tally_item i;
+
+		if (!ended(t, r, now_ms, &i))
+			continue;
+		snprintf(clients, sizeof(clients), "%" PRIu64, i.n);
+		snprintf(seconds, sizeof(seconds), "%" PRIu64,
+			 (i.last_ms - i.began_ms + 999) / 1000);
+		log_with(LOG_L_INFO, words[r].ended, fields);
+	}
+}

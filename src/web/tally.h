@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * Clients that are turned away, counted by the reason, over all workers. One line of the log when
+ * it begins and one when it has ended, with the number: never one for each, which the clients could
+ * make as many of as they like. */
+#ifndef PGHERALD_WEB_TALLY_H
+#define PGHERALD_WEB_TALLY_H
+
+#include <pthread.h>
+#include <stdint.h>
+
+#define TALLY_QUIET_MS 5000 /* after the last one it has ended */
+
+enum tally_reason {
+	TALLY_SLOW,	   /* a request was not complete in its time */
+	TALLY_CROWDED,	   /* ... when its place was needed */
+	TALLY_ADDRESS,	   /* too many of one address have no verdict yet */
+	TALLY_FULL,	   /* every place is taken: clients wait in the kernel */
+	TALLY_DESCRIPTORS, /* none is left */
+	TALLY_HEADS,	   /* what HTTP does not allow */
+	TALLY_STREAMS,	   /* max_streams are open */
+	TALLY_USER,	   /* max_streams_per_user are open */
+	N_TALLIES
+};
+
+struct tally_item {
+	uint64_t total;		       /* since the start */
+	uint64_t n, began_ms, last_ms; /* of the spell that lasts; n = 0 without one */
+};
+
+struct tally {
+	pthread_mutex_t lock;
+	struct tally_item items[N_TALLIES];
+};
+
+void tally_init(struct tally *t);
+void tally_free(struct tally *t);
+/* Counts one. `peer` and `what` go into the line of the first one, when they are not NULL. `now_ms`
+ * is the loop's clock. From every worker. */
+void tally_note(struct tally *t, enum tally_reason reason, uint64_t now_ms, const char *peer,
+		const char *what);
+/* Each second or so: says what has ended. */
+void tally_tick(struct tally *t, uint64_t now_ms);
+
+#endif
