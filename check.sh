@@ -21,7 +21,9 @@ usage() {
 		  asan-system  the system tests under the same
 		  tsan         the worker test under ThreadSanitizer
 		  versions     the tests of the database against PostgreSQL 13 to 18: without the one that
-		               "system" has had, and those that are not installed from npm, if there is one
+		               "system" has had, and those that are not installed from npm, if there is one;
+		               and tests/distribution.sh: on Debian 13 (with the other steps, only what its
+		               libraries decide), and the unit tests as a 32-bit program there
 		  clients      tests/clients.sh: the clients, in browsers; skipped without Node 20.19 and npm
 		  dist         make distcheck
 		  guard        tests/guard/: instructions, allocations and system calls under their limits
@@ -84,6 +86,8 @@ die() {
 has_extension() {
 	! has_command apt-get || compgen -G "/usr/share/postgresql/*/extension/$1.control" >/dev/null
 }
+# Roots of other releases are made where there is apt.
+has_apt_command() { ! has_command apt-get || has_command "$1"; }
 has_link() { echo 'int main(void){return 0;}' | cc -x c "$1" -o /dev/null - 2>/dev/null; }
 
 needed() {
@@ -103,6 +107,7 @@ needed() {
 		link -fsanitize=undefined libc6-dev libubsan
 		link -fsanitize=thread libc6-dev libtsan
 		extension pgtap pgtap pgtap
+		apt_command mmdebstrap mmdebstrap mmdebstrap
 		python pytest python3-pytest python3-pytest
 		python psycopg2 python3-psycopg2 python3-psycopg2
 	END
@@ -206,7 +211,7 @@ count_versions() {
 	local p=0 f=0 s=0 files
 	mapfile -t files < <(compgen -G "$tmp/versions/*.xml")
 	((!${#files[@]})) || read -r p f s < <(count_pytest "${files[@]}")
-	echo "$p $f $((s + $(grep -c '^[0-9]*: SKIP: ' "$log/versions")))"
+	echo "$p $f $((s + $(grep -c '^[a-z0-9:]*: SKIP: ' "$log/versions")))"
 }
 
 count_clients() {
@@ -270,7 +275,7 @@ step() {
 		flock 8
 		printf 'check: %-4s %-12s %4d passed %3d failed %3d skipped %5d s\n' \
 			"$word" "$name" "${p:-0}" "${f:-0}" "${s:-0}" "$((SECONDS - begin))"
-		sed -n 's/^\([0-9]*\): SKIP: /check: skip PostgreSQL \1: /p' "$log/$name"
+		sed -n 's/^\([0-9]*\): SKIP: /check: skip PostgreSQL \1: /p; s/^\([a-z][a-z0-9:]*\): SKIP: /check: skip Debian \1: /p' "$log/$name"
 		[[ $name != clients ]] || sed -n 's/^SKIP: /check: skip clients: /p' "$log/$name"
 		if [[ $word == FAIL ]]; then
 			tail -n 200 "$log/$name" | sed 's/^/    /'
@@ -392,11 +397,21 @@ run_guard() {
 }
 
 run_versions() {
-	local status=0
+	local status bad=0 some=all
 	export PGHERALD=$work/plain/pgherald PYTHON=$python JUNIT=$tmp/versions
 	mkdir -p "$JUNIT"
-	"$work/source/tests/versions.sh" -j 2 ${others:+--others} || status=$?
-	((status == 77)) || return "$status"
+	"$work/source/tests/versions.sh" -j 2 ${others:+--others}
+	status=$?
+	((status == 0 || status == 77)) || bad=1
+	[[ -z $others ]] || some=$decided_by_libraries
+	export PGHERALD_ROOTS=${PGHERALD_ROOTS:-$top/.cache/roots}
+	JUNIT=$tmp/versions/trixie.xml "$work/source/tests/distribution.sh" --jobs "$jobs" --system "$some" trixie
+	status=$?
+	((status == 0 || status == 77)) || bad=1
+	"$work/source/tests/distribution.sh" --jobs "$jobs" trixie:i386
+	status=$?
+	((status == 0 || status == 77)) || bad=1
+	return "$bad"
 }
 
 run_clients() {
@@ -498,9 +513,10 @@ jobs=$(getconf _NPROCESSORS_ONLN)
 git_dir=$(git -C "$top" rev-parse --absolute-git-dir 2>/dev/null)
 setarch=''
 choose_sanitizer_options
+decided_by_libraries=test_http.py,test_operation.py,test_inline.py,test_capture_inline.py,test_session.py,test_extension.py
 others='' # "versions" has not the one that "system" has
 ! wanted system || others=yes
-export others top work tmp log jobs python git_dir setarch tsan_setarch
+export others decided_by_libraries top work tmp log jobs python git_dir setarch tsan_setarch
 export -f list_files copy_tree make_build run_build run_lint run_unit run_clang run_asan_unit run_tsan \
 	run_system run_clients run_guard run_versions run_dist
 

@@ -37,7 +37,7 @@ soon() {
 # Everything that the tests of a suite need is in one root.
 root_packages=("${root_build_packages[@]}" build-essential debhelper dh-apparmor fakeroot lintian systemd systemd-sysv
 	dbus libpam-systemd postgresql nginx-light python3-django python3-djangorestframework
-	python3-psycopg2 curl procps logrotate)
+	python3-psycopg2 curl procps logrotate autopkgtest rpm rpmlint)
 
 # The root of the suite; ends the test with words where there is none.
 package_root() {
@@ -160,3 +160,41 @@ booted() {
 }
 
 inside() { nsenter -t "$leader" -a env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 "$@"; }
+
+# --- In the container ------------------------------------------------------------------------------
+
+unit() { inside systemctl show -P "$1" "${2:-pgherald.service}"; }
+answers() { inside curl -fsS -m 5 -o /dev/null "http://127.0.0.1:${2:-8080}/$1"; }
+is() { [[ $1 == "$2" ]] || {
+	echo "is \"$1\", not \"$2\""
+	return 1
+}; }
+# Edits a file of the container in place: its owner and mode stay.
+edit() { inside sed -i --follow-symlinks "$@"; }
+# shellcheck disable=SC2016 # the inner shell expands it
+configure() { inside sh -c 'cat /src/packaging/testing/pgherald.conf >"$1"; printf "%s\n" "$2" >>"$1"' - "$@"; }
+# shellcheck disable=SC2016 # the inner shell expands it
+hears() { # TOKEN WORDS [PORT]: a change of order 1 reaches who has this token
+	inside sh -c '
+		curl -sN -m 20 -H "Authorization: Token $1" "http://127.0.0.1:$3/api/v1/sse/events/" >/tmp/heard &
+		until grep -q connected /tmp/heard 2>/dev/null; do sleep 0.05; done
+		runuser -u postgres -- psql -qd shop -c "UPDATE orders_order SET n = n + 1, number = '\''$2'\'' WHERE id = 1"
+		for i in $(seq 200); do grep -q "$2" /tmp/heard && break; sleep 0.05; done
+		kill $!
+		grep "$2" /tmp/heard
+	' - "$1" "$2" "${3:-8080}"
+}
+
+
+modes() { is "$(inside stat -c '%a %U %G' /etc/pgherald/pgherald.conf /etc/pgherald | paste -sd' ')" \
+	'640 root pgherald 750 root pgherald'; }
+database() {
+	inside systemctl start postgresql && soon inside runuser -u postgres -- psql -qc 'SELECT 1' &&
+		inside runuser -u postgres -- createdb shop &&
+		inside runuser -u postgres -- psql -v ON_ERROR_STOP=1 -qd shop -f /src/packaging/testing/shop.sql
+}
+sql_install() {
+	inside runuser -u postgres -- sh -c '! cat /etc/pgherald/pgherald.conf' 2>/dev/null &&
+		inside pgherald sql install --apply --dsn dbname=shop
+}
+starts() { inside systemctl start pgherald && is "$(unit ActiveState)" active && soon answers readyz; }

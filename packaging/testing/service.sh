@@ -5,44 +5,12 @@
 package_root service
 packages
 
-unit() { inside systemctl show -P "$1" "${2:-pgherald.service}"; }
-answers() { inside curl -fsS -m 5 -o /dev/null "http://127.0.0.1:${2:-8080}/$1"; }
-is() { [[ $1 == "$2" ]] || {
-	echo "is \"$1\", not \"$2\""
-	return 1
-}; }
-# Edits a file of the container in place: its owner and mode stay.
-edit() { inside sed -i --follow-symlinks "$@"; }
-configure() { inside sh -c 'cat /src/packaging/testing/pgherald.conf >"$1"; printf "%s\n" "$2" >>"$1"' - "$@"; }
-hears() { # TOKEN WORDS [PORT]: a change of order 1 reaches who has this token
-	inside sh -c '
-		curl -sN -m 20 -H "Authorization: Token $1" "http://127.0.0.1:$3/api/v1/sse/events/" >/tmp/heard &
-		until grep -q connected /tmp/heard 2>/dev/null; do sleep 0.05; done
-		runuser -u postgres -- psql -qd shop -c "UPDATE orders_order SET n = n + 1, number = '\''$2'\'' WHERE id = 1"
-		for i in $(seq 200); do grep -q "$2" /tmp/heard && break; sleep 0.05; done
-		kill $!
-		grep "$2" /tmp/heard
-	' - "$1" "$2" "${3:-8080}"
-}
-
 install_it() { inside sh -c 'dpkg -i /out/pgherald_*.deb /out/postgresql-pgherald_*.deb'; }
 waits() {
 	is "$(unit ActiveState)" inactive && is "$(unit Result)" exec-condition &&
 		is "$(inside systemctl is-enabled pgherald)" enabled &&
 		inside systemctl status pgherald | grep 'pgherald is not configured yet: pgherald init'
 }
-modes() { is "$(inside stat -c '%a %U %G' /etc/pgherald/pgherald.conf /etc/pgherald | paste -sd' ')" \
-	'640 root pgherald 750 root pgherald'; }
-database() {
-	inside systemctl start postgresql && soon inside runuser -u postgres -- psql -qc 'SELECT 1' &&
-		inside runuser -u postgres -- createdb shop &&
-		inside runuser -u postgres -- psql -v ON_ERROR_STOP=1 -qd shop -f /src/packaging/testing/shop.sql
-}
-sql_install() {
-	inside runuser -u postgres -- sh -c '! cat /etc/pgherald/pgherald.conf' 2>/dev/null &&
-		inside pgherald sql install --apply --dsn dbname=shop
-}
-starts() { inside systemctl start pgherald && is "$(unit ActiveState)" active && soon answers readyz; }
 exposure() {
 	local score
 	score=$(inside systemd-analyze security --no-pager pgherald.service | sed -n 's/.*exposure level.*: \([0-9.]*\).*/\1/p')
