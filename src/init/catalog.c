@@ -3,6 +3,7 @@
 #include "config.h"
 #include "init/catalog.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -103,4 +104,13 @@ bool word_in(const char *word, const char *words)
 		p += n;
 	}
 	return false;
+}
+
+char *word_lower(const char *word)
+{
+	char *low = xstrdup(word);
+
+	for (char *p = low; *p; p++)
+		*p = (char)tolower((unsigned char)*p);
+	return low;
 }

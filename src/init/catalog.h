@@ -46,5 +46,7 @@ size_t catalog_find(const struct catalog *c, const char *schema, const char *nam
 const struct column *table_find(const struct table *t, const char *column);
 /* Whether it is one of these words: "a b c". */
 bool word_in(const char *word, const char *words);
+/* A copy in lower case, as far as it is ASCII; the caller frees. */
+char *word_lower(const char *word);
 
 #endif

@@ -3,7 +3,6 @@
 #include "config.h"
 #include "init/django.h"
 
-#include <ctype.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -54,10 +53,8 @@ bool django_role_sees_all(const char *role)
 	static const char *const words[] = {"admin", "manager", "staff",  "owner",	"boss",
 					    "chief", "head",	"direct", "supervis",	"moderat",
 					    "root",  "super",	"office", "dispatcher", "operator"};
-	autofree char *low = xstrdup(role);
+	autofree char *low = word_lower(role);
 
-	for (char *p = low; *p; p++)
-		*p = (char)tolower((unsigned char)*p);
 	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
 		if (strstr(low, words[i]))
 			return true;

@@ -32,7 +32,5 @@ bool proposals_add(struct proposals *p, const struct catalog *c, const struct dj
 /* Takes the item out again. */
 void proposals_drop(struct proposals *p, size_t i);
 void proposals_free(struct proposals *p);
-/* Whether a column's name sounds like something that nobody must be shown. */
-bool proposal_is_secret(const char *column);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "conf.h"
 #include "init/django.h"
+#include "init/fields.h"
 #include "init/proposal.h"
 #include "init/text.h"
 
@@ -218,11 +219,11 @@ TEST(test_secret_names)
 		     (const char *const[]){"password", "Passwd", "token_hash", "API_KEY",
 					   "otp_seed", "key", "PIN", "client_secret", "salt", NULL};
 	     *name; name++)
-		assert_true(proposal_is_secret(*name));
+		assert_true(fields_is_secret(*name));
 	for (const char *const *name =
 		     (const char *const[]){"name", "keyword", "opinion", "number", "status", NULL};
 	     *name; name++)
-		assert_false(proposal_is_secret(*name));
+		assert_false(fields_is_secret(*name));
 }
 
 TEST(test_named_tables)
