@@ -25,6 +25,7 @@ void conf_unref(struct conf *c)
 		watch_free(c->watches[i].parsed);
 	for (size_t i = 0; i < c->n_auths; i++)
 		secrets_free(c->auths[i].secrets);
+	forwarded_trust_free(&c->trust);
 	for (size_t i = 0; i < N_SECTIONS; i++) {
 		const struct section *k = &section_table[i];
 

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "auth/forwarded.h"
 #include "base/buf.h"
 #include "hub/scope.h"
 #include "sql/watch.h"
@@ -92,6 +93,10 @@ struct conf {
 	uint64_t request_ms; /* an HTTP request must be complete, and its token looked up, in this
 				time */
 	struct conf_list cors_origins;
+	struct conf_list trusted_proxies;
+	struct forwarded_trust trust; /* what they mean */
+	int client_address;	      /* enum forwarded_header */
+	uint64_t auth_failures, auth_failures_ms;
 
 	/* [log] */
 	int log_level, log_format;

@@ -93,6 +93,7 @@ static void apply_limits(struct server *s)
 	streams = budget - requests;
 	streams = limited("max_streams", c->max_streams, streams, streams);
 	registry_limit(s->commons.registry, streams, c->max_streams_per_user);
+	attempts_limit(s->commons.attempts, c->auth_failures, c->auth_failures_ms);
 	lobby_limit(&s->commons.lobby, requests, c->max_requests_per_address);
 }
 

@@ -185,6 +185,7 @@ static bool check_same_table(struct parser *p, size_t n)
 bool check_conf(struct parser *p)
 {
 	struct conf *c = p->conf;
+	const char *bad;
 
 	p->file = c->path;
 	p->line = p->main_line;
@@ -195,6 +196,12 @@ bool check_conf(struct parser *p)
 				   "there is no [role] section: nobody would hear anything");
 	if (!c->n_auths)
 		return parser_fail(p, p->line, "there is no [auth] section: nobody could connect");
+	if (!forwarded_trust_parse(&c->trust, c->trusted_proxies.items, c->trusted_proxies.n, &bad))
+		return parser_fail(
+			p, p->line,
+			"[server] trusted_proxies: \"%.80s\" is no address, no range such as "
+			"10.0.0.0/8, and not unix:",
+			bad);
 	if (!c->listen.n)
 		return parser_fail(p, p->line, "[server] listen names no address");
 	if (!c->n_routes)

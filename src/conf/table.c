@@ -10,6 +10,7 @@
 
 static const char *const receives_names[] = {"none", "own", "all", NULL};
 static const char *const socket_modes[] = {"0666", "0660", "0600", NULL};
+static const char *const client_address_names[] = {"x-forwarded-for", "forwarded", NULL};
 static const char *const level_names[] = {"error", "warning", "info", "debug", NULL};
 static const char *const format_names[] = {"text", "json", NULL};
 static const char *const preset_names[] = {"drf", "knox", "custom", "session", NULL};
@@ -42,6 +43,12 @@ static const struct setting server_settings[] = {
 	{"drain", TYPE_DURATION, AT(conf, drain_ms), "5s", 0, NULL, 0, 3600000},
 	{"request_timeout", TYPE_DURATION, AT(conf, request_ms), "10s", 0, NULL, 100, 3600000},
 	{"cors_origins", TYPE_LIST, AT(conf, cors_origins), "", 0, NULL, 0, 0},
+	{"trusted_proxies", TYPE_LIST, AT(conf, trusted_proxies), "", 0, NULL, 0, 0},
+	{"client_address", TYPE_CHOICE, AT(conf, client_address), "x-forwarded-for", 0,
+	 client_address_names, 0, 0},
+	{"auth_failures", TYPE_COUNT, AT(conf, auth_failures), "100", 0, NULL, 0, 1000000},
+	{"auth_failures_window", TYPE_DURATION, AT(conf, auth_failures_ms), "1m", 0, NULL, 1000,
+	 86400000},
 	{0},
 };
 

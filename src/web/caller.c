@@ -17,7 +17,7 @@
 #include "web/mhd.h"
 #include "web/worker.h"
 
-#define DRAIN_MS  1000	       /* a refused client may finish its sentence for so long */
+#define DRAIN_MS  5000	       /* a refused client may finish its sentence for so long */
 #define DRAIN_MAX (256 * 1024) /* ... and for so many bytes */
 
 static struct lobby *lobby(const struct caller *c)
@@ -42,6 +42,15 @@ void caller_peer(const struct caller *c, char out[CALLER_PEER_MAX])
 		port = ntohs(((const struct sockaddr_in *)(const void *)&c->sa)->sin_port);
 		snprintf(out, CALLER_PEER_MAX, "%s:%u", text, port);
 	}
+}
+
+struct address caller_counted(const struct caller *c, const struct address *client)
+{
+	const struct forwarded_trust *trust = &c->worker->conf->trust;
+
+	if (address_is_loopback(client) || forwarded_trusts(trust, client))
+		return (struct address){{0}};
+	return *client;
 }
 
 static void note(const struct caller *c, enum tally_reason reason, const char *what)
@@ -207,7 +216,7 @@ void caller_come(struct worker *w, int fd, const struct sockaddr_storage *sa, so
 {
 	struct caller *c = xcalloc(1, sizeof(*c));
 	uint64_t now = loop_now_ms(w->loop);
-	struct address nobody = {{0}};
+	struct address counted;
 	unsigned evicted;
 
 	c->worker = w;
@@ -216,8 +225,8 @@ void caller_come(struct worker *w, int fd, const struct sockaddr_storage *sa, so
 	c->address = address_of((const struct sockaddr *)sa);
 	c->deadline_ms = now + w->conf->request_ms;
 	c->fd = (struct loop_fd){.fd = fd, .ready = on_ready, .arg = c};
-	evicted = lobby_enter(&w->commons->lobby, &c->guest, fd,
-			      address_is_loopback(&c->address) ? &nobody : &c->address, now);
+	counted = caller_counted(c, &c->address);
+	evicted = lobby_enter(&w->commons->lobby, &c->guest, fd, &counted, now);
 	for (; evicted; evicted--)
 		note(c, TALLY_ADDRESS, NULL);
 	list_push(&w->door.reading, &c->node);

@@ -50,6 +50,9 @@ void caller_free(struct caller *c);
 void caller_hang_up(struct caller *c);
 /* It has not been complete in time: answered so, if it has said something, and ended. */
 void caller_expire(struct caller *c);
+/* Under which address a client is counted who comes from `client`, or is said to: none where that
+ * may be everybody's, as a proxy's is, and one of this machine. */
+struct address caller_counted(const struct caller *c, const struct address *client) MUST_CHECK;
 /* "192.0.2.1:4711", "[2001:db8::1]:4711", or "unix" */
 void caller_peer(const struct caller *c, char out[CALLER_PEER_MAX]);
 

@@ -3,10 +3,16 @@
 #include "config.h"
 #include "web/commons.h"
 
+#include <stdlib.h>
+
+#include "base/mem.h"
+
 void commons_init(struct commons *c)
 {
 	c->registry = registry_new();
 	lobby_init(&c->lobby);
+	c->attempts = xcalloc(1, sizeof(*c->attempts));
+	attempts_init(c->attempts);
 	tally_init(&c->tally);
 }
 
@@ -14,5 +20,7 @@ void commons_free(struct commons *c)
 {
 	tally_free(&c->tally);
 	lobby_free(&c->lobby);
+	attempts_free(c->attempts);
+	free(c->attempts);
 	registry_free(c->registry);
 }

@@ -3,6 +3,7 @@
 #ifndef PGHERALD_WEB_COMMONS_H
 #define PGHERALD_WEB_COMMONS_H
 
+#include "auth/attempts.h"
 #include "hub/registry.h"
 #include "web/lobby.h"
 #include "web/tally.h"
@@ -10,6 +11,7 @@
 struct commons {
 	struct registry *registry;
 	struct lobby lobby;
+	struct attempts *attempts;
 	struct tally tally;
 };
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 
@@ -34,6 +35,7 @@ struct request {
 	struct worker *worker;
 	struct MHD_Connection *connection;
 	struct caller *caller; /* whose connection it is */
+	struct address client; /* who asks, as far as listed proxies say it; none: nobody knows */
 	struct list node;
 	struct conf *conf; /* the snapshot it is answered by; a reference */
 	const struct conf_route *route;
@@ -111,13 +113,63 @@ static unsigned jitter_ms(unsigned base)
 }
 
 /* "Not now": in the form that makes this kind of client come back. */
+static enum MHD_Result not_before(struct request *q, unsigned status, const char *why,
+				  uint64_t wait_ms)
+{
+	unsigned ms = (unsigned)(wait_ms > q->route->retry_ms ? wait_ms : q->route->retry_ms);
+
+	if (q->event_source && q->route->kind == ROUTE_EVENTS)
+		return answer_come_back(q->connection, q->conf, why, jitter_ms(ms));
+	return answer_busy(q->connection, q->conf, status, why, (ms + 999) / 1000);
+}
+
 static enum MHD_Result not_now(struct request *q, unsigned status, const char *why)
 {
-	if (q->event_source && q->route->kind == ROUTE_EVENTS)
-		return answer_come_back(q->connection, q->conf, why,
-					jitter_ms((unsigned)q->route->retry_ms));
-	return answer_busy(q->connection, q->conf, status, why,
-			   (unsigned)(q->route->retry_ms + 999) / 1000);
+	return not_before(q, status, why, 0);
+}
+
+struct forwarded_reading {
+	enum forwarded_header kind;
+	struct forwarded hops;
+};
+
+static enum MHD_Result read_forwarded(void *arg, enum MHD_ValueKind kind, const char *name,
+				      const char *value)
+{
+	static const char *const names[] = {
+		[FORWARDED_X_FOR] = "X-Forwarded-For", [FORWARDED_RFC] = "Forwarded"};
+	struct forwarded_reading *r = arg;
+
+	(void)kind;
+	if (value && !strcasecmp(name, names[r->kind]))
+		forwarded_add(&r->hops, r->kind, value);
+	return MHD_YES;
+}
+
+static void find_client(struct request *q)
+{
+	struct forwarded_reading r = {.kind = (enum forwarded_header)q->conf->client_address};
+	const struct address *peer = &q->caller->address;
+
+	if (forwarded_trusts(&q->conf->trust, peer))
+		MHD_get_connection_values(q->connection, MHD_HEADER_KIND, read_forwarded, &r);
+	q->client = forwarded_client(&r.hops, &q->conf->trust, peer);
+}
+
+/* For the log: with the port when it is its own connection. */
+static void peer_text(const struct request *q, char out[CALLER_PEER_MAX])
+{
+	if (address_is_none(&q->client) ||
+	    !memcmp(&q->client, &q->caller->address, sizeof(q->client)))
+		caller_peer(q->caller, out);
+	else
+		address_text(&q->client, out);
+}
+
+/* Whose failures they are: a proxy's that does not say for whom it asks. */
+static const struct address *asks_from(const struct request *q)
+{
+	return address_is_none(&q->client) ? &q->caller->address : &q->client;
 }
 
 /* -1 when there is none. What libmicrohttpd points to is only good until it is asked again:
@@ -184,7 +236,7 @@ static enum MHD_Result start_stream(struct request *q, struct principal *who)
 		principal_free(who);
 		return MHD_NO;
 	}
-	caller_peer(q->caller, peer);
+	peer_text(q, peer);
 	q->stream = stream_new(w, q->conf, q->route, who, q->lookup->token, last, peer, !q->http10,
 			       hello && !strcmp(hello, "full"));
 	q->state = REQUEST_STREAM;
@@ -229,7 +281,7 @@ static void note(const struct request *q, enum tally_reason reason)
 {
 	char peer[CALLER_PEER_MAX];
 
-	caller_peer(q->caller, peer);
+	peer_text(q, peer);
 	tally_note(&q->worker->commons->tally, reason, loop_now_ms(q->worker->loop), peer, NULL);
 }
 
@@ -237,11 +289,17 @@ static void note(const struct request *q, enum tally_reason reason)
 static enum MHD_Result answer_verdict(struct request *q)
 {
 	struct worker *w = q->worker;
+	struct attempts *attempts = w->commons->attempts;
+	uint64_t now = loop_now_ms(w->loop);
 	struct principal *who;
 
 	if (!q->lookup || q->lookup->verdict == LOOKUP_UNAVAILABLE)
 		return not_now(q, MHD_HTTP_SERVICE_UNAVAILABLE,
 			       "The database is not available; try again.");
+	if (q->lookup->verdict == LOOKUP_OK)
+		attempts_good(attempts, asks_from(q), q->lookup->token, now);
+	else
+		attempts_failed(attempts, asks_from(q), now);
 	if (q->lookup->verdict == LOOKUP_UNKNOWN)
 		return refuse(q, "Invalid token.", "You are not logged in.");
 	if (q->lookup->verdict == LOOKUP_INACTIVE)
@@ -304,12 +362,10 @@ static bool page_allowed(const struct request *q)
 static enum MHD_Result ask(struct request *q)
 {
 	struct worker *w = q->worker;
-	struct address client = q->caller->address;
-	uint64_t now = loop_now_ms(w->loop), until = q->caller->deadline_ms;
+	struct address counted;
+	uint64_t wait_ms, now = loop_now_ms(w->loop), until = q->caller->deadline_ms;
 	struct post_lookup *l;
 
-	if (address_is_loopback(&client)) /* mostly a proxy: everybody's address */
-		client = (struct address){{0}};
 	if (!page_allowed(q))
 		return answer_error(q->connection, q->conf, MHD_HTTP_FORBIDDEN,
 				    "Pages of this origin may not use a session here.");
@@ -320,7 +376,13 @@ static enum MHD_Result ask(struct request *q)
 			      "You are not logged in.");
 	if (!credential_plausible(l->token))
 		return refuse(q, "Invalid token.", "You are not logged in.");
-	if (!lobby_ask(&w->commons->lobby, &q->caller->guest, &client)) {
+	if (!attempts_allow(w->commons->attempts, asks_from(q), l->token, now, &wait_ms)) {
+		note(q, TALLY_FAILURES);
+		return not_before(q, MHD_HTTP_TOO_MANY_REQUESTS,
+				  "Too many unknown credentials came from your address.", wait_ms);
+	}
+	counted = caller_counted(q->caller, &q->client);
+	if (!lobby_ask(&w->commons->lobby, &q->caller->guest, &counted)) {
 		note(q, TALLY_ADDRESS);
 		return not_now(q, MHD_HTTP_TOO_MANY_REQUESTS,
 			       "Too many requests of your address wait for an answer.");
@@ -405,6 +467,7 @@ enum MHD_Result request_handle(void *arg, struct MHD_Connection *c, const char *
 		q->limit = (struct loop_timer){.fire = on_limit, .arg = q};
 		list_push(&w->http.requests, &q->node);
 		w->http.n_requests++;
+		find_client(q);
 		return MHD_YES;
 	}
 	if (*upload_size) { /* no route takes a body: read past it */

@@ -21,6 +21,9 @@ static const struct {
 	[TALLY_ADDRESS] = {"one address has max_requests_per_address requests without an answer: "
 			   "further ones are turned away; a proxy belongs into trusted_proxies",
 			   "no address has too many requests any more"},
+	[TALLY_FAILURES] = {"one address has tried auth_failures unknown credentials within "
+			    "auth_failures_window: further unknown ones are told to come back",
+			    "no address tries too many unknown credentials any more"},
 	[TALLY_FULL] = {"every place for requests is taken (max_requests): new clients wait",
 			"new clients do not wait any more"},
 	[TALLY_DESCRIPTORS] = {"no descriptor left for a client: answered 503",

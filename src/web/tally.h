@@ -14,6 +14,7 @@ enum tally_reason {
 	TALLY_SLOW,	   /* a request was not complete in its time */
 	TALLY_CROWDED,	   /* ... when its place was needed */
 	TALLY_ADDRESS,	   /* too many of one address have no verdict yet */
+	TALLY_FAILURES,	   /* too many unknown credentials of one address */
 	TALLY_FULL,	   /* every place is taken: clients wait in the kernel */
 	TALLY_DESCRIPTORS, /* none is left */
 	TALLY_HEADS,	   /* what HTTP does not allow */

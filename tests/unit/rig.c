@@ -121,6 +121,7 @@ void rig_start(struct rig *r, const char *text)
 	commons_init(&r->commons);
 	r->registry = r->commons.registry;
 	registry_limit(r->registry, r->conf->max_streams, r->conf->max_streams_per_user);
+	attempts_limit(r->commons.attempts, r->conf->auth_failures, r->conf->auth_failures_ms);
 	lobby_limit(&r->commons.lobby, r->conf->max_requests, r->conf->max_requests_per_address);
 	assert_true(inbox_init(&r->inbox, r->loop, on_letters, r));
 	assert_int_equal(pthread_create(&r->thread, NULL, database_thread, r), 0);

@@ -359,9 +359,9 @@ TEST(secrets_are_not_printed)
 
 /* Values that are not the default, tried in turn until one is taken. */
 static const char *const candidates[] = {
-	"0660",		"7",	  "7s",	   "7ms",  "128KiB", "json", "debug",
-	"stats",	"groups", "no",	   "own",  "/x/y",   "r",    "a",
-	"public.other", "id",	  "other", "poll", "notify", "knox", "z"};
+	"192.0.2.1",	"forwarded", "0660",   "7",    "7s",	 "7ms",	 "128KiB", "json",
+	"debug",	"stats",     "groups", "no",   "own",	 "/x/y", "r",	   "a",
+	"public.other", "id",	     "other",  "poll", "notify", "knox", "z"};
 
 static char *word(char **at)
 {
