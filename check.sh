@@ -25,10 +25,14 @@ usage() {
 		               and tests/distribution.sh: on Debian 13 (with the other steps, only what its
 		               libraries decide), and the unit tests as a 32-bit program there
 		  clients      tests/clients.sh: the clients, in browsers; skipped without Node 20.19 and npm
+		  python       tests/python.sh: the packages for Python, with old and new versions of what they
+		               stand on
+		  foreign      tests/foreign/run --short: a part of Django's own tests, with a watch on every
+		               table and without
 		  dist         make distcheck
 		  guard        tests/guard/: instructions, allocations and system calls under their limits
 
-		  --quick      without the sanitizers and the other versions
+		  --quick      without the sanitizers, the other versions and the tests of others
 		  --only STEP  only that step and what it is built from; may be given again
 		  --help       this text
 
@@ -37,13 +41,13 @@ usage() {
 	END
 }
 
-steps=(build lint unit clang system asan-unit asan-system tsan clients dist guard versions)
+steps=(build lint unit clang system asan-unit asan-system tsan clients python foreign dist guard versions)
 python=${PYTHON:-/usr/bin/python3}
 arguments=("$@")
 only=()
 while (($#)); do
 	case $1 in
-	--quick) only=(build lint unit clang system clients dist guard) ;;
+	--quick) only=(build lint unit clang system clients python dist guard) ;;
 	--only)
 		[[ " ${steps[*]} " == *" ${2-} "* ]] || {
 			echo "check: --only wants one of: ${steps[*]}" >&2
@@ -122,6 +126,7 @@ useful() {
 		browser chromium chromium chromium
 		httpd apache2 apache2-bin httpd
 		command openssl openssl openssl
+		python httpx python3-httpx python3-httpx
 		command nginx - nginx
 		command haproxy - haproxy
 		command caddy - caddy
@@ -214,13 +219,15 @@ count_versions() {
 	echo "$p $f $((s + $(grep -c '^[a-z0-9:]*: SKIP: ' "$log/versions")))"
 }
 
-count_clients() {
-	local files
-	mapfile -t files < <(compgen -G "$tmp/clients/*.xml")
+count_reports() { # NAME: what its reports say, and the lines of what could not be had
+	local p=0 f=0 s more files
+	s=$(grep -c '^SKIP: ' "$log/$1")
+	mapfile -t files < <(compgen -G "$tmp/$1/*.xml")
 	if ((${#files[@]})); then
-		count_pytest "${files[@]}"
-	elif grep -q '^SKIP: ' "$log/clients"; then
-		echo 0 0 1
+		read -r p f more < <(count_pytest "${files[@]}")
+		echo "$p $f $((s + more))"
+	elif ((s)); then
+		echo "0 0 $s"
 	fi
 }
 
@@ -231,14 +238,14 @@ count_lines() { # NAME
 
 count() { # STEP
 	case $1 in
-	lint | guard) count_lines "$1" ;;
+	lint | guard | foreign) count_lines "$1" ;;
 	unit) count_make plain ;;
 	clang) count_make clang ;;
 	asan-unit) count_make asan ;;
 	tsan) count_make tsan ;;
 	system | asan-system) count_pytest "$tmp/$1.xml" ;;
 	versions) count_versions ;;
-	clients) count_clients ;;
+	clients | python) count_reports "$1" ;;
 	esac 2>/dev/null
 }
 
@@ -276,7 +283,8 @@ step() {
 		printf 'check: %-4s %-12s %4d passed %3d failed %3d skipped %5d s\n' \
 			"$word" "$name" "${p:-0}" "${f:-0}" "${s:-0}" "$((SECONDS - begin))"
 		sed -n 's/^\([0-9]*\): SKIP: /check: skip PostgreSQL \1: /p; s/^\([a-z][a-z0-9:]*\): SKIP: /check: skip Debian \1: /p' "$log/$name"
-		[[ $name != clients ]] || sed -n 's/^SKIP: /check: skip clients: /p' "$log/$name"
+		[[ ! $name =~ ^(clients|python|foreign)$ ]] ||
+			sed -n "s/^SKIP: /check: skip $name: /p" "$log/$name"
 		if [[ $word == FAIL ]]; then
 			tail -n 200 "$log/$name" | sed 's/^/    /'
 			say "the whole of it is in ${log#"$top"/}/$name"
@@ -422,6 +430,20 @@ run_clients() {
 	((status == 77)) || return "$status"
 }
 
+run_python() {
+	local status=0
+	export PGHERALD=$work/plain/pgherald PYTHON=$python JUNIT=$tmp/python
+	mkdir -p "$JUNIT"
+	"$work/source/tests/python.sh" || status=$?
+	((status == 77)) || return "$status"
+}
+
+run_foreign() {
+	local status=0
+	PGHERALD=$work/plain/pgherald "$python" "$work/source/tests/foreign/run" --short || status=$?
+	((status == 77)) || return "$status"
+}
+
 run_dist() { cd "$work/plain" && make distcheck LINT_TESTS=; }
 
 # probe SANITIZER COMMAND...: whether a program built with it can run here at all.
@@ -479,6 +501,8 @@ lane_rest() {
 		skip tsan "ThreadSanitizer cannot run here"
 	fi
 	! wanted clients || step clients run_clients
+	! wanted python || step python run_python
+	! wanted foreign || step foreign run_foreign
 	! wanted dist || step dist run_dist
 	! wanted guard || step guard run_guard
 	! wanted versions || step versions run_versions
@@ -518,7 +542,7 @@ others='' # "versions" has not the one that "system" has
 ! wanted system || others=yes
 export others decided_by_libraries top work tmp log jobs python git_dir setarch tsan_setarch
 export -f list_files copy_tree make_build run_build run_lint run_unit run_clang run_asan_unit run_tsan \
-	run_system run_clients run_guard run_versions run_dist
+	run_system run_clients run_python run_foreign run_guard run_versions run_dist
 
 lane step build run_build
 if wait "${lanes[-1]}"; then

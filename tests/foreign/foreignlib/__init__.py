@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: PostgreSQL
+"""What tests/foreign/run is made of."""

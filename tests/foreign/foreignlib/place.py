@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: PostgreSQL
+"""A PostgreSQL of its own in which a suite is run, and what came of it."""
+
+import json
+import os
+import subprocess
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lib.cluster import Cluster
+
+from . import suites
+
+INSIDE = Path(__file__).resolve().parents[1] / "inside"
+ROLE = "suite"
+TIMEOUT_S = 3600
+
+
+@dataclass
+class Facts:
+    """What was seen beside the tests."""
+
+    tables: int = 0
+    left_out: list = field(default_factory=list)
+    losses: int = 0
+    recorded: int = 0
+    transactions: int = 0
+    conflicts: int = 0
+    heard: int = 0
+    seconds: float = 0.0  # of the tests alone
+    complaints: list = field(default_factory=list)
+
+    def wrong(self):
+        said = list(self.complaints)
+        if self.losses:
+            said.append(f"{self.losses} changes could not be recorded")
+        if self.conflicts:
+            said.append(f"{self.conflicts} of {self.transactions} SERIALIZABLE transactions failed, "
+                        "each on a table of its own")
+        if not self.tables or not self.recorded:
+            said.append("nothing was recorded")
+        if not self.heard:
+            said.append("the daemon has told nothing")
+        return said
+
+
+class Place:
+    def __init__(self, pgherald, serializable):
+        self.pgherald = pgherald
+        level = {"default_transaction_isolation": "serializable"} if serializable else {}
+        self.cluster = Cluster({"max_connections": "200", "max_prepared_transactions": "0",
+                                "max_locks_per_transaction": "1024", **level})
+        self.cluster.execute(f"CREATE ROLE {ROLE} LOGIN CREATEDB")
+        for name in ("guest", "other"):
+            self.cluster.execute(f"CREATE DATABASE {name} OWNER {ROLE}")
+
+    def run(self, suite, mode, short, jobs, only=None):
+        """Runs it; ({test: outcome}, Facts)."""
+        argv, cwd, more = suite.command(short, jobs, only)
+        with tempfile.TemporaryDirectory(prefix="pgherald-foreign-") as name:
+            os.chmod(name, 0o755)
+            path = [str(INSIDE), *filter(None, [more.pop("PYTHONPATH", "")])]
+            env = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "DJANGO_"))}
+            env.update(
+                PGHOST=self.cluster.dir, PGPORT="5432", PGUSER=ROLE, DATABASE_HOST=self.cluster.dir,
+                DATABASE_PORT="5432", DATABASE_USER=ROLE, PYTHONPATH=os.pathsep.join(path),
+                DATABASE_URL=f"postgres://{ROLE}@/guest?host={self.cluster.dir}&port=5432",
+                PYTHONDONTWRITEBYTECODE="1", FOREIGN_MODE=mode, FOREIGN_OUT=name,
+                FOREIGN_PGHERALD=self.pgherald, **more)
+            with open(Path(name) / "output", "w+", encoding="utf-8", errors="replace") as output:
+                done = subprocess.run(argv, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=output,
+                                      stderr=subprocess.STDOUT, timeout=TIMEOUT_S)
+                output.seek(0)
+                said = output.read()
+            outcomes = Path(name) / "outcomes.json"
+            facts = Path(name) / "facts.json"
+            if not outcomes.exists() or not facts.exists():
+                raise suites.Unavailable(f"it did not run (status {done.returncode}):\n{said[-4000:]}")
+            if outcomes.read_text() == "{}":
+                raise suites.Unavailable(f"no test was run:\n{said[-4000:]}")
+            return json.loads(outcomes.read_text()), Facts(**json.loads(facts.read_text()))
+
+    def close(self):
+        self.cluster.destroy()
