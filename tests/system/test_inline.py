@@ -63,7 +63,8 @@ def test_documents_are_passed_on_byte_for_byte(served, d):
         send(served, "plain", '{"type": "x", "payload": %s}' % payload)
     c.wait_messages(6)
     for payload in payloads:
-        assert c.raw_body.count(payload.encode()) == 2, payload
+        told = payload.replace("\u2028", "\\u2028")  # what some readers take for a line's end
+        assert c.raw_body.count(told.encode()) == 2, payload
 
 
 @pytest.mark.parametrize("kind", ["system.resync", "system.anything", "system", "connected", "keepalive"])
@@ -87,7 +88,7 @@ def test_malformed_payloads_hurt_nobody(served, d, payload):
     send(served, NEWS, payload)
     send(served, NEWS, {"event": "after"})
     assert c.wait_messages(1)[0]["event"] == "after"
-    assert "a payload is no event" in d.log()
+    d.wait_log("a payload is no event")
 
 
 def test_malformed_payloads_are_logged_now_and_then(served, d):
