@@ -7,12 +7,29 @@
 
 {{grants}}
 
+-- Functions of pgherald_auth: what looks up credentials has no right on the journal. It makes them itself,
+-- and may do that here for as long as it takes.
 SET LOCAL ROLE pgherald_owner;
+GRANT CREATE ON SCHEMA pgherald TO pgherald_auth;
+RESET ROLE;
+-- Those of version 2 belonged to pgherald_owner.
+DO $pgherald$
+DECLARE
+  earlier regprocedure;
+BEGIN
+  FOR earlier IN SELECT p.oid FROM pg_proc AS p
+                 WHERE p.pronamespace = 'pgherald'::regnamespace AND p.proname IN ({{functions}})
+                   AND p.proowner = 'pgherald_owner'::regrole LOOP
+    EXECUTE format('ALTER FUNCTION %s OWNER TO pgherald_auth', earlier);
+  END LOOP;
+END
+$pgherald$;
+SET LOCAL ROLE pgherald_auth;
 
 -- An older one, or that of another preset, had another result, which cannot be replaced.
 DO $pgherald$
 BEGIN
-  IF pg_catalog.pg_get_function_result(pg_catalog.to_regprocedure({{function_literal}}))
+  IF pg_get_function_result(to_regprocedure({{function_literal}}))
      <> {{result_literal}} THEN
     DROP FUNCTION pgherald.{{function}}(text[]);
   END IF;
@@ -27,34 +44,29 @@ $pgherald$;
 CREATE OR REPLACE FUNCTION pgherald.{{revoke}}() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET row_security = off
 SET plan_cache_mode = force_generic_plan
 AS $pgherald$
 #variable_conflict use_column
 <<it>>
 DECLARE
   max_users CONSTANT int := 500;
-  max_stmts CONSTANT int := 32;  -- per transaction; each costs a subtransaction id
-  tx CONSTANT text := txid_current_if_assigned();
-  tally   text := current_setting('pgherald.tx_auth', true);
-            -- of this transaction: "txid statements", or "txid all id" when everybody was named
-  n_stmts int := 0;
-  users   text[] := '{}';
-  last_id bigint;
+  users text[] := '{}';
+  news  boolean;  -- whether this transaction had not said so already
 BEGIN
   -- The guard: whatever goes wrong in here, the application's statement succeeds.
   BEGIN
     CASE TG_ARGV[0] || ' ' || TG_OP
       {{token_cases}}
       WHEN 'user DELETE' THEN
-        users := ARRAY(SELECT DISTINCT to_jsonb(r)->>{{user_key_literal}} FROM old_rows AS r
-                       LIMIT max_users + 1);
+        users := ARRAY(SELECT DISTINCT {{row_user_key}} FROM old_rows AS r LIMIT max_users + 1);
       WHEN 'user UPDATE' THEN  -- not a login, which writes last_login
         users := ARRAY(
           SELECT DISTINCT gone.id
-          FROM (SELECT to_jsonb(r)->>{{user_key_literal}} AS id, {{user_rights}}
+          FROM (SELECT {{row_user_key}} AS id, {{user_rights}}
                 FROM old_rows AS r
                 EXCEPT
-                SELECT to_jsonb(r)->>{{user_key_literal}}, {{user_rights}}
+                SELECT {{row_user_key}}, {{user_rights}}
                 FROM new_rows AS r) AS gone
           LIMIT max_users + 1);
       {{group_cases}}
@@ -65,54 +77,45 @@ BEGIN
     IF users = '{}' AND TG_OP <> 'TRUNCATE' THEN
       RETURN NULL;
     END IF;
-
-    IF split_part(tally, ' ', 1) = tx THEN
-      IF split_part(tally, ' ', 2) <> 'all' THEN
-        n_stmts := split_part(tally, ' ', 2);
-      ELSIF EXISTS (SELECT FROM pgherald.journal AS j
-                    WHERE j.txid = tx::bigint AND j.id = split_part(tally, ' ', 3)::bigint
-                      AND j.op = 'a' AND j.own_old = '{}') THEN
-        RETURN NULL;  -- this transaction already names everybody
-      END IF;
-    END IF;
-    IF cardinality(users) > max_users OR n_stmts >= max_stmts THEN
-      users := '{}';
-    END IF;
-
-    INSERT INTO pgherald.journal (id, topic, op, own_old) OVERRIDING SYSTEM VALUE
-    VALUES (pgherald.next_id(), 'auth', 'a', users)
-    RETURNING id INTO last_id;
-    IF users = '{}' THEN
-      tally := set_config('pgherald.tx_auth', tx || ' all ' || last_id, true);
-    ELSE
-      tally := set_config('pgherald.tx_auth', tx || ' ' || n_stmts + 1, true);
-    END IF;
-    IF {{may_ring}} THEN
+    -- By itself: as a part of the condition it might never be called.
+    news := pgherald.revoked(it.users);
+    IF news AND {{may_ring}} THEN
       PERFORM pg_notify('pgherald', '{"v":1,"topic":"auth"}');
     END IF;
-  EXCEPTION WHEN OTHERS THEN
-    RAISE WARNING 'pgherald: % of % not recorded: % (%)', TG_OP, TG_RELID::regclass, SQLERRM, SQLSTATE;
-    BEGIN
-      PERFORM nextval('pgherald.loss');
-    EXCEPTION WHEN OTHERS THEN
-      RAISE WARNING 'pgherald: loss not counted: %', SQLERRM;
-    END;
-    BEGIN
-      INSERT INTO pgherald.journal (id, topic, op) OVERRIDING SYSTEM VALUE
-      VALUES (pgherald.next_id(), 'auth', 'a') RETURNING id INTO last_id;
-      tally := set_config('pgherald.tx_auth', txid_current()::text || ' all ' || last_id, true);
-    EXCEPTION WHEN OTHERS THEN
-      NULL;  -- the counter has told the daemon
-    END;
+  EXCEPTION
+    WHEN serialization_failure THEN
+      RAISE;  -- the transaction must be tried again for its own reasons
+    WHEN OTHERS THEN
+      RAISE WARNING 'pgherald: % of % not recorded: % (%)', TG_OP, TG_RELID::regclass, SQLERRM, SQLSTATE;
+      BEGIN
+        PERFORM pgherald.revoked(NULL);
+      EXCEPTION WHEN OTHERS THEN
+        RAISE WARNING 'pgherald: loss not counted: %', SQLERRM;
+      END;
   END;
   RETURN NULL;
 END
 $pgherald$;
 
 REVOKE ALL ON FUNCTION pgherald.{{function}}(text[]), pgherald.{{revoke}}() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION pgherald.{{function}}(text[]) TO pgherald_reader;
+GRANT EXECUTE ON FUNCTION pgherald.{{function}}(text[]) TO {{login}};
+-- A table may become a view later: these functions then fail, where the server has a word for it.
+DO $pgherald$
+DECLARE
+  f regprocedure;
+BEGIN
+  IF current_setting('restrict_nonsystem_relation_kind', true) IS NOT NULL THEN
+    FOR f IN SELECT p.oid FROM pg_proc AS p
+             WHERE p.pronamespace = 'pgherald'::regnamespace AND p.proname IN ({{functions}}) LOOP
+      EXECUTE format('ALTER FUNCTION %s SET restrict_nonsystem_relation_kind = %L', f, 'view, foreign-table');
+    END LOOP;
+  END IF;
+END
+$pgherald$;
 {{stamp}}
 
+SET LOCAL ROLE pgherald_owner;
+REVOKE CREATE ON SCHEMA pgherald FROM pgherald_auth;
 RESET ROLE;
 
 -- Made when missing or not ours; left alone, without any lock, when they are as they should be.

@@ -6,13 +6,15 @@ CREATE OR REPLACE FUNCTION pgherald.{{function}}(tokens text[])
 RETURNS TABLE (n int, session_data text, expires timestamptz)
 LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET row_security = off
 SET lock_timeout = '500ms'  -- look-ups of other tables wait behind this one; it is asked again
 AS $pgherald$
-  SELECT asked.n::int, t.session_data::text, {{expires}}::timestamptz
+  SELECT asked.n::int, pgherald.as_text(t.session_data), {{expires}}::timestamptz
   FROM unnest(tokens) WITH ORDINALITY AS asked(token, n)
   JOIN {{token_table}} AS t ON {{token_match}}
-  WHERE {{expires}} > now()
-    AND octet_length(t.session_data::text) <= 65536
+  WHERE {{plain}}
+    AND {{expires}} > now()
+    AND octet_length(pgherald.as_text(t.session_data)) <= 65536
 $pgherald$;
 
 -- One row per user that was found. proofs are HMAC-SHA256 of what the user table has as his password,
@@ -22,31 +24,31 @@ CREATE OR REPLACE FUNCTION pgherald.{{users_function}}(users text[], inner_pads 
 RETURNS TABLE (n int, user_id text, role text, active boolean, proofs text[])
 LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET row_security = off
 SET lock_timeout = '500ms'  -- look-ups of other tables wait behind this one; it is asked again
 AS $pgherald$
 #variable_conflict use_column
-<<it>>
-DECLARE
-  id {{user_table}}.{{user_key}}%TYPE;
 BEGIN
   FOR i IN 1 .. cardinality(users) LOOP
     BEGIN
-      it.id := users[i];
+      RETURN QUERY
+        SELECT i,
+               pgherald.as_text(u.{{user_key}}),
+               {{role}},
+               {{active}},
+               ARRAY(SELECT encode(sha256(pads.o || sha256(pads.i || convert_to(
+                                     pgherald.as_text(u.{{user_password}}), 'UTF8'))), 'hex')
+                     FROM unnest(inner_pads, outer_pads) AS pads(i, o))
+        FROM {{user_table}} AS u
+        WHERE {{users_plain}}
+          AND CASE WHEN pgherald.plain(CASE WHEN false THEN u.{{user_key}} END, true)
+                   THEN u.{{user_key}} = pgherald.typed(users[i], CASE WHEN false THEN u.{{user_key}} END)
+                   ELSE pgherald.as_text(u.{{user_key}}) = users[i] END;
     EXCEPTION WHEN data_exception THEN
       CONTINUE;  -- not a key of this table, so nobody's
     END;
-    RETURN QUERY
-      SELECT i,
-             u.{{user_key}}::text,
-             {{role}},
-             {{active}},
-             ARRAY(SELECT encode(sha256(pads.o || sha256(pads.i || convert_to(u.{{user_password}}, 'UTF8'))),
-                                 'hex')
-                   FROM unnest(inner_pads, outer_pads) AS pads(i, o))
-      FROM {{user_table}} AS u
-      WHERE u.{{user_key}} = it.id;
   END LOOP;
 END
 $pgherald$;
 REVOKE ALL ON FUNCTION pgherald.{{users_function}}(text[], bytea[], bytea[]) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION pgherald.{{users_function}}(text[], bytea[], bytea[]) TO pgherald_reader;
+GRANT EXECUTE ON FUNCTION pgherald.{{users_function}}(text[], bytea[], bytea[]) TO {{login}};

@@ -5,15 +5,17 @@ CREATE OR REPLACE FUNCTION pgherald.{{function}}(tokens text[])
 RETURNS TABLE (n int, user_id text, role text, active boolean, expires timestamptz)
 LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET row_security = off
 SET lock_timeout = '500ms'  -- look-ups of other tables wait behind this one; it is asked again
 AS $pgherald$
   SELECT asked.n::int,
-         u.{{user_key}}::text,
+         pgherald.as_text(u.{{user_key}}),
          {{role}},
          {{active}},
          {{expires}}::timestamptz
   FROM unnest(tokens) WITH ORDINALITY AS asked(token, n)
   JOIN {{token_table}} AS t ON {{token_match}}
   JOIN {{user_table}} AS u ON u.{{user_key}} = t.{{token_user}}
-  {{token_valid}}
+  WHERE {{plain}}
+    {{token_valid}}
 $pgherald$;

@@ -4,38 +4,34 @@
 -- Locks: none on any table of the application.
 {{begin}}
 
--- pgherald_owner owns everything here and cannot log in. pgherald_reader is what the daemon may do.
--- {{login_comment}} is who the daemon connects as; it gets no password here (use peer or cert,
--- or ALTER ROLE ... PASSWORD). The comment marks what uninstall may drop again.
+-- Two roles that nobody can log in as: pgherald_owner records what changes and tells it; pgherald_auth looks
+-- up tokens, users and the hashes of their passwords, and does nothing else. So what runs beside a row
+-- of the application never stands beside a token. {{login_comment}} is who the daemon connects as; what it
+-- may do is granted to it alone, below, and so is nothing in another database of the cluster. It gets no
+-- password here (use peer or cert, or ALTER ROLE ... PASSWORD). The comment marks what uninstall may
+-- drop again.
 DO $pgherald$
+DECLARE
+  name text;
 BEGIN
-  IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'pgherald_owner') THEN
-    CREATE ROLE pgherald_owner NOLOGIN;
-    COMMENT ON ROLE pgherald_owner IS 'made by pgherald sql install';
-  END IF;
-  IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'pgherald_reader') THEN
-    CREATE ROLE pgherald_reader NOLOGIN;
-    COMMENT ON ROLE pgherald_reader IS 'made by pgherald sql install';
-  END IF;
-  IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = {{login_literal}}) THEN
+  FOREACH name IN ARRAY ARRAY['pgherald_owner', 'pgherald_auth'] LOOP
+    IF to_regrole(name) IS NULL THEN
+      EXECUTE format('CREATE ROLE %I NOLOGIN', name);
+      EXECUTE format('COMMENT ON ROLE %I IS %L', name, 'made by pgherald sql install');
+    ELSIF EXISTS (SELECT FROM pg_roles AS r WHERE r.rolname = name AND (r.rolsuper OR r.rolcanlogin)) THEN
+      RAISE EXCEPTION 'role % is there already, and is a superuser or can log in', name
+        USING HINT = format('ALTER ROLE %I NOSUPERUSER NOLOGIN;', name);
+    END IF;
+    -- An installer who is no superuser must be able to act as these, and to uninstall again.
+    IF NOT pg_has_role(current_user, name, 'USAGE') THEN
+      EXECUTE format('GRANT %I TO CURRENT_USER', name);
+    END IF;
+  END LOOP;
+  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {{login_literal}}) THEN
     CREATE ROLE {{login}} LOGIN;
     COMMENT ON ROLE {{login}} IS 'made by pgherald sql install';
   END IF;
-  -- An installer who is no superuser must be able to act as the owner, and to uninstall again.
-  IF NOT pg_catalog.pg_has_role(current_user, 'pgherald_owner', 'USAGE') THEN
-    GRANT pgherald_owner TO CURRENT_USER;
-  END IF;
-  IF NOT pg_catalog.pg_has_role(current_user, 'pgherald_reader', 'USAGE') THEN
-    GRANT pgherald_reader TO CURRENT_USER;
-  END IF;
-  IF NOT pg_catalog.pg_has_role({{login_literal}}, 'pgherald_reader', 'USAGE') THEN
-    GRANT pgherald_reader TO {{login}};
-  END IF;
-  IF NOT pg_catalog.has_database_privilege({{login_literal}}, pg_catalog.current_database(), 'CONNECT') THEN
-    EXECUTE pg_catalog.format('GRANT CONNECT ON DATABASE %I TO pgherald_reader',
-                              pg_catalog.current_database());
-  END IF;
-  IF NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'pgherald') THEN
+  IF to_regnamespace('pgherald') IS NULL THEN
     CREATE SCHEMA pgherald AUTHORIZATION pgherald_owner;
   END IF;
 END
@@ -51,17 +47,23 @@ CREATE TABLE IF NOT EXISTS pgherald.meta (
   floor_txid     bigint NOT NULL DEFAULT 0,   -- rows with txid <= floor_txid may have been pruned
   installed_at   timestamptz NOT NULL DEFAULT pg_catalog.now(),
   max_bytes      bigint NOT NULL,   -- the journal's limit in the configuration
-  stop_bytes     bigint NOT NULL    -- the size on disk at which writers stop adding to it: max_bytes,
+  stop_bytes     bigint NOT NULL,   -- the size on disk at which writers stop adding to it: max_bytes,
                                     -- or what an earlier flood has left and prune has emptied
+  connected      text               -- the role that was given CONNECT here, for uninstall
 );
 
--- The journal of version 1 had finished documents. Its rows stay: they are told as "fetch again".
+-- The journal of version 1 had finished documents. Its rows stay: they are told as "fetch again". Version 2
+-- had one role for everything.
 DO $pgherald$
 BEGIN
   IF EXISTS (SELECT FROM pgherald.meta WHERE schema_version = 1) THEN
     ALTER TABLE pgherald.journal RENAME COLUMN doc TO data;
     ALTER TABLE pgherald.journal RENAME COLUMN leave TO past;
     UPDATE pgherald.meta SET schema_version = 2;
+  END IF;
+  IF EXISTS (SELECT FROM pgherald.meta WHERE schema_version = 2) THEN
+    ALTER TABLE pgherald.meta ADD COLUMN connected text;
+    UPDATE pgherald.meta SET schema_version = 3;
   END IF;
 END
 $pgherald$;
@@ -99,14 +101,14 @@ CREATE SEQUENCE IF NOT EXISTS pgherald.loss;
 CREATE SEQUENCE IF NOT EXISTS pgherald.gate;
 
 INSERT INTO pgherald.meta (schema_version, epoch, max_bytes, stop_bytes)
-VALUES (2, pg_catalog.left(pg_catalog.replace(pg_catalog.gen_random_uuid()::text, '-', ''), 8),
+VALUES (3, pg_catalog.left(pg_catalog.replace(pg_catalog.gen_random_uuid()::text, '-', ''), 8),
         {{max_bytes}}, {{max_bytes}})
 ON CONFLICT DO NOTHING;
 
 DO $pgherald$
 BEGIN
-  IF (SELECT schema_version FROM pgherald.meta) <> 2 THEN
-    RAISE EXCEPTION 'schema pgherald is of version %, this program makes version 2',
+  IF (SELECT schema_version FROM pgherald.meta) <> 3 THEN
+    RAISE EXCEPTION 'schema pgherald is of version %, this program makes version 3',
       (SELECT schema_version FROM pgherald.meta);
   END IF;
 END
@@ -166,6 +168,130 @@ BEGIN
 EXCEPTION WHEN sequence_generator_limit_exceeded THEN
   RETURN (SELECT 1 + greatest(0, max(j.id), pg_sequence_last_value('pgherald.gate'))
           FROM pgherald.journal AS j WHERE j.txid = txid_current());
+END
+$pgherald$;
+
+-- Whether a value of this type can be read, made text or compared without running code of a role of the
+-- application, or (`enter`) be made of text: its own types are PostgreSQL's; those of others must belong to
+-- a superuser, since an owner may add casts to json or text. A domain runs its checks only when
+-- something becomes one. `kind` is a NULL of the type. Declared immutable, so that the planner asks, and the
+-- statement's plan has the answer: pgherald.plain(CASE WHEN false THEN t.column END) costs nothing when
+-- the statement is run, and is asked again when the table is altered.
+CREATE OR REPLACE FUNCTION pgherald.plain(kind anyelement, enter boolean DEFAULT false) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE
+AS $pgherald$
+BEGIN
+  RETURN pg_catalog.pg_typeof(kind)::pg_catalog.oid OPERATOR(pg_catalog.<) '16384'::pg_catalog.oid
+         OR pgherald.plain_type(pg_catalog.pg_typeof(kind)::pg_catalog.oid, enter);
+END
+$pgherald$;
+CREATE OR REPLACE FUNCTION pgherald.plain_type(type oid, enter boolean) RETURNS boolean
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $pgherald$
+  -- What is not found (it may be newer than this transaction's snapshot) is not plain.
+  WITH RECURSIVE part AS (
+    SELECT type AS oid
+    UNION
+    SELECT inner_type.oid
+    FROM part
+    JOIN pg_type AS t ON t.oid = part.oid
+    CROSS JOIN LATERAL (
+      SELECT t.typelem WHERE t.typcategory = 'A'
+      UNION ALL
+      SELECT t.typbasetype
+      UNION ALL
+      SELECT a.atttypid FROM pg_attribute AS a
+      WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped) AS inner_type (oid)
+    WHERE inner_type.oid >= 16384)
+  SELECT coalesce(bool_and(coalesce(r.rolsuper OR t.typcategory = 'A' OR t.typtype = 'd' AND NOT enter, false)
+                           AND NOT EXISTS (SELECT FROM pg_cast AS c
+                                           JOIN pg_proc AS p ON p.oid = c.castfunc
+                                           JOIN pg_roles AS u ON u.oid = p.proowner
+                                           WHERE c.castsource = t.oid AND NOT u.rolsuper)), false)
+  FROM part
+  LEFT JOIN pg_type AS t ON t.oid = part.oid
+  LEFT JOIN pg_roles AS r ON r.oid = t.typowner
+$pgherald$;
+-- The same for a WHERE that must not be passed otherwise.
+CREATE OR REPLACE FUNCTION pgherald.only_plain(kind anyelement, enter boolean DEFAULT false) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE
+AS $pgherald$
+BEGIN
+  IF pgherald.plain(kind, enter) THEN
+    RETURN true;
+  END IF;
+  RAISE EXCEPTION 'a value of type % could run code of a role of the application', pg_catalog.pg_typeof(kind)
+    USING ERRCODE = 'insufficient_privilege', HINT = 'pgherald sql check';
+END
+$pgherald$;
+
+-- A value as text: as PostgreSQL casts it where that is plain, else by the type's output function, which only
+-- a superuser can have made. So simple that PostgreSQL inlines it.
+CREATE OR REPLACE FUNCTION pgherald.as_text(value anyelement) RETURNS text
+LANGUAGE sql STABLE
+AS $pgherald$
+  SELECT CASE WHEN pgherald.plain(CASE WHEN false THEN value END) THEN value::pg_catalog.text
+              WHEN value IS NOT NULL THEN pg_catalog.concat(value) END
+$pgherald$;
+-- Text as a value of this type, by its input function: no cast is looked for.
+CREATE OR REPLACE FUNCTION pgherald.typed(value text, kind anyelement) RETURNS anyelement
+LANGUAGE plpgsql IMMUTABLE
+AS $pgherald$
+BEGIN
+  kind := value;
+  RETURN kind;
+END
+$pgherald$;
+
+-- Tells the daemon that rights of these users have changed ('{}': of everybody; NULL: whose could not be found
+-- out, so everybody's, and if that fails it is counted as a loss). It looks them up again. False when this
+-- transaction has said so already.
+CREATE OR REPLACE FUNCTION pgherald.revoked(users text[]) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
+AS $pgherald$
+#variable_conflict use_column
+DECLARE
+  max_users CONSTANT int := 500;
+  max_stmts CONSTANT int := 32;  -- per transaction; each costs a subtransaction id
+  tx CONSTANT text := txid_current();
+  whose   text[] := users;
+  tally   text := current_setting('pgherald.tx_auth', true);
+            -- of this transaction: "txid statements", or "txid all place" when everybody was named
+  n_stmts int := 0;
+  place   tid;  -- of the row: a look there is no conflict of SERIALIZABLE transactions
+BEGIN
+  IF users IS NULL THEN
+    BEGIN
+      RETURN pgherald.revoked('{}');
+    EXCEPTION WHEN OTHERS THEN
+      PERFORM nextval('pgherald.loss');
+      RETURN false;
+    END;
+  END IF;
+  IF split_part(tally, ' ', 1) = tx THEN
+    IF split_part(tally, ' ', 2) <> 'all' THEN
+      n_stmts := split_part(tally, ' ', 2);
+    ELSIF EXISTS (SELECT FROM pgherald.journal AS j
+                  WHERE j.ctid = split_part(tally, ' ', 3)::tid AND j.txid = tx::bigint
+                    AND j.op = 'a' AND j.own_old = '{}') THEN
+      RETURN false;
+    END IF;
+  END IF;
+  IF cardinality(whose) > max_users OR n_stmts >= max_stmts THEN
+    whose := '{}';
+  END IF;
+  INSERT INTO pgherald.journal (id, topic, op, own_old) OVERRIDING SYSTEM VALUE
+  VALUES (pgherald.next_id(), 'auth', 'a', whose)
+  RETURNING ctid INTO place;
+  IF whose = '{}' THEN
+    tally := set_config('pgherald.tx_auth', tx || ' all ' || place, true);
+  ELSE
+    tally := set_config('pgherald.tx_auth', tx || ' ' || n_stmts + 1, true);
+  END IF;
+  RETURN true;
 END
 $pgherald$;
 
@@ -344,16 +470,51 @@ $pgherald$;
 -- Nothing for PUBLIC and nothing for the application's roles.
 REVOKE ALL ON SCHEMA pgherald FROM PUBLIC;
 REVOKE ALL ON FUNCTION pgherald.utc(timestamptz), pgherald.utc(text), pgherald.epoch(), pgherald.next_id(),
+  pgherald.plain(anyelement, boolean), pgherald.plain_type(oid, boolean),
+  pgherald.only_plain(anyelement, boolean), pgherald.as_text(anyelement), pgherald.typed(text, anyelement),
+  pgherald.revoked(text[]),
   pgherald.tell(bigint[]), pgherald.fetch_again(text[], text[]), pgherald.prune(interval, int, bigint) FROM PUBLIC;
-GRANT USAGE ON SCHEMA pgherald TO pgherald_reader;
-GRANT SELECT ON pgherald.meta, pgherald.journal, pgherald.loss TO pgherald_reader;
+GRANT USAGE ON SCHEMA pgherald TO pgherald_auth;
+GRANT EXECUTE ON FUNCTION pgherald.plain(anyelement, boolean), pgherald.plain_type(oid, boolean),
+  pgherald.only_plain(anyelement, boolean), pgherald.as_text(anyelement), pgherald.typed(text, anyelement),
+  pgherald.revoked(text[]) TO pgherald_auth;
+GRANT USAGE ON SCHEMA pgherald TO {{login}};
+GRANT SELECT ON pgherald.meta, pgherald.journal, pgherald.loss TO {{login}};
 GRANT EXECUTE ON FUNCTION pgherald.epoch(), pgherald.tell(bigint[]), pgherald.fetch_again(text[], text[]),
-  pgherald.prune(interval, int, bigint) TO pgherald_reader;
+  pgherald.prune(interval, int, bigint) TO {{login}};
 
 COMMENT ON SCHEMA pgherald IS 'tells browsers what changed: journal and triggers of pgherald';
 {{stamp}}
 
 RESET ROLE;
+
+-- Of version 2: members of pgherald_reader had these rights in every database of the cluster.
+DO $pgherald$
+BEGIN
+  IF to_regrole('pgherald_reader') IS NOT NULL THEN
+    SET LOCAL ROLE pgherald_owner;
+    REVOKE ALL ON SCHEMA pgherald FROM pgherald_reader;
+    REVOKE ALL ON ALL TABLES IN SCHEMA pgherald FROM pgherald_reader;
+    REVOKE ALL ON ALL SEQUENCES IN SCHEMA pgherald FROM pgherald_reader;
+    REVOKE ALL ON ALL FUNCTIONS IN SCHEMA pgherald FROM pgherald_reader;
+    RESET ROLE;
+    EXECUTE format('REVOKE CONNECT ON DATABASE %I FROM pgherald_reader', current_database());
+    IF shobj_description(to_regrole('pgherald_reader'), 'pg_authid') = 'made by pgherald sql install' THEN
+      BEGIN
+        DROP ROLE pgherald_reader;
+      EXCEPTION WHEN dependent_objects_still_exist OR insufficient_privilege THEN
+        NULL;  -- another database needs it until it has this version, too; check says so
+      END;
+    END IF;
+  END IF;
+  IF NOT has_database_privilege({{login_literal}}, current_database(), 'CONNECT') THEN
+    EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), {{login_literal}});
+    SET LOCAL ROLE pgherald_owner;
+    UPDATE pgherald.meta SET connected = {{login_literal}};
+    RESET ROLE;
+  END IF;
+END
+$pgherald$;
 
 -- For `check` this is the finding temp-files.
 DO $pgherald$

@@ -2,19 +2,18 @@
 --# its key, as session_name() in src/auth/session.c does: the journal holds no key that still opens.
 WHEN 'token DELETE' THEN  -- not of those that have ended: clearsessions has many, and nobody uses them
   users := ARRAY(
-    SELECT 'session:' || encode(sha256(convert_to(r->>{{token_column_literal}}, 'UTF8')), 'hex')
-    FROM (SELECT to_jsonb(o) FROM old_rows AS o) AS gone(r)
-    WHERE (r->>{{token_expires_literal}})::timestamptz > now()
+    SELECT 'session:' || encode(sha256(convert_to({{row_token}}, 'UTF8')), 'hex')
+    FROM old_rows AS r
+    WHERE {{row_expires}}::timestamptz > now()
     LIMIT max_users + 1);
 WHEN 'token UPDATE' THEN  -- not one that only lives longer: the part before the first colon is the
                           -- content, the rest a time and a signature that are new with every save
   users := ARRAY(
     SELECT 'session:' || encode(sha256(convert_to(gone.key, 'UTF8')), 'hex')
-    FROM (SELECT r->>{{token_column_literal}} AS key, split_part(r->>'session_data', ':', 1),
-                 (r->>{{token_expires_literal}})::timestamptz > now()
-          FROM (SELECT to_jsonb(o) FROM old_rows AS o) AS was(r)
+    FROM (SELECT {{row_token}} AS key, split_part({{row_session_data}}, ':', 1),
+                 {{row_expires}}::timestamptz > now()
+          FROM old_rows AS r
           EXCEPT
-          SELECT r->>{{token_column_literal}}, split_part(r->>'session_data', ':', 1),
-                 (r->>{{token_expires_literal}})::timestamptz > now()
-          FROM (SELECT to_jsonb(n) FROM new_rows AS n) AS is_now(r)) AS gone
+          SELECT {{row_token}}, split_part({{row_session_data}}, ':', 1), {{row_expires}}::timestamptz > now()
+          FROM new_rows AS r) AS gone
     LIMIT max_users + 1);

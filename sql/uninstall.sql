@@ -7,23 +7,28 @@
 DO $pgherald$
 DECLARE
   r record;
+  connected text;
 BEGIN
-  IF EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'pgherald') THEN
-    FOR r IN SELECT t.tgname AS name, t.tgrelid::pg_catalog.regclass AS watched
-             FROM pg_catalog.pg_trigger AS t
-             JOIN pg_catalog.pg_proc AS p ON p.oid = t.tgfoid
-             WHERE p.pronamespace = 'pgherald'::pg_catalog.regnamespace AND NOT t.tgisinternal
+  IF to_regnamespace('pgherald') IS NOT NULL THEN
+    IF EXISTS (SELECT FROM pg_attribute AS a
+               WHERE a.attrelid = to_regclass('pgherald.meta') AND a.attname = 'connected') THEN
+      EXECUTE 'SELECT m.connected FROM pgherald.meta AS m' INTO connected;
+    END IF;
+    FOR r IN SELECT t.tgname AS name, t.tgrelid::regclass AS watched
+             FROM pg_trigger AS t
+             JOIN pg_proc AS p ON p.oid = t.tgfoid
+             WHERE p.pronamespace = 'pgherald'::regnamespace AND NOT t.tgisinternal
     LOOP
-      EXECUTE pg_catalog.format('DROP TRIGGER IF EXISTS %I ON %s', r.name, r.watched);
+      EXECUTE format('DROP TRIGGER IF EXISTS %I ON %s', r.name, r.watched);
     END LOOP;
-    FOR r IN SELECT p.oid::pg_catalog.regprocedure AS name
-             FROM pg_catalog.pg_proc AS p
-             WHERE p.pronamespace = 'pgherald'::pg_catalog.regnamespace
-               AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d  -- an extension's own
-                               WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass
-                                 AND d.objid = p.oid AND d.deptype = 'e')
+    FOR r IN SELECT p.oid::regprocedure AS name
+             FROM pg_proc AS p
+             WHERE p.pronamespace = 'pgherald'::regnamespace
+               AND NOT EXISTS (SELECT FROM pg_depend AS d  -- an extension's own
+                               WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid
+                                 AND d.deptype = 'e')
     LOOP
-      EXECUTE pg_catalog.format('DROP FUNCTION %s', r.name);
+      EXECUTE format('DROP FUNCTION %s', r.name);
     END LOOP;
     DROP EXTENSION IF EXISTS pgherald;
     -- Without CASCADE: the server names whatever somebody else has built upon these.
@@ -31,39 +36,42 @@ BEGIN
     DROP SEQUENCE IF EXISTS pgherald.loss, pgherald.gate;
     DROP SCHEMA IF EXISTS pgherald;
   END IF;
+  IF to_regrole(quote_ident(connected)) IS NOT NULL THEN
+    EXECUTE format('REVOKE CONNECT ON DATABASE %I FROM %I', current_database(), connected);
+  END IF;
 END
 $pgherald$;
 
--- What the roles were granted here.
+-- What the roles were granted here; pgherald_reader is of version 2.
 DO $pgherald$
 DECLARE
-  role_name text;
+  name text;
 BEGIN
-  FOREACH role_name IN ARRAY ARRAY['pgherald_owner', 'pgherald_reader'] LOOP
-    IF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = role_name) THEN
-      EXECUTE pg_catalog.format('DROP OWNED BY %I', role_name);
+  FOREACH name IN ARRAY ARRAY['pgherald_owner', 'pgherald_auth', 'pgherald_reader'] LOOP
+    IF to_regrole(name) IS NOT NULL AND pg_has_role(current_user, name, 'USAGE') THEN
+      EXECUTE format('DROP OWNED BY %I', name);
     END IF;
   END LOOP;
 END
 $pgherald$;
 
--- Roles belong to the whole cluster: all of them stay while another database still uses one, and
--- those that were there before us stay always.
+-- Roles belong to the whole cluster: one that another database still uses stays, and those that were there
+-- before us stay always.
 DO $pgherald$
 DECLARE
-  role_name text;
+  name text;
 BEGIN
-  FOREACH role_name IN ARRAY ARRAY['pgherald_owner', 'pgherald_reader', {{login_literal}}] LOOP
-    IF EXISTS (SELECT FROM pg_catalog.pg_roles
-               WHERE rolname = role_name
-                 AND pg_catalog.shobj_description(oid, 'pg_authid') = 'made by pgherald sql install')
-    THEN
-      EXECUTE pg_catalog.format('DROP ROLE %I', role_name);
+  FOREACH name IN ARRAY ARRAY[{{login_literal}}, 'pgherald_reader', 'pgherald_auth', 'pgherald_owner'] LOOP
+    IF EXISTS (SELECT FROM pg_roles AS r
+               WHERE r.rolname = name
+                 AND shobj_description(r.oid, 'pg_authid') = 'made by pgherald sql install') THEN
+      BEGIN
+        EXECUTE format('DROP ROLE %I', name);
+      EXCEPTION WHEN dependent_objects_still_exist THEN
+        NULL;
+      END;
     END IF;
   END LOOP;
-EXCEPTION
-  WHEN dependent_objects_still_exist THEN
-    NULL;
 END
 $pgherald$;
 COMMIT;

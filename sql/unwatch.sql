@@ -6,9 +6,9 @@
 
 DO $pgherald$
 BEGIN
-  IF EXISTS (SELECT FROM pg_catalog.pg_trigger AS t
-             WHERE t.tgrelid = pg_catalog.to_regclass({{table_literal}})
-               AND t.tgfoid = pg_catalog.to_regprocedure('pgherald.on_{{topic}}()')) THEN
+  IF EXISTS (SELECT FROM pg_trigger AS t
+             WHERE t.tgrelid = to_regclass({{table_literal}})
+               AND t.tgfoid = to_regprocedure('pgherald.on_{{topic}}()')) THEN
     DROP TRIGGER IF EXISTS zz_pgherald_i ON {{table}};
     DROP TRIGGER IF EXISTS zz_pgherald_u ON {{table}};
     DROP TRIGGER IF EXISTS zz_pgherald_d ON {{table}};

@@ -35,7 +35,9 @@ SELECT f.signature,
 FROM want_function AS f
 JOIN pg_proc AS p ON p.oid = f.oid
 CROSS JOIN LATERAL (SELECT ARRAY(SELECT lower(s) FROM unnest(p.proconfig) AS s
-                                 WHERE NOT EXISTS (  -- a finding of its own
+                                 -- where the server knows it
+                                 WHERE s NOT LIKE 'restrict_nonsystem_relation_kind=%'
+                                   AND NOT EXISTS (  -- a finding of its own
                                          SELECT FROM watch AS w, pinned
                                          WHERE w.fn = f.oid AND w.text_columns <> '[]'
                                            AND lower(s) = ANY (pinned.settings))
@@ -65,13 +67,12 @@ GROUP BY w.fn
 
 --! function-owner danger
 --! A definer function has its owner's rights: a superuser's would be far too many, somebody else's
---! too few, and that somebody could change it.
-SELECT p.oid::regprocedure, 'it belongs to ' || p.proowner::regrole,
-       format('ALTER FUNCTION %s OWNER TO pgherald_owner;', p.oid::regprocedure)
-FROM pg_proc AS p
-WHERE p.pronamespace = to_regnamespace('pgherald')
-  AND p.proowner IS DISTINCT FROM to_regrole('pgherald_owner')
-  AND p.oid IN (SELECT f.oid FROM want_function AS f)
+--! too few or the wrong ones, and that somebody could change it.
+SELECT f.signature, format('it belongs to %s', p.proowner::regrole),
+       format('ALTER FUNCTION %s OWNER TO %s;', p.oid::regprocedure, f.owner)
+FROM want_function AS f
+JOIN pg_proc AS p ON p.oid = f.oid
+WHERE p.proowner <> to_regrole(f.owner)  -- a missing role is a finding of its own
 
 --! function-unknown warning
 --! This configuration does not make it: it is left over from a section that is gone, or somebody

@@ -2,52 +2,54 @@
 --! role-missing danger stop
 --! The installation makes these roles; without them nobody can record or read.
 SELECT r.name, 'the role does not exist', 'pgherald sql install --apply'
-FROM unnest('{pgherald_owner,pgherald_reader}'::text[]) AS r (name)
+FROM unnest('{pgherald_owner,pgherald_auth}'::text[]) AS r (name)
 WHERE to_regrole(r.name) IS NULL
 
 --! role-attributes danger
---! These roles exist to hold few rights. Who could log in as the owner could read the tokens and
---! forge events.
+--! These roles exist to hold few rights. Who could log in as pgherald_owner could forge events, as
+--! pgherald_auth read the tokens.
 SELECT r.rolname, concat_ws(', ', CASE WHEN r.rolcanlogin THEN 'it can log in' END,
                             CASE WHEN r.rolsuper THEN 'it is a superuser' END,
-                            CASE WHEN r.rolbypassrls THEN 'it bypasses row level security' END,
+                            CASE WHEN r.rolbypassrls AND r.rolname = 'pgherald_owner'
+                                 THEN 'it bypasses row level security' END,
                             CASE WHEN r.rolcreaterole THEN 'it may make roles' END,
                             CASE WHEN r.rolcreatedb THEN 'it may make databases' END,
                             CASE WHEN r.rolreplication THEN 'it may replicate' END),
        format('ALTER ROLE %I', r.rolname)
        || CASE WHEN r.rolcanlogin THEN ' NOLOGIN' ELSE '' END
        || CASE WHEN r.rolsuper THEN ' NOSUPERUSER' ELSE '' END
-       || CASE WHEN r.rolbypassrls THEN ' NOBYPASSRLS' ELSE '' END
+       || CASE WHEN r.rolbypassrls AND r.rolname = 'pgherald_owner' THEN ' NOBYPASSRLS' ELSE '' END
        || CASE WHEN r.rolcreaterole THEN ' NOCREATEROLE' ELSE '' END
        || CASE WHEN r.rolcreatedb THEN ' NOCREATEDB' ELSE '' END
        || CASE WHEN r.rolreplication THEN ' NOREPLICATION' ELSE '' END || ';'
 FROM pg_roles AS r
-WHERE r.rolname IN ('pgherald_owner', 'pgherald_reader')
-  AND (r.rolcanlogin OR r.rolsuper OR r.rolbypassrls OR r.rolcreaterole OR r.rolcreatedb
+WHERE r.rolname IN ('pgherald_owner', 'pgherald_auth')
+  AND (r.rolcanlogin OR r.rolsuper OR r.rolbypassrls AND r.rolname = 'pgherald_owner'
+       OR r.rolcreaterole OR r.rolcreatedb
        OR r.rolreplication)
 
 --! owner-member danger
---! A member of pgherald_owner can read the journal and the tokens, and write any event. Only who
---! installs needs to be one.
-SELECT m.member::regrole, 'it is a member of pgherald_owner',
-       format('REVOKE pgherald_owner FROM %s;', m.member::regrole)
+--! A member of pgherald_owner can read the journal and write any event, and a member of pgherald_auth read
+--! the tokens. Only who installs needs to be one.
+SELECT m.member::regrole, 'it is a member of ' || m.roleid::regrole,
+       format('REVOKE %s FROM %s;', m.roleid::regrole, m.member::regrole)
 FROM pg_auth_members AS m
 JOIN pg_roles AS r ON r.oid = m.member
-WHERE m.roleid = to_regrole('pgherald_owner')
+WHERE m.roleid IN (to_regrole('pgherald_owner'), to_regrole('pgherald_auth'))
   AND NOT r.rolsuper AND NOT r.rolcreaterole
-GROUP BY m.member
+GROUP BY m.member, m.roleid
 
 --! owner-in-role danger
---! pgherald_owner inherits the rights of this role, and what runs in the triggers has them, too.
-SELECT m.roleid::regrole, 'pgherald_owner is a member of it',
-       format('REVOKE %s FROM pgherald_owner;', m.roleid::regrole)
+--! Our role inherits the rights of this one, and what runs in the triggers or looks up tokens has them, too.
+SELECT m.roleid::regrole, m.member::regrole || ' is a member of it',
+       format('REVOKE %s FROM %s;', m.roleid::regrole, m.member::regrole)
 FROM pg_auth_members AS m
-WHERE m.member = to_regrole('pgherald_owner')
-GROUP BY m.roleid
+WHERE m.member IN (to_regrole('pgherald_owner'), to_regrole('pgherald_auth'))
+GROUP BY m.roleid, m.member
 
 --! right-unknown danger
---! Only pgherald_reader may use anything here. Who reads the journal sees every row of the watched
---! tables; who writes it, or moves the counter, forges events.
+--! Only the daemon's role and our own may use anything here. Who reads the journal sees every row of the
+--! watched tables; who writes it, or moves the counter, forges events.
 , object AS (
   SELECT 'SCHEMA' AS kind, 'pgherald' AS name, 'schema' AS wanted, n.nspowner AS owner,
          coalesce(n.nspacl, acldefault('n', n.nspowner)) AS acl
@@ -103,65 +105,96 @@ WHERE m.roleid IN (to_regrole('pg_read_all_data'), to_regrole('pg_write_all_data
   AND NOT r.rolsuper
 
 --! right-missing danger
---! The daemon needs this to read the journal, to prune it, or to look up who a token belongs to.
+--! The daemon needs this to read the journal, to prune it, or to look up who a token belongs to; or
+--! pgherald_auth, to do that for it.
 SELECT w.object, format('%s lacks %s', w.role, w.privilege),
        format('GRANT %s ON %s %s TO %s;', w.privilege, upper(w.kind), w.object, w.role)
 FROM want_right AS w
-WHERE w.role = 'pgherald_reader'
+WHERE w.kind <> 'column' AND (w.kind <> 'schema' OR w.object = 'pgherald')
+  AND to_regrole(w.role) IS NOT NULL
   AND NOT CASE w.kind
-      WHEN 'schema' THEN has_schema_privilege(w.role, to_regnamespace(w.object), w.privilege)
-      WHEN 'function' THEN coalesce(has_function_privilege(w.role, to_regprocedure(w.object),
+      WHEN 'schema' THEN has_schema_privilege(to_regrole(w.role), to_regnamespace(w.object), w.privilege)
+      WHEN 'function' THEN coalesce(has_function_privilege(to_regrole(w.role), to_regprocedure(w.object),
                                                            w.privilege), true)
       ELSE CASE (SELECT r.relkind FROM pg_class AS r WHERE r.oid = to_regclass(w.object))
-           WHEN 'S' THEN has_sequence_privilege(w.role, to_regclass(w.object), w.privilege)
-           ELSE coalesce(has_table_privilege(w.role, to_regclass(w.object), w.privilege), true) END
+           WHEN 'S' THEN has_sequence_privilege(to_regrole(w.role), to_regclass(w.object), w.privilege)
+           ELSE coalesce(has_table_privilege(to_regrole(w.role), to_regclass(w.object), w.privilege), true) END
       END
 
 --! joined-column danger
---! A function reads this column with the rights of pgherald_owner. Without it every change is
---! counted as lost or told as "fetch again", or every token refused.
+--! A function reads this column with the rights of this role. Without it every change is counted as lost
+--! or told as "fetch again", or every token refused.
 SELECT w.object || coalesce('.' || quote_ident(w.col), ''),
        CASE WHEN w.kind = 'schema' AND to_regnamespace(w.object) IS NULL
               OR w.kind = 'column' AND a.attnum IS NULL THEN 'it does not exist'
-            ELSE 'pgherald_owner lacks ' || w.privilege END,
+            ELSE format('%s lacks %s', w.role, w.privilege) END,
        CASE WHEN w.kind = 'schema' AND to_regnamespace(w.object) IS NOT NULL
-            THEN format('GRANT USAGE ON SCHEMA %s TO pgherald_owner;', w.object)
+            THEN format('GRANT USAGE ON SCHEMA %s TO %s;', w.object, w.role)
             WHEN a.attnum IS NOT NULL
-            THEN format('GRANT SELECT (%I) ON %s TO pgherald_owner;', w.col, w.object) END
+            THEN format('GRANT SELECT (%I) ON %s TO %s;', w.col, w.object, w.role) END
 FROM want_right AS w
 LEFT JOIN pg_attribute AS a
   ON a.attrelid = to_regclass(w.object) AND a.attname = w.col AND a.attnum > 0
   AND NOT a.attisdropped
-WHERE w.role = 'pgherald_owner'
+WHERE (w.kind = 'column' OR w.kind = 'schema' AND w.object <> 'pgherald')
   AND CASE w.kind
-      WHEN 'schema' THEN NOT coalesce(has_schema_privilege(w.role, to_regnamespace(w.object),
+      WHEN 'schema' THEN NOT coalesce(has_schema_privilege(to_regrole(w.role), to_regnamespace(w.object),
                                                            'USAGE'), false)
       ELSE a.attnum IS NULL
-           OR NOT has_column_privilege(w.role, a.attrelid, a.attnum, w.privilege) END
+           OR NOT has_column_privilege(to_regrole(w.role), a.attrelid, a.attnum, w.privilege) END
+
+--! right-beyond danger
+--! What runs in the triggers or looks up tokens needs no more than the configuration names: this is what
+--! somebody's code would have if it ever ran there.
+SELECT x.rel, format('%s has %s', x.grantee::regrole, x.what),
+       format('REVOKE %s ON %s FROM %s;', x.what, x.rel, x.grantee::regrole)
+FROM (SELECT a.attrelid::regclass AS rel, acl.grantee, format('%s (%I)', acl.privilege_type, a.attname) AS what
+      FROM pg_attribute AS a
+      CROSS JOIN LATERAL aclexplode(a.attacl) AS acl
+      WHERE NOT EXISTS (SELECT FROM want_right AS w
+                        WHERE to_regrole(w.role) = acl.grantee
+                          AND CASE w.kind WHEN 'column' THEN to_regclass(w.object) END = a.attrelid
+                          AND w.col = a.attname AND w.privilege = acl.privilege_type)
+      UNION ALL
+      SELECT r.oid::regclass, acl.grantee, acl.privilege_type
+      FROM pg_class AS r
+      CROSS JOIN LATERAL aclexplode(r.relacl) AS acl
+      WHERE r.relkind IN ('r', 'p', 'v', 'm', 'f') AND r.relnamespace <> to_regnamespace('pgherald')) AS x
+WHERE x.grantee IN (to_regrole('pgherald_owner'), to_regrole('pgherald_auth'))
+  -- functions of a configuration that is gone, and tables that are, have findings of their own
+  AND NOT EXISTS (SELECT FROM pg_proc AS p
+                  WHERE p.pronamespace = to_regnamespace('pgherald')
+                    AND NOT EXISTS (SELECT FROM want_function AS f WHERE f.oid = p.oid))
+  AND NOT EXISTS (SELECT FROM joined AS j WHERE j.oid IS NULL)
+  AND NOT EXISTS (SELECT FROM watch AS w WHERE w.oid IS NULL)
 
 --! login-missing danger
 --! The daemon cannot connect.
-SELECT c->>'login', 'the role does not exist',
-       format('CREATE ROLE %I LOGIN; GRANT pgherald_reader TO %I;', c->>'login', c->>'login')
+SELECT c->>'login', 'the role does not exist', 'pgherald sql install --apply'
 FROM conf
 WHERE NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.rolname = c->>'login')
 
 --! login-rights danger
---! The daemon cannot connect, or cannot read the journal.
+--! The daemon cannot connect.
 SELECT r.rolname,
        CASE WHEN NOT r.rolcanlogin THEN 'it may not log in'
-            WHEN NOT pg_has_role(r.oid, 'pgherald_reader', 'USAGE')
-            THEN 'it does not have the rights of pgherald_reader'
             ELSE 'it may not connect to database ' || current_database() END,
        CASE WHEN NOT r.rolcanlogin THEN format('ALTER ROLE %I LOGIN;', r.rolname)
-            WHEN NOT pg_has_role(r.oid, 'pgherald_reader', 'USAGE')
-            THEN format('GRANT pgherald_reader TO %I;', r.rolname)
-            ELSE format('GRANT CONNECT ON DATABASE %I TO pgherald_reader;', current_database()) END
+            ELSE format('GRANT CONNECT ON DATABASE %I TO %I;', current_database(), r.rolname) END
 FROM conf
 JOIN pg_roles AS r ON r.rolname = c->>'login'
 WHERE NOT r.rolcanlogin
-   OR NOT pg_has_role(r.oid, 'pgherald_reader', 'USAGE')
    OR NOT has_database_privilege(r.oid, current_database(), 'CONNECT')
+
+--! login-reader warning
+--! pgherald_reader is of an earlier version: its members may read the journal, and look tokens up, in every
+--! database of the cluster where that still is. Install this version there, too, and it goes away.
+SELECT r.rolname, 'it is a member of pgherald_reader',
+       format('REVOKE pgherald_reader FROM %I;', r.rolname)
+FROM conf
+JOIN pg_roles AS r ON r.rolname = c->>'login'
+JOIN pg_auth_members AS m ON m.member = r.oid AND m.roleid = to_regrole('pgherald_reader')
+GROUP BY 1
 
 --! login-powers warning
 --! The daemon needs to read the journal and nothing else; what it could do, somebody who takes it

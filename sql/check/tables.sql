@@ -108,17 +108,20 @@ JOIN pg_class AS r ON r.oid = w.oid
 WHERE r.relrowsecurity
 
 --! rls-joined danger
---! The functions read this table as pgherald_owner, who is subject to its policies: names would be
---! null, owners be missed, tokens be unknown.
-SELECT j.rel, 'it has row level security, and no policy lets pgherald_owner read every row',
-       format('CREATE POLICY pgherald ON %s FOR SELECT TO pgherald_owner USING (true);', j.rel)
+--! Our functions read this table with the rights of a role that is subject to its policies: names would be
+--! null, owners be missed. Look-ups run no policy of anybody: they fail, and every token is refused.
+SELECT j.rel, 'it has row level security, to which ' || j.role || ' is subject',
+       CASE j.role WHEN 'pgherald_owner'
+            THEN format('CREATE POLICY pgherald ON %s FOR SELECT TO pgherald_owner USING (true);', j.rel)
+            ELSE format('ALTER ROLE %s BYPASSRLS;', j.role) END
 FROM joined AS j
 JOIN pg_class AS r ON r.oid = j.oid
-WHERE r.relrowsecurity
+JOIN pg_roles AS u ON u.oid = to_regrole(j.role)
+WHERE r.relrowsecurity AND NOT u.rolbypassrls
   AND NOT EXISTS (SELECT FROM pg_policy AS p
-                  WHERE p.polrelid = r.oid AND p.polpermissive AND p.polcmd IN ('r', '*')
-                    AND (to_regrole('pgherald_owner')::oid = ANY (p.polroles)
-                         OR 0 = ANY (p.polroles))
+                  WHERE j.role = 'pgherald_owner'
+                    AND p.polrelid = r.oid AND p.polpermissive AND p.polcmd IN ('r', '*')
+                    AND (u.oid = ANY (p.polroles) OR 0 = ANY (p.polroles))
                     AND pg_get_expr(p.polqual, p.polrelid) = 'true')
 
 --! children notice
@@ -130,3 +133,51 @@ FROM watch AS w
 JOIN pg_class AS r ON r.oid = w.oid AND r.relkind = 'r'
 JOIN pg_inherits AS i ON i.inhparent = r.oid
 GROUP BY w.rel
+
+--! foreign-code warning
+--! PostgreSQL computes constant parts of an index, a constraint or a partition key whenever a statement on the
+--! table is planned, with the rights of whoever plans it: who owns this function could run code as our
+--! role, and have what that may read. Give the function to a superuser, or trust its owner with that.
+SELECT DISTINCT j.rel, format('%s calls %s, a function of %s; %s reads this table',
+                              pg_describe_object(d.classid, d.objid, d.objsubid), p.oid::regprocedure,
+                              p.proowner::regrole, j.role),
+       format('ALTER FUNCTION %s OWNER TO %I;', p.oid::regprocedure,
+              (SELECT u.rolname FROM pg_roles AS u WHERE u.oid = 10))
+FROM joined AS j
+CROSS JOIN LATERAL (
+  SELECT 'pg_class'::regclass AS classid, j.oid AS objid
+  UNION ALL
+  SELECT 'pg_class'::regclass, i.indexrelid FROM pg_index AS i WHERE i.indrelid = j.oid
+  UNION ALL
+  SELECT 'pg_constraint'::regclass, k.oid FROM pg_constraint AS k WHERE k.conrelid = j.oid
+  UNION ALL
+  SELECT 'pg_statistic_ext'::regclass, s.oid FROM pg_statistic_ext AS s WHERE s.stxrelid = j.oid) AS part
+JOIN pg_depend AS d ON d.classid = part.classid AND d.objid = part.objid
+LEFT JOIN pg_operator AS o ON d.refclassid = 'pg_operator'::regclass AND o.oid = d.refobjid
+JOIN pg_proc AS p ON p.oid = CASE d.refclassid WHEN 'pg_proc'::regclass THEN d.refobjid ELSE o.oprcode END
+JOIN pg_roles AS r ON r.oid = p.proowner
+WHERE NOT r.rolsuper
+
+--! joined-kind danger
+--! Reading a view runs the functions in it, a foreign table asks somebody's server: our functions do neither
+--! where PostgreSQL can be told so, and fail; where not, its owner has what our role may read.
+SELECT j.rel, CASE r.relkind WHEN 'v' THEN 'it is a view' ELSE 'it is a foreign table' END
+              || ', and ' || j.role || ' would read it', NULL
+FROM joined AS j
+JOIN pg_class AS r ON r.oid = j.oid
+WHERE r.relkind IN ('v', 'f')
+
+--! open-type warning
+--! Who owns this type may add casts to it: our functions read such values by their output function or not at
+--! all. Written as ::text in fields it is no trouble; a key, an owner or a column of tokens, users and groups
+--! should be of a type of PostgreSQL's, or of a superuser's.
+SELECT c.rel, format('column %I is of type %s, which belongs to %s', c.name, format_type(a.atttypid, NULL),
+                     t.typowner::regrole),
+       format('ALTER TYPE %s OWNER TO %I;', format_type(a.atttypid, NULL),
+              (SELECT u.rolname FROM pg_roles AS u WHERE u.oid = 10))
+FROM (SELECT r.object AS rel, r.col AS name, r.kind FROM want_right AS r
+      WHERE r.kind = 'column' AND r.role = 'pgherald_auth') AS c
+JOIN pg_attribute AS a ON a.attrelid = CASE c.kind WHEN 'column' THEN to_regclass(c.rel) END AND a.attname = c.name
+JOIN pg_type AS t ON t.oid = a.atttypid
+JOIN pg_roles AS u ON u.oid = t.typowner
+WHERE a.atttypid >= 16384 AND NOT u.rolsuper

@@ -4,7 +4,7 @@ WITH conf AS MATERIALIZED (
 want_function AS (
   SELECT f.*, to_regprocedure(f.signature) AS oid
   FROM conf, jsonb_to_recordset(c->'functions')
-    AS f (signature text, body text, definer boolean, settings text, volatility "char")),
+    AS f (signature text, body text, definer boolean, settings text, owner text, volatility "char")),
 want_trigger AS (
   SELECT t.*, to_regclass(t.rel) AS relid
   FROM conf, jsonb_to_recordset(c->'triggers') AS t (name text, rel text, def text)),
@@ -23,5 +23,5 @@ pinned AS (
            extra_float_digits=1}'::text[] AS settings),
 -- tables that the functions read besides the watched rows
 joined AS (
-  SELECT DISTINCT r.object AS rel, to_regclass(r.object) AS oid
+  SELECT DISTINCT r.role, r.object AS rel, CASE r.kind WHEN 'column' THEN to_regclass(r.object) END AS oid
   FROM want_right AS r WHERE r.kind = 'column')

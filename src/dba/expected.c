@@ -46,6 +46,7 @@ static void add_functions(struct buf *out, const struct objects *r)
 		add_text(out, "signature", f->signature);
 		add_text(out, "body", f->body);
 		add_text(out, "settings", f->settings);
+		add_text(out, "owner", f->owner);
 		add_text(out, "volatility", volatility);
 		add_key(out, "definer");
 		buf_str(out, f->definer ? "true}" : "false}");

@@ -4,8 +4,10 @@
 #include "dba/install.h"
 
 #include "dba/pieces.h"
+#include "dba/rights.h"
+#include "sql/render.h"
 
-bool install_script(struct script *s, const struct conf *conf, const char *only)
+bool install_pieces(struct script *s, const struct conf *conf, const char *only)
 {
 	if (!pieces_know(conf, only))
 		return false;
@@ -18,13 +20,35 @@ bool install_script(struct script *s, const struct conf *conf, const char *only)
 	return true;
 }
 
+static void read_objects(struct objects *r, const struct script *s)
+{
+	for (size_t i = 0; i < s->n; i++)
+		objects_read(r, s->items[i].sql);
+}
+
+bool install_script(struct script *s, const struct conf *conf, const char *only)
+{
+	struct objects all = {0};
+	autobuf sql = {0};
+
+	if (!install_pieces(s, conf, only))
+		return false;
+	if (only)
+		return true;
+	buf_init(&sql, RENDER_MAX);
+	read_objects(&all, s);
+	rights_revoke_unneeded(&sql, &all);
+	script_add(s, xstrdup("rights"), buf_steal(&sql));
+	objects_free(&all);
+	return true;
+}
+
 bool install_objects(struct objects *r, const struct conf *conf)
 {
 	struct script pieces = {0};
-	bool ok = install_script(&pieces, conf, NULL);
+	bool ok = install_pieces(&pieces, conf, NULL);
 
-	for (size_t i = 0; ok && i < pieces.n; i++)
-		objects_read(r, pieces.items[i].sql);
+	read_objects(r, &pieces);
 	script_free(&pieces);
 	return ok;
 }

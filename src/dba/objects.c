@@ -98,6 +98,7 @@ static void read_function(struct objects *r, const struct statement *s)
 				f.volatility = 'i';
 		}
 	}
+	f.owner = xstrdup(r->role ? r->role : "pgherald_owner");
 	f.signature = buf_steal(&signature);
 	f.settings = buf_steal(&settings);
 	body += strlen("AS " STATEMENT_DOLLAR);
@@ -240,7 +241,7 @@ static void read_grant(struct objects *r, const struct statement *s)
 
 	for (char *p = on; p && (p = strstr(p, " TO ")); p++)
 		to = p;
-	if (!to || strstr(to, "CURRENT_USER"))
+	if (!to)
 		return;
 	*on = *to = '\0';
 	objects = on + 4;
@@ -272,6 +273,14 @@ static void read_grant(struct objects *r, const struct statement *s)
 	}
 }
 
+static void read_role(struct objects *r, const struct statement *s)
+{
+	size_t words = strlen("SET LOCAL ROLE ");
+
+	free(r->role);
+	r->role = xstrndup(s->bare.p + words, s->bare.len - words);
+}
+
 static void read_version(struct objects *r, const struct statement *s)
 {
 	static const char values[] = "VALUES (";
@@ -293,6 +302,10 @@ void objects_read(struct objects *r, const char *text)
 	while (statement_next(&text, &s)) {
 		if (statement_begins(&s, "CREATE OR REPLACE FUNCTION "))
 			read_function(r, &s);
+		else if (statement_begins(&s, "SET LOCAL ROLE "))
+			read_role(r, &s);
+		else if (statement_begins(&s, "GRANT CREATE "))
+			; /* for as long as the functions are made */
 		else if (statement_begins(&s, "GRANT "))
 			read_grant(r, &s);
 		else if (statement_begins(&s, "INSERT INTO pgherald.meta "))
@@ -308,6 +321,7 @@ void objects_free(struct objects *r)
 		free(r->functions[i].signature);
 		free(r->functions[i].body);
 		free(r->functions[i].settings);
+		free(r->functions[i].owner);
 	}
 	for (size_t i = 0; i < r->n_triggers; i++) {
 		free(r->triggers[i].name);
@@ -319,5 +333,6 @@ void objects_free(struct objects *r)
 	free(r->functions);
 	free(r->triggers);
 	free(r->rights);
+	free(r->role);
 	*r = (struct objects){0};
 }

@@ -14,6 +14,7 @@ struct object_function {
 	char *signature; /* pgherald.prune(interval, int) */
 	char *body;	 /* what prosrc must be */
 	char *settings;	 /* of its SET clauses: "search_path=pg_catalog, pg_temp" a line */
+	char *owner;	 /* the role that made it */
 	bool definer;
 	char volatility; /* as in provolatile */
 };
@@ -40,6 +41,7 @@ struct objects {
 	struct object_right *rights;
 	size_t n_rights;
 	unsigned schema_version; /* 0 where the text does not say */
+	char *role;		 /* while reading: who the statement is run as */
 };
 
 /* Adds what one piece has to `r`, which begins as {0}; what is there already is not doubled. */

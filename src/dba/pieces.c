@@ -69,6 +69,7 @@ bool pieces_auth(struct script *s, const struct conf *conf, const struct conf_au
 	const char **roles = xcalloc(conf->n_roles + 1, sizeof(*roles));
 	struct render_auth auth = {
 		.name = a->name,
+		.login = conf->login,
 		.token_table = a->token_table,
 		.token_column = a->token_column,
 		.token_user = a->token_user,

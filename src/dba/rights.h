@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: PostgreSQL
- * The owner role's rights on tables of the application, without a lock on those that it has. */
+ * What the roles of ours may do with tables of the application: read columns that the configuration
+ * names, and nothing more. */
 #ifndef PGHERALD_DBA_RIGHTS_H
 #define PGHERALD_DBA_RIGHTS_H
 
 #include "base/buf.h"
 #include "dba/objects.h"
 
-/* Grants what of `r` is not granted yet. */
+/* Grants what of `r` is not granted yet, without a lock on a table where that is nothing. */
 void rights_grant_missing(struct buf *out, const struct objects *r);
-/* One transaction that revokes what is in `gone` and not in `stays`, which only watch `topic` had;
- * false when there is nothing. */
-bool rights_revoke(struct buf *out, const char *topic, const struct objects *gone,
-		   const struct objects *stays) MUST_CHECK;
+/* One transaction that revokes what is not in `r`, which is a whole configuration. */
+void rights_revoke_unneeded(struct buf *out, const struct objects *r);
 
 #endif

@@ -9,29 +9,27 @@
 #include "dba/rights.h"
 #include "sql/render.h"
 
-/* What no other part of the configuration needs, goes with the watch. */
+/* What no other part of the configuration needs goes with the watch. */
 static bool add_revokes(struct script *s, const struct conf *conf, const char *only)
 {
-	struct objects gone = {0}, stays = {0};
-	struct script one = {0}, others = {0};
+	struct objects stays = {0};
+	struct script others = {0};
 	autobuf sql = {0};
-	bool ok = pieces_watches(&one, conf, only, true);
+	bool ok = true;
 
-	buf_init(&sql, RENDER_MAX);
+	pieces_core(&others, conf);
 	for (size_t i = 0; ok && i < conf->n_watches; i++)
 		if (strcmp(conf->watches[i].name, only) != 0)
 			ok = pieces_watch(&others, &conf->watches[i], true);
 	for (size_t i = 0; ok && i < conf->n_auths; i++)
 		ok = pieces_auth(&others, conf, &conf->auths[i]);
-	for (size_t i = 0; ok && i < one.n; i++)
-		objects_read(&gone, one.items[i].sql);
 	for (size_t i = 0; ok && i < others.n; i++)
 		objects_read(&stays, others.items[i].sql);
-	if (ok && rights_revoke(&sql, only, &gone, &stays))
+	buf_init(&sql, RENDER_MAX);
+	rights_revoke_unneeded(&sql, &stays);
+	if (ok)
 		script_add(s, xasprintf("rights of watch %s", only), buf_steal(&sql));
-	objects_free(&gone);
 	objects_free(&stays);
-	script_free(&one);
 	script_free(&others);
 	return ok;
 }

@@ -38,12 +38,19 @@ static void add_guard(struct buf *out, unsigned schema_version)
 		schema_version, schema_version, schema_version, schema_version);
 }
 
-/* Statements about functions: made, dropped, granted, stamped. */
+/* Statements about functions: made, dropped, granted, stamped, by which role, and its right to. */
 static bool about_functions(const struct statement *s)
 {
-	static const char *const words[] = {"CREATE OR REPLACE FUNCTION ", "DROP FUNCTION ",
-					    "REVOKE ALL ON FUNCTION ",
-					    "GRANT EXECUTE ON FUNCTION "};
+	static const char *const words[] = {
+		"CREATE OR REPLACE FUNCTION ",
+		"DROP FUNCTION ",
+		"REVOKE ALL ON FUNCTION ",
+		"GRANT EXECUTE ON FUNCTION ",
+		"SET LOCAL ROLE ",
+		"RESET ROLE",
+		"GRANT CREATE ON SCHEMA pgherald ",
+		"REVOKE CREATE ON SCHEMA pgherald ",
+	};
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
 		if (statement_begins(s, words[i]))
@@ -70,6 +77,7 @@ static void render(struct buf *out, const char *title, const char *piece, unsign
 	rights_grant_missing(out, &r);
 	buf_str(out, "\nSET LOCAL ROLE pgherald_owner;\n");
 	add_guard(out, schema_version);
+	buf_str(out, "RESET ROLE;\n");
 	while (statement_next(&piece, &s)) {
 		if (!about_functions(&s))
 			continue;
@@ -77,7 +85,7 @@ static void render(struct buf *out, const char *title, const char *piece, unsign
 		buf_add(out, s.all.p, s.all.len);
 		buf_char(out, '\n');
 	}
-	buf_str(out, "\nRESET ROLE;\nCOMMIT;\n");
+	buf_str(out, "COMMIT;\n");
 	objects_free(&r);
 }
 
@@ -85,7 +93,7 @@ bool upgrade_script(struct script *s, const struct conf *conf, const char *only)
 {
 	struct script pieces = {0};
 	struct objects core = {0};
-	bool ok = install_script(&pieces, conf, only);
+	bool ok = install_pieces(&pieces, conf, only);
 
 	if (ok)
 		objects_read(&core, pieces.items[0].sql);

@@ -55,8 +55,8 @@ static void give_up(struct journal *j, const PGresult *r, const char *why)
 	if (r && conn_error_is(r, "3F000 42P01 42883")) /* schema, table, function */
 		more = "; pgherald sql install --apply makes what is missing";
 	else if (r && conn_error_is(r, "42501"))
-		more = "; pgherald sql check says what to do, most likely GRANT pgherald_reader TO "
-		       "this role";
+		more = "; pgherald sql install --apply gives this role its rights, if it is the "
+		       "configuration's login";
 	snprintf(line + strlen(line), sizeof(line) - strlen(line), "%s", more);
 	conn_fail(&j->conn, line);
 }

@@ -12,17 +12,21 @@
 #include "sql/template.h"
 #include "sql/text.h"
 
-/* Tables and columns that the owner role must be able to read, sorted by arrival. */
+/* Tables and columns that a role must be able to read, sorted by arrival. */
 struct render_grants {
+	const char *role;
 	struct grant {
 		char *schema, *table, *column;
 	} * items;
 	size_t n;
 };
 
-struct render_grants *render_grants_new(void)
+struct render_grants *render_grants_new(const char *role)
 {
-	return xcalloc(1, sizeof(struct render_grants));
+	struct render_grants *g = xcalloc(1, sizeof(*g));
+
+	g->role = role;
+	return g;
 }
 
 static bool same_table(const struct grant *a, const char *schema, const char *table)
@@ -65,20 +69,41 @@ static void add_table_grant(const struct render_grants *g, size_t i, struct buf 
 	}
 	buf_str(out, ") ON ");
 	ident_add_table(out, first->schema, first->table);
-	buf_str(out, " TO pgherald_owner;\n");
+	buf_printf(out, " TO %s;\n", g->role);
+}
+
+/* What is read there would be the code of whoever owns a view, or what his server sends. */
+static void add_kinds(const struct render_grants *g, struct buf *out)
+{
+	const char *separator = "";
+	autobuf tables;
+
+	buf_init(&tables, RENDER_MAX);
+	for (size_t i = 0; i < g->n; i++) {
+		autobuf name;
+
+		if (seen_before(g, i, true))
+			continue;
+		buf_init(&name, RENDER_MAX);
+		ident_add_table(&name, g->items[i].schema, g->items[i].table);
+		buf_str(&tables, separator);
+		ident_add_literal(&tables, buf_cstr(&name));
+		separator = ", ";
+	}
+	template_fill(out, sql_kinds,
+		      (const struct slot[]){{"tables", buf_cstr(&tables)}, {NULL, NULL}});
 }
 
 void render_grants_finish(struct render_grants *g, struct buf *out)
 {
 	if (g->n)
-		buf_str(out,
-			"-- What the function below reads besides the rows of the statement.\n");
+		add_kinds(g, out);
 	for (size_t i = 0; i < g->n; i++) {
 		if (seen_before(g, i, false))
 			continue;
 		buf_str(out, "GRANT USAGE ON SCHEMA ");
 		ident_add(out, g->items[i].schema);
-		buf_str(out, " TO pgherald_owner;\n");
+		buf_printf(out, " TO %s;\n", g->role);
 	}
 	for (size_t i = 0; i < g->n; i++)
 		if (!seen_before(g, i, true))
@@ -175,7 +200,9 @@ static void render_for_login(struct buf *out, const char *text, const char *logi
 	ident_add(&ident, login);
 	ident_add_literal(&literal, login);
 	render_comment(&comment, login);
-	render_stamp(&stamp, "'utc', 'epoch', 'next_id', 'tell', 'fetch_again', 'prune'");
+	render_stamp(&stamp,
+		     "'utc', 'epoch', 'next_id', 'plain', 'plain_type', 'only_plain', 'as_text', "
+		     "'typed', 'revoked', 'tell', 'fetch_again', 'prune'");
 	add_tellers(&tellers, topics, n_topics);
 	const struct slot slots[] = {
 		{"version", PACKAGE_VERSION},

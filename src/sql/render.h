@@ -16,7 +16,7 @@ enum render_role { RENDER_ROLE_COLUMN, RENDER_ROLE_GROUPS, RENDER_ROLE_STAFF };
 
 /* What [auth NAME] says, tables as "schema.table"; an empty user_active means always active. */
 struct render_auth {
-	const char *name;
+	const char *name, *login;
 	const char *token_table, *token_column, *token_user;
 	const char *user_table, *user_key, *user_active;
 	enum render_role role_from;
@@ -56,9 +56,9 @@ const char *render_may_ring(enum watch_doorbell doorbell);
 const char *render_asleep(enum watch_doorbell doorbell);
 /* Text that may stand in a "--" comment. */
 void render_comment(struct buf *out, const char *text);
-/* GRANTs that let the owner role read these columns. Calls with one table add up. */
+/* GRANTs that let a role of ours read these columns, of tables. Calls with one table add up. */
 struct render_grants;
-struct render_grants *render_grants_new(void);
+struct render_grants *render_grants_new(const char *role);
 void render_grants_add(struct render_grants *g, const char *schema, const char *table,
 		       const char *column);
 /* Appends the statements and frees. */

@@ -57,7 +57,7 @@ static bool add_group_role(struct buf *out, const struct render_auth *a, struct 
 		grant(g, &groups, "name");
 		grant(g, &members, a->membership_user);
 		grant(g, &members, a->membership_group);
-		buf_str(out, "(SELECT g.name::text\n FROM ");
+		buf_str(out, "(SELECT pgherald.as_text(g.name)\n FROM ");
 		buf_str(out, buf_cstr(&members.sql));
 		buf_str(out, " AS m JOIN ");
 		buf_str(out, buf_cstr(&groups.sql));
@@ -67,11 +67,17 @@ static bool add_group_role(struct buf *out, const struct render_auth *a, struct 
 		ident_add(out, a->membership_user);
 		buf_str(out, " = u.");
 		ident_add(out, a->user_key);
-		buf_str(out, " AND g.name::text = ANY (");
+		buf_str(out, " AND pgherald.as_text(g.name) = ANY (");
 		add_role_array(out, a);
-		buf_str(out, ")\n ORDER BY array_position(");
+		buf_str(out, ")\n   AND ");
+		auth_plain_add(out, "g", "id");
+		buf_str(out, "\n   AND ");
+		auth_plain_add(out, "m", a->membership_group);
+		buf_str(out, "\n   AND ");
+		auth_plain_add(out, "m", a->membership_user);
+		buf_str(out, "\n ORDER BY array_position(");
 		add_role_array(out, a);
-		buf_str(out, ", g.name::text)\n LIMIT 1)");
+		buf_str(out, ", pgherald.as_text(g.name))\n LIMIT 1)");
 	}
 	auth_table_free(&groups);
 	auth_table_free(&members);
@@ -96,9 +102,7 @@ static bool add_role(struct buf *out, const struct render_auth *a, const struct 
 		break;
 	}
 	grant(g, users, a->role_column);
-	buf_str(out, "u.");
-	ident_add(out, a->role_column);
-	buf_str(out, "::text");
+	auth_text_add(out, "u", a->role_column);
 	return true;
 }
 
@@ -110,55 +114,65 @@ enum part {
 	PART_REVOKE,
 	PART_REVOKE_LITERAL,
 	PART_REVOKE_IDENT_LITERAL,
+	PART_FUNCTIONS,
 	PART_NAME,
 	PART_NAME_LITERAL,
+	PART_LOGIN,
 	PART_GRANTS,
 	PART_STAMP,
 	PART_ROLE,
 	PART_ACTIVE,
 	PART_EXPIRES,
+	PART_PLAIN,
+	PART_USERS_PLAIN,
 	PART_USER_KEY,
-	PART_USER_KEY_LITERAL,
 	PART_USER_PASSWORD,
 	PART_USER_RIGHTS,
-	PART_TOKEN_COLUMN_LITERAL,
 	PART_TOKEN_USER,
-	PART_TOKEN_USER_LITERAL,
 	PART_TOKEN_MATCH,
 	PART_TOKEN_VALID,
-	PART_TOKEN_EXPIRES_LITERAL,
+	PART_ROW_USER_KEY,
+	PART_ROW_TOKEN,
+	PART_ROW_TOKEN_USER,
+	PART_ROW_SESSION_DATA,
+	PART_ROW_EXPIRES,
 	PART_GROUP_CASES,
 	PART_WATCHED,
 	N_PARTS,
 };
 
 static const char *const part_names[N_PARTS] = {
-	"function",
-	"function_literal",
-	"users_function",
-	"result_literal",
-	"revoke",
-	"revoke_literal",
-	"revoke_ident_literal",
-	"name_comment",
-	"name_literal",
-	"grants",
-	"stamp",
-	"role",
-	"active",
-	"expires",
-	"user_key",
-	"user_key_literal",
-	"user_password",
-	"user_rights",
-	"token_column_literal",
-	"token_user",
-	"token_user_literal",
-	"token_match",
-	"token_valid",
-	"token_expires_literal",
-	"group_cases",
-	"watched_tables",
+	[PART_FUNCTION] = "function",
+	[PART_FUNCTION_LITERAL] = "function_literal",
+	[PART_USERS_FUNCTION] = "users_function",
+	[PART_RESULT_LITERAL] = "result_literal",
+	[PART_REVOKE] = "revoke",
+	[PART_REVOKE_LITERAL] = "revoke_literal",
+	[PART_REVOKE_IDENT_LITERAL] = "revoke_ident_literal",
+	[PART_FUNCTIONS] = "functions",
+	[PART_NAME] = "name_comment",
+	[PART_NAME_LITERAL] = "name_literal",
+	[PART_LOGIN] = "login",
+	[PART_GRANTS] = "grants",
+	[PART_STAMP] = "stamp",
+	[PART_ROLE] = "role",
+	[PART_ACTIVE] = "active",
+	[PART_EXPIRES] = "expires",
+	[PART_PLAIN] = "plain",
+	[PART_USERS_PLAIN] = "users_plain",
+	[PART_USER_KEY] = "user_key",
+	[PART_USER_PASSWORD] = "user_password",
+	[PART_USER_RIGHTS] = "user_rights",
+	[PART_TOKEN_USER] = "token_user",
+	[PART_TOKEN_MATCH] = "token_match",
+	[PART_TOKEN_VALID] = "token_valid",
+	[PART_ROW_USER_KEY] = "row_user_key",
+	[PART_ROW_TOKEN] = "row_token",
+	[PART_ROW_TOKEN_USER] = "row_token_user",
+	[PART_ROW_SESSION_DATA] = "row_session_data",
+	[PART_ROW_EXPIRES] = "row_expires",
+	[PART_GROUP_CASES] = "group_cases",
+	[PART_WATCHED] = "watched_tables",
 };
 
 void auth_column_add(struct buf *out, const char *alias, const char *column)
@@ -166,6 +180,28 @@ void auth_column_add(struct buf *out, const char *alias, const char *column)
 	buf_str(out, alias);
 	buf_char(out, '.');
 	ident_add(out, column);
+}
+
+void auth_text_add(struct buf *out, const char *alias, const char *column)
+{
+	buf_str(out, "pgherald.as_text(");
+	auth_column_add(out, alias, column);
+	buf_char(out, ')');
+}
+
+void auth_plain_add(struct buf *out, const char *alias, const char *column)
+{
+	buf_str(out, "pgherald.only_plain(CASE WHEN false THEN ");
+	auth_column_add(out, alias, column);
+	buf_str(out, " END)");
+}
+
+/* One more condition of a WHERE that has this already. */
+static void and_plain(struct buf *out, const char *alias, const char *column)
+{
+	if (out->len)
+		buf_str(out, "\nAND ");
+	auth_plain_add(out, alias, column);
 }
 
 /* django-rest-knox keeps SHA-512 in hex: since 5.0 of the token's text, before of the bytes that
@@ -187,13 +223,14 @@ static void add_expiry(struct buf *parts, const struct render_auth *a,
 {
 	if (!a->token_expires || !*a->token_expires) {
 		buf_str(&parts[PART_EXPIRES], "NULL");
-		ident_add_literal(&parts[PART_TOKEN_EXPIRES_LITERAL], ""); /* a key nobody has */
+		buf_str(&parts[PART_ROW_EXPIRES], "NULL");
 		return;
 	}
 	grant(g, tokens, a->token_expires);
 	auth_column_add(&parts[PART_EXPIRES], "t", a->token_expires);
-	ident_add_literal(&parts[PART_TOKEN_EXPIRES_LITERAL], a->token_expires);
-	buf_printf(&parts[PART_TOKEN_VALID], "WHERE %s IS NULL OR %s > now()",
+	auth_text_add(&parts[PART_ROW_EXPIRES], "r", a->token_expires);
+	and_plain(&parts[PART_PLAIN], "t", a->token_expires);
+	buf_printf(&parts[PART_TOKEN_VALID], "AND (%s IS NULL OR %s > now())",
 		   buf_cstr(&parts[PART_EXPIRES]), buf_cstr(&parts[PART_EXPIRES]));
 }
 
@@ -230,16 +267,36 @@ static void add_names(struct buf *parts, const struct render_auth *a)
 	}
 	buf_str(&text, ", ");
 	ident_add_literal(&text, revoke);
+	buf_str(&parts[PART_FUNCTIONS], buf_cstr(&text));
 	render_stamp(&parts[PART_STAMP], buf_cstr(&text));
+	ident_add(&parts[PART_LOGIN], a->login);
+}
+
+/* What is read as it is, and not as text: who could put code behind its type? */
+static void add_plain(struct buf *parts, const struct render_auth *a)
+{
+	struct buf *token = &parts[PART_PLAIN], *user = &parts[PART_USERS_PLAIN];
+
+	and_plain(user, "u", a->user_key);
+	if (a->user_active && *a->user_active)
+		and_plain(user, "u", a->user_active);
+	if (a->role_from == RENDER_ROLE_STAFF)
+		and_plain(user, "u", "is_staff");
+	and_plain(token, "t", a->token_column);
+	if (a->sessions)
+		return;
+	and_plain(token, "t", a->token_user);
+	buf_printf(token, "\nAND %s", buf_cstr(user));
 }
 
 static bool fill_parts(struct buf *parts, const struct render_auth *a,
 		       const struct auth_table *tokens, const struct auth_table *users,
 		       struct buf *error)
 {
-	struct render_grants *g = render_grants_new();
+	struct render_grants *g = render_grants_new("pgherald_auth");
 	bool ok;
 
+	add_plain(parts, a);
 	grant(g, tokens, a->token_column);
 	grant(g, tokens, a->sessions ? "session_data" : a->token_user);
 	grant(g, users, a->user_key);
@@ -260,11 +317,12 @@ static bool fill_parts(struct buf *parts, const struct render_auth *a,
 	render_grants_finish(g, &parts[PART_GRANTS]);
 	add_names(parts, a);
 	ident_add(&parts[PART_USER_KEY], a->user_key);
-	ident_add_literal(&parts[PART_USER_KEY_LITERAL], a->user_key);
+	auth_text_add(&parts[PART_ROW_USER_KEY], "r", a->user_key);
+	auth_text_add(&parts[PART_ROW_TOKEN], "r", a->token_column);
+	auth_text_add(&parts[PART_ROW_TOKEN_USER], "r", a->token_user);
+	auth_text_add(&parts[PART_ROW_SESSION_DATA], "r", "session_data");
 	render_revoke_rights(&parts[PART_USER_RIGHTS], a);
-	ident_add_literal(&parts[PART_TOKEN_COLUMN_LITERAL], a->token_column);
 	ident_add(&parts[PART_TOKEN_USER], a->token_user);
-	ident_add_literal(&parts[PART_TOKEN_USER_LITERAL], a->token_user);
 	add_token_match(&parts[PART_TOKEN_MATCH], a);
 	render_revoke_table(&parts[PART_WATCHED], tokens, "token", "udt");
 	render_revoke_table(&parts[PART_WATCHED], users, "user", "udt");

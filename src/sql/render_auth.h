@@ -16,8 +16,10 @@ struct auth_table {
 bool auth_table_read(struct auth_table *t, const char *setting, const char *text,
 		     struct buf *error) MUST_CHECK;
 void auth_table_free(struct auth_table *t);
-/* ALIAS.COLUMN, quoted. */
+/* ALIAS.COLUMN, quoted; its text, whatever its type; the condition that it can be read as it is. */
 void auth_column_add(struct buf *out, const char *alias, const char *column);
+void auth_text_add(struct buf *out, const char *alias, const char *column);
+void auth_plain_add(struct buf *out, const char *alias, const char *column);
 
 /* What makes an update of a user's row more than a login. */
 void render_revoke_rights(struct buf *out, const struct render_auth *a);

@@ -7,10 +7,11 @@
 
 static void add_right(struct buf *out, const char *column)
 {
-	buf_str(out, out->len ? ", to_jsonb(r)->" : "to_jsonb(r)->");
-	ident_add_literal(out, column);
+	buf_str(out, out->len ? ", " : "ROW(");
+	auth_column_add(out, "r", column);
 }
 
+/* A row as text: by the output functions of its columns, whatever casts they have. */
 void render_revoke_rights(struct buf *out, const struct render_auth *a)
 {
 	if (a->user_active && *a->user_active)
@@ -21,49 +22,45 @@ void render_revoke_rights(struct buf *out, const struct render_auth *a)
 		add_right(out, a->role_column);
 	if (a->sessions) /* another password ends them */
 		add_right(out, a->user_password);
-	if (!out->len)
-		buf_str(out, "NULL");
+	buf_str(out, out->len ? ")::text" : "NULL");
 }
 
+/* Users of the rows of the membership table, or the members of the groups `ids`. */
 static void add_group_case(struct buf *out, const struct render_auth *a, const char *what,
-			   const char *rows, const struct auth_table *members)
+			   const char *rows, const char *ids, const struct auth_table *members)
 {
 	buf_printf(out, "%sWHEN '%s' THEN\n  users := ARRAY(SELECT DISTINCT ", out->len ? "\n" : "",
 		   what);
-	if (members) { /* the members of the groups in these rows */
-		auth_column_add(out, "m", a->membership_user);
-		buf_printf(out, "::text FROM %s AS m\n                 WHERE ",
-			   buf_cstr(&members->sql));
-		auth_column_add(out, "m", a->membership_group);
-		buf_printf(out, "::text IN (%s)\n                 LIMIT max_users + 1);", rows);
-		return;
+	auth_text_add(out, ids ? "m" : "r", a->membership_user);
+	if (ids) {
+		buf_printf(out, " FROM %s AS m\n                 WHERE ", buf_cstr(&members->sql));
+		auth_text_add(out, "m", a->membership_group);
+		buf_printf(out, "\n                       IN (%s)", ids);
+	} else {
+		buf_printf(out, " FROM %s AS r", rows);
 	}
-	buf_str(out, "r->>");
-	ident_add_literal(out, a->membership_user);
-	buf_printf(out, " FROM (%s) AS changed(r)\n                 LIMIT max_users + 1);", rows);
+	buf_str(out, "\n                 LIMIT max_users + 1);");
 }
 
 bool render_revoke_groups(struct buf *out, const struct render_auth *a, struct buf *error)
 {
-	static const char olds[] = "SELECT to_jsonb(o) FROM old_rows AS o",
-			  news[] = "SELECT to_jsonb(n) FROM new_rows AS n",
-			  both[] = "SELECT to_jsonb(o) FROM old_rows AS o\n"
-				   "      UNION ALL SELECT to_jsonb(n) FROM new_rows AS n",
-			  gone[] = "SELECT to_jsonb(o)->>'id' FROM old_rows AS o",
-			  renamed[] = "SELECT g.id FROM (\n"
-				      "      SELECT to_jsonb(o)->>'id' AS id, to_jsonb(o)->'name' "
-				      "FROM old_rows AS o EXCEPT\n"
-				      "      SELECT to_jsonb(n)->>'id', to_jsonb(n)->'name' "
-				      "FROM new_rows AS n) AS g";
+	static const char both[] = "(SELECT * FROM old_rows UNION ALL SELECT * FROM new_rows)",
+			  gone[] = "SELECT pgherald.as_text(r.id) FROM old_rows AS r",
+			  renamed[] =
+				  "SELECT g.id FROM (\n"
+				  "      SELECT pgherald.as_text(r.id) AS id, ROW(r.name)::text "
+				  "FROM old_rows AS r EXCEPT\n"
+				  "      SELECT pgherald.as_text(r.id), ROW(r.name)::text "
+				  "FROM new_rows AS r) AS g";
 	struct auth_table members;
 	bool ok = auth_table_read(&members, "membership_table", a->membership_table, error);
 
 	if (ok) {
-		add_group_case(out, a, "membership INSERT", news, NULL);
-		add_group_case(out, a, "membership UPDATE", both, NULL);
-		add_group_case(out, a, "membership DELETE", olds, NULL);
-		add_group_case(out, a, "group UPDATE", renamed, &members);
-		add_group_case(out, a, "group DELETE", gone, &members);
+		add_group_case(out, a, "membership INSERT", "new_rows", NULL, NULL);
+		add_group_case(out, a, "membership UPDATE", both, NULL, NULL);
+		add_group_case(out, a, "membership DELETE", "old_rows", NULL, NULL);
+		add_group_case(out, a, "group UPDATE", NULL, renamed, &members);
+		add_group_case(out, a, "group DELETE", NULL, gone, &members);
 	}
 	auth_table_free(&members);
 	return ok;

@@ -333,7 +333,7 @@ static void add_data(struct buf *out, const struct watch *w, const struct column
 
 static void add_grants(struct buf *out, const struct watch *w)
 {
-	struct render_grants *g = render_grants_new();
+	struct render_grants *g = render_grants_new("pgherald_owner");
 
 	for (size_t i = 0; i < w->n_fields; i++) {
 		const struct watch_field *f = &w->fields[i];

@@ -6,9 +6,9 @@ SET LOCAL search_path = public, pg_temp;
 SELECT no_plan();
 
 -- --- The roles ----------------------------------------------------------------------------------
-SELECT has_role('pgherald_owner');
-SELECT has_role('pgherald_reader');
-SELECT isnt_superuser(r) FROM unnest('{pgherald_owner,pgherald_reader,pgherald,app}'::name[]) AS r;
+SELECT has_role(r) FROM unnest('{pgherald_owner,pgherald_auth,pgherald}'::name[]) AS r;
+SELECT hasnt_role('pgherald_reader');
+SELECT isnt_superuser(r) FROM unnest('{pgherald_owner,pgherald_auth,pgherald,app}'::name[]) AS r;
 SELECT set_eq(
   $$SELECT rolname::text FROM pg_roles WHERE rolname ~ '^pgherald' AND rolcanlogin$$,
   ARRAY['pgherald'], 'only the daemon''s role can log in');
@@ -16,46 +16,65 @@ SELECT is_empty(
   $$SELECT rolname FROM pg_roles WHERE rolname ~ '^pgherald'
     AND (rolcreaterole OR rolcreatedb OR rolbypassrls OR rolreplication)$$,
   'no role has powers over the server');
-SELECT is_member_of('pgherald_reader', 'pgherald');
 SELECT is_empty(
-  $$SELECT m.member::regrole FROM pg_auth_members AS m JOIN pg_roles AS r ON r.oid = m.member
-    WHERE m.roleid = 'pgherald_owner'::regrole AND NOT r.rolsuper$$,
-  'nobody is a member of the owner');
+  $$SELECT m.member::regrole, m.roleid::regrole FROM pg_auth_members AS m JOIN pg_roles AS r ON r.oid = m.member
+    WHERE m.roleid::regrole::text ~ '^pgherald' AND NOT r.rolsuper$$,
+  'nobody is a member of one of our roles, not even the daemon');
 SELECT is_empty(
-  $$SELECT m.roleid::regrole FROM pg_auth_members AS m WHERE m.member = 'pgherald_owner'::regrole$$,
-  'the owner is a member of nothing');
+  $$SELECT m.roleid::regrole FROM pg_auth_members AS m WHERE m.member::regrole::text ~ '^pgherald'$$,
+  'none of our roles is a member of another');
 
--- --- The owner ----------------------------------------------------------------------------------
+-- --- The two owners -----------------------------------------------------------------------------
 SELECT schema_owner_is('pgherald', 'pgherald_owner');
 SELECT is_empty(
   $$SELECT oid::regclass FROM pg_class WHERE relnamespace = 'pgherald'::regnamespace
     AND relowner <> 'pgherald_owner'::regrole$$, 'it owns every table, index and sequence');
 SELECT function_owner_is('pgherald', proname, string_to_array(oidvectortypes(proargtypes), ', ')::name[],
-                         'pgherald_owner'::name)
+                         CASE WHEN proname ~ '^(auth|session|revoke)_' THEN 'pgherald_auth'
+                              ELSE 'pgherald_owner' END::name)
 FROM pg_proc WHERE pronamespace = 'pgherald'::regnamespace;
 SELECT is_definer('pgherald', proname, string_to_array(oidvectortypes(proargtypes), ', ')::name[])
 FROM pg_proc
 WHERE pronamespace = 'pgherald'::regnamespace
-  AND (prorettype = 'trigger'::regtype OR proname LIKE 'auth%' OR proname IN ('epoch', 'prune'));
+  AND (prorettype = 'trigger'::regtype OR proname LIKE 'auth%' OR proname IN ('epoch', 'prune', 'revoked', 'fetch_again'));
 SELECT is_empty(
   $$SELECT oid::regprocedure FROM pg_proc
     WHERE pronamespace = 'pgherald'::regnamespace AND prosecdef
       AND NOT 'search_path=pg_catalog, pg_temp' = ANY (coalesce(proconfig, '{}'))$$,
   'every definer function pins its search_path, with pg_temp last');
+SELECT is_empty(
+  $$SELECT oid::regprocedure FROM pg_proc
+    WHERE proowner = 'pgherald_auth'::regrole AND NOT 'row_security=off' = ANY (coalesce(proconfig, '{}'))$$,
+  'what looks up tokens runs no policy');
+SELECT is_empty(
+  $$SELECT a.attrelid::regclass, a.attname FROM pg_attribute AS a
+    WHERE a.attrelid IN ('authtoken_token'::regclass)
+      AND a.attnum > 0 AND has_column_privilege('pgherald_owner', a.attrelid, a.attnum, 'SELECT')$$,
+  'what records and tells reads no token');
+SELECT is_empty(
+  $$SELECT r.oid::regclass FROM pg_class AS r
+    WHERE r.relnamespace = 'pgherald'::regnamespace AND r.relkind = 'r'
+      AND has_any_column_privilege('pgherald_auth', r.oid, 'SELECT, INSERT, UPDATE')$$,
+  'what looks up tokens reads and writes no event');
 
 -- --- Rights on our objects: the whole table -----------------------------------------------------
 -- object, role, rights; whatever is not here must be nothing
 CREATE TEMP TABLE expected (object text, role text, rights text);
 INSERT INTO expected VALUES
-  ('schema pgherald', 'pgherald_reader', 'USAGE'),
-  ('pgherald.journal', 'pgherald_reader', 'SELECT'),
-  ('pgherald.meta', 'pgherald_reader', 'SELECT'),
-  ('pgherald.loss', 'pgherald_reader', 'SELECT');
+  ('schema pgherald', 'pgherald', 'USAGE'),
+  ('pgherald.journal', 'pgherald', 'SELECT'),
+  ('pgherald.meta', 'pgherald', 'SELECT'),
+  ('pgherald.loss', 'pgherald', 'SELECT'),
+  ('schema pgherald', 'pgherald_auth', 'USAGE');
 INSERT INTO expected
-SELECT oid::regprocedure::text, 'pgherald_reader', 'EXECUTE'
+SELECT oid::regprocedure::text, 'pgherald', 'EXECUTE'
 FROM pg_proc
-WHERE pronamespace = 'pgherald'::regnamespace AND prorettype <> 'trigger'::regtype
-  AND has_function_privilege('pgherald_reader', oid, 'EXECUTE');
+WHERE pronamespace = 'pgherald'::regnamespace AND proname IN ('epoch', 'tell', 'fetch_again', 'prune', 'auth_drf');
+INSERT INTO expected
+SELECT oid::regprocedure::text, 'pgherald_auth', 'EXECUTE'
+FROM pg_proc
+WHERE pronamespace = 'pgherald'::regnamespace
+  AND proname IN ('plain', 'plain_type', 'only_plain', 'as_text', 'typed', 'revoked');
 CREATE TEMP VIEW granted AS
   SELECT o.object, CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END AS role,
          string_agg(a.privilege_type, ',' ORDER BY a.privilege_type) AS rights
@@ -81,31 +100,32 @@ SELECT is_empty(
     WHERE c.relnamespace = 'pgherald'::regnamespace AND attacl IS NOT NULL$$,
   'none on single columns');
 -- those that the daemon calls, and only those
-SELECT function_privs_are('pgherald', 'epoch', '{}'::name[], 'pgherald_reader', '{EXECUTE}'::name[]);
-SELECT function_privs_are('pgherald', 'auth_drf', '{text[]}'::name[], 'pgherald_reader', '{EXECUTE}'::name[]);
+SELECT function_privs_are('pgherald', 'epoch', '{}'::name[], 'pgherald', '{EXECUTE}'::name[]);
+SELECT function_privs_are('pgherald', 'auth_drf', '{text[]}'::name[], 'pgherald', '{EXECUTE}'::name[]);
 SELECT is_empty(
   $$SELECT oid::regprocedure FROM pg_proc
     WHERE pronamespace = 'pgherald'::regnamespace AND prorettype = 'trigger'::regtype
-      AND has_function_privilege('pgherald_reader', oid, 'EXECUTE')$$,
-  'the reader may execute no trigger function');
+      AND has_function_privilege('pgherald', oid, 'EXECUTE')$$,
+  'the daemon may execute no trigger function');
 
--- --- The reader and the tables of the application -----------------------------------------------
+-- --- The daemon and the tables of the application -----------------------------------------------
 SELECT table_privs_are('public', t, r, '{}'::name[])
 FROM unnest('{api_user,authtoken_token,api_project,api_estimate}'::name[]) AS t,
-     unnest('{pgherald,pgherald_reader,pgherald_owner}'::name[]) AS r;
+     unnest('{pgherald,pgherald_auth,pgherald_owner}'::name[]) AS r;
 SELECT is_empty(
   $$SELECT a.attrelid::regclass, a.attname, x.* FROM pg_attribute AS a, aclexplode(a.attacl) AS x
-    WHERE x.grantee IN ('pgherald'::regrole, 'pgherald_reader'::regrole)$$,
+    WHERE x.grantee = 'pgherald'::regrole$$,
   'the daemon reads no column of the application');
 SELECT is_empty(
   $$SELECT a.attrelid::regclass, a.attname, x.privilege_type
     FROM pg_attribute AS a, aclexplode(a.attacl) AS x
-    WHERE x.grantee = 'pgherald_owner'::regrole
+    WHERE x.grantee IN ('pgherald_owner'::regrole, 'pgherald_auth'::regrole)
       AND (x.privilege_type <> 'SELECT' OR x.is_grantable)$$,
-  'the owner reads named columns and does nothing else');
+  'the owners read named columns and do nothing else');
 SELECT is_empty(
   $$SELECT FROM pg_attribute AS a, aclexplode(a.attacl) AS x
-    WHERE x.grantee = 'pgherald_owner'::regrole AND a.attname IN ('note', 'password')$$,
+    WHERE x.grantee IN ('pgherald_owner'::regrole, 'pgherald_auth'::regrole)
+      AND a.attname IN ('note', 'password')$$,
   'not a column more than the configuration names');
 
 -- --- The application's role ---------------------------------------------------------------------
@@ -118,7 +138,7 @@ SELECT is_empty(
       AND has_function_privilege('app', oid, 'EXECUTE') AND prosecdef$$,
   'app may execute no definer function of ours');
 SELECT isnt_member_of(r, ARRAY['app']::name[])
-FROM unnest('{pgherald_owner,pgherald_reader}'::name[]) AS r;
+FROM unnest('{pgherald_owner,pgherald_auth}'::name[]) AS r;
 
 -- --- The triggers -------------------------------------------------------------------------------
 SELECT has_trigger('public'::name, t, ('zz_pgherald_' || k)::name)

@@ -522,14 +522,14 @@ def test_application_role_has_no_right_on_anything_of_ours(app, db):
 
 
 def test_definer_reads_only_the_named_columns(db, installed):
-    rows = db.run("SELECT table_name, column_name FROM information_schema.column_privileges "
-                  "WHERE grantee = 'pgherald_owner' AND privilege_type = 'SELECT' "
-                  "AND table_schema = 'public' ORDER BY 1, 2")
-    assert rows == [("api_estimate", "foreman_id"), ("api_estimate", "project_id"),
-                    ("api_project", "id"), ("api_project", "name"),
-                    ("api_user", "id"), ("api_user", "is_active"), ("api_user", "role"),
-                    ("api_user", "username"),
-                    ("authtoken_token", "key"), ("authtoken_token", "user_id")]
+    ask = ("SELECT table_name, column_name FROM information_schema.column_privileges "
+           "WHERE grantee = %s AND privilege_type = 'SELECT' AND table_schema = 'public' ORDER BY 1, 2")
+    assert db.run(ask, ["pgherald_owner"]) == [
+        ("api_estimate", "foreman_id"), ("api_estimate", "project_id"),
+        ("api_project", "id"), ("api_project", "name"), ("api_user", "id"), ("api_user", "username")]
+    assert db.run(ask, ["pgherald_auth"]) == [
+        ("api_user", "id"), ("api_user", "is_active"), ("api_user", "role"),
+        ("authtoken_token", "key"), ("authtoken_token", "user_id")]
     assert db.one("SELECT count(*) FROM pg_roles WHERE rolname LIKE 'pgherald\\_%' "
                   "AND (rolcanlogin OR rolsuper OR rolcreaterole OR rolbypassrls)") == 0
 

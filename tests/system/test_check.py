@@ -70,10 +70,10 @@ def checked(cluster, installed):
     # roles are the cluster's: the next test must find them in order
     cluster.execute("""
         ALTER ROLE pgherald_owner NOLOGIN NOSUPERUSER NOCREATEROLE NOCREATEDB NOREPLICATION NOBYPASSRLS;
-        ALTER ROLE pgherald_reader NOLOGIN NOSUPERUSER NOCREATEROLE NOCREATEDB NOREPLICATION NOBYPASSRLS;
-        ALTER ROLE app RESET ALL; REVOKE pgherald_owner, pgherald_reader FROM intruder;
-        REVOKE intruder FROM pgherald_owner""")
-    installed.db.run("DROP OWNED BY intruder")
+        ALTER ROLE pgherald_auth NOLOGIN NOSUPERUSER NOCREATEROLE NOCREATEDB NOREPLICATION NOBYPASSRLS;
+        ALTER ROLE app RESET ALL; REVOKE pgherald_owner, pgherald_auth FROM intruder;
+        REVOKE intruder FROM pgherald_owner, pgherald_auth""")
+    installed.db.run("DROP OWNED BY intruder CASCADE")
 
 
 # --- one damage, one finding, and its fix --------------------------------------------------------
@@ -125,28 +125,42 @@ DAMAGE = {
     # tables
     "unlogged-table": "ALTER TABLE api_estimate SET UNLOGGED",
     "rls-joined": "ALTER TABLE authtoken_token ENABLE ROW LEVEL SECURITY",
+    "foreign-code index": "CREATE INDEX ON api_project ((mine_text(name)))",
+    "foreign-code check": "ALTER TABLE authtoken_token ADD CHECK (mine_text(key) <> 'x')",
+    "open-type": "CREATE TYPE mine AS ENUM ('manager', 'foreman'); ALTER TYPE mine OWNER TO intruder; "
+                 "ALTER TABLE api_user ALTER role TYPE mine USING role::mine",
     # rights
     "role-attributes": "ALTER ROLE pgherald_owner LOGIN",
     "role-attributes super": "ALTER ROLE pgherald_owner SUPERUSER",
-    "role-attributes reader": "ALTER ROLE pgherald_reader CREATEROLE BYPASSRLS",
+    "role-attributes rls": "ALTER ROLE pgherald_owner BYPASSRLS",
+    "role-attributes auth": "ALTER ROLE pgherald_auth CREATEROLE",
     "owner-member": "GRANT pgherald_owner TO intruder",
+    "owner-member auth": "GRANT pgherald_auth TO intruder",
     "owner-in-role": "GRANT intruder TO pgherald_owner",
+    "owner-in-role auth": "GRANT intruder TO pgherald_auth",
     "right-unknown public": "GRANT USAGE ON SCHEMA pgherald TO PUBLIC",
     "right-unknown schema": "GRANT CREATE ON SCHEMA pgherald TO intruder",
     "right-unknown journal": "GRANT SELECT, INSERT ON pgherald.journal TO intruder",
-    "right-unknown reader": "GRANT DELETE ON pgherald.journal TO pgherald_reader",
+    "right-unknown daemon": "GRANT DELETE ON pgherald.journal TO pgherald",
+    "right-unknown auth": "GRANT SELECT ON pgherald.journal TO pgherald_auth",
     "right-unknown loss": "GRANT USAGE ON SEQUENCE pgherald.loss TO intruder",
     "right-unknown function": "GRANT EXECUTE ON FUNCTION pgherald.auth_drf(text[]) TO PUBLIC",
     "right-unknown trigger": "GRANT EXECUTE ON FUNCTION pgherald.on_estimate() TO intruder",
     "right-on-column": "GRANT SELECT (data) ON pgherald.journal TO intruder",
-    "right-missing": "REVOKE SELECT ON pgherald.journal FROM pgherald_reader",
-    "right-missing loss": "REVOKE SELECT ON pgherald.loss FROM pgherald_reader",
-    "right-missing schema": "REVOKE USAGE ON SCHEMA pgherald FROM pgherald_reader",
+    "right-missing": "REVOKE SELECT ON pgherald.journal FROM pgherald",
+    "right-missing loss": "REVOKE SELECT ON pgherald.loss FROM pgherald",
+    "right-missing schema": "REVOKE USAGE ON SCHEMA pgherald FROM pgherald",
+    "right-missing auth": "REVOKE EXECUTE ON FUNCTION pgherald.revoked(text[]) FROM pgherald_auth",
     "right-missing function": "REVOKE EXECUTE ON FUNCTION pgherald.auth_drf(text[]) FROM "
-                              "pgherald_reader",
+                              "pgherald",
     "joined-column": "REVOKE SELECT (username) ON api_user FROM pgherald_owner",
+    "joined-column auth": "REVOKE SELECT (key) ON authtoken_token FROM pgherald_auth",
+    "right-beyond": "GRANT SELECT (key) ON authtoken_token TO pgherald_owner",
+    "right-beyond table": "GRANT UPDATE ON api_user TO pgherald_auth",
     "login-rights": "ALTER ROLE pgherald NOLOGIN",
-    "login-rights reader": "REVOKE pgherald_reader FROM pgherald",
+    "login-rights connect": "REVOKE CONNECT ON DATABASE {db} FROM PUBLIC",
+    "login-reader": "CREATE ROLE pgherald_reader; GRANT pgherald_reader TO pgherald",
+    "function-owner auth": "ALTER FUNCTION pgherald.auth_drf(text[]) OWNER TO pgherald_owner",
     "login-powers": "ALTER ROLE pgherald SUPERUSER",
     "settings-free": "ALTER TABLE api_estimate ALTER number TYPE bytea USING number::bytea",
     # the journal
@@ -173,12 +187,15 @@ DAMAGE = {
 def test_damage(checked, name):
     if "mine()" in DAMAGE[name]:
         checked.db.run("CREATE FUNCTION mine() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'")
+    if "mine_text(" in DAMAGE[name]:
+        checked.db.run("CREATE FUNCTION mine_text(v varchar) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT v'; "
+                       "ALTER FUNCTION mine_text(varchar) OWNER TO intruder")
     try:
-        checked.db.run(DAMAGE[name])
+        checked.db.run(DAMAGE[name].replace("{db}", checked.db.name))
         checked.expect(name.split()[0])
     finally:
         checked.db.cluster.execute("ALTER ROLE pgherald LOGIN NOSUPERUSER; "
-                                   "GRANT pgherald_reader TO pgherald")
+                                   "DROP ROLE IF EXISTS pgherald_reader")
 
 
 def test_every_check_is_tested():
@@ -186,7 +203,7 @@ def test_every_check_is_tested():
     own = {"standby", "schema-missing", "schema-newer", "schema-older", "function-unknown",
            "event-trigger", "table-missing", "column-missing", "key-not-unique", "table-kind",
            "partitioned", "partition", "rls-watched", "role-missing", "right-by-membership",
-           "login-missing", "journal-big", "object-kind", "pooler", "prepared-old", "prepared-possible",
+           "login-missing", "journal-big", "joined-kind", "object-kind", "pooler", "prepared-old", "prepared-possible",
            "notify-queue", "server-version", "foreign-part", "utc-type", "temp-files", "children"}
     asked = set()
     here = os.path.join(os.path.dirname(__file__), "..", "..", "sql", "check")
@@ -264,20 +281,33 @@ def test_what_is_no_table_is_not_read(checked):
     checked.expect("object-kind", fix=False)
 
 
+def test_a_joined_table_becomes_a_view(checked):
+    checked.db.run("ALTER TABLE api_user RENAME TO hidden; CREATE VIEW api_user AS SELECT * FROM hidden;"
+                   "GRANT SELECT (id, username) ON api_user TO pgherald_owner;"
+                   "GRANT SELECT (id, role, is_active) ON api_user TO pgherald_auth")
+    found = [f for f in checked.run() if f["id"] == "joined-kind"]
+    assert {f["message"] for f in found} == {"it is a view, and pgherald_owner would read it",
+                                             "it is a view, and pgherald_auth would read it"}
+
+
 def test_a_role_is_missing(cluster, db, install):
     cluster.execute("DROP ROLE IF EXISTS pgherald")
     install.apply()
+    install.db.run("REVOKE ALL ON ALL TABLES IN SCHEMA pgherald FROM pgherald; "
+                   "REVOKE ALL ON SCHEMA pgherald FROM pgherald; "
+                   "REVOKE ALL ON ALL SEQUENCES IN SCHEMA pgherald FROM pgherald; "
+                   "REVOKE ALL ON ALL FUNCTIONS IN SCHEMA pgherald FROM pgherald")
     cluster.execute("DROP ROLE pgherald")
     Checked(install).expect("login-missing")
 
 
 def test_owner_role_is_missing(cluster, db, install):
     install.apply()
-    cluster.execute("ALTER ROLE pgherald_reader RENAME TO pgherald_reader_away")
+    cluster.execute("ALTER ROLE pgherald_auth RENAME TO pgherald_auth_away")
     try:
         assert Checked(install).ids() == ["role-missing"]
     finally:
-        cluster.execute("ALTER ROLE pgherald_reader_away RENAME TO pgherald_reader")
+        cluster.execute("ALTER ROLE pgherald_auth_away RENAME TO pgherald_auth")
 
 
 @pytest.mark.parametrize("version, name", [(9, "schema-newer"), (0, "schema-older")])
@@ -299,7 +329,9 @@ def test_changed_by_hand_or_by_another_configuration(checked):
 def test_a_watch_that_left_the_configuration(checked):
     text = checked.install.conf.read_text()
     checked.install.conf.write_text(text[:text.index("[watch project]")])
-    found = checked.expect("function-differs", "function-unknown", "function-unknown")
+    found = checked.expect("function-differs", "function-unknown", "function-unknown", fix=False)
+    checked.mend(found)
+    checked.expect("right-beyond", "right-beyond")  # of what the functions have read
     assert {f["object"] for f in found} == {"pgherald.tell(bigint[])", "pgherald.on_project()",
                                             "pgherald.tell_project(bigint[])"}
     assert checked.db.one("SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'zz_pgherald%' "

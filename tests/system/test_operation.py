@@ -444,9 +444,9 @@ def test_what_fails_again_and_again_is_tried_less_and_less(served):
     d = served.daemon.start().wait_ready()
     c = Client(d, served.boss).hello()
     size = d.log_size()
-    served.db.run("REVOKE EXECUTE ON FUNCTION pgherald.tell(bigint[]) FROM pgherald_reader")
+    served.db.run("REVOKE EXECUTE ON FUNCTION pgherald.tell(bigint[]) FROM pgherald")
     change(served)
-    d.wait_log("journal cannot be read: .*permission denied.*GRANT pgherald_reader TO", size)
+    d.wait_log("journal cannot be read: .*permission denied.*install --apply gives this role its rights", size)
     pauses = []
 
     def four():
@@ -457,7 +457,7 @@ def test_what_fails_again_and_again_is_tried_less_and_less(served):
     # each twice the one before, give or take a half
     assert all(200 * 2 ** i / 2 <= ms <= 200 * 2 ** i * 1.5 + 1 for i, ms in enumerate(pauses)), pauses
     assert d.log(size).count("warning database (journal): journal cannot be read") == 1
-    served.db.run("GRANT EXECUTE ON FUNCTION pgherald.tell(bigint[]) TO pgherald_reader")
+    served.db.run("GRANT EXECUTE ON FUNCTION pgherald.tell(bigint[]) TO pgherald")
     c.wait_message("estimate.created")
     d.wait_log(r"database \(journal\): works again after \d+ failures", size)
 

@@ -61,7 +61,7 @@ FORBIDDEN = {
     "switch a trigger off": "ALTER TABLE api_estimate DISABLE TRIGGER zz_pgherald_i",
     "write as a replica": "SET session_replication_role = replica",
     "become the owner": "SET ROLE pgherald_owner",
-    "become the reader": "SET ROLE pgherald_reader",
+    "become who looks up tokens": "SET ROLE pgherald_auth",
     "become the daemon": "SET SESSION AUTHORIZATION pgherald",
     "take a role": "GRANT pgherald_owner TO app",
     "take a right": "GRANT SELECT ON pgherald.journal TO app",

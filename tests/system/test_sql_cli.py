@@ -5,9 +5,10 @@ import re
 import subprocess
 from pathlib import Path
 
+import psycopg2
 import pytest
 
-from conftest import CONF, PGHERALD, TOLD, run_pgherald
+from conftest import CONF, PGHERALD, TOLD, Install, run_pgherald
 from lib.cluster import wait_for
 
 SOURCE = Path(__file__).resolve().parents[2]
@@ -16,7 +17,7 @@ SOURCE = Path(__file__).resolve().parents[2]
 @pytest.fixture
 def no_roles(cluster):
     """The cluster as if pgherald had never been there: other tests leave the roles behind."""
-    cluster.execute("DROP ROLE IF EXISTS pgherald_owner, pgherald_reader, pgherald")
+    cluster.execute("DROP ROLE IF EXISTS pgherald_owner, pgherald_auth, pgherald")
 
 
 # What pg_dump would show of us, for servers that are newer than the pg_dump at hand.
@@ -73,7 +74,7 @@ def test_prints_and_touches_nothing(db, install):
     before = dump(db)
     printed = install.sql("install")
     assert printed.returncode == 0, printed.stderr
-    assert printed.stdout.count("\nBEGIN;") == printed.stdout.count("\nCOMMIT;") == 4
+    assert printed.stdout.count("\nBEGIN;") == printed.stdout.count("\nCOMMIT;") == 5
     assert "SHARE ROW EXCLUSIVE" in printed.stdout and "{{" not in printed.stdout
     assert install.sql("render").stdout == printed.stdout
     assert "DROP TRIGGER" in install.sql("uninstall").stdout
@@ -94,7 +95,7 @@ def test_printed_text_runs_elsewhere(db, install):
 def test_a_line_per_step_and_a_second_time_without_change_or_lock(db, install):
     assert install.apply().splitlines() == [
         "core: done", "watch estimate (public.api_estimate): done",
-        "watch project (public.api_project): done", "auth drf: done"]
+        "watch project (public.api_project): done", "auth drf: done", "rights: done"]
     look = ("SELECT tgname, oid::text FROM pg_trigger WHERE tgname LIKE 'zz%' "
             "UNION ALL SELECT 'epoch', epoch FROM pgherald.meta ORDER BY 1, 2")
     before = db.run(look), dump(db)
@@ -149,20 +150,27 @@ def test_one_watch_only(db, install):
 def test_comment_holds_version_and_hash_of_the_body(db, installed):
     rows = db.run("SELECT obj_description(oid, 'pg_proc'), md5(prosrc) FROM pg_proc "
                   "WHERE pronamespace = 'pgherald'::regnamespace")
-    assert len(rows) == 13
+    assert len(rows) == 19
     for comment, md5 in rows:
         assert re.fullmatch(rf"pgherald \S+ md5 {md5}", comment)
 
 
+# Inlined, or called by functions that have the settings: they would only cost there.
+BARE = {"utc", "plain", "only_plain", "as_text", "typed", "tell_estimate", "tell_project"}
+AUTH = {"auth_drf", "revoke_drf"}
+
+
 def test_owner_and_settings_of_the_functions(db, installed):
-    rows = db.run("SELECT proname, pg_get_userbyid(proowner), prosecdef, proconfig::text, "
+    rows = db.run("SELECT proname, pg_get_userbyid(proowner), prosecdef, coalesce(proconfig, '{}'), "
                   "has_function_privilege('app', oid, 'EXECUTE') FROM pg_proc "
-                  "WHERE pronamespace = 'pgherald'::regnamespace AND proname <> 'utc'")
+                  "WHERE pronamespace = 'pgherald'::regnamespace")
+    assert {name for name, *_ in rows} >= BARE | AUTH
     for name, owner, definer, settings, public in rows:
-        inlined = name.startswith("tell_")  # in tell(), which has the settings
-        definer_wanted = not inlined and name != "next_id"  # which triggers call as the owner
-        assert (owner, definer, public) == ("pgherald_owner", definer_wanted, False), name
-        assert inlined or '"search_path=pg_catalog, pg_temp"' in settings, name
+        assert owner == ("pgherald_auth" if name in AUTH else "pgherald_owner"), name
+        assert definer == (name not in BARE | {"next_id", "plain_type"}), name
+        assert ("search_path=pg_catalog, pg_temp" in settings) == (name not in BARE), name
+        assert ("row_security=off" in settings) == (name in AUTH), name
+        assert not public, name
 
 
 def test_a_watch_in_a_schema_that_our_roles_may_not_use(db, install, no_roles):
@@ -270,6 +278,136 @@ def test_roles_stay_while_another_database_needs_them(cluster, db, install, no_r
         other.drop()
 
 
+# --- two databases of one cluster --------------------------------------------------------------
+
+FORBIDDEN_ELSEWHERE = ["SELECT count(*) FROM pgherald.journal", "SELECT * FROM pgherald.meta",
+                       "SELECT pgherald.prune('0', 1)", "SELECT pgherald.epoch()",
+                       "SELECT * FROM pgherald.auth_drf('{token-boss}')", "SELECT * FROM pgherald.tell('{1}')"]
+
+
+@pytest.fixture
+def two(cluster, no_roles, tmp_path):
+    """Two databases of one cluster, each with a daemon's role of its own; PUBLIC may not connect."""
+    sites = {}
+    for name in ("first", "second"):
+        db = cluster.create_database("app_template")
+        db.run(f"REVOKE CONNECT ON DATABASE {db.name} FROM PUBLIC")
+        (tmp_path / name).mkdir()
+        sites[name] = Install(db, tmp_path / name)
+        sites[name].conf.write_text(CONF.replace("[database]", f"[database]\nlogin = {name}").replace(
+            "{conninfo}", db.conninfo(name)))
+    yield sites
+    for site in sites.values():
+        site.apply("uninstall")
+        site.db.drop()
+
+
+def cannot(db, login):
+    """Not even connect; and where PUBLIC may, none of this."""
+    with pytest.raises(psycopg2.OperationalError, match="permission denied for database"):
+        db.connect(login)
+    db.run(f"GRANT CONNECT ON DATABASE {db.name} TO PUBLIC")
+    try:
+        for statement in FORBIDDEN_ELSEWHERE:
+            with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+                connection = db.connect(login)
+                connection.cursor().execute(statement)
+    finally:
+        db.run(f"REVOKE CONNECT ON DATABASE {db.name} FROM PUBLIC")
+
+
+def can(db, login):
+    connection = db.connect(login)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT user_id FROM pgherald.auth_drf('{token-boss}')")
+        assert cursor.fetchall() == [("1",)]
+        cursor.execute("SELECT count(*) FROM pgherald.journal")
+    connection.close()
+
+
+def test_a_login_may_nothing_in_another_database(two):
+    first, second = two["first"], two["second"]
+    first.apply()
+    second.apply()
+    can(first.db, "first")
+    can(second.db, "second")
+    cannot(first.db, "second")
+    cannot(second.db, "first")
+    first.apply("uninstall")
+    can(second.db, "second")
+    assert second.db.one("SELECT to_regrole('first')") is None
+    assert second.sql("check").returncode == 0, second.sql("check").stdout
+
+
+def test_a_login_of_two_databases_is_taken_out_of_one(two):
+    first, second = two["first"], two["second"]
+    second.conf.write_text(second.conf.read_text().replace("second", "first"))
+    first.apply()
+    second.apply()
+    can(first.db, "first")
+    first.apply("uninstall")
+    first.db.run("CREATE SCHEMA pgherald; CREATE TABLE pgherald.journal ()")  # ... if there were one
+    with pytest.raises(psycopg2.OperationalError, match="permission denied for database"):
+        first.db.connect("first")
+    first.db.run("DROP SCHEMA pgherald CASCADE")
+    can(second.db, "first")
+
+
+def test_connect_stays_with_who_had_it_before(two):
+    first = two["first"]
+    first.db.cluster.execute("CREATE ROLE first LOGIN")
+    first.db.run(f"GRANT CONNECT ON DATABASE {first.db.name} TO first")
+    first.apply()
+    first.apply("uninstall")
+    first.db.connect("first").close()
+    first.db.run(f"REVOKE CONNECT ON DATABASE {first.db.name} FROM first")
+    first.db.cluster.execute("DROP ROLE first")
+
+
+# What version 2 of the schema made of the roles.
+VERSION_2 = """
+CREATE ROLE pgherald_reader; COMMENT ON ROLE pgherald_reader IS 'made by pgherald sql install';
+GRANT pgherald_reader TO {login};
+REVOKE ALL ON ALL TABLES IN SCHEMA pgherald FROM {login};
+REVOKE ALL ON ALL SEQUENCES IN SCHEMA pgherald FROM {login};
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA pgherald FROM {login};
+REVOKE ALL ON SCHEMA pgherald FROM {login};
+REVOKE CONNECT ON DATABASE {db} FROM {login};
+GRANT CONNECT ON DATABASE {db} TO pgherald_reader;
+GRANT USAGE ON SCHEMA pgherald TO pgherald_reader;
+GRANT SELECT ON pgherald.meta, pgherald.journal, pgherald.loss TO pgherald_reader;
+GRANT EXECUTE ON FUNCTION pgherald.epoch(), pgherald.tell(bigint[]), pgherald.auth_drf(text[]) TO pgherald_reader;
+ALTER FUNCTION pgherald.auth_drf(text[]) OWNER TO pgherald_owner;
+ALTER FUNCTION pgherald.revoke_drf() OWNER TO pgherald_owner;
+GRANT SELECT (key, user_id) ON authtoken_token TO pgherald_owner;
+ALTER TABLE pgherald.meta DROP COLUMN connected;
+UPDATE pgherald.meta SET schema_version = 2;
+"""
+
+
+def test_install_over_version_2(two):
+    """pgherald_reader goes as soon as no database needs it, and opens nothing where this version is."""
+    first, second = two["first"], two["second"]
+    for site, login in ((first, "first"), (second, "second")):
+        site.apply()
+        text = VERSION_2.format(login=login, db=site.db.name)
+        site.db.run(text if site is first else text.replace("CREATE ROLE pgherald_reader;", ""))
+    assert "older than this program's 3" in first.sql("upgrade", "--apply").stderr
+    triggers_before = first.db.run("SELECT oid FROM pg_trigger WHERE tgname LIKE 'zz%' ORDER BY 1")
+    first.apply()
+    assert first.db.run("SELECT oid FROM pg_trigger WHERE tgname LIKE 'zz%' ORDER BY 1") == triggers_before
+    can(first.db, "first")
+    cannot(first.db, "second")
+    assert first.db.one("SELECT has_column_privilege('pgherald_owner', 'authtoken_token', 'key', 'SELECT')") is False
+    assert "pgherald_reader" in first.sql("check").stdout  # of the other database
+    second.apply()
+    can(second.db, "second")
+    cannot(second.db, "first")
+    assert second.db.one("SELECT to_regrole('pgherald_reader')") is None
+    for site in (first, second):
+        assert site.sql("check").returncode == 0, site.sql("check").stdout
+
+
 def test_uninstall_refuses_to_take_what_others_built_on_it(db, installed):
     db.run("CREATE VIEW mine AS SELECT count(*) FROM pgherald.journal")
     done = installed.sql("uninstall", "--apply")
@@ -344,8 +482,8 @@ def test_upgrade_waits_for_no_table(db, installed):
 
 
 @pytest.mark.parametrize("version, said", [
-    (7, "version 7, newer than this program, which knows version 2"),
-    (0, "version 0, older than this program's 2")])
+    (7, "version 7, newer than this program, which knows version 3"),
+    (0, "version 0, older than this program's 3")])
 def test_upgrade_refuses_another_schema(db, installed, version, said):
     db.run("UPDATE pgherald.meta SET schema_version = %s", (version,))
     db.run("UPDATE pg_proc SET prosrc = 'x' WHERE proname = 'epoch'")

@@ -9,10 +9,8 @@ import subprocess
 import psycopg2
 import pytest
 
-from conftest import PGHERALD, run_pgherald
-from lib import traps
-from lib.daemon import Client, Daemon
-from lib.traps import ALONE, BEFORE, CONF, EVIL, SPY, TABLES
+from conftest import run_pgherald
+from lib.traps import AFTER, ALONE, BEFORE, CONF, EVIL, SPY, TABLES
 
 
 class Site:
@@ -85,15 +83,15 @@ class Site:
             input=before + text, capture_output=True, text=True)
 
     def use(self):
-        """What the application does all day."""
+        """What the application does all day, as far as its own types let it."""
         connection = self.db.connect(EVIL)
         with connection.cursor() as cursor:
             cursor.execute("SET search_path = pg_catalog, public")
-            for t in ("item", "news"):
-                for statement in USE:
-                    cursor.execute(statement.replace("{t}", f"public.{t}"))
-            for statement in USE_OF_RIGHTS:
-                cursor.execute(statement)
+            for statement in [s.replace("{t}", f"public.{t}") for t in ("item", "news") for s in USE] + USE_OF_RIGHTS:
+                try:
+                    cursor.execute(statement)
+                except psycopg2.Error:
+                    pass
         connection.close()
 
     def ask(self):
@@ -133,8 +131,8 @@ USE_OF_RIGHTS = [
     "UPDATE public.membership SET group_id = group_id",
     "UPDATE public.django_session SET session_data = 'z:y:z'",
     "DELETE FROM public.django_session",
-    "INSERT INTO public.django_session VALUES ('s1', 'x:y:z', pg_catalog.now())",
-    "UPDATE public.django_session SET expire_date = 'tomorrow'",
+    "INSERT INTO public.django_session VALUES ('s1', 'x:y:z', '2030-01-01')",
+    "UPDATE public.django_session SET expire_date = '2030-01-01'",
 ]
 ASK = [
     "SELECT pgherald.epoch()",
@@ -231,3 +229,34 @@ def test_refused(site, trap):
     for dsn in [None, site.db.conninfo(EVIL)]:
         site.sql("check", dsn=dsn)
     site.assert_safe("check")
+
+
+@pytest.fixture(scope="module")
+def installed_site(cluster, roles, tmp_path_factory):
+    """The name of a database with everything installed and no trap yet."""
+    made = Site(cluster, tmp_path_factory.mktemp("installed"))
+    done(made.sql("install", "--apply"))
+    answers = made.ask()
+    assert not [a for a in answers if isinstance(a, str)], answers
+    assert [len(a) for a in answers[2:5]] == [2, 1, 2], answers
+    made.db.close()
+    yield made.db.name
+    made.sql("uninstall", "--apply")
+    made.db.drop()
+
+
+@pytest.mark.parametrize("trap", AFTER, ids=lambda t: t.name)
+def test_planted_after_the_install(cluster, installed_site, tmp_path, trap):
+    """The application's own statements, and what the daemon asks."""
+    site = Site(cluster, tmp_path, installed_site)
+    try:
+        site.use()
+        site.plant(trap)
+        site.begin = os.path.getsize(cluster.log)
+        site.use()
+        site.ask()
+        site.sql("check")
+        site.sql("check", dsn=site.db.conninfo("pgherald"))
+        assert set(site.sprung()) <= {trap.residual}, site.sprung()
+    finally:
+        site.db.drop()

@@ -94,7 +94,7 @@ TEST(rights_one_by_one)
 	const struct object_right *w;
 
 	objects_read(&r, "GRANT SELECT (id, \"a, \"\"b\") ON public.t TO pgherald_owner;\n"
-			 "GRANT EXECUTE ON FUNCTION f(), g(int, text) TO pgherald_reader;\n"
+			 "GRANT EXECUTE ON FUNCTION f(), g(int, text) TO pgherald;\n"
 			 "GRANT SELECT (id) ON public.t TO pgherald_owner;\n"
 			 "INSERT INTO pgherald.meta (schema_version, epoch)\nVALUES (12, 'x');");
 	assert_int_equal(r.n_rights, 4);
@@ -106,7 +106,7 @@ TEST(rights_one_by_one)
 	assert_string_equal(w->object, "g(int, text)");
 	assert_string_equal(w->kind, "function");
 	assert_string_equal(w->privilege, "EXECUTE");
-	assert_string_equal(w->role, "pgherald_reader");
+	assert_string_equal(w->role, "pgherald");
 	assert_null(w->column);
 	assert_true(objects_has_right(&r, w));
 	assert_int_equal(r.schema_version, 12);

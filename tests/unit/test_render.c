@@ -294,7 +294,7 @@ static void test_core_and_uninstall(void **state)
 	assert_has(&core, "rolname = 'My \"login'''");
 	assert_has(&core, "IF of_topic = 'two' THEN\n"
 			  "        RETURN QUERY SELECT * FROM pgherald.tell_two(txids) ORDER BY");
-	assert_has(&end, "'pgherald_reader', 'My \"login''']");
+	assert_has(&end, "ARRAY['My \"login''', 'pgherald_reader', ");
 	assert_has_not(&core, "{{");
 	assert_has_not(&end, "{{");
 	assert_has_not(&core, "--#");
@@ -308,6 +308,7 @@ static void test_auth(void **state)
 		.token_table = "public.authtoken_token",
 		.token_column = "key",
 		.token_user = "user_id",
+		.login = "pgherald",
 		.user_table = "public.user",
 		.user_key = "id",
 		.user_active = "is_active",
@@ -328,15 +329,16 @@ static void test_auth(void **state)
 	buf_init(&out, RENDER_MAX);
 	buf_init(&error, 1000);
 	assert_true(render_auth(&out, &a, &error));
-	assert_has(&out, "         u.role::text,\n         coalesce(u.is_active, false),\n"
-			 "         NULL::timestamptz\n");
+	assert_has(&out, "         pgherald.as_text(u.role),\n         coalesce(u.is_active, "
+			 "false),\n         NULL::timestamptz\n");
+	assert_has(&out, "  WHERE pgherald.only_plain(CASE WHEN false THEN t.key END)\n"
+			 "        AND pgherald.only_plain(CASE WHEN false THEN t.user_id END)\n");
 	assert_has(&out, "JOIN public.authtoken_token AS t ON t.key = asked.token\n");
-	assert_has(&out, "to_jsonb(r)->'is_active', to_jsonb(r)->'role'");
+	assert_has(&out, "ROW(r.is_active, r.role)::text");
 	assert_has(&out, "('public.authtoken_token'::pg_catalog.regclass, 'token', 'udt'),");
 	assert_has(&out, "JOIN public.\"user\" AS u ON u.id = t.user_id");
-	assert_has(&out,
-		   "GRANT SELECT (id, is_active, role) ON public.\"user\" TO pgherald_owner;");
-	assert_has(&out, "GRANT EXECUTE ON FUNCTION pgherald.auth_drf(text[]) TO pgherald_reader;");
+	assert_has(&out, "GRANT SELECT (id, is_active, role) ON public.\"user\" TO pgherald_auth;");
+	assert_has(&out, "GRANT EXECUTE ON FUNCTION pgherald.auth_drf(text[]) TO pgherald;");
 	buf_clear(&out);
 	a.role_from = RENDER_ROLE_STAFF;
 	a.user_active = "";
@@ -347,9 +349,9 @@ static void test_auth(void **state)
 	buf_clear(&out);
 	a.role_from = RENDER_ROLE_GROUPS;
 	assert_true(render_auth(&out, &a, &error));
-	assert_has(&out,
-		   "ORDER BY array_position(ARRAY['manager', 'it''s']::text[], g.name::text)");
-	assert_has(&out, "GRANT SELECT (user_id, group_id) ON public.members TO pgherald_owner;");
+	assert_has(&out, "ORDER BY array_position(ARRAY['manager', 'it''s']::text[], "
+			 "pgherald.as_text(g.name))");
+	assert_has(&out, "GRANT SELECT (user_id, group_id) ON public.members TO pgherald_auth;");
 	assert_has(&out, "WHEN 'membership INSERT' THEN");
 	assert_has(&out, "('public.auth_group'::pg_catalog.regclass, 'group', 'udt')");
 	buf_clear(&out);
@@ -357,10 +359,11 @@ static void test_auth(void **state)
 	a.token_expires = "expiry";
 	assert_true(render_auth(&out, &a, &error));
 	assert_has(&out, "ON t.key IN (\n");
-	assert_has(&out, "WHERE t.expiry IS NULL OR t.expiry > now()");
+	assert_has(&out, "AND (t.expiry IS NULL OR t.expiry > now())");
 	buf_clear(&out);
 	a = (struct render_auth){
 		.name = "web",
+		.login = "pgherald",
 		.token_table = "public.django_session",
 		.token_column = "session_key",
 		.token_user = "user_id",
@@ -376,14 +379,14 @@ static void test_auth(void **state)
 	assert_true(render_auth(&out, &a, &error));
 	assert_has(&out, "RETURNS TABLE (n int, session_data text, expires timestamptz)");
 	assert_has(&out, "GRANT SELECT (session_key, session_data, expire_date) ON "
-			 "public.django_session TO pgherald_owner;");
+			 "public.django_session TO pgherald_auth;");
 	assert_has(&out, "GRANT SELECT (id, \"pass\"\"word\", is_active, role) ON "
-			 "public.\"Users\" TO pgherald_owner;");
-	assert_has(&out, "  id public.\"Users\".id%TYPE;\n");
-	assert_has(&out, "convert_to(u.\"pass\"\"word\", 'UTF8')");
+			 "public.\"Users\" TO pgherald_auth;");
+	assert_has(&out, "THEN u.id = pgherald.typed(users[i], CASE WHEN false THEN u.id END)\n");
+	assert_has(&out, "pgherald.as_text(u.\"pass\"\"word\"), 'UTF8')");
 	assert_has(&out, "GRANT EXECUTE ON FUNCTION pgherald.session_web(text[], bytea[], bytea[]) "
-			 "TO pgherald_reader;");
-	assert_has(&out, "to_jsonb(r)->'role', to_jsonb(r)->'pass\"word'");
+			 "TO pgherald;");
+	assert_has(&out, "ROW(r.is_active, r.role, r.\"pass\"\"word\")::text");
 	assert_has(&out, "('public.django_session'::pg_catalog.regclass, 'token', 'udt'),");
 	assert_has_not(&out, "{{");
 	assert_has_not(&out, "--#");

@@ -34,8 +34,8 @@ CREATE TABLE public.item (id bigint PRIMARY KEY, title text, status public.mood 
 CREATE TABLE public.news (id bigint PRIMARY KEY, title text, mood public.mood DEFAULT 'glad',
   customer_id bigint DEFAULT 1, owner_id bigint DEFAULT 2);
 INSERT INTO public.users VALUES (1, 'manager', true, 'h1', 'boss'), (2, 'foreman', true, 'h2', 'anna');
-INSERT INTO public.token VALUES ('t1', 1), ('t2', 2);
-INSERT INTO public.django_session VALUES ('s1', 'x:y:z', now() + interval '1 day');
+INSERT INTO public.token VALUES ('t1', 1, '2030-01-01'), ('t2', 2, NULL);
+INSERT INTO public.django_session VALUES ('s1', 'x:y:z', '2030-01-01');
 INSERT INTO public.grp VALUES (1, 'manager'), (2, 'foreman');
 INSERT INTO public.membership VALUES (1, 1), (2, 2);
 INSERT INTO public.customer VALUES (1, 'Bridge'), (2, 'Tower');
@@ -67,7 +67,7 @@ role_column = role
 table = public.item
 owners = owner_id, id<-public.member.item_id.user_id
 fields = id, title, status, code, size, moods, span, at::utc, total, note_text=status::text,
-  customer=customer_id->public.customer.name, nick=owner_id->public.users.nick
+  customer=customer_id->public.customer.name
 leave = id
 [watch news]
 table = public.news
@@ -250,6 +250,12 @@ ALONE = [
     Trap("watched view", "ALTER TABLE public.item RENAME TO item_table;"
          "CREATE VIEW public.item AS SELECT i.* FROM public.item_table AS i WHERE public.spy('view')",
          "SELECT FROM public.item", refused="public.item is a view"),
+    Trap("joined view", "ALTER TABLE public.customer RENAME TO customer_table;"
+         "CREATE VIEW public.customer AS SELECT c.* FROM public.customer_table AS c WHERE public.spy('joined view')",
+         "SELECT FROM public.customer", refused="public.customer is a view"),
+    Trap("view of tokens", "ALTER TABLE public.token RENAME TO token_table;"
+         "CREATE VIEW public.token AS SELECT t.* FROM public.token_table AS t WHERE public.spy('token view')",
+         "SELECT FROM public.token", refused="public.token is a view"),
     Trap("event trigger", "CREATE FUNCTION public.ddl() RETURNS event_trigger LANGUAGE plpgsql AS $$"
          "BEGIN PERFORM public.strike('event trigger'); END$$; ALTER FUNCTION public.ddl() OWNER TO evil;"
          "CREATE EVENT TRIGGER ddl ON ddl_command_end EXECUTE FUNCTION public.ddl()",
@@ -268,4 +274,75 @@ ALONE = [
          " $$SELECT public.spy('prune')::int::bigint$$;"
          "GRANT SELECT ON ALL TABLES IN SCHEMA pgherald TO PUBLIC",
          "SELECT pgherald.epoch(), m.* FROM pgherald.meta AS m", refused="belongs to"),
+]
+
+
+def retyped(table, column, labels):
+    """A column gets a type of the application's, with a cast to whatever somebody might want."""
+    name = f"public.trap_{table}_{column}"
+    values = {"text": "'x'", "varchar": "'x'", "int8": "1", "bool": "true", "timestamptz": "now()",
+              "json": "'null'", "jsonb": "'null'"}
+    return Trap(
+        f"{table}.{column} gets a type with casts",
+        f"CREATE TYPE {name} AS ENUM ({', '.join(map(repr, labels))});"
+        f"ALTER TABLE public.{table} ALTER {column} DROP DEFAULT,"
+        f" ALTER {column} TYPE {name} USING {column}::pg_catalog.text::{name};"
+        + "".join(cast(name, to, "AS IMPLICIT", value) for to, value in values.items()),
+        f"SELECT CAST({labels[0]!r}::{name} AS pg_catalog.text)")
+
+
+def domained(table, column, base):
+    """A column gets a domain whose check is a trap: for who makes a value of text."""
+    name = f"public.domain_{table}_{column}"
+    return Trap(
+        f"{table}.{column} gets a domain with a check",
+        f"CREATE DOMAIN {name} AS {base};"
+        f"ALTER TABLE public.{table} ALTER {column} TYPE {name};"
+        f"ALTER DOMAIN {name} ADD CHECK (public.spy('domain of {column}'))",
+        f"SELECT NULL::{name}")
+
+
+def policy(table):
+    return Trap(f"policy on {table}",
+                f"ALTER TABLE public.{table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;"
+                f"CREATE POLICY trap ON public.{table} USING (public.spy('policy on {table}'))"
+                f" WITH CHECK (true)",
+                f"SELECT FROM public.{table}")
+
+
+def viewed(table):
+    return Trap(f"{table} becomes a view",
+                f"ALTER TABLE public.{table} RENAME TO {table}_table;"
+                f"CREATE VIEW public.{table} AS SELECT t.* FROM public.{table}_table AS t"
+                f" WHERE public.spy('view {table}'); GRANT ALL ON public.{table} TO PUBLIC",
+                f"SELECT FROM public.{table}")
+
+
+def indexed(table, role):
+    """The planner computes constant calls of an index: this door PostgreSQL leaves."""
+    return Trap(f"index of {table}", f"CREATE INDEX ON public.{table} ((public.spy('index of {table}')))",
+                f"SELECT FROM public.{table}", residual=role)
+
+
+# Planted when all is installed, each in a database of its own.
+AFTER = [
+    retyped("token", "key", ["t1", "t2", "t8", "t9"]),
+    retyped("token", "user_id", ["1", "2"]),
+    retyped("token", "expires", ["2030-01-01 00:00:00+00"]),
+    retyped("users", "id", ["1", "2"]),
+    retyped("users", "role", ["manager", "foreman"]),
+    retyped("users", "is_active", ["true", "false"]),
+    retyped("users", "password", ["h1", "h2"]),
+    retyped("django_session", "session_key", ["s1"]),
+    retyped("django_session", "session_data", ["x:y:z", "z:y:z"]),
+    retyped("django_session", "expire_date", ["2030-01-01 00:00:00+00"]),
+    retyped("grp", "id", ["1", "2"]),
+    retyped("grp", "name", ["manager", "foreman"]),
+    retyped("membership", "user_id", ["1", "2"]),
+    retyped("membership", "group_id", ["1", "2"]),
+    domained("users", "id", "bigint"),
+    domained("token", "user_id", "bigint"),
+    *[policy(t) for t in ("token", "users", "django_session", "grp", "membership")],
+    *[viewed(t) for t in ("token", "users", "django_session", "grp", "membership")],
+    *[indexed(t, "pgherald_auth") for t in ("token", "users", "django_session", "grp", "membership")],
 ]
