@@ -62,7 +62,7 @@ BEGIN
     UPDATE pgherald.meta SET schema_version = 2;
   END IF;
   IF EXISTS (SELECT FROM pgherald.meta WHERE schema_version = 2) THEN
-    ALTER TABLE pgherald.meta ADD COLUMN connected text;
+    ALTER TABLE pgherald.meta ADD COLUMN IF NOT EXISTS connected text;
     UPDATE pgherald.meta SET schema_version = 3;
   END IF;
 END
@@ -341,8 +341,10 @@ BEGIN
         CONTINUE;
       END IF;
     EXCEPTION WHEN OTHERS THEN
-      -- A value that cannot be told, as a NUL in json: only its transaction says "fetch again".
-      IF SQLSTATE LIKE '22%' AND cardinality(txids) > 1 THEN
+      -- What may be one row's fault (a NUL in json, one nested too deep, a check of a domain): only its
+      -- transaction says "fetch again". Not what is everybody's: a lock, no room, a server that ends,
+      -- something that is missing.
+      IF SQLSTATE !~ '^(25|40|42|53|55|57|58)' AND cardinality(txids) > 1 THEN
         RETURN QUERY
         SELECT page.place, t.txid, t.id, t.at, t.topic, t.op, t.own_old, t.own_new, t.doc, t.leave
         FROM unnest(txids) WITH ORDINALITY AS page(txid, place),

@@ -4,6 +4,7 @@
 import json
 import threading
 
+import psycopg2
 import pytest
 
 from conftest import TOLD
@@ -132,11 +133,25 @@ def test_who_locks_a_table_with_names_is_waited_for_but_not_long(app):
     assert result == [("i", "anna")]
 
 
-def test_a_value_that_cannot_be_told_stops_no_other_transaction(app):
+def deepest(app):
+    """As deeply nested as the server takes it: a little less than it can read where more is going on."""
+    low, high = 1000, 1000000
+    while high - low > 1:
+        depth = (low + high) // 2
+        try:
+            app.db.run("SELECT %s::json IS NULL", ("[" * depth + "]" * depth,), user="app")
+            low = depth
+        except psycopg2.errors.StatementTooComplex:
+            high = depth
+    return "[" * low + "]" * low
+
+
+@pytest.mark.parametrize("value", [lambda app: '{"a": "\\u0000"}', deepest], ids=["NUL", "deep"])
+def test_a_value_that_cannot_be_told_stops_no_other_transaction(app, value):
     app.db.run("ALTER TABLE api_estimate ADD extra json")
     app.reconfigure("  status, created_at::utc\n", "  status, extra\n")
     app.run(INSERT)
-    app.run("UPDATE api_estimate SET extra = '{\"a\": \"\\u0000\"}'")
+    app.db.run("UPDATE api_estimate SET extra = %s", (value(app),), user="app")
     app.run("UPDATE api_project SET name = 'Viaduct' WHERE id = 10")
     app.run("UPDATE api_estimate SET extra = '{\"a\": \"b\"}'")
     reader = app.db.connect("pgherald")
