@@ -7,14 +7,16 @@ set -euo pipefail
 
 usage() {
 	cat <<-END
-		Usage: ./demo.sh [--russian] [--traffic[=RATE] | --once] | --help
+		Usage: ./demo.sh [--russian] [--no-application] [--traffic[=RATE] | --once] | --help
 
 		Builds pgherald into build/, starts a private PostgreSQL (Unix socket, below .demo/),
 		the estimates project and the daemon; prints curl lines for a manager and two foremen
-		and the address of a live page. Ctrl-C ends all of it.
+		and the address of a live page; with Node 20.19 and npm also of the application in React.
+		Ctrl-C ends all of it.
 
 		  --traffic[=RATE]  keep editing through the Django ORM, RATE changes a second (1)
 		  --russian         the sample data in Russian
+		  --no-application  without the application in React, which npm fetches packages for
 		  --once            the proof: three curl clients listen, an estimate's life is told
 		                    through the ORM, every line is printed as WHO| line; exit status 0
 		                    only if each received exactly what that user may see
@@ -30,14 +32,16 @@ state=$top/.demo
 project=$top/examples/estimates
 python=${PYTHON:-/usr/bin/python3}
 # The same in every run, when they are free: a page that is open comes back to the next demo.
-page_port=7480 daemon_port=7481
+page_port=7480 daemon_port=7481 application_port=7482
 mode=show
+application=yes
 traffic=
 rate=1
 export ESTIMATES_LANGUAGE=en
 for argument; do
 	case $argument in
 	--russian) ESTIMATES_LANGUAGE=ru ;;
+	--no-application) application='' ;;
 	--once) mode=once ;;
 	--traffic) traffic=yes ;;
 	--traffic=*) traffic=yes rate=${argument#*=} ;;
@@ -178,7 +182,7 @@ stop() {
 
 stop_all() {
 	local file name pid
-	for name in proof traffic daemon page; do stop "$name"; done
+	for name in proof traffic daemon page application; do stop "$name"; done
 	for file in "$state"/run/*.pid; do
 		[[ ! -e $file || $file == */postgres.pid ]] || stop "$(basename "$file" .pid)"
 	done
@@ -253,6 +257,30 @@ build() {
 	step make make -C "$built" -j "$jobs" all
 }
 
+# The application in React, where there is a Node for it. Built again when something is newer.
+build_application() {
+	local front=$project/frontend drop=(setpriv)
+	if ! node -e 'const [a, b] = process.versions.node.split(".").map(Number);
+		process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)' 2>/dev/null || ! has_command npm; then
+		say "no application in React: it needs Node 20.19 or newer, and npm"
+		return 1
+	fi
+	if [[ -e $front/dist/index.html && -z $(find "$front"/{src,index.html,package-lock.json,vite.config.ts} \
+		"$top/clients/js/src" -newer "$front/dist/index.html" -print -quit) ]]; then
+		return 0
+	fi
+	say "building the application in React"
+	launch npm TERM env -C "$front" npm_config_update_notifier=false bash -c \
+		'npm ci --no-audit --no-fund --ignore-scripts && npm run build' >"$state/log/npm.log" 2>&1
+	if wait "$launched"; then
+		rm -f "$state/run/npm.pid"
+		return 0
+	fi
+	rm -f "$state/run/npm.pid"
+	say "no application in React: npm failed, see $state/log/npm.log"
+	return 1
+}
+
 fresh_state() {
 	local mode=0700 group
 	group=$(id -g)
@@ -311,7 +339,8 @@ free_or_any() {
 configure_daemon() {
 	local port
 	port=$(free_or_any "$daemon_port")
-	sed -e "s|^listen *=.*|listen = 127.0.0.1:$port|" -e "s|^cors_origins *=.*|cors_origins = $origin|" \
+	sed -e "s|^listen *=.*|listen = 127.0.0.1:$port|" \
+		-e "s|^cors_origins *=.*|cors_origins = $origin${application:+, $application}|" \
 		"$project/pgherald.conf" >"$state/pgherald.conf"
 }
 
@@ -339,6 +368,7 @@ show() {
 		print(json.dumps(demo))
 	END
 	printf '\n%s\n' "${bold}Live page${plain}  $origin/"
+	[[ -z $application ]] || printf '\n%s\n' "${bold}Application${plain}  $application/ (in React; open it as two people)"
 	printf '\n%s\n' "${bold}Streams${plain}"
 	"$python" - "$state/live.json" <<-'END'
 		import json, sys
@@ -355,8 +385,9 @@ watch() { # until one of them ends, which none should
 	local name
 	if [[ -n $traffic ]]; then launch traffic TERM "${manage[@]}" traffic --rate "$rate"; fi
 	wait -n || true
-	for name in daemon postgres page traffic; do
-		is_running "$name" || [[ $name == traffic && -z $traffic ]] || die "$name ended" "$name"
+	for name in daemon postgres page traffic application; do
+		is_running "$name" || [[ $name == traffic && -z $traffic ]] ||
+			[[ $name == application && -z $application ]] || die "$name ended" "$name"
 	done
 }
 
@@ -379,6 +410,7 @@ stop_all
 choose_user
 fresh_state
 build
+[[ -n $application && $mode == show ]] && build_application || application=''
 umask 027
 say "starting PostgreSQL, Django's tables and the daemon"
 start_postgres
@@ -387,6 +419,11 @@ fill
 launch page TERM "$python" "$project/live/serve.py" "$page_port" "$state/live.json" -- \
 	"${manage[@]}" act >"$state/log/page.log" 2>&1
 origin=http://127.0.0.1:$(wait_line page "listening on 127.0.0.1:")
+if [[ -n $application ]]; then
+	launch application TERM env PGUSER=estimates "$python" "$project/frontend/serve.py" \
+		"$application_port" "$state/live.json" >"$state/log/application.log" 2>&1
+	application=http://127.0.0.1:$(wait_line application "listening on 127.0.0.1:")
+fi
 configure_daemon
 start_daemon
 if [[ $mode == show ]]; then

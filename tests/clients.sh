@@ -17,11 +17,12 @@ if ! command -v node >/dev/null || ! command -v npm >/dev/null || old_node; then
 	exit 77
 fi
 
-# Nothing is fetched but what the lock file names, and that only when it has changed.
-if ! cmp -s package-lock.json node_modules/.lock; then
-	npm ci --no-audit --no-fund --ignore-scripts || exit 1
-	cp package-lock.json node_modules/.lock
-fi
+# Nothing is fetched but what the lock files name, and that only when they have changed.
+for directory in . "$top/examples/estimates/frontend"; do
+	cmp -s "$directory/package-lock.json" "$directory/node_modules/.lock" && continue
+	(cd "$directory" && npm ci --no-audit --no-fund --ignore-scripts) || exit 1
+	cp "$directory/package-lock.json" "$directory/node_modules/.lock"
+done
 npm run --silent build && npm run --silent check || exit 1
 
 status=0

@@ -2,7 +2,9 @@
 """./demo.sh as a visitor uses it, in a copy of the work tree so that a demo that is running in
 the tree itself is left alone: the proof, Ctrl-C at any moment, kill -9, and the start after it."""
 
+import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -50,12 +52,12 @@ def tree(tmp_path_factory):
 
 
 class Demo:
-    def __init__(self, tree, *args):
+    def __init__(self, tree, *args, application=False):
         self.tree = tree
         env = dict(os.environ, PYTHON=sys.executable)
         self.output = open(tree / "output", "w+b")
         self.process = subprocess.Popen(
-            [str(tree / "demo.sh"), *args], stdin=subprocess.DEVNULL, stdout=self.output,
+            [str(tree / "demo.sh"), *([] if application else ["--no-application"]), *args], stdin=subprocess.DEVNULL, stdout=self.output,
             stderr=subprocess.STDOUT, env=env, cwd="/", start_new_session=True)
 
     def text(self):
@@ -84,8 +86,8 @@ class Demo:
 def demo(tree):
     started = []
 
-    def start(*args):
-        started.append(Demo(tree, *args))
+    def start(*args, **options):
+        started.append(Demo(tree, *args, **options))
         return started[-1]
 
     yield start
@@ -171,6 +173,33 @@ def test_show_with_traffic_until_ctrl_c(tree, demo):
     d.process.send_signal(signal.SIGINT)
     assert d.end() == 130
     assert d.text().endswith("demo: stopped; nothing is left running\n")
+    nothing_left(tree)
+
+
+def test_the_application(tree, demo):
+    """What the demo serves; what is in it is tested with the clients. Built already: npm has no part."""
+    dist = tree / "examples" / "estimates" / "frontend" / "dist"
+    dist.mkdir(exist_ok=True)
+    (tree / "clients" / "js" / "src").mkdir(parents=True)
+    (dist / "index.html").write_text("<title>built</title>")
+    d = demo(application=True)
+    d.wait_text("Ctrl-C ends everything")
+    found = re.search(r"Application.*?(http://127.0.0.1:\d+)/", d.text())
+    if not found:
+        assert "it needs Node" in d.text()
+        pytest.skip("no Node that is new enough")
+    app = found.group(1)
+    assert all("<title>built" in curl(app + path) for path in ("/", "/estimates/3"))
+    config = json.loads(curl(app + "/config.json"))
+    boss = next(u["token"] for u in config["users"] if u["name"] == "manager")
+    assert " 401 " in curl("-i", app + "/api/v1/estimates/")
+    me = json.loads(curl("-H", "Authorization: Token " + boss, app + "/api/v1/users/me/"))
+    assert me["username"] == "manager"
+    assert " 403 " in curl("-i", "-H", "Host: x", app)
+    head = curl("-i", "-m", "1", "-H", "Origin: " + app, config["events_url"] + "?token=" + boss)
+    assert "Access-Control-Allow-Origin: " + app in head, head
+    d.process.send_signal(signal.SIGINT)
+    assert d.end() == 130
     nothing_left(tree)
 
 

@@ -19,7 +19,7 @@ export function createHerald<E = EventMap>(o: HeraldOptions): Herald<E> {
   let running = false;
   let asleep = false;
   let lost = false;
-  let grace: ReturnType<typeof setTimeout>;
+  let grace: ReturnType<typeof setTimeout> | 0 = 0;
   let idling: ReturnType<typeof setTimeout>;
   const watchers = new Set<() => void>();
 
@@ -32,7 +32,13 @@ export function createHerald<E = EventMap>(o: HeraldOptions): Herald<E> {
     watchers.forEach((changed) => safely(changed));
   };
 
+  const endGrace = () => {
+    clearTimeout(grace);
+    grace = 0;
+  };
+
   const apply = (patch: Partial<Status>) => {
+    endGrace();
     const before = status.state;
     set(patch);
     const open = status.state == 'open';
@@ -44,9 +50,8 @@ export function createHerald<E = EventMap>(o: HeraldOptions): Herald<E> {
 
   const show = (patch: Partial<Status>) => {
     if (!running) return;
-    clearTimeout(grace);
     if (status.state != 'open' || /open|fail/.test(patch.state!)) apply(patch);
-    else grace = setTimeout(apply, GRACE_MS, patch);
+    else grace = grace || setTimeout(apply, GRACE_MS, patch); // always the same object, brought up to date
   };
 
   const kick = (how: Kick, again?: boolean) => {
@@ -73,7 +78,7 @@ export function createHerald<E = EventMap>(o: HeraldOptions): Herald<E> {
     if (running == now) return;
     running = now;
     asleep = false;
-    clearTimeout(grace);
+    endGrace();
     // Most of these are the document's, which a listener that captures hears first.
     for (const type of ['pagehide', 'pageshow', 'freeze', 'resume', 'online', 'visibilitychange'])
       if (w) w[now ? 'addEventListener' : 'removeEventListener'](type, life, true);

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: PostgreSQL
 from rest_framework import serializers
 
-from .models import Estimate, Project
+from .models import Estimate, Project, User
 
 
 class ProjectSerializer(serializers.ModelSerializer):
@@ -33,3 +33,9 @@ class EstimateSerializer(serializers.ModelSerializer):
             "updated_at",
         ]
         read_only_fields = ["creator", "created_at", "updated_at"]
+
+
+class UserSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = User
+        fields = ["id", "username", "role"]

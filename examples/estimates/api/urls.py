@@ -8,6 +8,7 @@ from . import views
 router = DefaultRouter()
 router.register("projects", views.ProjectViewSet, basename="project")
 router.register("estimates", views.EstimateViewSet, basename="estimate")
+router.register("users", views.UserViewSet, basename="user")
 
 urlpatterns = [
     path("auth/token/", obtain_auth_token, name="auth-token"),

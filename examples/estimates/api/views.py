@@ -2,9 +2,11 @@
 """The REST API. A foreman reads and writes his own estimates, a manager everybody's."""
 
 from rest_framework import permissions, viewsets
+from rest_framework.decorators import action
+from rest_framework.response import Response
 
 from .models import Estimate, Project, User
-from .serializers import EstimateSerializer, ProjectSerializer
+from .serializers import EstimateSerializer, ProjectSerializer, UserSerializer
 
 
 def is_manager(request) -> bool:
@@ -49,3 +51,19 @@ class EstimateViewSet(viewsets.ModelViewSet):
             serializer.save()
         else:
             serializer.save(foreman=self.request.user)
+
+
+class UserViewSet(viewsets.ReadOnlyModelViewSet):
+    """Who an estimate can be given to; `users/me/` is who asks."""
+
+    serializer_class = UserSerializer
+
+    def get_queryset(self):
+        users = User.objects.filter(is_active=True).order_by("id")
+        if is_manager(self.request):
+            return users
+        return users.filter(pk=self.request.user.pk)
+
+    @action(detail=False)
+    def me(self, request):
+        return Response(self.get_serializer(request.user).data)

@@ -107,6 +107,7 @@ export const state = (tab: Page) => tab.evaluate(() => window.lab.herald.status.
 export async function start(tab: Page, options: object): Promise<void> {
   await tab.evaluate((o) => window.lab.start(o), options as any);
   await until('an open stream', async () => (await state(tab)) == 'open');
+  await until('the list', () => tab.evaluate(() => window.lab.rows.size > 0));
 }
 
 export async function lifecycle(tab: Page, state: 'frozen' | 'active'): Promise<void> {

@@ -16,30 +16,36 @@ export interface User {
 
 export class Rig {
   port = 0;
+  /** The daemon's own port, for pages of another origin. */
+  daemon = 0;
   users: Record<string, User> = {};
   #process!: ChildProcess;
   #answers!: AsyncIterator<string>;
   #pages = mkdtempSync(join(tmpdir(), 'pgherald-pages-'));
 
-  static async start(): Promise<Rig> {
+  /** With the lab's page, or with those of a directory. */
+  static async start(pages?: string): Promise<Rig> {
     const rig = new Rig();
-    await build({
-      entryPoints: { lab: join(import.meta.dirname, 'lab.ts') },
-      outdir: rig.#pages,
-      bundle: true,
-      format: 'esm',
-      target: 'es2020',
-      define: { 'process.env.NODE_ENV': '"development"' },
-    });
-    writeFileSync(join(rig.#pages, 'index.html'), '<!doctype html><title>lab</title><script type="module" src="/lab.js"></script>');
-    rig.#process = spawn(process.env.PYTHON || '/usr/bin/python3', [join(import.meta.dirname, 'rig.py'), rig.#pages], {
+    if (!pages) await rig.#lab();
+    rig.#process = spawn(process.env.PYTHON || '/usr/bin/python3', [join(import.meta.dirname, 'rig.py'), pages || rig.#pages], {
       stdio: ['pipe', 'pipe', 'inherit'],
     });
     rig.#answers = createInterface({ input: rig.#process.stdout! })[Symbol.asyncIterator]();
     const { value, done } = await rig.#answers.next();
     if (done) throw new Error('rig.py did not start');
-    Object.assign(rig, JSON.parse(value));
-    return rig;
+    return Object.assign(rig, JSON.parse(value));
+  }
+
+  async #lab(): Promise<void> {
+    await build({
+      entryPoints: { lab: join(import.meta.dirname, 'lab.ts') },
+      outdir: this.#pages,
+      bundle: true,
+      format: 'esm',
+      target: 'es2020',
+      define: { 'process.env.NODE_ENV': '"development"' },
+    });
+    writeFileSync(join(this.#pages, 'index.html'), '<!doctype html><title>lab</title><script type="module" src="/lab.js"></script>');
   }
 
   async call(what: string, more: object = {}): Promise<any> {

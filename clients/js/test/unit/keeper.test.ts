@@ -126,6 +126,18 @@ describe('coming back', () => {
     expect(heard.map((h) => h.split(' ')[0])).toEqual(['system.connectionLost', 'system.connectionRestored']);
   });
 
+  test('many quick attempts do not hide that it is lost', async () => {
+    const { daemon, heard, listen } = rig({ retry: { min: 200, max: 200 } });
+    listen('system.*');
+    await clock.tick(6000);
+    daemon.refuse('down');
+    daemon.cut();
+    await clock.tick(900);
+    expect(heard).toEqual([]);
+    await clock.tick(200);
+    expect(heard.map((h) => h.split(' ')[0])).toEqual(['system.connectionLost']);
+  });
+
   test('resync is handed on', async () => {
     const { daemon, heard, listen } = rig();
     listen('system.resync');
