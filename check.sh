@@ -30,6 +30,7 @@ usage() {
 		  foreign      tests/foreign/run --short: a part of Django's own tests, with a watch on every
 		               table and without
 		  dist         make distcheck
+		  packaging    packaging/test quick: the release's bytes, what is installed, the units
 		  guard        tests/guard/: instructions, allocations and system calls under their limits
 
 		  --quick      without the sanitizers, the other versions and the tests of others
@@ -41,13 +42,13 @@ usage() {
 	END
 }
 
-steps=(build lint unit clang system asan-unit asan-system tsan clients python foreign dist guard versions)
+steps=(build lint unit clang system asan-unit asan-system tsan clients python foreign dist packaging guard versions)
 python=${PYTHON:-/usr/bin/python3}
 arguments=("$@")
 only=()
 while (($#)); do
 	case $1 in
-	--quick) only=(build lint unit clang system clients python dist guard) ;;
+	--quick) only=(build lint unit clang system clients python dist packaging guard) ;;
 	--only)
 		[[ " ${steps[*]} " == *" ${2-} "* ]] || {
 			echo "check: --only wants one of: ${steps[*]}" >&2
@@ -112,6 +113,7 @@ needed() {
 		link -fsanitize=thread libc6-dev libtsan
 		extension pgtap pgtap pgtap
 		apt_command mmdebstrap mmdebstrap mmdebstrap
+		apt_command apparmor_parser apparmor apparmor
 		python pytest python3-pytest python3-pytest
 		python psycopg2 python3-psycopg2 python3-psycopg2
 	END
@@ -238,7 +240,7 @@ count_lines() { # NAME
 
 count() { # STEP
 	case $1 in
-	lint | guard | foreign) count_lines "$1" ;;
+	lint | guard | foreign | packaging) count_lines "$1" ;;
 	unit) count_make plain ;;
 	clang) count_make clang ;;
 	asan-unit) count_make asan ;;
@@ -446,6 +448,8 @@ run_foreign() {
 
 run_dist() { cd "$work/plain" && make distcheck LINT_TESTS=; }
 
+run_packaging() { PGHERALD=$work/plain/pgherald GIT_DIR='' "$work/source/packaging/test" quick; }
+
 # probe SANITIZER COMMAND...: whether a program built with it can run here at all.
 probe() {
 	local name=$tmp/probe/$1
@@ -504,6 +508,7 @@ lane_rest() {
 	! wanted python || step python run_python
 	! wanted foreign || step foreign run_foreign
 	! wanted dist || step dist run_dist
+	! wanted packaging || step packaging run_packaging
 	! wanted guard || step guard run_guard
 	! wanted versions || step versions run_versions
 }
@@ -542,7 +547,7 @@ others='' # "versions" has not the one that "system" has
 ! wanted system || others=yes
 export others decided_by_libraries top work tmp log jobs python git_dir setarch tsan_setarch
 export -f list_files copy_tree make_build run_build run_lint run_unit run_clang run_asan_unit run_tsan \
-	run_system run_clients run_python run_foreign run_guard run_versions run_dist
+	run_system run_clients run_python run_foreign run_guard run_versions run_dist run_packaging
 
 lane step build run_build
 if wait "${lanes[-1]}"; then

@@ -59,7 +59,8 @@ release_of() {
 	(
 		set -e
 		cd "$1"
-		{ git ls-files -co --exclude-standard 2>/dev/null || find . -type f; } |
+		{ git ls-files -co --exclude-standard 2>/dev/null || find . \( -path ./.cache -o -path './build' -o \
+			-path './build-check*' \) -prune -o -type f -print; } |
 			while read -r file; do [[ ! -f $file ]] || printf '%s\0' "$file"; done |
 			tar -cf - --null -T - | tar -C "$tree" -xf -
 		SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || stat -c %Y configure.ac)}
