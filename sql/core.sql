@@ -528,4 +528,17 @@ BEGIN
   END IF;
 END
 $pgherald$;
+
+-- Subscribers get what is published, and can do nothing with a journal of another server.
+DO $pgherald$
+DECLARE
+  published record;
+BEGIN
+  FOR published IN SELECT DISTINCT t.pubname FROM pg_publication_tables AS t WHERE t.schemaname = 'pgherald' LOOP
+    RAISE WARNING 'publication % takes the tables of pgherald along: its subscribers will stop, or mix up two journals',
+      published.pubname
+      USING HINT = 'Publish the tables of the application by name, or by schema.';
+  END LOOP;
+END
+$pgherald$;
 COMMIT;

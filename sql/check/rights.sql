@@ -73,6 +73,8 @@ SELECT o.name, format('%s has %s', CASE a.grantee WHEN 0 THEN 'PUBLIC'
 FROM object AS o
 CROSS JOIN LATERAL aclexplode(o.acl) AS a
 WHERE a.grantee NOT IN (o.owner, to_regrole('pgherald_owner'))
+  AND NOT (a.privilege_type = CASE o.kind WHEN 'SCHEMA' THEN 'USAGE' ELSE 'SELECT' END AND o.kind <> 'FUNCTION'
+           AND a.grantee IN (SELECT d.oid FROM dumper AS d WHERE d.reads))
   AND NOT EXISTS (
     SELECT FROM want_right AS w
     WHERE to_regrole(w.role) = a.grantee AND w.privilege = a.privilege_type AND w.kind = o.wanted
@@ -209,3 +211,15 @@ SELECT r.rolname, concat_ws(', ', CASE WHEN r.rolsuper THEN 'it is a superuser' 
 FROM conf
 JOIN pg_roles AS r ON r.rolname = c->>'login'
 WHERE r.rolsuper OR r.rolcreaterole OR r.rolbypassrls
+
+--! dump notice
+--! pg_dump by this role fails at pgherald's tables. One that may read all that the journal can hold is
+--! granted to read them; another one leaves them out, or a superuser makes the dump.
+SELECT d.rolname, 'it owns watched tables and cannot dump this database',
+       CASE WHEN d.reads THEN 'pgherald sql install --apply' END
+FROM dumper AS d
+WHERE EXISTS (SELECT FROM pg_class AS r
+              WHERE r.relnamespace = to_regnamespace('pgherald') AND r.relkind IN ('r', 'S')
+                AND NOT CASE r.relkind WHEN 'S' THEN has_sequence_privilege(d.oid, r.oid, 'SELECT')
+                                       ELSE has_table_privilege(d.oid, r.oid, 'SELECT') END)
+   OR NOT has_schema_privilege(d.oid, 'pgherald', 'USAGE')

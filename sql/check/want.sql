@@ -24,4 +24,16 @@ pinned AS (
 -- tables that the functions read besides the watched rows
 joined AS (
   SELECT DISTINCT r.role, r.object AS rel, CASE r.kind WHEN 'column' THEN to_regclass(r.object) END AS oid
-  FROM want_right AS r WHERE r.kind = 'column')
+  FROM want_right AS r WHERE r.kind = 'column'),
+-- who owns watched tables; `reads` whether he may read all that the journal has anything of (sql/dump.sql)
+dumper AS (
+  SELECT u.oid, u.rolname,
+         NOT EXISTS (SELECT FROM watch AS other
+                     WHERE other.oid IS NOT NULL AND NOT has_table_privilege(u.oid, other.oid, 'SELECT'))
+         AND NOT EXISTS (SELECT FROM pg_attribute AS a
+                         CROSS JOIN LATERAL aclexplode(a.attacl) AS acl
+                         WHERE acl.grantee = to_regrole('pgherald_owner')
+                           AND NOT has_column_privilege(u.oid, a.attrelid, a.attnum, 'SELECT')) AS reads
+  FROM pg_roles AS u
+  WHERE NOT u.rolsuper
+    AND EXISTS (SELECT FROM watch AS w JOIN pg_class AS r ON r.oid = w.oid WHERE r.relowner = u.oid))

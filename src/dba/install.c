@@ -39,6 +39,8 @@ bool install_script(struct script *s, const struct conf *conf, const char *only)
 	read_objects(&all, s);
 	rights_revoke_unneeded(&sql, &all);
 	script_add(s, xstrdup("rights"), buf_steal(&sql));
+	rights_grant_dump(&sql);
+	script_add(s, xstrdup("backups"), buf_steal(&sql));
 	objects_free(&all);
 	return true;
 }

@@ -66,6 +66,17 @@ void rights_grant_missing(struct buf *out, const struct objects *r)
 	fill(out, sql_grant_missing, r);
 }
 
+void rights_grant_dump(struct buf *out)
+{
+	autobuf begin;
+
+	render_begin(&begin);
+	template_fill(out, sql_dump,
+		      (const struct slot[]){{"version", PACKAGE_VERSION},
+					    {"begin", buf_cstr(&begin)},
+					    {NULL, NULL}});
+}
+
 void rights_revoke_unneeded(struct buf *out, const struct objects *r)
 {
 	fill(out, sql_revoke_unneeded, r);

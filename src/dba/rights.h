@@ -12,4 +12,8 @@ void rights_grant_missing(struct buf *out, const struct objects *r);
 /* One transaction that revokes what is not in `r`, which is a whole configuration. */
 void rights_revoke_unneeded(struct buf *out, const struct objects *r);
 
+/* One transaction that lets roles of the application read what pg_dump reads, where that tells them
+ * nothing new. */
+void rights_grant_dump(struct buf *out);
+
 #endif

@@ -8,6 +8,7 @@ extern const char sql_core[];
 extern const char sql_kinds[];
 extern const char sql_grant_missing[];
 extern const char sql_revoke_unneeded[];
+extern const char sql_dump[];
 extern const char sql_watch[];
 extern const char sql_on_journal[];
 extern const char sql_on_inline[];

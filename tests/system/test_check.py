@@ -204,7 +204,7 @@ def test_every_check_is_tested():
            "event-trigger", "table-missing", "column-missing", "key-not-unique", "table-kind",
            "partitioned", "partition", "rls-watched", "role-missing", "right-by-membership",
            "login-missing", "journal-big", "joined-kind", "object-kind", "pooler", "prepared-old", "prepared-possible",
-           "notify-queue", "server-version", "foreign-part", "utc-type", "temp-files", "children"}
+           "notify-queue", "server-version", "foreign-part", "utc-type", "temp-files", "children", "dump"}
     asked = set()
     here = os.path.join(os.path.dirname(__file__), "..", "..", "sql", "check")
     for name in os.listdir(here):
@@ -427,6 +427,9 @@ def test_a_publication_for_all_tables(checked):
     checked.db.run("CREATE PUBLICATION everything FOR ALL TABLES")
     found, = checked.expect("published", fix=False)
     assert found["object"] == "publication everything" and not found["fix"]
+    done = run_pgherald("sql", "install", "--apply", "-c", checked.install.conf, "--dsn",
+                        checked.db.conninfo())
+    assert "publication everything takes the tables of pgherald along" in done.stderr
     checked.db.run("DROP PUBLICATION everything")
 
 
