@@ -52,7 +52,7 @@ bool owners_have(const struct owners *o, const char *key)
 	return false;
 }
 
-static bool matches(const char *pattern, const char *type)
+bool scope_pattern_matches(const char *pattern, const char *type)
 {
 	size_t len = strlen(pattern);
 
@@ -68,7 +68,7 @@ bool scope_type_allowed(const struct scope_policy *policy, const char *type)
 	if (!policy->n_patterns)
 		return true;
 	for (size_t i = 0; i < policy->n_patterns; i++)
-		if (matches(policy->patterns[i], type))
+		if (scope_pattern_matches(policy->patterns[i], type))
 			return true;
 	return false;
 }

@@ -46,6 +46,8 @@ enum scope_view {
 	VIEW_LEAVE, /* the row is no longer his: its key only, marked */
 };
 
+/* Whether a pattern matches `type` ("estimate.updated"): exact, "*", or a prefix ending in ".*". */
+bool scope_pattern_matches(const char *pattern, const char *type);
 /* Whether `type` ("estimate.updated") matches one of the policy's patterns: exact, "*", or a
  * prefix ending in ".*". */
 bool scope_type_allowed(const struct scope_policy *policy, const char *type);

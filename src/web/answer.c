@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "auth/origin.h"
 #include "base/buf.h"
@@ -156,12 +157,29 @@ enum MHD_Result answer_method(struct MHD_Connection *c, const struct conf *conf)
 			   headers);
 }
 
+enum MHD_Result answer_upgrade(struct MHD_Connection *c, const struct conf *conf,
+			       const char *detail)
+{
+	static const char *const headers[] = {"Upgrade", "HTTP/1.1", NULL};
+
+	return send_detail(c, conf, MHD_HTTP_UPGRADE_REQUIRED, detail, headers);
+}
+
+static unsigned jitter_ms(unsigned base)
+{
+	uint32_t r = 0;
+
+	if (getrandom(&r, sizeof(r), GRND_NONBLOCK) != sizeof(r))
+		r = 0;
+	return base + r % (base + 1);
+}
+
 enum MHD_Result answer_come_back(struct MHD_Connection *c, const struct conf *conf, const char *why,
 				 unsigned retry_ms)
 {
 	char body[200];
 
-	snprintf(body, sizeof(body), "retry: %u\n: %s\n", retry_ms, why);
+	snprintf(body, sizeof(body), "retry: %u\n: %s\n", jitter_ms(retry_ms), why);
 	return send_body(c, conf, MHD_HTTP_OK, ANSWER_STREAM_TYPE, body, NULL);
 }
 

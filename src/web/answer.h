@@ -25,10 +25,14 @@ enum MHD_Result answer_unauthorized(struct MHD_Connection *c, const struct conf 
 				    const char *scheme, const char *detail);
 /* 405 with Allow. */
 enum MHD_Result answer_method(struct MHD_Connection *c, const struct conf *conf);
-/* An event stream that ends at once after telling EventSource when to try again: any status
- * but 200 would make it give up for good (WHATWG HTML, section 9.2.3 "fail the connection"). */
+/* An event stream that ends at once after telling EventSource when to try again, after one to two
+ * times `retry_ms`, so that not all come at once: any status but 200 would make it give up for good
+ * (WHATWG HTML, section 9.2.3 "fail the connection"). */
 enum MHD_Result answer_come_back(struct MHD_Connection *c, const struct conf *conf, const char *why,
 				 unsigned retry_ms);
+/* 426, and that HTTP/1.1 is what there is (RFC 9110 section 15.5.22). */
+enum MHD_Result answer_upgrade(struct MHD_Connection *c, const struct conf *conf,
+			       const char *detail);
 /* A CORS preflight's answer, 204. */
 enum MHD_Result answer_preflight(struct MHD_Connection *c, const struct conf *conf);
 /* A body of the given type; copied. */

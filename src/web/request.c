@@ -8,21 +8,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 
 #include "auth/credential.h"
-#include "auth/origin.h"
 #include "base/mem.h"
 #include "conf.h"
 #include "web/admin.h"
 #include "web/answer.h"
-#include "web/caller.h"
+#include "web/asker.h"
+#include "web/query.h"
 #include "web/stream.h"
 #include "web/worker.h"
 
 #define BLOCK_BYTES 1024 /* the content reader's; a hello fits */
+#define WHY_MAX	    2048 /* bytes of a sentence to the client */
 
 enum request_state {
 	REQUEST_NEW,
@@ -35,7 +34,8 @@ struct request {
 	struct worker *worker;
 	struct MHD_Connection *connection;
 	struct caller *caller; /* whose connection it is */
-	struct address client; /* who asks, as far as listed proxies say it; none: nobody knows */
+	struct asker asker;
+	struct query query;
 	struct list node;
 	struct conf *conf; /* the snapshot it is answered by; a reference */
 	const struct conf_route *route;
@@ -44,7 +44,7 @@ struct request {
 	struct loop_timer limit;
 	bool http10;
 	uint64_t rights_changes; /* the worker's count when the look-up went out */
-	bool event_source; /* the token came in the URL, or as a cookie: probably EventSource */
+	bool event_source; /* it comes back by itself to a stream that ends, and to nothing else */
 	struct stream *stream;
 	size_t hello_sent;
 };
@@ -62,6 +62,7 @@ static void request_free(struct request *q)
 		stream_close(q->stream, "client closed before the stream began");
 	list_remove(&q->node);
 	w->http.n_requests--;
+	query_clear(&q->query);
 	conf_unref(q->conf);
 	free(q);
 	worker_check_drained(w);
@@ -103,15 +104,6 @@ static void on_limit(void *arg)
 	http_settle(w);
 }
 
-static unsigned jitter_ms(unsigned base)
-{
-	uint32_t r = 0;
-
-	if (getrandom(&r, sizeof(r), GRND_NONBLOCK) != sizeof(r))
-		r = 0;
-	return base + r % (base + 1);
-}
-
 /* "Not now": in the form that makes this kind of client come back. */
 static enum MHD_Result not_before(struct request *q, unsigned status, const char *why,
 				  uint64_t wait_ms)
@@ -119,57 +111,13 @@ static enum MHD_Result not_before(struct request *q, unsigned status, const char
 	unsigned ms = (unsigned)(wait_ms > q->route->retry_ms ? wait_ms : q->route->retry_ms);
 
 	if (q->event_source && q->route->kind == ROUTE_EVENTS)
-		return answer_come_back(q->connection, q->conf, why, jitter_ms(ms));
+		return answer_come_back(q->connection, q->conf, why, ms);
 	return answer_busy(q->connection, q->conf, status, why, (ms + 999) / 1000);
 }
 
 static enum MHD_Result not_now(struct request *q, unsigned status, const char *why)
 {
 	return not_before(q, status, why, 0);
-}
-
-struct forwarded_reading {
-	enum forwarded_header kind;
-	struct forwarded hops;
-};
-
-static enum MHD_Result read_forwarded(void *arg, enum MHD_ValueKind kind, const char *name,
-				      const char *value)
-{
-	static const char *const names[] = {
-		[FORWARDED_X_FOR] = "X-Forwarded-For", [FORWARDED_RFC] = "Forwarded"};
-	struct forwarded_reading *r = arg;
-
-	(void)kind;
-	if (value && !strcasecmp(name, names[r->kind]))
-		forwarded_add(&r->hops, r->kind, value);
-	return MHD_YES;
-}
-
-static void find_client(struct request *q)
-{
-	struct forwarded_reading r = {.kind = (enum forwarded_header)q->conf->client_address};
-	const struct address *peer = &q->caller->address;
-
-	if (forwarded_trusts(&q->conf->trust, peer))
-		MHD_get_connection_values(q->connection, MHD_HEADER_KIND, read_forwarded, &r);
-	q->client = forwarded_client(&r.hops, &q->conf->trust, peer);
-}
-
-/* For the log: with the port when it is its own connection. */
-static void peer_text(const struct request *q, char out[CALLER_PEER_MAX])
-{
-	if (address_is_none(&q->client) ||
-	    !memcmp(&q->client, &q->caller->address, sizeof(q->client)))
-		caller_peer(q->caller, out);
-	else
-		address_text(&q->client, out);
-}
-
-/* Whose failures they are: a proxy's that does not say for whom it asks. */
-static const struct address *asks_from(const struct request *q)
-{
-	return address_is_none(&q->client) ? &q->caller->address : &q->client;
 }
 
 /* -1 when there is none. What libmicrohttpd points to is only good until it is asked again:
@@ -215,30 +163,23 @@ static ssize_t read_hello(void *arg, uint64_t pos, char *out, size_t max)
 static enum MHD_Result start_stream(struct request *q, struct principal *who)
 {
 	struct worker *w = q->worker;
-	const char *last =
-		MHD_lookup_connection_value(q->connection, MHD_HEADER_KIND, "Last-Event-ID");
+	const char *last = asker_header(q->connection, "Last-Event-ID");
+	const struct stream_wish wish = {last && *last ? last : q->query.position, q->query.filter,
+					 q->query.full_hello, !q->http10};
 	struct MHD_Response *r;
 	enum MHD_Result result;
-	const char *hello =
-		MHD_lookup_connection_value(q->connection, MHD_GET_ARGUMENT_KIND, "hello");
 	char peer[CALLER_PEER_MAX];
 	int send_buffer = (int)q->conf->send_buffer;
 
-	if (!last)
-		last = MHD_lookup_connection_value(q->connection, MHD_GET_ARGUMENT_KIND,
-						   "last_event_id");
-	if (!last)
-		last = MHD_lookup_connection_value(q->connection, MHD_GET_ARGUMENT_KIND,
-						   "lastEventId");
 	r = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, read_hello, q, NULL);
 	if (!r) {
 		registry_leave(w->registry, who->user_id);
 		principal_free(who);
 		return MHD_NO;
 	}
-	peer_text(q, peer);
-	q->stream = stream_new(w, q->conf, q->route, who, q->lookup->token, last, peer, !q->http10,
-			       hello && !strcmp(hello, "full"));
+	asker_text(&q->asker, peer);
+	q->stream = stream_new(w, q->conf, q->route, who, q->lookup->token, &wish, peer);
+	q->query.filter = NULL;
 	q->state = REQUEST_STREAM;
 	if (q->rights_changes != w->rights_changes) /* the verdict may be of before that */
 		stream_hold(q->stream, 0);
@@ -257,21 +198,9 @@ static enum MHD_Result start_stream(struct request *q, struct principal *who)
 	return result;
 }
 
-static const char *header(const struct request *q, const char *name)
-{
-	return MHD_lookup_connection_value(q->connection, MHD_HEADER_KIND, name);
-}
-
-static bool by_cookie(const struct request *q)
-{
-	const struct conf_auth *a = conf_find_auth(q->conf, q->route->auth);
-
-	return a && a->preset == PRESET_SESSION;
-}
-
 static enum MHD_Result refuse(struct request *q, const char *no_token, const char *no_session)
 {
-	bool cookie = by_cookie(q);
+	bool cookie = asker_by_cookie(q->conf, q->route);
 
 	return answer_unauthorized(q->connection, q->conf, cookie ? "Cookie" : "Token",
 				   cookie ? no_session : no_token);
@@ -281,7 +210,7 @@ static void note(const struct request *q, enum tally_reason reason)
 {
 	char peer[CALLER_PEER_MAX];
 
-	peer_text(q, peer);
+	asker_text(&q->asker, peer);
 	tally_note(&q->worker->commons->tally, reason, loop_now_ms(q->worker->loop), peer, NULL);
 }
 
@@ -292,14 +221,15 @@ static enum MHD_Result answer_verdict(struct request *q)
 	struct attempts *attempts = w->commons->attempts;
 	uint64_t now = loop_now_ms(w->loop);
 	struct principal *who;
+	autobuf why = {.max = WHY_MAX};
 
 	if (!q->lookup || q->lookup->verdict == LOOKUP_UNAVAILABLE)
 		return not_now(q, MHD_HTTP_SERVICE_UNAVAILABLE,
 			       "The database is not available; try again.");
 	if (q->lookup->verdict == LOOKUP_OK)
-		attempts_good(attempts, asks_from(q), q->lookup->token, now);
+		attempts_good(attempts, asker_account(&q->asker), q->lookup->token, now);
 	else
-		attempts_failed(attempts, asks_from(q), now);
+		attempts_failed(attempts, asker_account(&q->asker), now);
 	if (q->lookup->verdict == LOOKUP_UNKNOWN)
 		return refuse(q, "Invalid token.", "You are not logged in.");
 	if (q->lookup->verdict == LOOKUP_INACTIVE)
@@ -314,6 +244,8 @@ static enum MHD_Result answer_verdict(struct request *q)
 		return not_now(q, MHD_HTTP_SERVICE_UNAVAILABLE,
 			       w->draining ? "Shutting down; connect again."
 					   : "The database is not available; try again.");
+	if (!query_knows_topics(&q->query, q->conf, &why))
+		return answer_error(q->connection, q->conf, MHD_HTTP_BAD_REQUEST, buf_cstr(&why));
 	switch (registry_enter(w->registry, who->user_id)) {
 	case REGISTRY_FULL:
 		note(q, TALLY_STREAMS);
@@ -328,36 +260,6 @@ static enum MHD_Result answer_verdict(struct request *q)
 	}
 }
 
-/* The token that came along, as a copy, or NULL. */
-static char *find_token(struct request *q)
-{
-	const struct conf_auth *a = conf_find_auth(q->conf, q->route->auth);
-	const char *text, *token;
-	size_t len;
-
-	if (a && a->preset == PRESET_SESSION) {
-		text = header(q, "Cookie");
-		token = text ? credential_from_cookie(text, a->cookie, &len) : NULL;
-		q->event_source = token != NULL;
-		return token ? xstrndup(token, len) : NULL;
-	}
-	text = header(q, "Authorization");
-	token = text ? credential_from_header(text) : NULL;
-	if (!token && q->route->query_token && q->route->kind == ROUTE_EVENTS) {
-		token = MHD_lookup_connection_value(q->connection, MHD_GET_ARGUMENT_KIND, "token");
-		q->event_source = token != NULL;
-	}
-	return token ? xstrdup(token) : NULL;
-}
-
-static bool page_allowed(const struct request *q)
-{
-	return !by_cookie(q) ||
-	       origin_may_use_cookie(header(q, "Origin"), header(q, "Host"),
-				     header(q, "Sec-Fetch-Site"), q->conf->cors_origins.items,
-				     q->conf->cors_origins.n);
-}
-
 /* Suspends the request until the token's owner is known. */
 static enum MHD_Result ask(struct request *q)
 {
@@ -366,22 +268,25 @@ static enum MHD_Result ask(struct request *q)
 	uint64_t wait_ms, now = loop_now_ms(w->loop), until = q->caller->deadline_ms;
 	struct post_lookup *l;
 
-	if (!page_allowed(q))
+	if (!asker_page_allowed(q->connection, q->conf, q->route))
 		return answer_error(q->connection, q->conf, MHD_HTTP_FORBIDDEN,
 				    "Pages of this origin may not use a session here.");
 	l = q->lookup = xcalloc(1, sizeof(*l)); /* the request's own until it is posted */
-	l->token = find_token(q);
+	l->token = asker_token(q->connection, q->conf, q->route, q->query.token);
+	q->event_source = q->query.event_stream || q->query.token ||
+			  (l->token && asker_by_cookie(q->conf, q->route));
 	if (!l->token)
 		return refuse(q, "Authentication credentials were not provided.",
 			      "You are not logged in.");
 	if (!credential_plausible(l->token))
 		return refuse(q, "Invalid token.", "You are not logged in.");
-	if (!attempts_allow(w->commons->attempts, asks_from(q), l->token, now, &wait_ms)) {
+	if (!attempts_allow(w->commons->attempts, asker_account(&q->asker), l->token, now,
+			    &wait_ms)) {
 		note(q, TALLY_FAILURES);
 		return not_before(q, MHD_HTTP_TOO_MANY_REQUESTS,
 				  "Too many unknown credentials came from your address.", wait_ms);
 	}
-	counted = caller_counted(q->caller, &q->client);
+	counted = caller_counted(q->caller, &q->asker.client);
 	if (!lobby_ask(&w->commons->lobby, &q->caller->guest, &counted)) {
 		note(q, TALLY_ADDRESS);
 		return not_now(q, MHD_HTTP_TOO_MANY_REQUESTS,
@@ -392,7 +297,7 @@ static enum MHD_Result ask(struct request *q)
 	l->auth = xstrdup(q->route->auth);
 	l->asker = q;
 	l->answered = on_answered;
-	l->until_ms = loop_now_ms(w->loop) + q->conf->request_ms;
+	l->until_ms = until;
 	q->rights_changes = w->rights_changes;
 	q->state = REQUEST_ASKING;
 	loop_timer_set(w->loop, &q->limit, until > now ? until - now : 0);
@@ -409,12 +314,13 @@ static const struct conf_route *find_route(const struct conf *conf, const char *
 	return NULL;
 }
 
-static const struct {
+static const struct open_route {
 	const char *path;
 	enum MHD_Result (*answer)(struct worker *w, struct MHD_Connection *c);
 } open_routes[] = {
 	{"/healthz", admin_healthz},
 	{"/readyz", admin_readyz},
+	{0},
 };
 
 /* "http://host/path" is a target too (RFC 9112 section 3.2.2); its host is that of the Host header.
@@ -434,18 +340,24 @@ static enum MHD_Result route(struct request *q, const char *path, const char *me
 	bool get = !strcmp(method, MHD_HTTP_METHOD_GET);
 	bool head = !strcmp(method, MHD_HTTP_METHOD_HEAD); /* load balancers like it */
 	struct MHD_Connection *c = q->connection;
+	const struct open_route *open = open_routes;
+	autobuf why = {.max = WHY_MAX};
+	unsigned status;
 
 	q->route = find_route(q->conf, path);
-	if (q->route) {
-		if (!strcmp(method, MHD_HTTP_METHOD_OPTIONS))
-			return answer_preflight(c, q->conf);
-		return get ? ask(q) : answer_method(c, q->conf);
-	}
-	for (size_t i = 0; i < sizeof(open_routes) / sizeof(*open_routes); i++)
-		if (!strcmp(open_routes[i].path, path))
-			return get || head ? open_routes[i].answer(q->worker, c)
-					   : answer_method(c, q->conf);
-	return answer_error(c, q->conf, MHD_HTTP_NOT_FOUND, "Not found.");
+	while (!q->route && strcmp(open->path, path) != 0)
+		if (!(++open)->path)
+			return answer_error(c, q->conf, MHD_HTTP_NOT_FOUND, "Not found.");
+	if (q->route && !strcmp(method, MHD_HTTP_METHOD_OPTIONS))
+		return answer_preflight(c, q->conf);
+	if (!get && !(head && !q->route))
+		return answer_method(c, q->conf);
+	status = query_read(&q->query, c, q->conf, q->route, &why);
+	if (status == MHD_HTTP_UPGRADE_REQUIRED)
+		return answer_upgrade(c, q->conf, buf_cstr(&why));
+	if (status)
+		return answer_error(c, q->conf, status, buf_cstr(&why));
+	return q->route ? ask(q) : open->answer(q->worker, c);
 }
 
 enum MHD_Result request_handle(void *arg, struct MHD_Connection *c, const char *url,
@@ -467,7 +379,7 @@ enum MHD_Result request_handle(void *arg, struct MHD_Connection *c, const char *
 		q->limit = (struct loop_timer){.fire = on_limit, .arg = q};
 		list_push(&w->http.requests, &q->node);
 		w->http.n_requests++;
-		find_client(q);
+		asker_find(&q->asker, c, q->conf, q->caller);
 		return MHD_YES;
 	}
 	if (*upload_size) { /* no route takes a body: read past it */

@@ -16,6 +16,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "hub/filter.h"
 #include "web/worker.h"
 #include "wire/dialect.h"
 #include "wire/sse.h"
@@ -107,9 +108,10 @@ static void start_resumed(struct stream *s, const char *last_id)
 }
 
 struct stream *stream_new(struct worker *w, struct conf *conf, const struct conf_route *route,
-			  struct principal *who, const char *token, const char *last_id,
-			  const char *peer, bool chunked, bool who_am_i)
+			  struct principal *who, const char *token, const struct stream_wish *wish,
+			  const char *peer)
 {
+	const char *last_id = wish->last_id;
 	struct stream *s = xcalloc(1, sizeof(*s));
 
 	s->worker = w;
@@ -121,8 +123,9 @@ struct stream *stream_new(struct worker *w, struct conf *conf, const struct conf
 	s->id = ++w->next_stream_id;
 	s->token = xstrdup(token);
 	snprintf(s->peer, sizeof(s->peer), "%s", peer);
-	s->chunked = chunked;
-	s->who_am_i = who_am_i;
+	s->filter = wish->filter;
+	s->chunked = wish->chunked;
+	s->who_am_i = wish->who_am_i;
 	s->opened_ms = loop_now_ms(w->loop);
 	s->wall = s->next_wall = STREAM_NO_WALL;
 	stream_set_recheck(s, who);
@@ -167,6 +170,7 @@ void stream_close(struct stream *s, const char *reason)
 	free(s->hello);
 	free(s->place);
 	free(s->skip);
+	filter_free(s->filter);
 	principal_free(s->member.who);
 	conf_unref(s->conf);
 	free(s);

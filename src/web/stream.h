@@ -16,6 +16,7 @@
 #include "hub/post.h"
 #include "hub/queue.h"
 
+struct filter;
 struct worker;
 struct conf;
 struct conf_route;
@@ -34,7 +35,8 @@ struct stream {
 	/* What a delivery touches stands together: three cache lines. */
 	struct hub_member member; /* first: the hub hands this out */
 	struct worker *worker;
-	struct cursor *skip; /* what the client had before it came; NULL when all of it is past */
+	struct cursor *skip;   /* what the client had before it came; NULL when all of it is past */
+	struct filter *filter; /* what its client asked for; NULL: all of it */
 	enum stream_state state;
 	uint32_t sent_of_first; /* bytes of the queue's first frame that are out */
 	bool who_am_i;		/* its greeting names the user and the keep-alive */
@@ -74,12 +76,19 @@ struct stream {
 	const char *close_reason; /* with STREAM_CLOSING; or why it must end once it has started */
 };
 
-/* A stream on a route of `conf` for a principal (taken) that the registry has counted. `last_id` is
- * the client's Last-Event-ID or NULL; `who_am_i`: it asked for that in its greeting. Its hello is
- * ready; stream_adopt() or stream_close() must follow. */
+/* What its client asked for. */
+struct stream_wish {
+	const char *last_id;   /* its Last-Event-ID, or NULL */
+	struct filter *filter; /* NULL: all of it */
+	bool who_am_i;	       /* in its greeting */
+	bool chunked;	       /* HTTP/1.1 */
+};
+
+/* A stream on a route of `conf` for a principal (taken, as the filter is) that the registry has
+ * counted. Its hello is ready; stream_adopt() or stream_close() must follow. */
 struct stream *stream_new(struct worker *w, struct conf *conf, const struct conf_route *route,
-			  struct principal *who, const char *token, const char *last_id,
-			  const char *peer, bool chunked, bool who_am_i);
+			  struct principal *who, const char *token, const struct stream_wish *wish,
+			  const char *peer);
 /* Takes over a dup of the connected socket: the head and the hello are out. */
 void stream_adopt(struct stream *s, int fd);
 /* Its client has gone. `reason` is a literal; one log line tells it. Only its request may do this
@@ -130,6 +139,9 @@ void stream_hold_page(struct stream *s);
 void stream_last_chunk(struct stream *s);
 /* Seconds on the loop's clock. */
 uint32_t stream_now_s(const struct stream *s);
+/* Whether the client asked for this event. When it is a resync of topics of which he asked for
+ * some, he gets one of those instead. */
+bool stream_wants(struct stream *s, struct event *e) MUST_CHECK;
 /* Whether the client had this event before it came here. */
 bool stream_had(const struct stream *s, const struct event *e);
 /* The frame of an event for this client; the caller owns the reference. */

@@ -10,14 +10,19 @@
 #include <time.h>
 
 #include "base/mem.h"
+#include "hub/filter.h"
 #include "web/worker.h"
 
 #define MAX_SCAN 2000 /* ring entries looked at per turn and stream */
 
 static void queue_resync(struct stream *s, const char *reason, const char *topics, const char *id)
 {
-	struct event *e = event_resync(reason, topics, id, (int64_t)time(NULL));
+	autofree char *wanted = s->filter ? filter_topics(s->filter, topics) : NULL;
+	struct event *e;
 
+	if (s->filter && !wanted)
+		return;
+	e = event_resync(reason, wanted ? wanted : topics, id, (int64_t)time(NULL));
 	queue_force(&s->queue, event_frame(e, FORM_SSE_DJANGO, VIEW_WHOLE));
 	event_unref(e);
 	s->n_events++;
@@ -35,6 +40,23 @@ static void set_place(struct stream *s, const char *id)
 		return;
 	free(s->place);
 	s->place = xstrdup(id);
+}
+
+bool stream_wants(struct stream *s, struct event *e)
+{
+	autofree char *topics = NULL;
+
+	if (!s->filter)
+		return true;
+	if (e->op != 'r')
+		return filter_wants(s->filter, e);
+	topics = filter_topics(s->filter, e->leave);
+	if (!topics || !strcmp(topics, e->leave))
+		return topics != NULL;
+	queue_resync(s, e->doc, topics, s->skip ? NULL : e->cursor);
+	if (!s->blocked)
+		worker_dirty(s->worker, &s->dirty);
+	return false;
 }
 
 /* Whether the client had this event before it came here. */
@@ -91,7 +113,7 @@ static void queue_past(struct stream *s, struct event *e, const char *own)
 	enum scope_view view = event_view(e, policy_of(s), s->member.who);
 	struct frame *f;
 
-	if (view == VIEW_NOTHING)
+	if (view == VIEW_NOTHING || !stream_wants(s, e))
 		return;
 	f = own ? event_frame_with(e, FORM_SSE_DJANGO, view, own) : stream_frame_for(s, e, view);
 	queue_force(&s->queue, f);

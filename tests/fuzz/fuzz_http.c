@@ -19,10 +19,12 @@
 #include "web/worker.h"
 
 static const char conf_text[] =
-	"[server]\ncors_origins = https://a.example\n"
+	"[server]\ncors_origins = https://a.example\ntrusted_proxies = 127.0.0.1\n"
 	"[role manager]\nreceives = all\n[auth main]\n"
 	"[watch e]\ntable = public.e\nfields = id\n"
-	"[route events]\npath = /e\n[route stats]\npath = /s\nkind = stats\n";
+	"[auth site]\npreset = session\nsecret_key_file = /nowhere\n"
+	"[route events]\npath = /e\n[route stats]\npath = /s\nkind = stats\n"
+	"[route cookies]\npath = /c\nauth = site\n";
 
 static struct loop *loop;
 static struct inbox inbox;

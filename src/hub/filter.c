@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * See filter.h. */
+#include "config.h"
+#include "hub/filter.h"
+
+#include <json-c/json.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "hub/event.h"
+#include "wire/json.h"
+
+static bool add_items(char ***items, size_t *n, const char *list, bool cut)
+{
+	for (;;) {
+		size_t len = strcspn(list, ","), kept = len;
+
+		if (!len || len > FILTER_ITEM_MAX || *n == FILTER_ITEMS_MAX)
+			return false;
+		if (cut && len > 2 && !memcmp(list + len - 2, ".*", 2))
+			kept = len - 2;
+		*items = xrealloc(*items, *n + 1, sizeof(**items));
+		(*items)[(*n)++] = xstrndup(list, kept);
+		if (!list[len])
+			return true;
+		list += len + 1;
+	}
+}
+
+static struct filter *made(struct filter **f)
+{
+	if (!*f)
+		*f = xcalloc(1, sizeof(**f));
+	return *f;
+}
+
+bool filter_add_types(struct filter **f, const char *list)
+{
+	struct filter *it = made(f);
+
+	return add_items(&it->types, &it->n_types, list, false);
+}
+
+bool filter_add_topics(struct filter **f, const char *list)
+{
+	struct filter *it = made(f);
+
+	return add_items(&it->topics, &it->n_topics, list, true);
+}
+
+static void free_items(char **items, size_t n)
+{
+	while (n)
+		free(items[--n]);
+	free(items);
+}
+
+void filter_free(struct filter *f)
+{
+	if (!f)
+		return;
+	free_items(f->types, f->n_types);
+	free_items(f->topics, f->n_topics);
+	free(f);
+}
+
+/* A topic as it stands before the first dot of a type. */
+static bool is_topic(const char *name, const char *topic, size_t len)
+{
+	return !strcmp(name, "*") || (strlen(name) == len && !memcmp(name, topic, len));
+}
+
+static bool wants_topic(const struct filter *f, const char *topic, size_t len)
+{
+	for (size_t i = 0; i < f->n_topics; i++)
+		if (is_topic(f->topics[i], topic, len))
+			return true;
+	return !f->n_topics;
+}
+
+bool filter_wants(const struct filter *f, const struct event *e)
+{
+	const char *topic = e->topic ? e->topic : e->type;
+	size_t len = e->topic ? strlen(topic) : strcspn(topic, ".");
+
+	if (!wants_topic(f, topic, len))
+		return false;
+	for (size_t i = 0; i < f->n_types; i++)
+		if (scope_pattern_matches(f->types[i], e->type))
+			return true;
+	return !f->n_types;
+}
+
+bool filter_wants_topic(const struct filter *f, const char *topic)
+{
+	size_t len = strlen(topic);
+
+	if (!wants_topic(f, topic, len))
+		return false;
+	for (size_t i = 0; i < f->n_types; i++) {
+		size_t n = strcspn(f->types[i], ".");
+
+		if (!strcmp(f->types[i], "*") || (n == len && !memcmp(f->types[i], topic, n)))
+			return true;
+	}
+	return !f->n_types;
+}
+
+char *filter_topics(const struct filter *f, const char *topics)
+{
+	struct json_object *all = json_tokener_parse(topics);
+	size_t n = json_object_is_type(all, json_type_array) ? json_object_array_length(all) : 0;
+	struct buf b;
+
+	buf_init(&b, strlen(topics) + 2);
+	for (size_t i = 0; i < n; i++) {
+		const char *topic = json_object_get_string(json_object_array_get_idx(all, i));
+
+		if (!topic || !filter_wants_topic(f, topic))
+			continue;
+		buf_str(&b, b.len ? ", " : "[");
+		json_string(&b, topic, strlen(topic));
+	}
+	json_object_put(all);
+	if (!b.len)
+		return NULL;
+	buf_char(&b, ']');
+	return buf_steal(&b);
+}

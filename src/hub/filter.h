@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * What a listener asked to be spared: of what his role may hear, only these topics and types of
+ * events. Never a right; what is filtered out counts as told. */
+#ifndef PGHERALD_HUB_FILTER_H
+#define PGHERALD_HUB_FILTER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/mem.h"
+
+#define FILTER_ITEMS_MAX 64
+#define FILTER_ITEM_MAX	 128 /* bytes */
+
+struct event;
+
+struct filter {
+	char **types, **topics; /* none: all of them */
+	size_t n_types, n_topics;
+};
+
+/* Adds the items of a comma-separated list. A type is exact or ends in ".*"; a topic is its name,
+ * with or without that. False for an empty item, for one that is too long, and for too many. `*f`
+ * may be NULL: then it is made. */
+bool filter_add_types(struct filter **f, const char *list) MUST_CHECK;
+bool filter_add_topics(struct filter **f, const char *list) MUST_CHECK;
+void filter_free(struct filter *f);
+/* Whether it wants an event that is no resync. */
+bool filter_wants(const struct filter *f, const struct event *e) MUST_CHECK;
+/* Whether anything of that topic may be wanted. */
+bool filter_wants_topic(const struct filter *f, const char *topic) MUST_CHECK;
+/* Of a JSON array of topics those that are wanted, as text; the caller frees. NULL when none is. */
+char *filter_topics(const struct filter *f, const char *topics) MUST_CHECK;
+
+#endif

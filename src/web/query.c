@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * See query.h. */
+#include "config.h"
+#include "web/query.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "conf.h"
+#include "hub/filter.h"
+#include "web/answer.h"
+#include "web/asker.h"
+#include "wire/negotiate.h"
+
+#define HEADER_MAX 4096 /* bytes of all Accept headers together */
+/* Filled in with a parameter's name; limits as in hub/filter.h. */
+#define FILTER_COMPLAINT                                                                           \
+	"%s is a list of at most 64 names, separated by commas, each of 1 to 128 bytes."
+
+enum kind { TOKEN, TYPES, TOPICS, POSITION, HELLO, POLYFILL_POSITION, NOTHING };
+
+/* In the order in which they are told; those of polyfills are not. */
+static const struct parameter {
+	const char *name;
+	enum kind kind;
+} parameters[] = {
+	{"token", TOKEN},
+	{"types", TYPES},
+	{"topics", TOPICS},
+	{"last_event_id", POSITION},
+	{"hello", HELLO},
+	/* Yaffle's adds the first, or one of its user's choice; AmvTek's the second. It is of later
+	 * date than last_event_id, which a page has put into the URL that the polyfill began with.
+	 */
+	{"lastEventId", POLYFILL_POSITION},
+	{"evs_last_event_id", POLYFILL_POSITION},
+	{"Last-Event-ID", POLYFILL_POSITION},
+	/* Against caches, and about paddings that only Internet Explorer needed. */
+	{"_", NOTHING},
+	{"r", NOTHING},
+	{"padding", NOTHING},
+	{"evs_preamble", NOTHING},
+	{"evs_buffer_size_limit", NOTHING},
+};
+
+struct reading {
+	struct query *q;
+	const struct conf *conf;
+	const struct conf_route *route;
+	struct buf *why;
+	unsigned status;
+	bool polyfill; /* q->position is a polyfill's */
+};
+
+static bool is_events(const struct reading *r)
+{
+	return r->route && r->route->kind == ROUTE_EVENTS;
+}
+
+static bool takes_token(const struct reading *r)
+{
+	return is_events(r) && r->route->query_token && !asker_by_cookie(r->conf, r->route);
+}
+
+static enum MHD_Result wrong(struct reading *r, const char *fmt, const char *name)
+{
+	r->status = MHD_HTTP_BAD_REQUEST;
+	buf_printf(r->why, fmt, name); /* a literal of this file */
+	return MHD_NO;
+}
+
+static enum MHD_Result unknown(struct reading *r, const char *name)
+{
+	size_t n = 0;
+
+	(void)wrong(r, "There is no parameter \"%.80s\" here; there ", name);
+	for (const struct parameter *p = parameters; is_events(r) && p->kind < POLYFILL_POSITION;
+	     p++)
+		if (p->kind != TOKEN || takes_token(r))
+			buf_printf(r->why, "%s%s", n++ ? ", " : "are: ", p->name);
+	buf_str(r->why, n ? "." : "are none.");
+	return MHD_NO;
+}
+
+static const struct parameter *find(const char *name)
+{
+	const struct parameter *end = parameters + sizeof(parameters) / sizeof(*parameters);
+
+	for (const struct parameter *p = parameters; p < end; p++)
+		if (p->kind == POLYFILL_POSITION ? !strcasecmp(p->name, name)
+						 : !strcmp(p->name, name))
+			return p;
+	return NULL;
+}
+
+static enum MHD_Result take(struct reading *r, enum kind kind, const char *value)
+{
+	struct query *q = r->q;
+
+	switch (kind) {
+	case TOKEN:
+		if (!takes_token(r))
+			return wrong(r, "No %s is taken in the URL of this path.", "token");
+		q->token = value;
+		break;
+	case TYPES:
+		if (!filter_add_types(&q->filter, value))
+			return wrong(r, FILTER_COMPLAINT, "types");
+		break;
+	case TOPICS:
+		if (!filter_add_topics(&q->filter, value))
+			return wrong(r, FILTER_COMPLAINT, "topics");
+		break;
+	case POSITION:
+		if (!r->polyfill)
+			q->position = value;
+		break;
+	case POLYFILL_POSITION:
+		r->polyfill = true;
+		q->position = value;
+		break;
+	case HELLO:
+		if (*value && strcmp(value, "full") != 0)
+			return wrong(r, "%s can only be \"full\".", "hello");
+		q->full_hello = *value != '\0';
+		break;
+	case NOTHING:
+		break;
+	}
+	return MHD_YES;
+}
+
+static enum MHD_Result read_parameter(void *arg, enum MHD_ValueKind mhd_kind, const char *name,
+				      const char *value)
+{
+	struct reading *r = arg;
+	const struct parameter *p;
+	unsigned bit;
+
+	(void)mhd_kind;
+	if (!name || !*name) /* "?", "&&" */
+		return MHD_YES;
+	p = find(name);
+	if (!p || (!is_events(r) && p->kind != TOKEN && p->kind != NOTHING))
+		return unknown(r, name);
+	bit = 1U << (p - parameters);
+	/* Lists add up. Of two tokens, one server on the way would take the first, another the
+	 * last. */
+	if (r->q->seen & bit && p->kind != TYPES && p->kind != TOPICS && p->kind != NOTHING)
+		return wrong(r, "The parameter \"%s\" is there twice.", p->name);
+	r->q->seen |= bit;
+	return take(r, p->kind, value ? value : "");
+}
+
+struct joined_header {
+	const char *name;
+	struct buf text;
+};
+
+static enum MHD_Result join(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+	struct joined_header *h = arg;
+
+	(void)kind;
+	if (value && !strcasecmp(name, h->name))
+		buf_printf(&h->text, "%s%s", h->text.len ? "," : "", value);
+	return MHD_YES;
+}
+
+/* All values of a header as one list (RFC 9110 section 5.3). */
+static struct buf header_list(struct MHD_Connection *c, const char *name)
+{
+	struct joined_header h = {.name = name};
+
+	buf_init(&h.text, HEADER_MAX);
+	MHD_get_connection_values(c, MHD_HEADER_KIND, join, &h);
+	return h.text;
+}
+
+static bool check_upgrade(struct reading *r, struct MHD_Connection *c)
+{
+	autobuf upgrade = header_list(c, "Upgrade");
+
+	if (!negotiate_upgrades(buf_cstr(&upgrade)))
+		return true;
+	r->status = MHD_HTTP_UPGRADE_REQUIRED;
+	buf_str(r->why, is_events(r)
+				? "No other protocol is spoken here, WebSocket neither: open an "
+				  "EventSource at this path."
+				: "No other protocol is spoken here, WebSocket neither.");
+	return false;
+}
+
+static bool check_accept(struct reading *r, struct MHD_Connection *c)
+{
+	const char *type = is_events(r) ? "text/event-stream" : "application/json";
+	autobuf accept = header_list(c, "Accept");
+
+	r->q->event_stream = negotiate_names(buf_cstr(&accept), "text/event-stream");
+	/* A probe's question is answered by the status. */
+	if (!r->route || negotiate_accepts(buf_cstr(&accept), type))
+		return true;
+	r->status = MHD_HTTP_NOT_ACCEPTABLE;
+	buf_printf(r->why, "Accept leaves out what there is: %s.", type);
+	return false;
+}
+
+unsigned query_read(struct query *q, struct MHD_Connection *c, const struct conf *conf,
+		    const struct conf_route *route, struct buf *why)
+{
+	struct reading r = {.q = q, .conf = conf, .route = route, .why = why};
+
+	if (check_upgrade(&r, c) && check_accept(&r, c))
+		MHD_get_connection_values(c, MHD_GET_ARGUMENT_KIND, read_parameter, &r);
+	return r.status;
+}
+
+/* Whether the part before the dot is a watch's topic; with [listen] the application names its own.
+ */
+static bool exists(const struct conf *conf, const char *item)
+{
+	size_t len = strcspn(item, ".");
+
+	if (conf->n_listens || !strcmp(item, "*") || (len == 6 && !memcmp(item, "system", 6)))
+		return true;
+	for (size_t i = 0; i < conf->n_watches; i++)
+		if (strlen(conf->watches[i].name) == len &&
+		    !memcmp(conf->watches[i].name, item, len))
+			return true;
+	return false;
+}
+
+static bool all_exist(char *const *items, size_t n, const struct conf *conf, struct buf *why)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (exists(conf, items[i]))
+			continue;
+		buf_printf(why, "Nothing is called \"%.80s\" here; topics are: ", items[i]);
+		for (size_t k = 0; k < conf->n_watches; k++)
+			buf_printf(why, "%s%s", k ? ", " : "", conf->watches[k].name);
+		buf_char(why, '.');
+		return false;
+	}
+	return true;
+}
+
+bool query_knows_topics(const struct query *q, const struct conf *conf, struct buf *why)
+{
+	const struct filter *f = q->filter;
+
+	return !f || (all_exist(f->types, f->n_types, conf, why) &&
+		      all_exist(f->topics, f->n_topics, conf, why));
+}
+
+void query_clear(struct query *q)
+{
+	filter_free(q->filter);
+	q->filter = NULL;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * What a request's URL and headers ask for besides its path. Nothing of it is passed over in
+ * silence: a parameter that is not known, a form that is not had, a protocol that is not spoken are
+ * refused. */
+#ifndef PGHERALD_WEB_QUERY_H
+#define PGHERALD_WEB_QUERY_H
+
+#include <microhttpd.h>
+#include <stdbool.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+
+struct conf;
+struct conf_route;
+struct filter;
+
+struct query {
+	/* In libmicrohttpd's memory; NULL when it is not there. */
+	const char *token, *position;
+	bool full_hello;
+	bool event_stream;     /* it names that type: a client of event streams */
+	struct filter *filter; /* NULL: everything */
+	unsigned seen;	       /* parameters, a bit each */
+};
+
+/* Reads a request for `route`, NULL for a path that takes nothing. 0, or the status of a refusal
+ * with a sentence in `why`. query_clear() releases it in any case. */
+unsigned query_read(struct query *q, struct MHD_Connection *c, const struct conf *conf,
+		    const struct conf_route *route, struct buf *why) MUST_CHECK;
+/* Whether the topics that a filter names exist, for somebody who may know which do. False with a
+ * sentence in `why`. */
+bool query_knows_topics(const struct query *q, const struct conf *conf, struct buf *why) MUST_CHECK;
+void query_clear(struct query *q);
+
+#endif
