@@ -70,3 +70,16 @@ JOIN pg_publication_tables AS t ON t.pubname = p.pubname AND t.schemaname = 'pgh
 LEFT JOIN pg_publication_rel AS r
   ON r.prpubid = p.oid AND r.prrelid = to_regclass(format('pgherald.%I', t.tablename))
 GROUP BY p.oid, p.pubname, p.puballtables
+
+--! lock-held warning
+--! Daemons and writers agree by advisory locks, which any role of the database may hold. They are tried and
+--! never waited for: while somebody else holds one, events come by the poll.
+SELECT format('advisory lock (%s, %s)', l.classid, l.objid),
+       format('process %s of role %s holds it', l.pid, coalesce(a.usename, '?'))
+       || coalesce(format(' (%s)', nullif(a.application_name, '')), ''),
+       format('SELECT pg_catalog.pg_terminate_backend(%s);', l.pid)
+FROM conf
+JOIN pg_locks AS l ON l.locktype = 'advisory' AND l.classid = 1885825394 AND l.objsubid = 2 AND l.granted
+  AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
+LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
+WHERE a.usename IS DISTINCT FROM c->>'login'

@@ -123,8 +123,8 @@ static void on_pruned(void *arg, const PGresult *r)
 	}
 }
 
-/* One daemon of several prunes at a time: the function takes an advisory lock and deletes
- * nothing without it. */
+/* One daemon of several prunes at a time: the function takes a lock and deletes nothing without
+ * it. */
 static void on_prune_timer(void *arg)
 {
 	struct db *db = arg;

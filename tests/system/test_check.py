@@ -203,7 +203,7 @@ def test_every_check_is_tested():
     own = {"standby", "schema-missing", "schema-newer", "schema-older", "function-unknown",
            "event-trigger", "table-missing", "column-missing", "key-not-unique", "table-kind",
            "partitioned", "partition", "rls-watched", "role-missing", "right-by-membership",
-           "login-missing", "journal-big", "joined-kind", "object-kind", "pooler", "prepared-old", "prepared-possible",
+           "login-missing", "journal-big", "joined-kind", "object-kind", "lock-held", "pooler", "prepared-old", "prepared-possible",
            "notify-queue", "server-version", "foreign-part", "utc-type", "temp-files", "children", "dump"}
     asked = set()
     here = os.path.join(os.path.dirname(__file__), "..", "..", "sql", "check")
@@ -486,6 +486,20 @@ def test_a_prepared_transaction_nobody_ends(checked):
         assert [(f["id"], f["object"]) for f in found] == [("prepared-old", "forgotten")]
     finally:
         db.run("ROLLBACK PREPARED 'forgotten'")
+
+
+def test_an_advisory_lock_of_somebody_else(checked):
+    """A writer's look at it, and a daemon, are nothing to tell of."""
+    daemon = checked.db.connect("pgherald")
+    daemon.cursor().execute("SELECT pg_advisory_lock(1885825394, 2)")
+    outsider = checked.db.connect("app")
+    outsider.cursor().execute("SET application_name = 'odd'; SELECT pg_advisory_lock(1885825394, 1)")
+    found = checked.run()
+    assert [(f["id"], f["object"]) for f in found] == [("lock-held", "advisory lock (1885825394, 1)")]
+    assert found[0]["message"] == f"process {outsider.info.backend_pid} of role app holds it (odd)"
+    checked.mend(found)
+    wait_for(lambda: checked.run() == [], "the lock is free")
+    daemon.close()
 
 
 def test_prepared_transactions_are_possible(checked):
