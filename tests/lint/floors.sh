@@ -9,12 +9,12 @@ files=$(find src -name '*.[ch]' | LC_ALL=C sort)
 awk '
 BEGIN {
 	# Rooms on one floor do not see each other.
-	n = split("base=0 wire=1 hub=2 auth=2 sql=2 conf=3 pg=4 web=4 dba=4 init=5 doctor=5 cli=6 main=7", pairs, " ")
+	n = split("base=0 wire=1 hub=2 auth=2 sql=2 conf=3 pg=4 web=4 dba=4 init=5 doctor=5 types=5 cli=6 main=7", pairs, " ")
 	for (i = 1; i <= n; i++) {
 		split(pairs[i], pair, "=")
 		floor[pair[1]] = pair[2]
 	}
-	only["libpq-fe.h"] = "pg dba init doctor cli main"
+	only["libpq-fe.h"] = "pg dba init doctor types cli main"
 	only["libpq-events.h"] = "pg"
 	only["microhttpd.h"] = "web main"
 	only["openssl/"] = "auth"

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * See types.h. */
+#include "config.h"
+#include "cli/types.h"
+
+#include <getopt.h>
+#include <libpq-fe.h>
+#include <stdio.h>
+
+#include "base/buf.h"
+#include "conf.h"
+#include "dba/connection.h"
+#include "types/columns.h"
+#include "types/schema.h"
+#include "types/typescript.h"
+
+#define DEFAULT_CONF SYSCONFDIR "/pgherald/pgherald.conf"
+
+enum { OUTPUT_MAX = 16 << 20 };
+
+struct options {
+	const char *config, *dsn;
+	bool ts, schema, help;
+};
+
+static const char usage_text[] =
+	"usage: pgherald types --ts | --json-schema [OPTION]...\n"
+	"Prints what the events of a configuration hold.\n"
+	"      --ts               as types of TypeScript\n"
+	"      --json-schema      as a JSON Schema of every message\n"
+	"  -c, --config FILE      configuration (" DEFAULT_CONF ")\n"
+	"      --dsn CONNINFO     look up the columns' types in this database\n"
+	"Manual page: pgherald(8).\n";
+
+static bool read_options(int argc, char **argv, struct options *o)
+{
+	static const struct option names[] = {
+		{"ts", no_argument, NULL, 't'},		  {"json-schema", no_argument, NULL, 'j'},
+		{"config", required_argument, NULL, 'c'}, {"dsn", required_argument, NULL, 'd'},
+		{"help", no_argument, NULL, 'h'},	  {NULL, 0, NULL, 0},
+	};
+	int c;
+
+	optind = 1;
+	while ((c = getopt_long(argc, argv, "c:h", names, NULL)) != -1) {
+		if (c == 't')
+			o->ts = true;
+		else if (c == 'j')
+			o->schema = true;
+		else if (c == 'c')
+			o->config = optarg;
+		else if (c == 'd')
+			o->dsn = optarg;
+		else if (c == 'h')
+			o->help = true;
+		else
+			return false;
+	}
+	return optind == argc && (o->help || o->ts != o->schema);
+}
+
+static bool look(const char *dsn, struct topics *t)
+{
+	PGconn *db = connection_open_admin(dsn);
+	bool ok = db && columns_look(db, t);
+
+	PQfinish(db);
+	return ok;
+}
+
+static int print(const struct options *o, const struct conf *conf)
+{
+	struct topics t;
+	autobuf out;
+	bool ok;
+
+	buf_init(&out, OUTPUT_MAX);
+	topics_of(&t, conf);
+	ok = !o->dsn || look(o->dsn, &t);
+	if (ok && o->ts)
+		typescript_write(&out, &t);
+	else if (ok)
+		schema_write(&out, &t);
+	topics_free(&t);
+	if (ok && !buf_ok(&out)) {
+		fputs("pgherald: that becomes too long\n", stderr);
+		ok = false;
+	}
+	if (ok && (fputs(buf_cstr(&out), stdout) == EOF || fflush(stdout))) {
+		perror("pgherald: standard output");
+		ok = false;
+	}
+	return ok ? 0 : 1;
+}
+
+int cli_types(int argc, char **argv)
+{
+	struct options o = {.config = DEFAULT_CONF};
+	struct conf *conf;
+	autobuf error = {0};
+	int status;
+
+	if (!read_options(argc, argv, &o)) {
+		fputs(usage_text, stderr);
+		return 2;
+	}
+	if (o.help) {
+		fputs(usage_text, stdout);
+		return 0;
+	}
+	buf_init(&error, 65536);
+	conf = conf_load(o.config, &error);
+	if (!conf) {
+		fprintf(stderr, "pgherald: %s\n", buf_cstr(&error));
+		return 1;
+	}
+	status = print(&o, conf);
+	conf_unref(conf);
+	return status;
+}
