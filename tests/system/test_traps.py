@@ -10,20 +10,21 @@ import psycopg2
 import pytest
 
 from conftest import run_pgherald
-from lib.traps import AFTER, ALONE, BEFORE, CONF, EVIL, SPY, TABLES
+from lib.traps import AFTER, ALONE, BEFORE, CONF, EVIL, NAMES, SHOP, SPY, TABLES
 
 
 class Site:
     """A database of the application's role, and a configuration that reads all of it."""
 
-    def __init__(self, cluster, directory, template=None):
+    def __init__(self, cluster, directory, template=None, tables_of=EVIL):
         self.cluster = cluster
         self.db = cluster.create_database(template or "template1")
         self.db.run(f"ALTER DATABASE {self.db.name} OWNER TO {EVIL}")
         if not template:
             self.db.run(f"ALTER SCHEMA public OWNER TO {EVIL}")
             self.evil(SPY.replace("{directory}", cluster.dir))
-            self.evil(TABLES)
+            self.db.run(f"GRANT CREATE ON SCHEMA public TO {tables_of}")
+            self.as_role(tables_of, TABLES)
         self.keys = directory / "keys"
         self.keys.write_text("secret\n")
         self.keys.chmod(0o600)
@@ -39,7 +40,10 @@ class Site:
 
     def evil(self, sql):
         """As the application's role, on a connection of its own."""
-        connection = self.db.connect(EVIL)
+        self.as_role(EVIL, sql)
+
+    def as_role(self, role, sql):
+        connection = self.db.connect(role)
         try:
             with connection.cursor() as cursor:
                 cursor.execute("SET search_path = pg_catalog, public")
@@ -76,15 +80,16 @@ class Site:
     def sql(self, *args, dsn=None):
         return run_pgherald("sql", *args, "-c", self.conf, "--dsn", dsn or self.db.conninfo())
 
-    def psql(self, text, before=""):
+    def psql(self, text, before="", user="postgres"):
         """A rendered text, as a DBA runs it."""
         return subprocess.run(
-            [self.cluster.tool("psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", self.db.conninfo()],
+            [self.cluster.tool("psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1",
+             self.db.conninfo(user)],
             input=before + text, capture_output=True, text=True)
 
-    def use(self):
+    def use(self, role=EVIL):
         """What the application does all day, as far as its own types let it."""
-        connection = self.db.connect(EVIL)
+        connection = self.db.connect(role)
         with connection.cursor() as cursor:
             cursor.execute("SET search_path = pg_catalog, public")
             for statement in [s.replace("{t}", f"public.{t}") for t in ("item", "news") for s in USE] + USE_OF_RIGHTS:
@@ -126,7 +131,7 @@ USE_OF_RIGHTS = [
     "DELETE FROM public.token WHERE key OPERATOR(pg_catalog.~) 't[89]'",
     "UPDATE public.users SET is_active = false",
     "UPDATE public.users SET is_active = true",
-    "UPDATE public.grp SET name = name || 's'",
+    "UPDATE public.grp SET name = pg_catalog.concat(name, 's')",
     "UPDATE public.grp SET name = pg_catalog.rtrim(name, 's')",
     "UPDATE public.membership SET group_id = group_id",
     "UPDATE public.django_session SET session_data = 'z:y:z'",
@@ -214,6 +219,45 @@ def test_no_command_runs_code_of_the_application(trapped):
     for what, run in commands.items():
         run()
         trapped.assert_safe(what)
+
+
+def test_who_installs_without_being_a_superuser(cluster, roles, tmp_path):
+    """The owner of the tables, with roles made by an administrator, in the database of somebody else."""
+    cluster.execute(f"CREATE ROLE {SHOP} LOGIN")
+    made = [r for r in ("pgherald_owner", "pgherald_auth", "pgherald")
+            if cluster_has_no(cluster, r)]
+    site = Site(cluster, tmp_path, tables_of=SHOP)
+    try:
+        for role in made:
+            cluster.execute(f"CREATE ROLE {role}" + (" LOGIN" if role == "pgherald" else ""))
+        cluster.execute(f"GRANT pgherald_owner, pgherald_auth TO {SHOP}")
+        site.db.run(f"GRANT CREATE ON DATABASE {site.db.name} TO {SHOP}")
+        for trap in NAMES:
+            site.plant(trap)
+        site.begin = os.path.getsize(cluster.log)
+        dsn = site.db.conninfo(SHOP)
+        for command in ["install", "install", "upgrade", "prune", "uninstall"]:
+            if command == "uninstall":
+                site.use(SHOP)
+                site.ask()
+            done(site.sql(command, "--apply", dsn=dsn))
+            site.assert_safe(command)
+        done(site.psql(done(site.sql("render")), TEMPORARY, SHOP))
+        site.sql("check", dsn=dsn)
+        done(site.psql(done(site.sql("uninstall")), TEMPORARY, SHOP))
+        site.assert_safe("printed texts")
+    finally:
+        site.db.drop()
+        for role in made:
+            cluster.execute(f"DROP ROLE {role}")
+        cluster.execute(f"DROP OWNED BY {SHOP}; DROP ROLE {SHOP}")
+
+
+def cluster_has_no(cluster, role):
+    connection = cluster.connect("postgres")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT to_regrole(%s) IS NULL", (role,))
+        return cursor.fetchone()[0]
 
 
 @pytest.mark.parametrize("trap", ALONE, ids=lambda t: t.name)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[3]
 EVIL = "evil"  # owns the database, the schema public and every table; no superuser
+SHOP = "shop"  # where the tables are another role's, which installs and is no superuser
 
 # The tables of an application, with everything in the configuration that reads one.
 TABLES = """
@@ -244,6 +245,9 @@ BEFORE = [
                                     "timestamptz", "regnamespace", "regprocedure", "record"]),
          "SET search_path = public, pg_catalog; SELECT '1'::public.oid"),
 ]
+
+# Those that need no table: what the owner of a database can do to the owner of its tables.
+NAMES = [t for t in BEFORE if t.name in ("operators", "functions", "types") or "of the database" in t.name]
 
 # Each in a database of its own: what is refused, or would keep others from being met.
 ALONE = [
