@@ -302,6 +302,8 @@ static bool start(struct server *s)
 	}
 	s->db.on_other = on_letter;
 	s->db.arg = s;
+	s->commons.workers = s->inboxes;
+	s->commons.n_workers = n;
 	if (!db_start(&s->db, s->loop, s->conf, s->inboxes, n)) {
 		log_error("no event loop: %m");
 		return false;

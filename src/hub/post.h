@@ -22,6 +22,7 @@ enum post_kind {
 	POST_REPLAY,   /* struct post_replay: worker -> database and back */
 	POST_CONF,     /* struct post_conf: main -> worker */
 	POST_PROBLEMS, /* struct post_problems: database -> worker */
+	POST_PROBE,    /* struct post_probe: worker -> worker */
 	POST_DRAIN,    /* struct letter: main -> worker: say farewell and finish */
 	POST_STOP,     /* struct letter: main -> worker: finish at once */
 	POST_DRAINED,  /* struct letter: worker -> main: no stream is left */
@@ -97,6 +98,12 @@ void post_replay_free(struct post_replay *p);
 struct post_problems {
 	struct letter letter;
 	char lines[];
+};
+
+/* "Are the clients of this user still there?" */
+struct post_probe {
+	struct letter letter;
+	char user_id[];
 };
 
 struct post_conf {

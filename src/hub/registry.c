@@ -13,6 +13,7 @@
 
 struct user {
 	size_t n;
+	uint64_t probed_ms;
 	UT_hash_handle hh;
 	char id[];
 };
@@ -79,6 +80,20 @@ enum registry_verdict registry_enter(struct registry *r, const char *user_id)
 	}
 	pthread_mutex_unlock(&r->lock);
 	return v;
+}
+
+bool registry_probes(struct registry *r, const char *user_id, uint64_t now_ms, uint64_t every_ms)
+{
+	struct user *u;
+	bool due;
+
+	pthread_mutex_lock(&r->lock);
+	u = find(r, user_id);
+	due = u && now_ms >= u->probed_ms + every_ms;
+	if (due)
+		u->probed_ms = now_ms;
+	pthread_mutex_unlock(&r->lock);
+	return due;
 }
 
 void registry_leave(struct registry *r, const char *user_id)

@@ -19,6 +19,10 @@ void registry_free(struct registry *r);
 /* Limits of 0 mean none. Lowering them closes nothing. */
 void registry_limit(struct registry *r, uint64_t max_streams, uint64_t max_per_user);
 enum registry_verdict registry_enter(struct registry *r, const char *user_id) MUST_CHECK;
+/* Whether it is time to ask the user's streams whether their clients are still there: when that has
+ * not been done for `every_ms`. Then it counts as done now. */
+bool registry_probes(struct registry *r, const char *user_id, uint64_t now_ms,
+		     uint64_t every_ms) MUST_CHECK;
 void registry_leave(struct registry *r, const char *user_id);
 size_t registry_streams(struct registry *r);
 /* Calls `each` for every user with at least one stream, in no particular order, under the lock. */

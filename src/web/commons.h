@@ -8,7 +8,11 @@
 #include "web/lobby.h"
 #include "web/tally.h"
 
+struct inbox;
+
 struct commons {
+	struct inbox **workers; /* theirs; not owned */
+	size_t n_workers;
 	struct registry *registry;
 	struct lobby lobby;
 	struct attempts *attempts;

@@ -21,13 +21,16 @@
 #include "web/worker.h"
 
 #define BLOCK_BYTES 1024 /* the content reader's; a hello fits */
+#define PROBES	    3	 /* looks for departed streams of a user, before he is told to come back */
+#define PROBE_MS    300	 /* for each */
 #define WHY_MAX	    2048 /* bytes of a sentence to the client */
 
 enum request_state {
 	REQUEST_NEW,
-	REQUEST_ASKING, /* suspended, the look-up is away */
-	REQUEST_ASKED,	/* the verdict is here */
-	REQUEST_STREAM, /* the response is a stream */
+	REQUEST_ASKING,	 /* suspended, the look-up is away */
+	REQUEST_ASKED,	 /* the verdict is here */
+	REQUEST_WAITING, /* suspended, for the user's departed streams to be noticed */
+	REQUEST_STREAM,	 /* the response is a stream */
 };
 
 struct request {
@@ -42,6 +45,7 @@ struct request {
 	enum request_state state;
 	struct post_lookup *lookup; /* away, or answered */
 	struct loop_timer limit;
+	unsigned probes; /* how often it has waited */
 	bool http10;
 	uint64_t rights_changes; /* the worker's count when the look-up went out */
 	bool event_source; /* it comes back by itself to a stream that ends, and to nothing else */
@@ -100,8 +104,37 @@ static void on_limit(void *arg)
 	struct request *q = arg;
 	struct worker *w = q->worker;
 
-	give_up(q);
+	if (q->state == REQUEST_WAITING)
+		resume(q);
+	else
+		give_up(q);
 	http_settle(w);
+}
+
+/* The user has as many streams as he may. Perhaps the clients of some have gone, and a proxy in
+ * between knows or will know when it is written to: so they are all written to, twice, since the
+ * first write may only be what a reset answers. False when that has been done in vain. */
+static bool wait_for_departed(struct request *q, const char *user_id)
+{
+	const struct commons *commons = q->worker->commons;
+	struct address counted = caller_counted(q->caller, &q->asker.client);
+	uint64_t now = loop_now_ms(q->worker->loop);
+
+	if (q->probes++ == PROBES ||
+	    !lobby_ask(&q->worker->commons->lobby, &q->caller->guest, &counted))
+		return false;
+	if (registry_probes(commons->registry, user_id, now, PROBE_MS / 2))
+		for (size_t i = 0; i < commons->n_workers; i++) {
+			struct post_probe *p = xcalloc(1, sizeof(*p) + strlen(user_id) + 1);
+
+			p->letter.kind = POST_PROBE;
+			memcpy(p->user_id, user_id, strlen(user_id));
+			inbox_post(commons->workers[i], &p->letter);
+		}
+	q->state = REQUEST_WAITING;
+	loop_timer_set(q->worker->loop, &q->limit, PROBE_MS);
+	MHD_suspend_connection(q->connection);
+	return true;
 }
 
 /* "Not now": in the form that makes this kind of client come back. */
@@ -252,6 +285,8 @@ static enum MHD_Result answer_verdict(struct request *q)
 		return not_now(q, MHD_HTTP_SERVICE_UNAVAILABLE,
 			       "Too many streams are open; try again later.");
 	case REGISTRY_USER_FULL:
+		if (wait_for_departed(q, who->user_id))
+			return MHD_YES;
 		note(q, TALLY_USER);
 		return not_now(q, MHD_HTTP_TOO_MANY_REQUESTS, "You have too many streams open.");
 	default:
@@ -407,7 +442,11 @@ void request_give_up_all(struct worker *w)
 	LIST_EACH (&w->http.requests, node, tmp) {
 		struct request *q = LIST_ENTRY(node, struct request, node);
 
-		if (q->state == REQUEST_ASKING)
+		if (q->state == REQUEST_ASKING) {
 			give_up(q);
+		} else if (q->state == REQUEST_WAITING) {
+			q->probes = PROBES;
+			resume(q);
+		}
 	}
 }

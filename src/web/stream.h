@@ -107,6 +107,9 @@ void stream_flush(struct stream *s, uint64_t now_ms);
 void stream_continue(struct stream *s);
 /* Queues one of the daemon's own frames (keep-alive, comment, resync). */
 void stream_offer(struct stream *s, struct frame *f);
+/* Sends a quiet one this frame, which means nothing to its client: if he has gone, a proxy between
+ * us may notice only when it cannot pass on what it gets. */
+void stream_probe(struct stream *s, struct frame *f);
 void stream_replayed(struct stream *s);
 /* The journal begins anew: what clients had before belongs to another past. */
 void stream_restart(struct stream *s);

@@ -125,6 +125,12 @@ void stream_offer(struct stream *s, struct frame *f)
 		worker_dirty(s->worker, &s->dirty);
 }
 
+void stream_probe(struct stream *s, struct frame *f)
+{
+	if (s->state == STREAM_LIVE && !s->queue.n) /* others are being written to */
+		stream_offer(s, f);
+}
+
 /* Whether what it hears now may go out now, while it is in the processor's caches, instead of in a
  * second walk over all streams: when this turn brings no more and its flush interval is over. */
 static bool is_due(const struct stream *s)

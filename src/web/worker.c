@@ -231,6 +231,21 @@ static void topics(struct worker *w)
 	w->live_topics = conf_live_topics(w->conf);
 }
 
+static void probe_one(struct hub_member *m, void *frame)
+{
+	stream_probe((struct stream *)m, frame);
+}
+
+static void take_probe(struct worker *w, struct post_probe *p)
+{
+	static const char comment[] = ":\n";
+	struct frame *f = frame_new(comment, sizeof(comment) - 1);
+
+	hub_each_of_user(&w->hub, p->user_id, probe_one, f);
+	frame_unref(f);
+	free(p);
+}
+
 static void take_conf(struct worker *w, struct post_conf *p)
 {
 	struct conf *old = w->conf;
@@ -329,6 +344,9 @@ static void on_post(void *arg, struct list *letters)
 			break;
 		case POST_PROBLEMS:
 			take_problems(w, (struct post_problems *)l);
+			break;
+		case POST_PROBE:
+			take_probe(w, (struct post_probe *)l);
 			break;
 		case POST_DRAIN:
 			drain(w);

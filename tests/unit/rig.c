@@ -125,11 +125,14 @@ void rig_start(struct rig *r, const char *text)
 	lobby_limit(&r->commons.lobby, r->conf->max_requests, r->conf->max_requests_per_address);
 	assert_true(inbox_init(&r->inbox, r->loop, on_letters, r));
 	assert_int_equal(pthread_create(&r->thread, NULL, database_thread, r), 0);
+	r->commons.workers = r->inboxes;
+	r->commons.n_workers = RIG_WORKERS;
 	for (unsigned i = 0; i < RIG_WORKERS; i++) {
 		int fd = listener(&r->ports[i]);
 
 		r->workers[i] = worker_new(i, r->conf, &fd, 1, &r->inbox, &r->commons);
 		assert_non_null(r->workers[i]);
+		r->inboxes[i] = &r->workers[i]->inbox;
 		assert_true(worker_start(r->workers[i]));
 	}
 }

@@ -31,6 +31,7 @@ struct rig_token {
 struct rig {
 	struct conf *conf;
 	struct commons commons;
+	struct inbox *inboxes[RIG_WORKERS];
 	struct registry *registry; /* of the commons */
 	struct worker *workers[RIG_WORKERS];
 	unsigned ports[RIG_WORKERS]; /* one for each, so that a test knows who serves it */

@@ -100,12 +100,29 @@ TEST(threads)
 	registry_free(r);
 }
 
+TEST(probes_have_a_pace)
+{
+	struct registry *r = registry_new();
+
+	assert_false(registry_probes(r, "7", 1000, 100)); /* nobody is there */
+	assert_int_equal(registry_enter(r, "7"), REGISTRY_OK);
+	assert_int_equal(registry_enter(r, "8"), REGISTRY_OK);
+	assert_true(registry_probes(r, "7", 1000, 100));
+	assert_false(registry_probes(r, "7", 1099, 100));
+	assert_true(registry_probes(r, "8", 1099, 100));
+	assert_true(registry_probes(r, "7", 1100, 100));
+	registry_leave(r, "7");
+	registry_leave(r, "8");
+	registry_free(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(counts),
 		cmocka_unit_test(limits),
 		cmocka_unit_test(threads),
+		cmocka_unit_test(probes_have_a_pace),
 	};
 
 	return cmocka_run_group_tests_name("registry", tests, NULL, NULL);

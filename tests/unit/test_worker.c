@@ -525,6 +525,26 @@ TEST(limits_are_answered)
 	client_close(&c);
 }
 
+/* A proxy may notice that its client has gone only when it is written to. */
+TEST(the_departed_make_room)
+{
+	struct client gone, next, third;
+
+	rig_restart(&rig, 100);
+	registry_limit(rig.registry, 0, 1);
+	stream(&gone, 0, "m1", "");
+	rig_publish_one(&rig, 101, "", "");
+	client_wait(&gone, "{\"n\":101}");
+	client_get(&next, rig.ports[1], "/events/", "m1", "");
+	client_wait(&gone, "\r\n2\r\n:\n\r\n"); /* a comment, in a chunk */
+	client_close(&gone);
+	client_wait(&next, "established"); /* it has waited */
+	client_get(&third, rig.ports[0], "/events/", "m1", "");
+	client_wait(&third, "HTTP/1.1 429 "); /* this one waits in vain */
+	client_close(&third);
+	client_close(&next);
+}
+
 TEST(drains)
 {
 	struct client c[4], late;
@@ -652,6 +672,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_send_buffer_is_as_configured, start, stop),
 		cmocka_unit_test_setup_teardown(an_outage_is_told, start, stop),
 		cmocka_unit_test_setup_teardown(limits_are_answered, start, stop),
+		cmocka_unit_test_setup_teardown(the_departed_make_room, start, stop),
 		cmocka_unit_test_setup_teardown(drains, start, stop),
 		cmocka_unit_test_setup_teardown(stops_in_the_middle, start, stop),
 		cmocka_unit_test_setup_teardown(come_and_go, start, stop),
