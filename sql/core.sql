@@ -340,7 +340,10 @@ BEGIN
                                     'tell_' || of_topic) USING txids;
         CONTINUE;
       END IF;
-    EXCEPTION WHEN OTHERS THEN
+    EXCEPTION WHEN query_canceled THEN  -- statement_timeout: who reads learns which topic took the time
+      RAISE EXCEPTION USING ERRCODE = 'query_canceled', TABLE = of_topic,
+        MESSAGE = format('it takes too long to tell %s', of_topic);
+    WHEN OTHERS THEN
       -- What may be one row's fault (a NUL in json, one nested too deep, a check of a domain): only its
       -- transaction says "fetch again". Not what is everybody's: a lock, no room, a server that ends,
       -- something that is missing.

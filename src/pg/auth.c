@@ -3,6 +3,7 @@
 #include "config.h"
 #include "pg/auth.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,9 @@
 #define MAX_WAITING 20000 /* while the database is away; more are told so at once */
 #define COMPLAIN_MS 10000
 #define MAX_BATCH   500 /* tokens per statement: bounds how long the first one waits */
+
+/* Errors that would meet every look-up: see fetch.c. What is left belongs to one token. */
+#define NOBODYS_FAULT "08 0A 25 26 28 3D 3F 42 53 55 57 F0"
 
 enum column { COL_N, COL_USER, COL_ROLE, COL_ACTIVE, COL_EXPIRES, N_COLUMNS };
 
@@ -110,35 +114,66 @@ static void ask_later(struct auth *a)
 	}
 }
 
+/* Those asked wait again, before all others. */
+static void ask_again(struct auth *a)
+{
+	LIST_EACH (&a->asked, node, tmp) {
+		struct post_lookup *l = LIST_ENTRY(node, struct post_lookup, letter.node);
+
+		principal_free(l->who);
+		l->who = NULL;
+		a->n_waiting++;
+	}
+	list_splice(&a->asked, &a->waiting);
+	list_splice(&a->waiting, &a->asked);
+}
+
+/* A time, a role or a name that cannot be read is its own token's affair: half as many are asked
+ * about, until it is alone, and then it is refused. */
+static void look_for_the_bad_one(struct auth *a, const char *state)
+{
+	uint64_t now = loop_now_ms(a->conn.loop);
+
+	if (a->n_asked > 1) {
+		a->max_asked = a->n_asked / 2;
+		ask_again(a);
+		return;
+	}
+	reply_all(&a->asked, LOOKUP_UNKNOWN);
+	if (a->n_bad++ && now < a->complain_at_ms)
+		return;
+	a->complain_at_ms = now + COMPLAIN_MS;
+	log_warn("auth: what belongs to a token cannot be read (SQLSTATE %s): it is refused; "
+		 "%" PRIu64 " so far",
+		 state, a->n_bad);
+}
+
 bool auth_answered(struct auth *a, const PGresult *r, int n_columns)
 {
+	const char *state = r ? PQresultErrorField(r, PG_DIAG_SQLSTATE) : NULL;
+
 	a->busy = false;
-	if (!r) { /* connection lost: they are asked again when it is back */
-		LIST_EACH (&a->asked, node, tmp) {
-			struct post_lookup *l = LIST_ENTRY(node, struct post_lookup, letter.node);
-
-			principal_free(l->who);
-			l->who = NULL;
-			a->n_waiting++;
-		}
-		list_splice(&a->asked, &a->waiting);
-		list_splice(&a->waiting, &a->asked);
+	if (!r || conn_error_is(r, CONN_LOST)) { /* they are asked again when it is back */
+		ask_again(a);
 		return false;
 	}
-	if (PQresultStatus(r) != PGRES_TUPLES_OK || PQnfields(r) != n_columns) {
-		const char *state = PQresultErrorField(r, PG_DIAG_SQLSTATE);
-
-		if (state && !strcmp(state, "55P03")) { /* lock_not_available */
-			ask_later(a);
-			return false;
-		}
-		log_error("auth: the look-up function failed (SQLSTATE %s): is pgherald sql "
-			  "install up to date?",
-			  state ? state : "unknown");
-		reply_all(&a->asked, LOOKUP_UNAVAILABLE);
+	if (PQresultStatus(r) == PGRES_TUPLES_OK && PQnfields(r) == n_columns) {
+		a->max_asked = a->max_asked * 2 > MAX_BATCH ? MAX_BATCH : a->max_asked * 2;
+		return true;
+	}
+	if (conn_error_is(r, "55P03")) { /* lock_not_available */
+		ask_later(a);
 		return false;
 	}
-	return true;
+	if (state && !conn_error_is(r, NOBODYS_FAULT)) {
+		look_for_the_bad_one(a, state);
+		return false;
+	}
+	log_error("auth: the look-up function failed (SQLSTATE %s): is pgherald sql install up to "
+		  "date?",
+		  state ? state : "unknown");
+	reply_all(&a->asked, LOOKUP_UNAVAILABLE);
+	return false;
 }
 
 static void on_tokens(void *arg, const PGresult *r)
@@ -189,14 +224,14 @@ static const struct post_lookup *first_in_turn(const struct auth *a)
 static const struct conf_auth *gather(struct auth *a, struct buf *tokens)
 {
 	char *turn = xstrdup(first_in_turn(a)->auth);
-	size_t n = 0;
 
 	free(a->turn);
 	a->turn = turn;
+	a->n_asked = 0;
 	LIST_EACH (&a->waiting, node, tmp) {
 		struct post_lookup *l = LIST_ENTRY(node, struct post_lookup, letter.node);
 
-		if (n == MAX_BATCH)
+		if (a->n_asked == a->max_asked)
 			break;
 		if (strcmp(l->auth, turn) != 0)
 			continue;
@@ -204,7 +239,7 @@ static const struct conf_auth *gather(struct auth *a, struct buf *tokens)
 		list_push(&a->asked, node);
 		auth_put_element(tokens, l->token);
 		a->n_waiting--;
-		n++;
+		a->n_asked++;
 	}
 	return conf_find_auth(a->conf, turn);
 }
@@ -244,6 +279,7 @@ void auth_start(struct auth *a, struct loop *loop, struct conf *conf)
 	list_init(&a->asked);
 	a->busy = a->open = false;
 	a->n_waiting = 0;
+	a->max_asked = MAX_BATCH;
 	a->conf = conf_ref(conf);
 	conn_start(&a->conn, loop, "auth", conf->conninfo, on_state, NULL, a);
 }

@@ -17,7 +17,9 @@ struct auth {
 	struct conf *conf;   /* a reference */
 	struct list waiting; /* struct post_lookup, in the order of asking */
 	size_t n_waiting;
-	struct list asked; /* those in the statement under way, all of one [auth] section */
+	struct list asked;	   /* those in the statement under way, all of one [auth] section */
+	size_t n_asked, max_asked; /* how many those are, and may be: fewer after a bad one */
+	uint64_t n_bad;		   /* tokens refused because what belongs to them is unreadable */
 	char *turn; /* name of the [auth] section that was asked last; NULL before the first */
 	bool busy;
 	bool open; /* questions may go out: what they lead to needs the journal as well */
@@ -40,9 +42,10 @@ void auth_ask(struct auth *a, struct post_lookup *l);
 
 /* Between the files of auth: */
 
-/* The time left until `expires`, in milliseconds; NULL stays NULL. */
+/* The time left until `expires`, in milliseconds; NULL for never, which is also spelled infinity.
+ */
 #define AUTH_EXPIRES_SQL                                                                           \
-	"CASE WHEN expires IS NOT NULL THEN GREATEST(1, pg_catalog.ceil(1000 *"                    \
+	"CASE WHEN pg_catalog.isfinite(expires) THEN GREATEST(1, pg_catalog.ceil(1000 *"           \
 	" extract(epoch FROM expires - pg_catalog.clock_timestamp())))::bigint END"
 
 /* Asks for what is in the sessions of those asked; the rest follows. */

@@ -24,11 +24,11 @@ struct query {
 	const char *name; /* of a prepared statement, or NULL; a literal */
 	bool again;	  /* to be sent once more, without preparing */
 	uint64_t limit_ms;
-	char *sql;
-	size_t n;
-	char **params;
+	const char *sql;
 	conn_result_fn *done;
 	void *arg;
+	size_t n;
+	const char *params[];
 };
 
 /* Nothing of the database's or the role's settings may change what our statements mean (until this
@@ -49,27 +49,37 @@ static const char setup_sql[] =
 static void on_ready(void *arg, uint32_t events);
 static void on_timer(void *arg);
 
-static void query_free(struct query *q)
+/* Copies with the NUL; what follows it. */
+static char *keep(char *to, const char *text)
 {
-	for (size_t i = 0; i < q->n; i++)
-		free(q->params[i]);
-	free(q->params);
-	free(q->sql);
-	free(q);
+	size_t size = strlen(text) + 1;
+
+	memcpy(to, text, size);
+	return to + size;
 }
 
+/* A query is one piece of memory: its parameters, their texts, and its own when it has no name. */
 static struct query *query_new(const struct conn *c, const char *name, const char *sql, size_t n,
 			       const char *const *params, conn_result_fn *done, void *arg)
 {
-	struct query *q = xcalloc(1, sizeof(*q));
+	size_t size = sizeof(struct query) + n * sizeof(char *) + (name ? 0 : strlen(sql) + 1);
+	struct query *q;
+	char *at;
 
+	for (size_t i = 0; i < n; i++)
+		size += params[i] ? strlen(params[i]) + 1 : 0;
+	q = xcalloc(1, size);
+	at = (char *)(q->params + n);
+	for (size_t i = 0; i < n; i++) {
+		q->params[i] = params[i] ? at : NULL;
+		at = params[i] ? keep(at, params[i]) : at;
+	}
+	q->sql = name ? sql : at;
+	if (!name)
+		(void)keep(at, sql);
 	q->limit_ms = c->limit_ms;
 	q->name = name;
-	q->sql = xstrdup(sql);
 	q->n = n;
-	q->params = xcalloc(n, sizeof(*q->params));
-	for (size_t i = 0; i < n; i++)
-		q->params[i] = params[i] ? xstrdup(params[i]) : NULL;
 	q->done = done;
 	q->arg = arg;
 	return q;
@@ -121,8 +131,11 @@ static void on_notice(void *arg, const PGresult *r)
 	struct conn *c = arg;
 	const char *severity = PQresultErrorField(r, PG_DIAG_SEVERITY_NONLOCALIZED);
 	const char *text = PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
+	const char *state = PQresultErrorField(r, PG_DIAG_SQLSTATE);
 	uint64_t now = loop_now_ms(c->loop);
 
+	if (severity && !strcmp(severity, "FATAL"))
+		snprintf(c->last_words, sizeof(c->last_words), "%s", state ? state : "");
 	if (!severity || strcmp(severity, "WARNING") != 0)
 		return;
 	c->n_warnings++;
@@ -175,7 +188,7 @@ static void fail_queries(struct conn *c)
 		list_remove(&q->node);
 		if (q->done)
 			q->done(q->arg, NULL);
-		query_free(q);
+		free(q);
 	}
 }
 
@@ -248,6 +261,7 @@ static void connect_now(struct conn *c)
 	};
 
 	c->state = CONN_CONNECTING;
+	*c->last_words = '\0';
 	c->pg = PQconnectStartParams(keys, values, 1);
 	if (!c->pg || PQstatus(c->pg) == CONNECTION_BAD) {
 		if (c->pg)
@@ -281,7 +295,7 @@ static bool prepared(const struct conn *c, const char *name)
 /* Sends a query, or first what sets its limit or prepares its statement on this connection. */
 static bool send_query(struct conn *c, const struct query *q)
 {
-	const char *const *params = (const char *const *)q->params;
+	const char *const *params = q->params;
 	char limit[60];
 
 	if (q->limit_ms != c->session_ms) {
@@ -375,7 +389,7 @@ static void next_step(struct conn *c, struct query *q)
 		return;
 	}
 	list_remove(&q->node);
-	query_free(q);
+	free(q);
 	c->busy = c->preparing = false;
 	loop_timer_clear(c->loop, &c->timer);
 	send_next(c);
@@ -400,8 +414,11 @@ static void take_result(struct conn *c, struct query *q, PGresult *r)
 		c->prepared[c->n_prepared++] = q->name;
 	} else { /* one result per query: they are all single statements */
 		q->done = NULL;
+		c->result = r;
 		if (done)
 			done(q->arg, r);
+		r = c->result;
+		c->result = NULL;
 	}
 	PQclear(r);
 }
@@ -527,6 +544,14 @@ void conn_worked(struct conn *c)
 	c->n_failures = 0;
 	*c->complaint = '\0';
 	c->backoff_ms = BACKOFF_MIN_MS;
+}
+
+PGresult *conn_keep(struct conn *c)
+{
+	PGresult *r = c->result;
+
+	c->result = NULL;
+	return r;
 }
 
 void conn_limit(struct conn *c, uint64_t ms)

@@ -32,12 +32,14 @@ struct conn {
 	uint64_t n_failures; /* in a row, without having worked in between */
 	uint64_t limit_ms;   /* of the statements queued from now on */
 	uint64_t session_ms; /* what the server has been told of it */
+	char last_words[6];  /* SQLSTATE of what the server said, unasked, before it hung up */
 	uint64_t n_warnings; /* of the server, so far */
 	uint64_t warned_ms;  /* when the last one went into the log */
 	struct list queries; /* struct query; the first is under way when `busy` */
 	bool busy;
-	bool preparing; /* the statement of the query under way is being prepared */
-	bool limiting;	/* its limit is being told */
+	bool preparing;	  /* the statement of the query under way is being prepared */
+	bool limiting;	  /* its limit is being told */
+	PGresult *result; /* that is being handed out */
 	const char *prepared[CONN_PREPARED_MAX]; /* names known to this connection */
 	size_t n_prepared;
 	bool no_prepare; /* prepared statements do not stay: a pooler */
@@ -66,11 +68,14 @@ void conn_limit(struct conn *c, uint64_t ms);
 /* Queues a query with text parameters (copied; NULL entries are SQL NULL). Only while conn_up(). */
 void conn_query(struct conn *c, const char *sql, size_t n, const char *const *params,
 		conn_result_fn *done, void *arg);
-/* The same as a prepared statement, planned once per connection; `name` is a literal. */
+/* The same as a prepared statement, planned once per connection; `name` and `sql` are literals. */
 void conn_query_prepared(struct conn *c, const char *name, const char *sql, size_t n,
 			 const char *const *params, conn_result_fn *done, void *arg);
+/* Within a conn_result_fn: the result becomes the caller's, who clears it with PQclear(). */
+PGresult *conn_keep(struct conn *c);
 /* A result's error in one line, in words even where the server sent none. */
 const char *conn_error(const PGresult *r);
+#define CONN_LOST "08 57P" /* the server's last words: the connection is about to go down */
 /* Whether a result is an error whose SQLSTATE begins with one of these, "42501 3F" for instance. */
 bool conn_error_is(const PGresult *r, const char *states);
 

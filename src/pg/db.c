@@ -206,6 +206,7 @@ static void settings(struct db *db, struct conf *conf)
 	db->journal.topics = conf_topics(conf);
 	db->journal.poll_ms = conf->poll_ms;
 	db->journal.ring_events = conf->ring_events;
+	db->journal.ring_bytes = conf->ring_bytes;
 	db->journal.keeper.never_rung = conf->doorbell == DOORBELL_POLL;
 	db->journal.keeper.always_rung = conf->doorbell == DOORBELL_NOTIFY;
 	db->retention_ms = conf->retention_ms;
@@ -229,7 +230,7 @@ bool db_start(struct db *db, struct loop *loop, struct conf *conf, struct inbox 
 	auth_start(&db->auth, loop, conf);
 	holder_init(&db->prune_lock, &db->auth.conn, PRUNE_LOCK, 1,
 		    "nobody deletes old rows of the journal");
-	replay_start(&db->replay, loop, conf->conninfo);
+	replay_start(&db->replay, loop, conf->conninfo, conf->ring_bytes);
 	shape_start(&db->shape, loop, &db->auth.conn, conf, on_problems, db);
 	loop_timer_set(loop, &db->prune_timer, PRUNE_EVERY_MS);
 	return true;
@@ -264,7 +265,7 @@ void db_reload(struct db *db, struct conf *conf)
 	auth_reload(&db->auth, conf);
 	shape_reload(&db->shape, conf);
 	if (why) {
-		conn_restart(&db->journal.conn, conf->conninfo, why);
+		journal_restart(&db->journal, conf->conninfo, why);
 		conn_restart(&db->auth.conn, conf->conninfo, why);
 		conn_restart(&db->replay.conn, conf->conninfo, why);
 	}

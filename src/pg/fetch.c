@@ -1,130 +1,27 @@
 /* SPDX-License-Identifier: PostgreSQL
- * See fetch.h. The idea is PgQ's: a reader's position is a snapshot, and what is visible now and
- * was not visible then is new, whatever the order of commits (doc/ARCHITECTURE.md). */
+ * See fetch.h: what comes back. */
 #include "config.h"
 #include "pg/fetch.h"
 
 #include <assert.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
-#include "base/log.h"
 #include "base/num.h"
+#include "wire/array.h"
 
-#define PAGE_ROWS 1000 /* a page ends after the transaction that reaches this */
+/* Errors that would meet every page: connections, transactions, logins, names, rights, locks on the
+ * journal itself, shutdowns. What is left is a page's own. */
+#define NOBODYS_FAULT "08 0A 25 26 28 3D 3F 42 55 57P F0"
 
-enum column {
-	COL_PLACE, /* of the transaction; 0 = the header row */
-	COL_TXID,
-	COL_ID,
-	COL_AT,
-	COL_TOPIC,
-	COL_OP,
-	COL_DOC,
-	COL_LEAVE,
-	COL_BEFORE,
-	COL_AFTER,
-	N_COLUMNS,
-};
-
-/* clang-format off */
-#define ROW_COLUMNS \
-	" t.place, t.txid, t.id, pg_catalog.floor(extract(epoch FROM t.at))::bigint, t.topic," \
-	" t.op::text, t.doc::text, t.leave::text," \
-	" t.own_old::text, t.own_new::text"
-
-/* One statement, so one snapshot: the header says what `now` is, and every row comes from it.
- * $1 xmax, $2 out, $3 in, $4/$5 half-delivered transaction and row. */
-static const char plan_sql[] =
-	"WITH plan AS MATERIALIZED ("
-	" SELECT pg_catalog.string_agg(tx.txid::text, ' ' ORDER BY tx.place) AS txids,"
-	" pg_catalog.string_agg(tx.n::text, ' ' ORDER BY tx.place) AS counts,"
-	" pg_catalog.array_agg(tx.txid ORDER BY tx.place) FILTER (WHERE tx.before < " NUM_TEXT(PAGE_ROWS) ")"
-	" AS page"
-	" FROM (SELECT j.txid, pg_catalog.count(*) AS n, pg_catalog.row_number() OVER w AS place,"
-	" pg_catalog.sum(pg_catalog.count(*)) OVER w - pg_catalog.count(*) AS before"
-	" FROM pgherald.journal AS j"
-	" WHERE (j.txid >= $1::bigint OR j.txid = ANY ($2::bigint[])) AND j.txid <> ALL ($3::bigint[])"
-	" AND NOT (j.txid = $4::bigint AND j.id <= $5::bigint)"
-	" GROUP BY j.txid WINDOW w AS (ORDER BY j.txid <> $4::bigint, pg_catalog.max(j.id))) AS tx)"
-	" SELECT 0::bigint, CASE WHEN l.is_called THEN l.last_value ELSE 0 END, m.floor_txid, NULL::bigint,"
-	" pgherald.epoch(), NULL::text, pg_catalog.txid_current_snapshot()::text, NULL::text,"
-	" p.txids, p.counts"
-	" FROM plan AS p, pgherald.meta AS m, pgherald.loss AS l"
-	" UNION ALL"
-	" SELECT" ROW_COLUMNS
-	" FROM pgherald.tell((SELECT page FROM plan)) AS t"
-	" WHERE NOT (t.txid = $4::bigint AND t.id <= $5::bigint)"
-	" ORDER BY 1, 3";
-
-/* The following pages name their transactions: all were visible to the plan, and what a
- * transaction has written does not change once it is visible. */
-static const char page_sql[] =
-	"SELECT" ROW_COLUMNS " FROM pgherald.tell($1::bigint[]) AS t ORDER BY 1, 3";
-/* clang-format on */
-
-/* "{1,2,3}" for a bigint[] parameter. */
-static void put_array(struct buf *b, const uint64_t *list, size_t n)
-{
-	buf_char(b, '{');
-	for (size_t i = 0; i < n; i++) {
-		if (i)
-			buf_char(b, ',');
-		buf_u64(b, list[i]);
-	}
-	buf_char(b, '}');
-}
-
-void fetch_send_plan(struct conn *c, const struct fetch_from *from, conn_result_fn *done, void *arg)
-{
-	struct buf text[5];
-	const char *params[5];
-
-	for (size_t i = 0; i < 5; i++)
-		buf_init(&text[i], SIZE_MAX / 2);
-	buf_u64(&text[0], from->xmax);
-	put_array(&text[1], from->out, from->n_out);
-	put_array(&text[2], from->in, from->n_in);
-	buf_u64(&text[3], from->txid);
-	buf_u64(&text[4], from->id);
-	for (size_t i = 0; i < 5; i++)
-		params[i] = buf_cstr(&text[i]);
-	conn_query_prepared(c, "plan", plan_sql, 5, params, done, arg);
-	for (size_t i = 0; i < 5; i++)
-		buf_free(&text[i]);
-}
-
-/* How many transactions the next page has: rows up to PAGE_ROWS, one transaction at least. */
-static size_t page_end(const struct fetch_plan *p)
-{
-	uint64_t rows = 0;
-	size_t end = p->done;
-
-	while (end < p->n && rows < PAGE_ROWS)
-		rows += p->rows[end++];
-	return end;
-}
-
-void fetch_send_page(struct conn *c, const struct fetch_plan *p, conn_result_fn *done, void *arg)
-{
-	const char *params[1];
-	autobuf list = {0};
-
-	assert(p->done < p->n);
-	buf_init(&list, SIZE_MAX / 2);
-	put_array(&list, p->order + p->done, page_end(p) - p->done);
-	params[0] = buf_cstr(&list);
-	conn_query_prepared(c, "page", page_sql, 1, params, done, arg);
-}
-
+/* A bigint; 0 for what is none. */
 static uint64_t number(const PGresult *r, int row, int col)
 {
 	const char *s = PQgetvalue(r, row, col);
 	uint64_t n = 0;
 
-	if (PQgetisnull(r, row, col) || !num_u64(s, strlen(s), &n))
+	if (PQgetisnull(r, row, col) || !num_u64(s, strlen(s), &n) || n > INT64_MAX)
 		return 0;
 	return n;
 }
@@ -132,6 +29,11 @@ static uint64_t number(const PGresult *r, int row, int col)
 static const char *text(const PGresult *r, int row, int col)
 {
 	return PQgetisnull(r, row, col) ? NULL : PQgetvalue(r, row, col);
+}
+
+static bool readable(const PGresult *r)
+{
+	return PQresultStatus(r) == PGRES_TUPLES_OK && PQnfields(r) == FETCH_N_COLUMNS;
 }
 
 /* "12 13 14" to a list; the number of entries. */
@@ -153,43 +55,114 @@ static size_t number_list(const char *s, uint64_t **ret)
 	return n;
 }
 
+void fetch_plan_add(struct fetch_plan *p, uint64_t txid, uint64_t rows, uint64_t stored)
+{
+	if (p->n == p->cap) {
+		p->cap = p->cap ? p->cap * 2 : 8;
+		p->order = xrealloc(p->order, p->cap, sizeof(*p->order));
+		p->rows = xrealloc(p->rows, p->cap, sizeof(*p->rows));
+		p->stored = xrealloc(p->stored, p->cap, sizeof(*p->stored));
+	}
+	p->order[p->n] = txid;
+	p->rows[p->n] = rows;
+	p->stored[p->n++] = stored;
+}
+
+static bool is_txid(uint64_t n)
+{
+	return n && n < INT64_MAX;
+}
+
 static bool valid_epoch(const char *s)
 {
 	return s && strlen(s) == CURSOR_EPOCH_LEN &&
 	       strspn(s, "0123456789abcdefghijklmnopqrstuvwxyz") == CURSOR_EPOCH_LEN;
 }
 
-bool fetch_read_plan(struct fetch_plan *p, const PGresult *r, const char **why)
+static bool read_header(struct fetch_plan *p, const PGresult *r, const char **why)
 {
-	const char *epoch, *now;
+	const char *epoch = text(r, 0, FETCH_TOPIC), *now = text(r, 0, FETCH_DOC);
+	const char *revoked = text(r, 0, FETCH_LEAVE);
 
-	*p = (struct fetch_plan){0};
-	if (PQresultStatus(r) != PGRES_TUPLES_OK) {
-		*why = conn_error(r);
-		return false;
-	}
-	if (PQnfields(r) != N_COLUMNS || PQntuples(r) < 1 || number(r, 0, COL_PLACE) != 0) {
-		*why = "schema pgherald is not as this version expects: pgherald.meta has no row";
-		return false;
-	}
-	epoch = text(r, 0, COL_TOPIC);
-	now = text(r, 0, COL_DOC);
-	if (!valid_epoch(epoch) || !now || !snapshot_parse(&p->now, now)) {
+	if (!valid_epoch(epoch) || !now || !snapshot_parse(&p->now, now) || !is_txid(p->now.xmax)) {
 		*why = "schema pgherald is not as this version expects: no epoch or snapshot";
 		return false;
 	}
 	memcpy(p->epoch, epoch, CURSOR_EPOCH_LEN);
 	p->xmin = p->now.n_xip ? p->now.xip[0] : p->now.xmax;
 	p->xmax = p->now.xmax;
-	p->loss = number(r, 0, COL_TXID);
-	p->floor = number(r, 0, COL_ID);
-	p->n = number_list(text(r, 0, COL_BEFORE), &p->order);
-	if (number_list(text(r, 0, COL_AFTER), &p->rows) != p->n) {
-		fetch_plan_free(p);
+	p->loss = number(r, 0, FETCH_TXID);
+	p->floor = number(r, 0, FETCH_ID);
+	p->page = number(r, 0, FETCH_AT);
+	p->revoked = revoked ? xstrdup(revoked) : NULL;
+	p->n = p->cap = number_list(text(r, 0, FETCH_BEFORE), &p->order);
+	if (number_list(text(r, 0, FETCH_AFTER), &p->rows) != p->n ||
+	    number_list(text(r, 0, FETCH_OP), &p->stored) != p->n || p->page > p->n) {
 		*why = "the journal's plan makes no sense";
 		return false;
 	}
+	for (size_t i = 0; i < p->n; i++)
+		if (!is_txid(p->order[i])) {
+			*why = "the journal's plan names no transaction";
+			return false;
+		}
 	return true;
+}
+
+static bool is_late(const PGresult *r, int row)
+{
+	return number(r, row, FETCH_PLACE) == FETCH_LATE_PLACE;
+}
+
+/* The late ones stand at the end of the result; in the order of delivery they stand behind all
+ * others, where the cursors count them as not delivered. */
+static bool read_late(struct fetch_plan *p, const PGresult *r)
+{
+	size_t n = p->n;
+
+	for (int i = 1; i < PQntuples(r); i++) {
+		const char *topics = text(r, i, FETCH_BEFORE);
+		struct fetch_late *late;
+
+		if (!is_late(r, i))
+			continue;
+		p->late = xrealloc(p->late, p->n_late + 1, sizeof(*p->late));
+		late = &p->late[p->n_late++];
+		*late = (struct fetch_late){.txid = number(r, i, FETCH_TXID),
+					    .before = number(r, i, FETCH_AT),
+					    .rows = number(r, i, FETCH_LEAVE),
+					    .stored = number(r, i, FETCH_AFTER),
+					    .topics = xstrdup(topics ? topics : "{}")};
+		if (late->before > n || !is_txid(late->txid))
+			return false;
+		fetch_plan_add(p, late->txid, late->rows, late->stored);
+	}
+	p->n = n;
+	return true;
+}
+
+enum fetch_verdict fetch_read_plan(struct fetch_plan *p, const PGresult *r,
+				   const struct fetch_from *from, const char **why)
+{
+	*p = (struct fetch_plan){.half_txid = from->txid, .half_id = from->id};
+	if (PQresultStatus(r) != PGRES_TUPLES_OK) {
+		*why = conn_error(r);
+		return conn_error_is(r, NOBODYS_FAULT) ? FETCH_FAILED : FETCH_AGAIN;
+	}
+	if (!readable(r) || PQntuples(r) < 1 || number(r, 0, FETCH_PLACE) != 0) {
+		*why = "schema pgherald is not as this version expects: pgherald.meta has no row";
+		return FETCH_FAILED;
+	}
+	if (!read_header(p, r, why)) {
+		fetch_plan_free(p);
+		return FETCH_FAILED;
+	}
+	if (!read_late(p, r)) {
+		fetch_plan_free(p);
+		*why = "the journal's plan makes no sense";
+		return FETCH_FAILED;
+	}
+	return FETCH_ROWS;
 }
 
 /* The snapshot without what a crash could take back. */
@@ -202,26 +175,44 @@ static void cap(struct snapshot *s, uint64_t xmax)
 		s->n_xip--;
 }
 
-void fetch_begin(struct fetch_plan *p, const struct cursor *base, const struct fetch_from *from)
+void fetch_begin(struct fetch_plan *p, const struct cursor *base, const struct fetch_from *from,
+		 const struct fetch_apart *apart)
 {
 	uint64_t certain = from->xmax;
 
-	for (size_t i = 0; i < p->n; i++)
+	for (size_t i = 0; i < p->n + p->n_late; i++)
 		if (p->order[i] >= certain)
 			certain = p->order[i] + 1;
 	for (size_t i = 0; i < from->n_in; i++)
 		if (from->in[i] >= certain)
 			certain = from->in[i] + 1;
 	cap(&p->now, certain);
-	cursor_batch_begin(&p->batch, base, &p->now, p->order, p->n, from->in, from->n_in);
+	for (size_t i = 0; i < apart->n_known; i++)
+		snapshot_add(&p->now, apart->known[i]);
+	cursor_batch_begin(&p->batch, base, &p->now, p->order, p->n + p->n_late, from->in,
+			   from->n_in);
 }
 
-static bool in_progress(const struct snapshot *s, uint64_t txid)
+static bool listed(const uint64_t *list, size_t n, uint64_t txid)
 {
-	for (size_t i = 0; i < s->n_xip; i++)
-		if (s->xip[i] == txid)
+	for (size_t i = 0; i < n; i++)
+		if (list[i] == txid)
 			return true;
 	return false;
+}
+
+void fetch_begin_late(struct fetch_plan *p, const struct cursor *base, const struct snapshot *seen)
+{
+	cursor_batch_end(&p->batch);
+	snapshot_free(&p->now);
+	p->now = (struct snapshot){.xmax = seen->xmax, .n_xip = seen->n_xip};
+	p->now.xip = xcalloc(seen->n_xip, sizeof(*p->now.xip));
+	if (seen->n_xip)
+		memcpy(p->now.xip, seen->xip, seen->n_xip * sizeof(*p->now.xip));
+	for (size_t i = 0; i < p->page; i++)
+		snapshot_remove(&p->now, p->order[p->done + i]);
+	p->first = p->done;
+	cursor_batch_begin(&p->batch, base, &p->now, p->order + p->done, p->page, NULL, 0);
 }
 
 bool fetch_pruned(const struct fetch_plan *p, const struct fetch_from *from)
@@ -230,74 +221,157 @@ bool fetch_pruned(const struct fetch_plan *p, const struct fetch_from *from)
 		return true;
 	/* A transaction that still runs has nothing that could have been pruned. */
 	for (size_t i = 0; i < from->n_out; i++)
-		if (from->out[i] <= p->floor && !in_progress(&p->now, from->out[i]))
+		if (from->out[i] <= p->floor && !listed(p->now.xip, p->now.n_xip, from->out[i]))
 			return true;
 	return false;
 }
 
-/* Whether the page is whole: a row may have been pruned since the plan was made. */
-static bool page_whole(const struct fetch_plan *p, const PGresult *r, int first)
+/* Whether a row of this topic, in the transaction of that place, must wait for a late one. */
+static bool must_wait(const struct fetch_plan *p, size_t place, const char *topic)
 {
-	size_t end = page_end(p), place = p->done;
-	uint64_t rows = 0;
-
-	for (int i = first; i < PQntuples(r); i++) {
-		if (rows == p->rows[place]) {
-			rows = 0;
-			if (++place == end)
-				return false;
-		}
-		if (number(r, i, COL_TXID) != p->order[place])
-			return false;
-		rows++;
-	}
-	return place == end ? rows == 0 : place + 1 == end && rows == p->rows[place];
+	for (size_t i = 0; i < p->n_late && p->late[i].before <= place; i++)
+		if (array_has(p->late[i].topics, topic))
+			return true;
+	return false;
 }
 
-static struct event *read_row(const PGresult *r, int i, const char *cursor)
+enum told { TOLD_WHOLE, TOLD_CUT, TOLD_GONE };
+
+/* The rows of the transaction of that place, which begin at `row`: where the next one begins, and
+ * whether all of them are there. */
+static enum told look_at(struct fetch_plan *p, const PGresult *r, int row, size_t place, int *ret)
 {
-	const char *op = text(r, i, COL_OP), *topic = text(r, i, COL_TOPIC);
+	uint64_t rows = 0;
+	bool whole = true;
+
+	for (; row < PQntuples(r) && number(r, row, FETCH_TXID) == p->order[place] &&
+	       !is_late(r, row);
+	     row++) {
+		const char *op = text(r, row, FETCH_OP), *topic = text(r, row, FETCH_TOPIC);
+
+		whole &= op && topic;
+		if (op && topic && must_wait(p, place, topic)) {
+			p->cut = true;
+			whole = false;
+		}
+		rows += p->bare ? number(r, row, FETCH_BEFORE) : 1;
+	}
+	*ret = row;
+	return rows != p->rows[place] ? TOLD_GONE : whole ? TOLD_WHOLE : TOLD_CUT;
+}
+
+static struct event *read_row(const PGresult *r, int i, bool bare, const char *cursor)
+{
+	const char *op = text(r, i, FETCH_OP), *topic = text(r, i, FETCH_TOPIC);
 	const struct event_row row = {
 		.op = op ? *op : '?',
-		.txid = number(r, i, COL_TXID),
-		.id = number(r, i, COL_ID),
-		.at = (int64_t)number(r, i, COL_AT),
+		.txid = number(r, i, FETCH_TXID),
+		.id = number(r, i, FETCH_ID),
+		.at = (int64_t)number(r, i, FETCH_AT),
 		.topic = topic ? topic : "",
-		.doc = text(r, i, COL_DOC),
-		.leave = text(r, i, COL_LEAVE),
-		.before = text(r, i, COL_BEFORE),
-		.after = text(r, i, COL_AFTER),
+		.doc = text(r, i, FETCH_DOC),
+		.leave = text(r, i, FETCH_LEAVE),
+		.before = bare ? NULL : text(r, i, FETCH_BEFORE), /* of rights: everybody's */
+		.after = text(r, i, FETCH_AFTER),
 		.cursor = cursor,
 	};
 
 	return event_new(&row);
 }
 
-bool fetch_read_rows(struct fetch_plan *p, const PGresult *r, bool header, struct event ***ret,
-		     size_t *ret_n)
+/* Whether a row becomes an event: whose rights have changed was maybe said with the plan. */
+static bool is_told(const struct fetch_plan *p, const PGresult *r, int row)
 {
-	int first = header ? 1 : 0, n;
-	size_t end = page_end(p);
-	struct event **events;
+	return p->with_rights || *PQgetvalue(r, row, FETCH_OP) != 'a';
+}
 
-	if (PQresultStatus(r) != PGRES_TUPLES_OK || PQnfields(r) != N_COLUMNS ||
-	    !page_whole(p, r, first))
-		return false;
-	n = PQntuples(r);
-	events = xcalloc((size_t)(n - first), sizeof(struct event *));
-	for (int i = first; i < n; i++) {
-		uint64_t txid = number(r, i, COL_TXID);
-		bool last = i + 1 == n || number(r, i + 1, COL_TXID) != txid;
+/* The events of the transaction whose rows are from `row` to before `end`. The last of them has the
+ * position behind it; of one that says "fetch again" the others have the one before. */
+static size_t read_transaction(struct fetch_plan *p, const PGresult *r, int row, int end,
+			       struct event **events)
+{
+	size_t n = 0, before = p->done - p->first;
+	int last = end - 1;
+
+	while (last >= row && !is_told(p, r, last))
+		last--;
+	for (; row <= last; row++) {
 		struct cursor_text cursor;
 
-		p->done += last;
-		cursor_batch_at(&p->batch, p->done, last ? 0 : number(r, i, COL_ID), &cursor);
-		events[i - first] = read_row(r, i, cursor.text);
+		if (!is_told(p, r, row))
+			continue;
+		if (row == last)
+			cursor_batch_at(&p->batch, before + 1, 0, &cursor);
+		else
+			cursor_batch_at(&p->batch, before, p->bare ? 0 : number(r, row, FETCH_ID),
+					&cursor);
+		events[n++] = read_row(r, row, p->bare != NULL, cursor.text);
 	}
-	assert(p->done == end);
+	p->done++;
+	return n;
+}
+
+static enum fetch_verdict page_failed(struct fetch_plan *p, const PGresult *r)
+{
+	static const char limits[] = "53 54 57014"; /* resources, sizes, the time */
+
+	if (p->bare || PQresultStatus(r) == PGRES_TUPLES_OK || conn_error_is(r, NOBODYS_FAULT))
+		return FETCH_FAILED;
+	if (p->page > 1) {
+		p->max_page = p->page / 2;
+		return FETCH_AGAIN;
+	}
+	return conn_error_is(r, limits) ? FETCH_TOO_MUCH : FETCH_BAD;
+}
+
+enum fetch_verdict fetch_read_page(struct fetch_plan *p, const PGresult *r, bool header,
+				   struct event ***ret, size_t *ret_n)
+{
+	int row = header ? 1 : 0, end;
+	size_t start = p->done, n = 0;
+	struct event **events;
+
+	if (!readable(r))
+		return page_failed(p, r);
+	events = xcalloc((size_t)PQntuples(r), sizeof(struct event *));
+	for (size_t i = 0; i < p->page; i++, row = end) {
+		enum told told = look_at(p, r, row, p->done, &end);
+
+		if (told == TOLD_GONE) {
+			while (n)
+				event_unref(events[--n]);
+			free(events);
+			return FETCH_GONE;
+		}
+		if (told == TOLD_CUT)
+			break;
+		n += read_transaction(p, r, row, end, events + n);
+	}
+	if (p->page && p->done == start && !p->cut) {
+		free(events);
+		return FETCH_TOO_MUCH;
+	}
+	if (p->bare && p->max_page)
+		p->bare = NULL;
+	/* No more than fits next time, then again a few more: what is cut off is made in vain. */
+	if (p->done - start < p->page)
+		p->max_page = p->done - start;
+	else if (p->max_page)
+		p->max_page += p->max_page / 4 + 1;
 	*ret = events;
-	*ret_n = (size_t)(n - first);
-	return true;
+	*ret_n = n;
+	return FETCH_ROWS;
+}
+
+void fetch_tell_bare(struct fetch_plan *p, const char *reason)
+{
+	p->bare = reason;
+	p->max_page = 1;
+}
+
+const char *fetch_slow_topic(const PGresult *r)
+{
+	return conn_error_is(r, "57014") ? PQresultErrorField(r, PG_DIAG_TABLE_NAME) : NULL;
 }
 
 void fetch_plan_free(struct fetch_plan *p)
@@ -306,5 +380,10 @@ void fetch_plan_free(struct fetch_plan *p)
 	snapshot_free(&p->now);
 	free(p->order);
 	free(p->rows);
+	free(p->stored);
+	free(p->revoked);
+	for (size_t i = 0; i < p->n_late; i++)
+		free(p->late[i].topics);
+	free(p->late);
 	*p = (struct fetch_plan){0};
 }

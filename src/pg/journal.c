@@ -9,27 +9,32 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/num.h"
+
+#define PAGE_MS	    1000   /* so long others may have to wait for a page, and no longer */
+#define MUCH	    30	   /* events of a look: the next one is asked for as a plan at once */
+#define PLAN_SMALL  2000   /* transactions: the time of a plan with so many is its page's */
+#define GARBLED_MAX 3	   /* so many notifications that end the session … */
+#define GARBLED_MS  60000  /* … in this time are enough, for … */
+#define DEAF_MS	    600000 /* … so long */
+#define LOST_SMALL  3	   /* pages lost with the connection: then one transaction … */
+#define LOST_BARE   6	   /* … then only "fetch again" */
+#define SIZE_STORED (256 << 10)
+#define SIZE_SENT   (4 << 20)
 
 static void fetch(struct journal *j);
+static void on_page(void *arg, const PGresult *r);
 
 static int64_t unix_now(void)
 {
 	return (int64_t)time(NULL);
 }
 
-static uint64_t xmin_of(const struct snapshot *s)
-{
-	return s->n_xip ? s->xip[0] : s->xmax;
-}
-
 static void hand_on(struct journal *j, struct event **events, size_t n, bool restart,
-		    uint64_t floor, const struct cursor_text *position)
+		    uint64_t floor, const struct cursor_text *text)
 {
-	j->on_events(j->arg, events, n, restart, floor, position, xmin_of(&j->seen));
+	j->on_events(j->arg, events, n, restart, floor, text, position_xmin(&j->at));
 }
 
 /* A resync that belongs to no row, as a list of one. */
@@ -42,6 +47,20 @@ static struct event **one_resync(struct journal *j, const char *reason, const ch
 	return list;
 }
 
+/* An event that stands in no journal, or is for nobody's eyes: the position stays. */
+static void hand_on_one(struct journal *j, struct event *e)
+{
+	struct event **list;
+	struct cursor_text text;
+
+	if (!e)
+		return;
+	list = xcalloc(1, sizeof(struct event *));
+	list[0] = e;
+	cursor_format(&j->at.cursor, &text);
+	hand_on(j, list, 1, false, 0, &text);
+}
+
 /* Nothing can be read. The connection is made anew after a pause that grows, and the log says once
  * what to do. */
 static void give_up(struct journal *j, const PGresult *r, const char *why)
@@ -51,6 +70,10 @@ static void give_up(struct journal *j, const PGresult *r, const char *why)
 
 	if (r && PQresultStatus(r) != PGRES_TUPLES_OK)
 		why = conn_error(r);
+	if (r && conn_error_is(r, CONN_LOST)) {
+		conn_fail(&j->conn, why);
+		return;
+	}
 	snprintf(line, sizeof(line), "journal cannot be read: %s", why);
 	if (r && conn_error_is(r, "3F000 42P01 42883")) /* schema, table, function */
 		more = "; pgherald sql install --apply makes what is missing";
@@ -61,23 +84,6 @@ static void give_up(struct journal *j, const PGresult *r, const char *why)
 	conn_fail(&j->conn, line);
 }
 
-/* Takes `now` as the position: spells it with the epoch and loss that j->cursor has. */
-static void take_position(struct journal *j, struct snapshot *now, struct cursor_text *text)
-{
-	struct cursor_batch b;
-	bool ok;
-
-	cursor_batch_begin(&b, &j->cursor, now, NULL, 0, NULL, 0);
-	cursor_batch_after(&b, text);
-	cursor_batch_end(&b);
-	ok = cursor_parse(&j->cursor, text->text, strlen(text->text));
-	assert(ok); /* we wrote it */
-	(void)ok;
-	snapshot_free(&j->seen);
-	j->seen = *now;
-	*now = (struct snapshot){0};
-}
-
 static void set_ready(struct journal *j, bool ready)
 {
 	if (j->ready == ready)
@@ -86,10 +92,35 @@ static void set_ready(struct journal *j, bool ready)
 	j->on_state(j->arg, ready);
 }
 
+/* What has been told aside, between two looks: then the position says all that was told. */
+static void take_aside(struct journal *j)
+{
+	const uint64_t *txids;
+	struct event **events;
+	size_t n, n_txids;
+	struct cursor_text text;
+
+	while (aside_take(&j->aside, &j->at.cursor, &j->at.seen, &events, &n, &txids, &n_txids)) {
+		position_fill(&j->at, txids, n_txids, &text);
+		hand_on(j, events, n, false, 0, &text);
+	}
+	aside_next(&j->aside);
+}
+
+static void on_aside(void *arg)
+{
+	struct journal *j = arg;
+
+	if (!j->busy && j->known)
+		take_aside(j);
+}
+
 static void finish(struct journal *j)
 {
 	fetch_plan_free(&j->plan);
-	j->busy = false;
+	j->busy = j->careful = false;
+	j->n_lost = 0;
+	take_aside(j);
 	conn_worked(&j->conn);
 	set_ready(j, true);
 	if (j->again)
@@ -101,7 +132,7 @@ static void finish(struct journal *j)
 /* A failed capture was counted, but its transaction may not have committed yet: clients are told
  * to refetch at once and again when every transaction of that moment has ended. */
 static void check_loss(struct journal *j, uint64_t loss, uint64_t xmin, uint64_t xmax,
-		       struct cursor_text *position)
+		       struct cursor_text *text)
 {
 	bool ended;
 
@@ -109,78 +140,197 @@ static void check_loss(struct journal *j, uint64_t loss, uint64_t xmin, uint64_t
 		j->loss_noted = loss;
 		j->loss_until = xmax;
 		if (xmin < j->loss_until)
-			hand_on(j, one_resync(j, "loss", NULL), 1, false, 0, position);
+			hand_on(j, one_resync(j, "loss", NULL), 1, false, 0, text);
 	}
 	ended = j->loss_until && xmin >= j->loss_until;
 	if (!ended)
 		return;
 	j->loss_until = 0;
-	j->cursor.loss = j->loss_noted;
-	cursor_format(&j->cursor, position);
-	hand_on(j, one_resync(j, "loss", position->text), 1, false, 0, position);
-}
-
-/* An event that stands in no journal: the position stays. */
-static void hand_on_one(struct journal *j, struct event *e)
-{
-	struct event **list;
-	struct cursor_text position;
-
-	if (!e)
-		return;
-	list = xcalloc(1, sizeof(struct event *));
-	list[0] = e;
-	cursor_format(&j->cursor, &position);
-	hand_on(j, list, 1, false, 0, &position);
+	j->at.cursor.loss = j->loss_noted;
+	cursor_format(&j->at.cursor, text);
+	hand_on(j, one_resync(j, "loss", text->text), 1, false, 0, text);
 }
 
 /* The last page, maybe an empty one, goes along with the position: one wake-up of each worker. */
 static void batch_done(struct journal *j, struct event **events, size_t n)
 {
-	struct cursor_text position;
-	uint64_t loss = j->plan.loss, found = j->plan.n;
+	struct cursor_text text;
+	uint64_t loss = j->plan.loss, found = j->plan.n + j->plan.n_late;
 	uint64_t xmin = j->plan.xmin, xmax = j->plan.xmax;
+	const uint64_t *late;
+	size_t n_late;
 
-	take_position(j, &j->plan.now, &position);
-	j->n_extra = 0;
-	hand_on(j, events, n, false, 0, &position);
-	check_loss(j, loss, xmin, xmax, &position);
+	aside_add(&j->aside, j->plan.late, j->plan.n_late);
+	n_late = aside_waiting(&j->aside, &late);
+	j->much = n > MUCH;
+	position_take(&j->at, &j->plan.now, late, n_late, &text);
+	hand_on(j, events, n, false, 0, &text);
+	check_loss(j, loss, xmin, xmax, &text);
 	hand_on_one(j, channels_gap(&j->channels, unix_now()));
 	keeper_looked(&j->keeper, found, xmin, xmax, j->by_poll && !j->again);
 	finish(j);
 }
 
-static void on_page(void *arg, const PGresult *r);
+/* The look ends here: what has been told is noted, what is late is told aside, from now on this
+ * one, too, if there is one, and a new plan, which knows of that, has the rest. */
+static void look_anew(struct journal *j, uint64_t heavy)
+{
+	position_keep(&j->at, j->plan.order, j->plan.done);
+	aside_add(&j->aside, j->plan.late, j->plan.n_late);
+	if (heavy)
+		aside_heavy(&j->aside, heavy);
+	fetch_plan_free(&j->plan);
+	fetch(j);
+}
+
+/* While nothing can be told aside everybody has to wait for it. */
+static struct fetch_limits limits(struct journal *j, bool aside)
+{
+	uint64_t whole = j->ring_bytes / 2;
+
+	return (struct fetch_limits){
+		.rows = 1000,
+		.stored = SIZE_STORED,
+		.sent = aside && SIZE_SENT < whole ? SIZE_SENT : whole,
+		.whole = aside && SIZE_SENT < whole ? SIZE_SENT : whole,
+		.ms = aside ? PAGE_MS : 10 * PAGE_MS,
+	};
+}
+
+static void ask_page(struct journal *j)
+{
+	const struct fetch_limits l = limits(j, aside_possible(&j->aside));
+	struct fetch_plan *p = &j->plan;
+
+	if (p->order[p->done] == j->lost_txid && j->n_lost >= LOST_BARE)
+		fetch_tell_bare(p, "loss");
+	else if (p->order[p->done] == j->lost_txid && j->n_lost >= LOST_SMALL)
+		p->max_page = 1;
+	j->asked_ms = loop_now_ms(j->loop);
+	fetch_send_page(&j->conn, p, &l, on_page, j);
+}
+
+/* The topic with the most bytes in a page. */
+static const char *largest_topic(struct event **events, size_t n)
+{
+	const char *largest = NULL;
+	size_t most = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		size_t bytes = 0;
+
+		if (!events[i]->topic || (largest && !strcmp(events[i]->topic, largest)))
+			continue;
+		for (size_t k = i; k < n; k++)
+			if (events[k]->topic && !strcmp(events[k]->topic, events[i]->topic))
+				bytes += events[k]->bytes;
+		if (bytes > most) {
+			most = bytes;
+			largest = events[i]->topic;
+		}
+	}
+	return largest;
+}
+
+/* Whether a page took so long that its topic is told aside from now on. */
+static bool found_slow(struct journal *j, struct event **events, size_t n)
+{
+	const char *topic;
+
+	if (loop_now_ms(j->loop) < j->asked_ms + ASIDE_SLOW_MS || j->plan.n > PLAN_SMALL ||
+	    !aside_possible(&j->aside))
+		return false;
+	topic = largest_topic(events, n);
+	if (topic)
+		aside_slow(&j->aside, topic);
+	return topic != NULL;
+}
 
 /* Hands on one page and asks for the next, or ends the batch. */
-static void take_page(struct journal *j, const PGresult *r, bool header)
+static void take_events(struct journal *j, struct event **events, size_t n)
 {
-	struct event **events;
-	struct cursor_text position;
-	size_t n;
+	bool slow = found_slow(j, events, n);
+	struct cursor_text text;
 
-	if (!fetch_read_rows(&j->plan, r, header, &events, &n)) {
-		give_up(j, r, "rows vanished while reading");
-		return;
-	}
-	if (j->plan.done >= j->plan.n) {
+	if (j->plan.done == j->plan.n) {
 		batch_done(j, events, n);
 		return;
 	}
 	if (n) {
 		/* Between pages the position is the last event's own cursor. Its xmin is the old
 		 * one: nothing below what was known before can be missing. */
-		snprintf(position.text, sizeof(position.text), "%s", events[n - 1]->cursor);
-		hand_on(j, events, n, false, 0, &position);
-	} else
+		snprintf(text.text, sizeof(text.text), "%s", events[n - 1]->cursor);
+		hand_on(j, events, n, false, 0, &text);
+	} else {
 		free(events);
-	fetch_send_page(&j->conn, &j->plan, on_page, j);
+	}
+	if (slow || j->plan.cut)
+		look_anew(j, 0);
+	else
+		ask_page(j);
+}
+
+/* The first transaction of a page cannot be told, or not here. */
+static void take_bad(struct journal *j, const PGresult *r, bool heavy)
+{
+	bool size = PQresultStatus(r) == PGRES_TUPLES_OK;
+	uint64_t txid = j->plan.order[j->plan.done];
+
+	if (heavy && aside_possible(&j->aside)) {
+		look_anew(j, txid);
+		return;
+	}
+	log_warn("journal: transaction %" PRIu64
+		 " cannot be told (%s): clients are told to refetch",
+		 txid, size ? "too large" : conn_error(r));
+	fetch_tell_bare(&j->plan, size ? "size" : "loss");
+	ask_page(j);
+}
+
+static void take_page(struct journal *j, const PGresult *r, bool header)
+{
+	const char *slow = fetch_slow_topic(r);
+	struct event **events;
+	size_t n;
+
+	switch (fetch_read_page(&j->plan, r, header, &events, &n)) {
+	case FETCH_ROWS:
+		take_events(j, events, n);
+		break;
+	case FETCH_AGAIN:
+		if (slow && aside_possible(&j->aside)) {
+			aside_slow(&j->aside, slow);
+			look_anew(j, 0);
+		} else {
+			ask_page(j);
+		}
+		break;
+	case FETCH_TOO_MUCH:
+		take_bad(j, r, true);
+		break;
+	case FETCH_BAD:
+		take_bad(j, r, false);
+		break;
+	case FETCH_GONE:
+		give_up(j, r, "rows vanished while reading");
+		break;
+	case FETCH_FAILED:
+		give_up(j, r, "a page makes no sense");
+		break;
+	}
 }
 
 static void on_page(void *arg, const PGresult *r)
 {
-	if (r)
-		take_page(arg, r, false);
+	struct journal *j = arg;
+	uint64_t txid = j->plan.order[j->plan.done];
+
+	if (r) {
+		take_page(j, r, false);
+		return;
+	}
+	j->n_lost = txid == j->lost_txid ? j->n_lost + 1 : 1;
+	j->lost_txid = txid;
 }
 
 static void find_start(struct journal *j);
@@ -189,114 +339,118 @@ static void find_start(struct journal *j);
 static void start_over(struct journal *j, const char *reason)
 {
 	fetch_plan_free(&j->plan);
+	aside_reset(&j->aside, NULL);
 	j->start_reason = reason;
-	j->n_extra = 0;
 	find_start(j);
 }
 
-static struct fetch_from where_we_are(const struct journal *j)
+/* Rights that have changed in what follows: before all of it, whatever it takes to tell the rest.
+ */
+static void tell_revoked(struct journal *j)
 {
-	return (struct fetch_from){
-		.xmax = j->seen.xmax,
-		.out = j->seen.xip,
-		.n_out = j->seen.n_xip,
-		.in = j->extra,
-		.n_in = j->n_extra,
-	};
+	const struct event_row row = {
+		.op = 'a', .at = unix_now(), .topic = "auth", .before = j->plan.revoked};
+
+	if (j->plan.revoked)
+		hand_on_one(j, event_new(&row));
 }
 
 static void on_plan(void *arg, const PGresult *r)
 {
 	struct journal *j = arg;
-	struct fetch_from from = where_we_are(j);
+	struct fetch_from from = position_from(&j->at);
+	struct fetch_apart apart;
 	const char *why = NULL;
+	enum fetch_verdict verdict;
 
-	if (!r)
+	if (!r) {
+		j->careful = true;
 		return;
-	if (!fetch_read_plan(&j->plan, r, &why)) {
+	}
+	verdict = fetch_read_plan(&j->plan, r, &from, &why);
+	if (verdict == FETCH_AGAIN && !j->careful) {
+		if (fetch_slow_topic(r))
+			aside_slow(&j->aside, fetch_slow_topic(r));
+		j->careful = true;
+		fetch(j);
+		return;
+	}
+	if (verdict != FETCH_ROWS) {
 		give_up(j, r, why);
 		return;
 	}
-	if (strcmp(j->plan.epoch, j->cursor.epoch) != 0)
+	if (strcmp(j->plan.epoch, j->at.cursor.epoch) != 0)
 		start_over(j, "epoch");
-	else if (j->plan.now.xmax < j->seen.xmax)
+	else if (j->plan.now.xmax < j->at.seen.xmax)
 		start_over(j, "epoch"); /* the server went back in time under the same name */
 	else if (fetch_pruned(&j->plan, &from))
 		start_over(j, "pruned"); /* away for longer than the journal reaches back */
 	else {
-		fetch_begin(&j->plan, &j->cursor, &from);
-		take_page(j, r, true);
+		apart = aside_apart(&j->aside);
+		assert(apart.n_known == j->n_known); /* or they would count as delivered */
+		fetch_begin(&j->plan, &j->at.cursor, &from, &apart);
+		tell_revoked(j);
+		if (j->plan.page == 0 && j->plan.n && j->looking) {
+			j->much = true;
+			look_anew(j, 0);
+		} else if (j->plan.page == 0 && j->plan.n)
+			ask_page(j);
+		else
+			take_page(j, r, true);
 	}
 }
 
 static void fetch(struct journal *j)
 {
-	struct fetch_from from = where_we_are(j);
+	struct fetch_from from = position_from(&j->at);
+	struct fetch_limits l;
+	struct fetch_apart apart;
 
+	aside_mind(&j->aside);
+	apart = aside_apart(&j->aside);
+	l = limits(j, apart.possible);
+	j->n_known = apart.n_known;
 	loop_timer_clear(j->loop, &j->poll);
 	j->busy = true;
 	j->again = j->by_poll = false;
-	fetch_send_plan(&j->conn, &from, on_plan, j);
+	j->asked_ms = loop_now_ms(j->loop);
+	j->looking = !j->careful && !j->much && !aside_busy(&j->aside);
+	if (j->looking)
+		fetch_send_look(&j->conn, &from, l.ms, on_plan, j);
+	else
+		fetch_send_plan(&j->conn, &from, &l, !j->careful, &apart, on_plan, j);
 }
-
-/* Where to begin. At the daemon's start far enough back to fill the ring ($1 rows), so that clients
- * of before are served from memory; after a break ($1 < 0) just above what there is. Never above
- * the oldest running transaction, below which everything is final, nor above what is certain to
- * outlive a crash (fetch.h). */
-static const char start_sql[] =
-	"SELECT pgherald.epoch(), CASE WHEN l.is_called THEN l.last_value ELSE 0 END,"
-	" LEAST(coalesce(CASE WHEN $1::bigint < 0"
-	" THEN (SELECT pg_catalog.max(txid) + 1 FROM pgherald.journal)"
-	" ELSE (SELECT txid FROM pgherald.journal ORDER BY txid DESC, id DESC"
-	" OFFSET GREATEST($1::bigint, 0) LIMIT 1) END, m.floor_txid + 1),"
-	" pg_catalog.txid_snapshot_xmin(pg_catalog.txid_current_snapshot()))"
-	" FROM pgherald.meta AS m, pgherald.loss AS l";
 
 static void on_start(void *arg, const PGresult *r)
 {
 	struct journal *j = arg;
-	const char *epoch, *loss, *xmax;
-	struct cursor_text position;
-	struct snapshot start = {0};
+	struct cursor_text text;
+	const char *why = NULL;
+	uint64_t floor;
 
 	if (!r)
 		return;
-	if (PQresultStatus(r) != PGRES_TUPLES_OK || PQntuples(r) != 1) {
-		give_up(j, r, "pgherald.meta has no row: run pgherald sql install");
+	if (!position_begin(&j->at, r, &text, &why)) {
+		give_up(j, r, why);
 		return;
 	}
-	epoch = PQgetvalue(r, 0, 0);
-	loss = PQgetvalue(r, 0, 1);
-	xmax = PQgetvalue(r, 0, 2);
-	j->cursor = (struct cursor){0};
-	if (strlen(epoch) != CURSOR_EPOCH_LEN || !num_u64(loss, strlen(loss), &j->cursor.loss) ||
-	    !num_u64(xmax, strlen(xmax), &start.xmax) || !start.xmax) {
-		give_up(j, NULL, "schema pgherald is not as this version expects");
-		return;
-	}
-	memcpy(j->cursor.epoch, epoch, CURSOR_EPOCH_LEN);
-	j->loss_noted = j->cursor.loss;
+	j->loss_noted = j->at.cursor.loss;
 	j->loss_until = 0;
-	take_position(j, &start, &position);
 	j->known = true;
+	floor = j->at.seen.xmax - 1;
 	if (j->start_reason)
-		hand_on(j, one_resync(j, j->start_reason, position.text), 1, true, j->seen.xmax - 1,
-			&position);
+		hand_on(j, one_resync(j, j->start_reason, text.text), 1, true, floor, &text);
 	else
-		hand_on(j, NULL, 0, true, j->seen.xmax - 1, &position);
+		hand_on(j, NULL, 0, true, floor, &text);
 	j->start_reason = NULL;
 	fetch(j);
 }
 
 static void find_start(struct journal *j)
 {
-	char offset[24];
-	const char *params[] = {offset};
-
 	j->busy = true;
-	snprintf(offset, sizeof(offset), "%" PRId64,
-		 j->start_reason ? -1 : (int64_t)j->ring_events);
-	conn_query(&j->conn, start_sql, 1, params, on_start, j);
+	position_ask(&j->conn, j->start_reason ? -1 : (int64_t)j->ring_events, j->ring_bytes,
+		     on_start, j);
 }
 
 static void on_listen(void *arg, const PGresult *r)
@@ -314,16 +468,36 @@ static void on_listen(void *arg, const PGresult *r)
 		find_start(j);
 }
 
-/* The connection went down between two pages: what was handed on must not come again. */
-static void keep_progress(struct journal *j)
+/* A notification that has no form in UTF-8 ends the session of whoever listens: in a database of
+ * another encoding everybody can send one. Who does so again and again is not listened to. */
+static void mind_the_ears(struct journal *j)
 {
-	size_t n = j->plan.done;
+	uint64_t now = loop_now_ms(j->loop);
 
-	if (!n)
+	if (strcmp(j->conn.last_words, "22021") != 0 && strcmp(j->conn.last_words, "22P05") != 0 &&
+	    (j->busy || !strstr(j->conn.complaint, "\"UTF8\"")))
 		return;
-	j->extra = xrealloc(j->extra, j->n_extra + n, sizeof(*j->extra));
-	memcpy(j->extra + j->n_extra, j->plan.order, n * sizeof(*j->extra));
-	j->n_extra += n;
+	if (now >= j->garbled_ms + GARBLED_MS)
+		j->n_garbled = 0;
+	j->garbled_ms = now;
+	if (++j->n_garbled < GARBLED_MAX)
+		return;
+	j->deaf_until_ms = now + DEAF_MS;
+	log_warn("journal: somebody sends notifications that have no form in UTF-8, which end the "
+		 "connection: not listening for %d minutes, polling",
+		 DEAF_MS / 60000);
+}
+
+static void begin(struct journal *j)
+{
+	bool deaf = loop_now_ms(j->loop) < j->deaf_until_ms;
+
+	j->busy = true; /* on_listen() begins to look; what rings before has to wait */
+	keeper_begin(&j->keeper, deaf);
+	if (!deaf)
+		channels_listen(&j->channels, &j->conn);
+	/* LISTEN first, then look: what commits in between rings the bell. */
+	conn_query(&j->conn, deaf ? "UNLISTEN *" : "LISTEN pgherald", 0, NULL, on_listen, j);
 }
 
 static void on_state(void *arg, bool up)
@@ -331,17 +505,16 @@ static void on_state(void *arg, bool up)
 	struct journal *j = arg;
 
 	if (up) {
-		j->busy = true; /* on_listen() begins to look; what rings before has to wait */
-		keeper_begin(&j->keeper);
-		channels_listen(&j->channels, &j->conn);
-		/* LISTEN first, then look: what commits in between rings the bell. */
-		conn_query(&j->conn, "LISTEN pgherald", 0, NULL, on_listen, j);
+		begin(j);
 		return;
 	}
+	mind_the_ears(j);
 	j->channels.gap = true;
 	loop_timer_clear(j->loop, &j->poll);
-	keep_progress(j);
+	/* Between two pages: what was handed on must not come again. */
+	position_keep(&j->at, j->plan.order, j->plan.done);
 	fetch_plan_free(&j->plan);
+	aside_reset(&j->aside, NULL); /* the next plan has them again */
 	j->busy = j->again = false;
 	set_ready(j, false);
 }
@@ -379,6 +552,11 @@ static void on_poll(void *arg)
 
 	if (j->busy || !conn_up(&j->conn))
 		return;
+	if (j->deaf_until_ms && loop_now_ms(j->loop) >= j->deaf_until_ms) {
+		j->deaf_until_ms = 0;
+		begin(j);
+		return;
+	}
 	fetch(j);
 	j->by_poll = true;
 }
@@ -398,16 +576,23 @@ void journal_start(struct journal *j, struct loop *loop, const char *conninfo)
 	j->keeper.failed = on_failed;
 	j->keeper.arg = j;
 	keeper_init(&j->keeper);
+	aside_init(&j->aside, loop, conninfo, j->ring_bytes, on_aside, j);
 	conn_start(&j->conn, loop, "journal", conninfo, on_state, on_notify, j);
+}
+
+void journal_restart(struct journal *j, const char *conninfo, const char *why)
+{
+	aside_reset(&j->aside, conninfo);
+	conn_restart(&j->conn, conninfo, why);
 }
 
 void journal_stop(struct journal *j)
 {
 	conn_stop(&j->conn);
 	loop_timer_clear(j->loop, &j->poll);
+	aside_stop(&j->aside);
 	fetch_plan_free(&j->plan);
-	snapshot_free(&j->seen);
-	free(j->extra);
+	position_free(&j->at);
 	free(j->topics);
 	j->topics = NULL;
 	channels_free(&j->channels);

@@ -9,10 +9,12 @@
 
 #include "base/loop.h"
 #include "hub/event.h"
+#include "pg/aside.h"
 #include "pg/channel.h"
 #include "pg/conn.h"
 #include "pg/fetch.h"
 #include "pg/keeper.h"
+#include "pg/position.h"
 #include "wire/cursor.h"
 
 struct journal {
@@ -21,18 +23,26 @@ struct journal {
 	struct loop_timer poll;
 	struct keeper keeper;
 	struct channels channels;
-	uint64_t poll_ms, ring_events;
+	uint64_t poll_ms, ring_events, ring_bytes;
 	char *topics; /* JSON array of all watched topics, for a resync of everything */
 
-	bool ready;	      /* caught up at least once since the connection came up */
-	bool known;	      /* `seen` and `cursor` are valid */
-	bool busy;	      /* a look is under way, or what comes before the first one */
-	bool again;	      /* another one is wanted after it */
-	bool by_poll;	      /* nobody rang for the one under way */
-	struct snapshot seen; /* everything visible in it has been handed on */
-	struct cursor cursor; /* the same as far as a cursor can say it; epoch, loss */
-	uint64_t *extra;      /* transactions after `seen` that were handed on before an outage */
-	size_t n_extra;
+	bool ready;	/* caught up at least once since the connection came up */
+	bool known;	/* `at` is valid */
+	bool busy;	/* a look is under way, or what comes before the first one */
+	bool again;	/* another one is wanted after it */
+	bool by_poll;	/* nobody rang for the one under way */
+	bool careful;	/* the next plan is asked for without a page: that has failed */
+	size_t n_known; /* so many were late already when the plan was asked for */
+	bool looking;	/* the plan under way is asked for as a look */
+	bool much;	/* the next one is not, for there will be too much */
+	struct position at;
+	uint64_t asked_ms;  /* when the page under way was asked for */
+	uint64_t lost_txid; /* first of a page that was lost with the connection … */
+	unsigned n_lost;    /* … so often in a row */
+	struct aside aside;
+	unsigned n_garbled;	  /* notifications that ended the session, lately */
+	uint64_t garbled_ms;	  /* the last one */
+	uint64_t deaf_until_ms;	  /* nobody is listened to; 0 = everybody */
 	const char *start_reason; /* the position is to be found anew, and clients told why */
 	uint64_t loss_noted;	  /* the loss counter last seen */
 	uint64_t loss_until;	  /* that loss waits for the transactions below this; 0 = told */
@@ -48,8 +58,11 @@ struct journal {
 	void *arg;
 };
 
-/* Fill in the callbacks, poll_ms, ring_events, topics, channels and what keeper.h says first. */
+/* Fill in the callbacks, poll_ms, ring_events, ring_bytes, topics, channels and what keeper.h says
+ * first. */
 void journal_start(struct journal *j, struct loop *loop, const char *conninfo);
+/* Connects anew, with other parameters. */
+void journal_restart(struct journal *j, const char *conninfo, const char *why);
 void journal_stop(struct journal *j);
 
 #endif

@@ -115,7 +115,8 @@ static void on_begun(void *arg, const PGresult *r)
 	if (!answered(k, r))
 		return;
 	doorbell_reset(&k->bell,
-		       k->never_rung || (!k->always_rung && strcmp(PQgetvalue(r, 0, 0), "0") != 0));
+		       k->deaf || k->never_rung ||
+			       (!k->always_rung && strcmp(PQgetvalue(r, 0, 0), "0") != 0));
 }
 
 void keeper_init(struct keeper *k)
@@ -126,8 +127,9 @@ void keeper_init(struct keeper *k)
 			    SHADOW_POLL_MS) " ms, or writers ring each time");
 }
 
-void keeper_begin(struct keeper *k)
+void keeper_begin(struct keeper *k, bool deaf)
 {
+	k->deaf = deaf;
 	doorbell_reset(&k->bell, true); /* until the answer is there */
 	k->holder.asking = false;
 	conn_query(k->conn, "SELECT pg_catalog.current_setting('max_prepared_transactions')", 0,

@@ -18,6 +18,7 @@ struct keeper {
 	struct conn *conn;
 	struct loop *loop;
 	bool never_rung, always_rung; /* [database] doorbell = poll, = notify */
+	bool deaf;
 	void (*look)(void *arg); /* look into the journal now, or as soon as that is possible */
 	void (*failed)(void *arg, const PGresult *r);
 	void *arg;
@@ -25,8 +26,8 @@ struct keeper {
 
 /* Fill in conn, loop and the callbacks first. */
 void keeper_init(struct keeper *k);
-/* The connection is there: asks whether writers ring at all. */
-void keeper_begin(struct keeper *k);
+/* The connection is there: asks whether writers ring at all. `deaf`: we would not hear them. */
+void keeper_begin(struct keeper *k, bool deaf);
 /* A notification on the channel "pgherald" has come. Anybody can have sent it. */
 void keeper_rung(struct keeper *k, const char *payload);
 /* As doorbell_looked(), after each look. */

@@ -14,7 +14,10 @@ struct replay_plan {
 	struct fetch_plan fetch;
 };
 
+static const struct fetch_apart nothing_apart = {0};
+
 static void next(struct replayer *r);
+static void ask_plan(struct replayer *r);
 
 static struct fetch_from from_of(const struct post_replay *p)
 {
@@ -50,17 +53,34 @@ static void reset(struct replayer *r, const char *reason)
 	reply(r, REPLAY_RESET);
 }
 
+static void on_page(void *arg, const PGresult *res);
+
+static void ask_page(struct replayer *r)
+{
+	fetch_send_page(&r->conn, &r->current->plan->fetch, &r->limits, on_page, r);
+}
+
 static void take_page(struct replayer *r, const PGresult *res, bool header)
 {
 	struct post_replay *p = r->current;
 	struct fetch_plan *f = &p->plan->fetch;
 	struct cursor_text after;
 
-	if (!fetch_read_rows(f, res, header, &p->events, &p->n)) {
-		if (PQresultStatus(res) == PGRES_TUPLES_OK)
-			reset(r, "pruned");
-		else
-			reply(r, REPLAY_UNAVAILABLE);
+	switch (fetch_read_page(f, res, header, &p->events, &p->n)) {
+	case FETCH_ROWS:
+		break;
+	case FETCH_TOO_MUCH:
+	case FETCH_BAD:
+		fetch_tell_bare(f, PQresultStatus(res) == PGRES_TUPLES_OK ? "size" : "loss");
+		/* fall through */
+	case FETCH_AGAIN:
+		ask_page(r);
+		return;
+	case FETCH_GONE:
+		reset(r, "pruned");
+		return;
+	case FETCH_FAILED:
+		reply(r, REPLAY_UNAVAILABLE);
 		return;
 	}
 	if (f->done < f->n) {
@@ -92,6 +112,7 @@ static void on_plan(void *arg, const PGresult *res)
 	struct post_replay *p = r->current;
 	struct fetch_from from = from_of(p);
 	struct fetch_plan *f;
+	enum fetch_verdict verdict;
 	const char *why = NULL;
 
 	if (!res) {
@@ -101,7 +122,15 @@ static void on_plan(void *arg, const PGresult *res)
 	p->plan = xcalloc(1, sizeof(*p->plan));
 	p->free_plan = plan_free;
 	f = &p->plan->fetch;
-	if (!fetch_read_plan(f, res, &why)) {
+	verdict = fetch_read_plan(f, res, &from, &why);
+	if (verdict == FETCH_AGAIN && !r->careful) { /* its page cannot be had */
+		plan_free(p->plan);
+		p->plan = NULL;
+		r->careful = true;
+		ask_plan(r);
+		return;
+	}
+	if (verdict != FETCH_ROWS) {
 		log_error("replay: %s", why);
 		reply(r, REPLAY_UNAVAILABLE);
 	} else if (strcmp(f->epoch, p->from.epoch) != 0)
@@ -112,28 +141,37 @@ static void on_plan(void *arg, const PGresult *res)
 		reset(r, "pruned");
 	else {
 		/* A capture failure since then is told by the worker, who knows today's count. */
-		fetch_begin(f, &p->from, &from);
-		take_page(r, res, true);
+		fetch_begin(f, &p->from, &from, &nothing_apart);
+		f->with_rights = true; /* they hold what stands in the same page */
+		if (f->page == 0 && f->n)
+			ask_page(r);
+		else
+			take_page(r, res, true);
 	}
 	next(r);
+}
+
+static void ask_plan(struct replayer *r)
+{
+	struct fetch_from from = from_of(r->current);
+
+	fetch_send_plan(&r->conn, &from, &r->limits, !r->careful, &nothing_apart, on_plan, r);
 }
 
 static void next(struct replayer *r)
 {
 	struct post_replay *p;
-	struct fetch_from from;
 
 	if (r->current || !conn_up(&r->conn) || list_empty(&r->waiting))
 		return;
 	p = LIST_ENTRY(r->waiting.next, struct post_replay, letter.node);
 	list_remove(&p->letter.node);
 	r->current = p;
-	if (p->plan) {
-		fetch_send_page(&r->conn, &p->plan->fetch, on_page, r);
-		return;
-	}
-	from = from_of(p);
-	fetch_send_plan(&r->conn, &from, on_plan, r);
+	r->careful = false;
+	if (p->plan)
+		ask_page(r);
+	else
+		ask_plan(r);
 }
 
 static void on_state(void *arg, bool up)
@@ -146,8 +184,13 @@ static void on_state(void *arg, bool up)
 	next(r);
 }
 
-void replay_start(struct replayer *r, struct loop *loop, const char *conninfo)
+void replay_start(struct replayer *r, struct loop *loop, const char *conninfo, uint64_t max_bytes)
 {
+	r->limits = (struct fetch_limits){.rows = 1000,
+					  .stored = 256 << 10,
+					  .sent = max_bytes / 64,
+					  .whole = max_bytes / 2,
+					  .ms = 10000};
 	list_init(&r->waiting);
 	r->current = NULL;
 	conn_start(&r->conn, loop, "replay", conninfo, on_state, NULL, r);

@@ -8,14 +8,18 @@
 #include "base/loop.h"
 #include "hub/post.h"
 #include "pg/conn.h"
+#include "pg/fetch.h"
 
 struct replayer {
 	struct conn conn;
 	struct list waiting; /* struct post_replay */
 	struct post_replay *current;
+	bool careful; /* its plan is asked for without a page: that has failed */
+	struct fetch_limits limits;
 };
 
-void replay_start(struct replayer *r, struct loop *loop, const char *conninfo);
+/* `max_bytes` bounds what one transaction may be. */
+void replay_start(struct replayer *r, struct loop *loop, const char *conninfo, uint64_t max_bytes);
 void replay_stop(struct replayer *r);
 /* Takes the letter: a new one (plan NULL) or one sent back for more. It goes back to its reply_to
  * with a verdict. */

@@ -62,6 +62,39 @@ void array_split(const char *list, char **at, char **ret)
 	}
 }
 
+/* Whether an item, as item() found it at `p` with so many bytes, says `text`. */
+static bool says(const char *p, size_t len, const char *text)
+{
+	bool quoted = *p == '"';
+
+	if (strlen(text) != len)
+		return false;
+	for (p += quoted; *text; p++, text++) {
+		p += quoted && *p == '\\';
+		if (*p != *text)
+			return false;
+	}
+	return true;
+}
+
+bool array_has(const char *list, const char *text)
+{
+	size_t left = array_count(list), len;
+	bool null;
+
+	while (left) {
+		const char *start = list + 1;
+
+		list = item(start, NULL, &len, &null);
+		if (null)
+			continue;
+		if (says(start, len, text))
+			return true;
+		left--;
+	}
+	return false;
+}
+
 void array_add(struct buf *b, const char *text)
 {
 	buf_str(b, b->len ? ",\"" : "{\"");

@@ -4,6 +4,7 @@
 #ifndef PGHERALD_WIRE_ARRAY_H
 #define PGHERALD_WIRE_ARRAY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/buf.h"
@@ -13,6 +14,8 @@ size_t array_count(const char *list);
 /* Takes the list apart: each text with its NUL at `*at`, which moves on, and its place in `ret`.
  * array_count() is how many; strlen(list) bytes suffice. */
 void array_split(const char *list, char **at, char **ret);
+/* Whether the list has this text. */
+bool array_has(const char *list, const char *text);
 /* Appends `text` to a list that is being written: "" becomes {a, then {a,b; array_end() closes it,
  * were it empty. */
 void array_add(struct buf *b, const char *text);

@@ -332,7 +332,8 @@ bool snapshot_parse(struct snapshot *s, const char *text)
 
 		if (s->n_xip == cap)
 			s->xip = xrealloc(s->xip, cap = cap ? cap * 2 : 16, sizeof(*s->xip));
-		if (!num_u64(p, len, &s->xip[s->n_xip]) || s->xip[s->n_xip] >= s->xmax ||
+		if (!num_u64(p, len, &s->xip[s->n_xip]) || !s->xip[s->n_xip] ||
+		    s->xip[s->n_xip] >= s->xmax ||
 		    (s->n_xip && s->xip[s->n_xip] <= s->xip[s->n_xip - 1])) {
 			snapshot_free(s);
 			return false;
@@ -347,6 +348,28 @@ void snapshot_free(struct snapshot *s)
 {
 	free(s->xip);
 	*s = (struct snapshot){0};
+}
+
+void snapshot_add(struct snapshot *s, uint64_t txid)
+{
+	size_t i = place_of(s->xip, s->n_xip, txid);
+
+	if (txid >= s->xmax || (i < s->n_xip && s->xip[i] == txid))
+		return;
+	s->xip = xrealloc(s->xip, s->n_xip + 1, sizeof(*s->xip));
+	memmove(s->xip + i + 1, s->xip + i, (s->n_xip - i) * sizeof(*s->xip));
+	s->xip[i] = txid;
+	s->n_xip++;
+}
+
+void snapshot_remove(struct snapshot *s, uint64_t txid)
+{
+	size_t i = place_of(s->xip, s->n_xip, txid);
+
+	if (i == s->n_xip || s->xip[i] != txid)
+		return;
+	s->n_xip--;
+	memmove(s->xip + i, s->xip + i + 1, (s->n_xip - i) * sizeof(*s->xip));
 }
 
 static int ascending(const void *a, const void *b)

@@ -65,6 +65,9 @@ struct snapshot {
 /* Reads "xmin:xmax:xip,xip…"; false when it is none. snapshot_free() releases. */
 bool snapshot_parse(struct snapshot *s, const char *text) MUST_CHECK;
 void snapshot_free(struct snapshot *s);
+/* Counts a transaction below xmax among those in progress, or no longer. */
+void snapshot_add(struct snapshot *s, uint64_t txid);
+void snapshot_remove(struct snapshot *s, uint64_t txid);
 
 /* Makes the positions inside one batch of transactions that became visible together. */
 struct cursor_batch {

@@ -6,6 +6,7 @@
 
 #include <assert.h>
 #include <libpq-fe.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +14,7 @@
 #include "pg/fetch.h"
 #include "target.h"
 
-enum { N_COLUMNS = 10 };
+enum { N_COLUMNS = FETCH_N_COLUMNS };
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
@@ -63,26 +64,52 @@ static void expect_positions(struct event **events, size_t n)
 	free(events);
 }
 
+/* The statement groups by transaction, so none is there twice. */
+static bool each_once(const struct fetch_plan *p)
+{
+	for (size_t i = 1; i < p->n + p->n_late; i++)
+		for (size_t k = 0; k < i; k++)
+			if (p->order[k] == p->order[i])
+				return false;
+	return true;
+}
+
+/* The page that came with the plan, or the same rows as a page that says "fetch again". */
+static void read_pages(struct fetch_plan *p, const PGresult *r, bool bare)
+{
+	static const uint64_t known[] = {11, 14};
+	static const struct fetch_apart apart = {.known = known, .n_known = 2};
+	const struct cursor base = {.epoch = "epoch001", .loss = 2, .xmax = 10};
+	const struct fetch_from from = {.xmax = 10};
+	struct event **events;
+	size_t n;
+
+	(void)!fetch_pruned(p, &from);
+	fetch_begin(p, &base, &from, &apart);
+	if (bare)
+		fetch_tell_bare(p, "loss");
+	p->with_rights = bare;
+	if (fetch_read_page(p, r, true, &events, &n) == FETCH_ROWS)
+		expect_positions(events, n);
+	assert(p->done <= p->n);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	const struct cursor base = {.epoch = "epoch001", .loss = 2, .xmax = 10};
 	const struct fetch_from from = {.xmax = 10};
 	char *text = xstrndup((const char *)data, size);
 	PGresult *r = result_of(text);
 	struct fetch_plan p;
 	const char *why = NULL;
-	struct event **events;
-	size_t n;
 
-	if (fetch_read_plan(&p, r, &why)) {
-		(void)!fetch_pruned(&p, &from);
-		fetch_begin(&p, &base, &from);
-		if (fetch_read_rows(&p, r, true, &events, &n))
-			expect_positions(events, n);
-		fetch_plan_free(&p);
-	} else {
-		assert(why && *why);
-	}
+	for (int bare = 0; bare < 2; bare++)
+		if (fetch_read_plan(&p, r, &from, &why) == FETCH_ROWS) {
+			if (each_once(&p))
+				read_pages(&p, r, bare);
+			fetch_plan_free(&p);
+		} else {
+			assert(why && *why);
+		}
 	PQclear(r);
 	free(text);
 	return 0;

@@ -98,7 +98,8 @@ void fakepg_command(struct fakepg_peer *p)
 	put(p, 'C', "SET", 4);
 }
 
-void fakepg_error(struct fakepg_peer *p, const char *sqlstate, const char *message)
+void fakepg_error(struct fakepg_peer *p, const char *sqlstate, const char *message,
+		  const char *table)
 {
 	struct buf b;
 
@@ -109,6 +110,10 @@ void fakepg_error(struct fakepg_peer *p, const char *sqlstate, const char *messa
 	buf_add(&b, sqlstate, strlen(sqlstate) + 1);
 	buf_char(&b, 'M');
 	buf_add(&b, message, strlen(message) + 1);
+	if (table) {
+		buf_char(&b, 't');
+		buf_add(&b, table, strlen(table) + 1);
+	}
 	buf_char(&b, '\0');
 	put(p, 'E', b.data, b.len);
 	buf_free(&b);
@@ -292,6 +297,10 @@ static void on_client(void *arg, uint32_t events)
 
 	(void)events;
 	assert_true(fd >= 0);
+	if (f->refuse) {
+		close(fd);
+		return;
+	}
 	while (p->used)
 		p++;
 	assert_true(p < f->peers + FAKEPG_PEERS);

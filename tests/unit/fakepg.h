@@ -38,6 +38,7 @@ struct fakepg {
 	char conninfo[256];
 	struct fakepg_peer peers[FAKEPG_PEERS];
 	unsigned n_accepted;
+	bool refuse; /* whoever connects from now on */
 	fakepg_answer_fn *answer;
 	void *arg;
 };
@@ -47,7 +48,9 @@ void fakepg_stop(struct fakepg *f);
 /* Rows of fields parted by "|"; "-" is NULL. */
 void fakepg_rows(struct fakepg_peer *p, size_t n_columns, const char *const *rows, size_t n_rows);
 void fakepg_command(struct fakepg_peer *p);
-void fakepg_error(struct fakepg_peer *p, const char *sqlstate, const char *message);
+/* `table` is that of the error's fields, or NULL. */
+void fakepg_error(struct fakepg_peer *p, const char *sqlstate, const char *message,
+		  const char *table);
 void fakepg_notify(struct fakepg_peer *p, const char *channel, const char *payload);
 void fakepg_ready(struct fakepg_peer *p);
 /* Sends all of that at once. */

@@ -58,6 +58,24 @@ TEST(what_is_no_list_has_nobody)
 		assert_int_equal(array_count(texts[i]), 0);
 }
 
+TEST(whether_a_text_is_in_it)
+{
+	assert_true(array_has("{a}", "a"));
+	assert_true(array_has("{a,b,c}", "c"));
+	assert_true(array_has("{\"a b\",\"x\\\"y\\\\z\",c}", "a b"));
+	assert_true(array_has("{\"a b\",\"x\\\"y\\\\z\",c}", "x\"y\\z"));
+	assert_true(array_has("{NULL,\"NULL\"}", "NULL"));
+	assert_true(array_has("{\"\"}", ""));
+	assert_false(array_has("{ab,ba,abc}", "a"));
+	assert_false(array_has("{a,b}", "a,b"));
+	assert_false(array_has("{\"ab\"}", "a"));
+	assert_false(array_has("{a}", ""));
+	assert_false(array_has("{NULL}", "NULL"));
+	assert_false(array_has("{}", ""));
+	assert_false(array_has(NULL, "a"));
+	assert_false(array_has("{a", "a"));
+}
+
 TEST(what_is_written_is_read)
 {
 	struct rng r = rng_new();
@@ -89,6 +107,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(lists_as_the_server_spells_them),
 		cmocka_unit_test(what_is_no_list_has_nobody),
+		cmocka_unit_test(whether_a_text_is_in_it),
 		cmocka_unit_test(what_is_written_is_read),
 	};
 

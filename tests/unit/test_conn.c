@@ -53,7 +53,7 @@ static void answer(struct fakepg *f, struct fakepg_peer *p, const char *statemen
 		note(r, "%s", strrchr(statement, ' ') + 1);
 		fakepg_command(p);
 	} else if (*statement == '!') {
-		fakepg_error(p, "42501", statement + 1);
+		fakepg_error(p, "42501", statement + 1, NULL);
 	} else if (*statement == '?') {
 		return;
 	} else {
