@@ -395,11 +395,27 @@ static void next_step(struct conn *c, struct query *q)
 	send_next(c);
 }
 
+/* Whether the server takes its leave: the administrator ends the session, or the server stops. */
+static bool ends_session(const PGresult *r)
+{
+	const char *severity = PQresultErrorField(r, PG_DIAG_SEVERITY_NONLOCALIZED);
+
+	return severity && (!strcmp(severity, "FATAL") || !strcmp(severity, "PANIC"));
+}
+
 /* One result of the query under way; frees it. */
 static void take_result(struct conn *c, struct query *q, PGresult *r)
 {
 	conn_result_fn *done = q->done;
 
+	if (ends_session(r)) { /* no answer to the query: who asked hears of the connection */
+		char line[256];
+
+		first_line(PQresultErrorMessage(r), line, sizeof(line));
+		PQclear(r);
+		go_down(c, line);
+		return;
+	}
 	if (c->limiting) {
 		if (PQresultStatus(r) != PGRES_COMMAND_OK)
 			log_debug("database (%s): statement_timeout: %s", c->name, conn_error(r));

@@ -12,14 +12,13 @@ from lib.cluster import Cluster
 @pytest.fixture
 def owned(db, install):
     """As demo.sh has it: the application's role owns its tables and its database."""
-    db.cluster.execute("DO $$ BEGIN CREATE ROLE shop LOGIN; EXCEPTION WHEN duplicate_object THEN NULL;"
+    db.cluster.execute("DO $$ BEGIN CREATE ROLE shopkeeper LOGIN; EXCEPTION WHEN duplicate_object THEN NULL;"
                        " END $$")
-    db.run(f"ALTER DATABASE {db.name} OWNER TO shop; ALTER SCHEMA public OWNER TO shop")
+    db.run(f"ALTER DATABASE {db.name} OWNER TO shopkeeper; ALTER SCHEMA public OWNER TO shopkeeper")
     for table, in db.run("SELECT tablename FROM pg_tables WHERE schemaname = 'public'"):
-        db.run(f"ALTER TABLE {table} OWNER TO shop")
+        db.run(f"ALTER TABLE {table} OWNER TO shopkeeper")
     install.apply()
     yield db
-    db.cluster.execute(f"ALTER DATABASE {db.name} OWNER TO postgres")
 
 
 def change(db, user, number):
@@ -58,21 +57,21 @@ def writers_are_well(db, user):
 
 
 def test_dump_by_the_applications_role(owned, tmp_path):
-    change(owned, "shop", "E-1")
-    done = dump(owned, "shop", tmp_path / "dump")
+    change(owned, "shopkeeper", "E-1")
+    done = dump(owned, "shopkeeper", tmp_path / "dump")
     assert done.returncode == 0 and done.stderr == "", done.stderr
 
 
 def test_what_it_may_read_for_that_is_what_it_could_read(owned):
-    assert owned.one("SELECT count(*) FROM pgherald.journal", user="shop") == 0
+    assert owned.one("SELECT count(*) FROM pgherald.journal", user="shopkeeper") == 0
     for forbidden in ("INSERT INTO pgherald.journal (topic, op) VALUES ('estimate', 't')",
                       "UPDATE pgherald.meta SET floor_txid = 5", "DELETE FROM pgherald.journal",
                       "SELECT nextval('pgherald.loss')", "SELECT pgherald.auth_drf('{x}')",
                       "SELECT pgherald.prune('0', 5)", "SELECT pgherald.tell('{1}')",
                       "CREATE TABLE pgherald.x ()", "BEGIN; LOCK TABLE pgherald.journal"):
         with pytest.raises(Exception, match="permission denied"):
-            owned.run(forbidden, user="shop")
-        owned.run("ROLLBACK", user="shop")
+            owned.run(forbidden, user="shopkeeper")
+        owned.run("ROLLBACK", user="shopkeeper")
 
 
 def test_check_has_nothing_against_it(owned, install):
@@ -80,49 +79,49 @@ def test_check_has_nothing_against_it(owned, install):
     assert "right-unknown" not in done.stdout and "dump" not in done.stdout, done.stdout
 
 
-@pytest.mark.parametrize("hide", ["REVOKE SELECT ON api_estimate FROM shop",
-                                  "ALTER TABLE api_user OWNER TO postgres; REVOKE ALL ON api_user FROM shop"],
+@pytest.mark.parametrize("hide", ["REVOKE SELECT ON api_estimate FROM shopkeeper",
+                                  "ALTER TABLE api_user OWNER TO postgres; REVOKE ALL ON api_user FROM shopkeeper"],
                          ids=["another role's watched table", "another role's joined table"])
 def test_who_may_not_read_all_of_it_may_not_read_the_journal(db, install, hide):
-    db.cluster.execute("DO $$ BEGIN CREATE ROLE shop LOGIN; EXCEPTION WHEN duplicate_object THEN NULL;"
+    db.cluster.execute("DO $$ BEGIN CREATE ROLE shopkeeper LOGIN; EXCEPTION WHEN duplicate_object THEN NULL;"
                        " END $$")
-    db.run("ALTER TABLE api_project OWNER TO shop; GRANT SELECT ON ALL TABLES IN SCHEMA public TO shop;" + hide)
+    db.run("ALTER TABLE api_project OWNER TO shopkeeper; GRANT SELECT ON ALL TABLES IN SCHEMA public TO shopkeeper;" + hide)
     install.apply()
     with pytest.raises(Exception, match="permission denied"):
-        db.run("SELECT FROM pgherald.journal", user="shop")
+        db.run("SELECT FROM pgherald.journal", user="shopkeeper")
     done = run_pgherald("sql", "check", "-c", install.conf, "--dsn", db.conninfo())
-    assert "notice dump: shop: it owns watched tables and cannot dump" in done.stdout
+    assert "notice dump: shopkeeper: it owns watched tables and cannot dump" in done.stdout
 
 
 def test_right_that_is_not_justified_any_more_is_found(owned, install):
-    owned.run("ALTER TABLE api_user OWNER TO postgres; REVOKE ALL ON api_user FROM shop")
+    owned.run("ALTER TABLE api_user OWNER TO postgres; REVOKE ALL ON api_user FROM shopkeeper")
     done = run_pgherald("sql", "check", "-c", install.conf, "--dsn", owned.conninfo())
-    assert "right-unknown: pgherald.journal: shop has SELECT" in done.stdout
+    assert "right-unknown: pgherald.journal: shopkeeper has SELECT" in done.stdout
 
 
 def test_restore_by_the_applications_role(owned, tmp_path):
     """Into a database of its own, as it makes copies for tests: without owners and rights."""
-    change(owned, "shop", "E-1")
-    assert dump(owned, "shop", tmp_path / "dump").returncode == 0
-    copy = empty_database(owned.cluster, "shop")
+    change(owned, "shopkeeper", "E-1")
+    assert dump(owned, "shopkeeper", tmp_path / "dump").returncode == 0
+    copy = empty_database(owned.cluster, "shopkeeper")
     try:
-        restore(owned.cluster, "shop", tmp_path / "dump", copy.name, "-O", "-x", "--no-comments")
+        restore(owned.cluster, "shopkeeper", tmp_path / "dump", copy.name, "-O", "-x", "--no-comments")
         assert copy.one("SELECT count(*) FROM api_estimate") == 1
-        writers_are_well(copy, "shop")
-        copy.run("DROP SCHEMA pgherald CASCADE", user="shop")  # what the manual says for a copy
-        writers_are_well(copy, "shop")
+        writers_are_well(copy, "shopkeeper")
+        copy.run("DROP SCHEMA pgherald CASCADE", user="shopkeeper")  # what the manual says for a copy
+        writers_are_well(copy, "shopkeeper")
         assert copy.one("SELECT count(*) FROM pg_trigger WHERE tgname ~ 'pgherald'") == 0
     finally:
         copy.drop()
 
 
 def test_restore_by_a_superuser_where_the_roles_are(owned, install, tmp_path):
-    change(owned, "shop", "E-1")
-    assert dump(owned, "shop", tmp_path / "dump").returncode == 0
-    copy = empty_database(owned.cluster, "shop")
+    change(owned, "shopkeeper", "E-1")
+    assert dump(owned, "shopkeeper", tmp_path / "dump").returncode == 0
+    copy = empty_database(owned.cluster, "shopkeeper")
     try:
         restore(owned.cluster, "postgres", tmp_path / "dump", copy.name)
-        writers_are_well(copy, "shop")
+        writers_are_well(copy, "shopkeeper")
         done = run_pgherald("sql", "install", "--apply", "-c", install.conf, "--dsn", copy.conninfo())
         assert done.returncode == 0, done.stderr
         done = run_pgherald("sql", "uninstall", "--apply", "-c", install.conf, "--dsn", copy.conninfo())
@@ -134,14 +133,14 @@ def test_restore_by_a_superuser_where_the_roles_are(owned, install, tmp_path):
 
 def test_restore_where_there_is_no_pgherald(owned, tmp_path):
     """Another cluster, that has none of the roles."""
-    change(owned, "shop", "E-1")
-    assert dump(owned, "shop", tmp_path / "dump").returncode == 0
+    change(owned, "shopkeeper", "E-1")
+    assert dump(owned, "shopkeeper", tmp_path / "dump").returncode == 0
     other = Cluster()
     try:
-        other.execute("CREATE ROLE shop LOGIN")
-        copy = empty_database(other, "shop")
-        restore(other, "shop", tmp_path / "dump", copy.name, "-O", "-x", "--no-comments")
-        writers_are_well(copy, "shop")
+        other.execute("CREATE ROLE shopkeeper LOGIN")
+        copy = empty_database(other, "shopkeeper")
+        restore(other, "shopkeeper", tmp_path / "dump", copy.name, "-O", "-x", "--no-comments")
+        writers_are_well(copy, "shopkeeper")
         assert copy.one("SELECT count(*) FROM api_estimate") == 1
         copy.close()
     finally:

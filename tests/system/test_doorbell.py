@@ -86,7 +86,7 @@ def all_of(db):
 
 
 def test_awake_while_busy_and_asleep_again(ring):
-    c = Client(ring.daemon, ring.boss, extra_query="x=1").hello()
+    c = Client(ring.daemon, ring.boss).hello()
     busy = Busy(ring.db)
     busy.start()
     c.read_until(lambda: held(ring.db), "the lock is held")

@@ -74,7 +74,7 @@ def test_prints_and_touches_nothing(db, install):
     before = dump(db)
     printed = install.sql("install")
     assert printed.returncode == 0, printed.stderr
-    assert printed.stdout.count("\nBEGIN;") == printed.stdout.count("\nCOMMIT;") == 5
+    assert printed.stdout.count("\nBEGIN;") == printed.stdout.count("\nCOMMIT;") == 6
     assert "SHARE ROW EXCLUSIVE" in printed.stdout and "{{" not in printed.stdout
     assert install.sql("render").stdout == printed.stdout
     assert "DROP TRIGGER" in install.sql("uninstall").stdout
@@ -95,7 +95,8 @@ def test_printed_text_runs_elsewhere(db, install):
 def test_a_line_per_step_and_a_second_time_without_change_or_lock(db, install):
     assert install.apply().splitlines() == [
         "core: done", "watch estimate (public.api_estimate): done",
-        "watch project (public.api_project): done", "auth drf: done", "rights: done"]
+        "watch project (public.api_project): done", "auth drf: done", "rights: done",
+        "backups: done"]
     look = ("SELECT tgname, oid::text FROM pg_trigger WHERE tgname LIKE 'zz%' "
             "UNION ALL SELECT 'epoch', epoch FROM pgherald.meta ORDER BY 1, 2")
     before = db.run(look), dump(db)
