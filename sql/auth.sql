@@ -51,7 +51,7 @@ AS $pgherald$
 <<it>>
 DECLARE
   max_users CONSTANT int := 500;
-  users text[] := '{}';
+  users text[] := '{}';  -- NULL: everybody
   news  boolean;  -- whether this transaction had not said so already
 BEGIN
   -- The guard: whatever goes wrong in here, the application's statement succeeds.
@@ -70,15 +70,15 @@ BEGIN
                 FROM new_rows AS r) AS gone
           LIMIT max_users + 1);
       {{group_cases}}
-      ELSE  -- TRUNCATE: everybody
-        NULL;
+      ELSE  -- TRUNCATE
+        users := NULL;
     END CASE;
     users := array_remove(users, NULL);
-    IF users = '{}' AND TG_OP <> 'TRUNCATE' THEN
+    IF users = '{}' THEN
       RETURN NULL;
     END IF;
     -- By itself: as a part of the condition it might never be called.
-    news := pgherald.revoked(it.users);
+    news := pgherald.revoked(coalesce(it.users, '{}'));
     IF news AND {{may_ring}} THEN
       PERFORM pg_notify('pgherald', '{"v":1,"topic":"auth"}');
     END IF;

@@ -157,8 +157,8 @@ BEGIN
 END
 $pgherald$;
 
--- The id of a row that is written even while the journal is closed: then one above its transaction's
--- others, and above the gate.
+-- The id of a row that is written even while the journal is closed: then the gate gives them, which
+-- has taken over where the journal's own sequence ended.
 CREATE OR REPLACE FUNCTION pgherald.next_id() RETURNS bigint
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -166,8 +166,115 @@ AS $pgherald$
 BEGIN
   RETURN nextval('pgherald.journal_id_seq');
 EXCEPTION WHEN sequence_generator_limit_exceeded THEN
-  RETURN (SELECT 1 + greatest(0, max(j.id), pg_sequence_last_value('pgherald.gate'))
-          FROM pgherald.journal AS j WHERE j.txid = txid_current());
+  RETURN nextval('pgherald.gate');
+END
+$pgherald$;
+
+-- Why a trigger should not record a statement of n rows as they are: 'storm' or 'size' are told as "fetch
+-- again", '' is not even that. Beyond 500 rows of a topic in a transaction it is cheaper to fetch again;
+-- each statement costs a subtransaction id (xmin of its rows), and PostgreSQL caches 64 of them. A
+-- statement of the quick way is recorded when it asks, with n = 0.
+CREATE OR REPLACE FUNCTION pgherald.too_much(of_topic text, n int) RETURNS text
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $pgherald$
+#variable_conflict use_column
+DECLARE
+  -- A look at the journal would make a conflict with everybody who writes to it.
+  blind CONSTANT boolean := current_setting('transaction_isolation') = 'serializable';
+  tally text;
+  rows  bigint;
+  stmts bigint;
+BEGIN
+  -- The journal is as large as it may get: nothing is written but, each minute, one "fetch again",
+  -- and each statement counts as a loss, which every daemon and every cursor notices. Only
+  -- pgherald.prune opens it again.
+  IF pg_sequence_last_value('pgherald.journal_id_seq') = 9223372036854775807 THEN
+    PERFORM nextval('pgherald.loss');
+    IF blind THEN
+      RETURN '';
+    END IF;
+    IF EXISTS (SELECT FROM (SELECT * FROM pgherald.journal AS j
+                            ORDER BY j.txid DESC, j.id DESC LIMIT 100) AS latest
+               WHERE latest.topic = of_topic AND latest.op = 'r'
+                 AND latest.at > clock_timestamp() - interval '1 minute') THEN
+      RETURN '';
+    END IF;
+    RETURN 'size';
+  END IF;
+
+  IF NOT blind THEN
+    SELECT count(*), count(DISTINCT j.xmin::text) INTO rows, stmts
+    FROM pgherald.journal AS j
+    WHERE j.txid = txid_current() AND j.topic = of_topic AND j.op <> 'r';
+    rows := rows + n;
+    stmts := stmts + sign(n);
+  ELSE
+    tally := current_setting('pgherald.n_' || of_topic, true);
+    IF tally ~ ('^' || txid_current() || ' [0-9]{1,9} [0-9]{1,9}$') THEN
+      rows := split_part(tally, ' ', 2);
+      stmts := split_part(tally, ' ', 3);
+    END IF;
+    rows := coalesce(rows, 0) + greatest(n, 1);
+    stmts := coalesce(stmts, 0) + 1;
+    tally := set_config('pgherald.n_' || of_topic, concat_ws(' ', txid_current(), rows, stmts), true);
+  END IF;
+  RETURN CASE WHEN rows > 500 OR stmts > 32 THEN 'storm' END;
+END
+$pgherald$;
+
+-- Writes a "fetch again" and remembers where it stands, so that this transaction says so once. Whoever
+-- forges the setting makes us look, and there is no such row of his transaction: silence cannot be had.
+CREATE OR REPLACE FUNCTION pgherald.refetch(of_topic text, reason text, n int) RETURNS bigint
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $pgherald$
+#variable_conflict use_column
+DECLARE
+  new_id   bigint;
+  place    text;
+BEGIN
+  INSERT INTO pgherald.journal (id, topic, op, n, data) OVERRIDING SYSTEM VALUE
+  VALUES (pgherald.next_id(), of_topic, 'r', refetch.n, ('{"reason":"' || reason || '"}')::json)
+  RETURNING id, ctid::text INTO new_id, place;
+  place := set_config('pgherald.tx_' || of_topic, place, true);
+  RETURN new_id;
+END
+$pgherald$;
+
+-- A change could not be recorded: counts it, which no rollback takes back, and says "fetch again".
+CREATE OR REPLACE FUNCTION pgherald.lost(of_topic text) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $pgherald$
+BEGIN
+  BEGIN
+    PERFORM nextval('pgherald.loss');
+  EXCEPTION WHEN OTHERS THEN
+    RAISE WARNING 'pgherald: loss not counted: %', SQLERRM;
+  END;
+  BEGIN
+    PERFORM pgherald.refetch(of_topic, 'loss', 1);
+  EXCEPTION
+    WHEN serialization_failure THEN
+      RAISE;
+    WHEN OTHERS THEN
+      NULL;  -- the counter has told the daemon
+  END;
+END
+$pgherald$;
+
+-- Whether the journal has become too large; the sequence's end closes it.
+CREATE OR REPLACE FUNCTION pgherald.shut_when_full() RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $pgherald$
+BEGIN
+  IF pg_total_relation_size('pgherald.journal') > (SELECT m.stop_bytes FROM pgherald.meta AS m) THEN
+    PERFORM setval('pgherald.gate', seq.at), setval('pgherald.journal_id_seq', 9223372036854775807)
+    FROM (SELECT pg_sequence_last_value('pgherald.journal_id_seq') AS at OFFSET 0) AS seq
+    WHERE seq.at < 9223372036854775807;
+  END IF;
 END
 $pgherald$;
 
@@ -308,11 +415,12 @@ BEGIN
 END
 $pgherald$;
 
--- What these transactions changed, as clients are told: tell_TOPIC() makes the documents of its watch.
--- `place` is that of the transaction in the list. What cannot be told says "fetch again" instead:
--- nothing is left out, and no topic stops another. Who has a table locked from which names come, a
--- migration for one, is waited for, but not for long. How it is planned is left to the session: the
--- daemon's plans once, and with nothing but index look-ups.
+-- What these transactions changed, as clients are told: tell_TOPIC() makes the documents of its watch, and
+-- settle_TOPIC() when one of them wrote more than once of a row. `place` is that of the transaction in the
+-- list. An op `x` is told to nobody: what it was is in another row of its transaction. What cannot be told
+-- says "fetch again" instead: nothing is left out, and no topic stops another. Who has a table locked from
+-- which names come, a migration for one, is waited for, but not for long. How it is planned is left to the
+-- session: the daemon's plans once, and with nothing but index look-ups.
 CREATE OR REPLACE FUNCTION pgherald.tell(txids bigint[])
 RETURNS TABLE (place bigint, txid bigint, id bigint, at timestamptz, topic text, op "char", own_old text[],
                own_new text[], doc json, leave json)
@@ -328,16 +436,26 @@ AS $pgherald$
 #variable_conflict use_column
 DECLARE
   of_topic text;
+  n        bigint;
+  often    boolean;  -- whether one of the transactions wrote more than once of a row
 BEGIN
   -- Each topic is sorted: so all of it is made before the first row is returned, and an error leaves
   -- none behind.
-  FOR of_topic IN SELECT DISTINCT j.topic FROM pgherald.journal AS j WHERE j.txid = ANY (txids) LOOP
+  FOR of_topic, n IN
+    SELECT j.topic, count(*) FROM pgherald.journal AS j WHERE j.txid = ANY (txids) GROUP BY j.topic
+  LOOP
+    IF n > 1 THEN
+      often := EXISTS (SELECT FROM pgherald.journal AS j WHERE j.txid = ANY (txids) AND j.topic = of_topic
+                       GROUP BY j.txid, j.pk HAVING count(j.pk) > 1);
+    ELSE
+      often := false;
+    END IF;
     BEGIN
       {{tellers}}
       -- Of another configuration for the same database, or of the extension's dump.
-      IF to_regprocedure(format('pgherald.%I(bigint[])', 'tell_' || of_topic)) IS NOT NULL THEN
+      IF to_regprocedure(format('pgherald.%I(bigint[])', 'settle_' || of_topic)) IS NOT NULL THEN
         RETURN QUERY EXECUTE format('SELECT * FROM pgherald.%I($1) ORDER BY place, id',
-                                    'tell_' || of_topic) USING txids;
+                                    CASE WHEN often THEN 'settle_' ELSE 'tell_' END || of_topic) USING txids;
         CONTINUE;
       END IF;
     EXCEPTION WHEN query_canceled THEN  -- statement_timeout: who reads learns which topic took the time
@@ -346,8 +464,8 @@ BEGIN
     WHEN OTHERS THEN
       -- What may be one row's fault (a NUL in json, one nested too deep, a check of a domain): only its
       -- transaction says "fetch again". Not what is everybody's: a lock, no room, a server that ends,
-      -- something that is missing.
-      IF SQLSTATE !~ '^(25|40|42|53|55|57|58)' AND cardinality(txids) > 1 THEN
+      -- something that is missing; but if that is the watched table itself, it is read for few transactions.
+      IF (SQLSTATE !~ '^(25|40|42|53|55|57|58)' OR often AND SQLSTATE ~ '^42') AND cardinality(txids) > 1 THEN
         RETURN QUERY
         SELECT page.place, t.txid, t.id, t.at, t.topic, t.op, t.own_old, t.own_new, t.doc, t.leave
         FROM unnest(txids) WITH ORDINALITY AS page(txid, place),
@@ -478,6 +596,7 @@ REVOKE ALL ON FUNCTION pgherald.utc(timestamptz), pgherald.utc(text), pgherald.e
   pgherald.plain(anyelement, boolean), pgherald.plain_type(oid, boolean),
   pgherald.only_plain(anyelement, boolean), pgherald.as_text(anyelement), pgherald.typed(text, anyelement),
   pgherald.revoked(text[]),
+  pgherald.too_much(text, int), pgherald.refetch(text, text, int), pgherald.lost(text), pgherald.shut_when_full(),
   pgherald.tell(bigint[]), pgherald.fetch_again(text[], text[]), pgherald.prune(interval, int, bigint) FROM PUBLIC;
 GRANT USAGE ON SCHEMA pgherald TO pgherald_auth;
 GRANT EXECUTE ON FUNCTION pgherald.plain(anyelement, boolean), pgherald.plain_type(oid, boolean),

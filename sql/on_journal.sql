@@ -12,67 +12,74 @@ DECLARE
                       -- at, a daemon to be woken; negative, if this may be the 33rd statement (xmin is
                       -- its subtransaction, more than 32 numbers behind the transaction); 0, if it
                       -- has failed
-  tx      bigint;
-  tally   text;       -- "txid id" of this transaction's row that says "fetch again"
-  n_rows  int;        -- what it has recorded so far
-  n_stmts int;
   n_here  int;        -- rows of this statement, as far as counted
   written int;
   moved   boolean;    -- whether an update gave a row to other owners
+  no_key  boolean;
   reason  text;       -- why this statement becomes one "fetch again"
   last_id bigint;
-  olds    jsonb[];
-  news    jsonb[];
+  -- What stands in other tables, of the rows in their order (no column has these names): if it can be had
+  -- at once. A table that a migration holds is not waited for, and the locks of a look go with its block, or
+  -- they would last to the end of the transaction and be in the migration's way. Under SERIALIZABLE a look
+  -- would be a conflict. What is not found here, tell looks up when it tells.
+  pgherald_names json[];  -- names of deleted rows
+  pgherald_was   text[];  -- owners before an update, and
+  pgherald_own   text[];  -- of what is there, or was deleted: arrays as text
 BEGIN
   -- The quick way: nearly every statement changes one row and leaves it with its owners. Only
-  -- what is at hand is recorded; names are looked up by who reads the journal (tell_{{topic}}). An
-  -- update that changed nothing writes nothing (save() writes every column). What is not so
-  -- simple fails, is undone, and left to the careful way: a second row (INTO wants one; of two
-  -- rows before and two after, two pairs differ at least), a NULL as op, a column that is gone
-  -- or has become something else; and when the journal is closed, there is no id for the row. This
-  -- block and the next are the guard: whatever goes wrong in them, the application's statement
-  -- succeeds.
+  -- what is at hand is recorded, and nothing is read: not the journal, where that would be a conflict
+  -- of SERIALIZABLE transactions, nor a table that somebody may have locked; names and further owners
+  -- are looked up by who reads the journal (tell_{{topic}}). An update that changed nothing writes
+  -- nothing (save() writes every column). What is not so simple fails, is undone, and left to the
+  -- careful way: a second row (INTO wants one; of two rows before and two after, two pairs differ
+  -- at least), a NULL as op, a column that is gone or has become something else; and when the
+  -- journal is closed, there is no id for the row. This block and the next are the guard: whatever
+  -- goes wrong in them, the application's statement succeeds, unless the transaction must be tried
+  -- again for its own reasons.
   BEGIN
     IF current_setting('pgherald.tx_{{topic}}', true) <> '' THEN
-      tally := current_setting('pgherald.tx_{{topic}}');
-      IF split_part(tally, ' ', 1) = txid_current_if_assigned()::text
-         AND EXISTS (SELECT FROM pgherald.journal AS j
-                     WHERE j.txid = split_part(tally, ' ', 1)::bigint
-                       AND j.id = split_part(tally, ' ', 2)::bigint
-                       AND j.topic = '{{topic}}' AND j.op = 'r') THEN
+      IF EXISTS (SELECT FROM pgherald.journal AS j
+                 WHERE j.ctid = current_setting('pgherald.tx_{{topic}}')::tid
+                   AND j.txid = txid_current_if_assigned() AND j.topic = '{{topic}}' AND j.op = 'r') THEN
         RETURN NULL;  -- this transaction already says "fetch again"
       END IF;
     END IF;
 
     IF TG_OP = 'UPDATE' THEN
+      {{look_new}}
       INSERT INTO pgherald.journal (topic, op, pk, own_new, data, actor)
       SELECT '{{topic}}',
-             CASE WHEN {{this_stays}} THEN 'u'::"char" END, {{this_pk}}, own.ers,
+             CASE WHEN {{this_stays}} THEN 'u'::"char" END,
+             {{this_key}},
+             {{this_own}},
              {{this_data}},
              nullif(current_setting('pgherald.actor', true), '')
-      FROM old_rows AS past, new_rows AS this,
-           LATERAL ({{this_owners}}) AS own (ers)
+      FROM old_rows AS past, new_rows AS this
       WHERE {{this_differs}}
       RETURNING CASE WHEN age(xmin) < -32 THEN -id
                      WHEN id % 64 = 0 OR {{asleep}}
                      THEN id END INTO more;
     ELSIF TG_OP = 'INSERT' THEN
+      {{look_new}}
       INSERT INTO pgherald.journal (topic, op, pk, own_new, data, actor)
-      SELECT '{{topic}}', 'i', {{this_pk}}, own.ers,
+      SELECT '{{topic}}', 'i',
+             {{this_key}},
+             {{this_own}},
              {{this_data}},
              nullif(current_setting('pgherald.actor', true), '')
-      FROM new_rows AS this,
-           LATERAL ({{this_owners}}) AS own (ers)
+      FROM new_rows AS this
       RETURNING CASE WHEN age(xmin) < -32 THEN -id
                      WHEN id % 64 = 0 OR {{asleep}}
                      THEN id END INTO more;
     ELSIF TG_OP = 'DELETE' THEN
+      {{look_gone}}
       INSERT INTO pgherald.journal (topic, op, pk, own_old, data, actor)
-      SELECT '{{topic}}', 'd', {{this_pk}}, own.ers,
+      SELECT '{{topic}}', 'd',
+             {{this_key}},
+             {{this_own}},
              {{this_data_gone}},
              nullif(current_setting('pgherald.actor', true), '')
-      FROM old_rows AS this,
-           LATERAL ({{this_owners}}) AS own (ers)
+      FROM old_rows AS this
       RETURNING CASE WHEN age(xmin) < -32 THEN -id
                      WHEN id % 64 = 0 OR {{asleep}}
                      THEN id END INTO more;
@@ -83,15 +90,15 @@ BEGIN
       RETURN NULL;  -- recorded, or there was nothing to record
     END IF;
     IF more < 0 THEN
-      SELECT count(*), count(DISTINCT j.xmin::text) INTO n_rows, n_stmts
-      FROM pgherald.journal AS j
-      WHERE j.txid = txid_current() AND j.topic = '{{topic}}' AND j.op <> 'r';
-      IF n_rows > 500 OR n_stmts > 32 THEN
+      IF pgherald.too_much('{{topic}}', 0) IS NOT NULL THEN
         RAISE 'too much for the quick way';
       END IF;
     END IF;
-  EXCEPTION WHEN OTHERS THEN
-    more := 0;
+  EXCEPTION
+    WHEN serialization_failure THEN
+      RAISE;
+    WHEN OTHERS THEN
+      more := 0;
   END;
 
   -- Whatever goes wrong in here is told: a warning, the counter of losses, "fetch again".
@@ -100,118 +107,80 @@ BEGIN
       last_id := abs(more);
       written := 1;
     ELSE
-      -- The careful way. Two rows at first, to see whether there are more than one.
-      written := 0;
-      IF TG_OP = 'UPDATE' THEN
-        SELECT ARRAY(SELECT to_jsonb(old_rows.*) FROM old_rows LIMIT 2),
-               ARRAY(SELECT to_jsonb(new_rows.*) FROM new_rows LIMIT 2)
-        INTO olds, news;
-      ELSIF TG_OP = 'INSERT' THEN
-        news := ARRAY(SELECT to_jsonb(new_rows.*) FROM new_rows LIMIT 2);
-      ELSIF TG_OP = 'DELETE' THEN
-        olds := ARRAY(SELECT to_jsonb(old_rows.*) FROM old_rows LIMIT 2);
+      -- The careful way.
+      IF TG_OP = 'DELETE' THEN
+        SELECT count(*) INTO n_here FROM (SELECT FROM old_rows LIMIT 501) AS few;
+      ELSIF TG_OP <> 'TRUNCATE' THEN
+        SELECT count(*) INTO n_here FROM (SELECT FROM new_rows LIMIT 501) AS few;
       END IF;
-      n_here := greatest(cardinality(olds), cardinality(news));
       IF n_here = 0 THEN
         RETURN NULL;
       END IF;
-      tx := txid_current();
-
-      IF n_here > 1 THEN
-        IF TG_OP = 'DELETE' THEN
-          SELECT count(*) INTO n_here FROM (SELECT FROM old_rows LIMIT 501) AS few;
-        ELSE
-          SELECT count(*) INTO n_here FROM (SELECT FROM new_rows LIMIT 501) AS few;
-        END IF;
-      END IF;
-      -- Beyond 500 rows in a transaction it is cheaper to fetch again; each statement costs a
-      -- subtransaction id (xmin of its rows), and PostgreSQL caches 64 of them.
-      SELECT count(*), count(DISTINCT j.xmin::text) INTO n_rows, n_stmts
-      FROM pgherald.journal AS j WHERE j.txid = tx AND j.topic = '{{topic}}' AND j.op <> 'r';
-      IF n_rows + n_here > 500 OR n_stmts >= 32 THEN
-        reason := 'storm';
-      END IF;
-
-      -- The journal is as large as it may get: nothing is written but, each minute, one "fetch again",
-      -- and each statement counts as a loss, which every daemon and every cursor notices. Only
-      -- pgherald.prune opens it again.
-      IF pg_sequence_last_value('pgherald.journal_id_seq') = 9223372036854775807 THEN
-        PERFORM nextval('pgherald.loss');
-        IF EXISTS (SELECT FROM (SELECT * FROM pgherald.journal AS j
-                                ORDER BY j.txid DESC, j.id DESC LIMIT 100) AS latest
-                   WHERE latest.topic = '{{topic}}' AND latest.op = 'r'
-                     AND latest.at > clock_timestamp() - interval '1 minute') THEN
-          RETURN NULL;
-        END IF;
-        reason := 'size';
-      END IF;
-
-      IF reason IS NOT NULL THEN
-        INSERT INTO pgherald.journal (id, topic, op, n, data) OVERRIDING SYSTEM VALUE
-        VALUES (pgherald.next_id(), '{{topic}}', 'r', coalesce(n_here, 0),
-                ('{"reason":"' || reason || '"}')::json)
-        RETURNING id INTO last_id;
-        tally := set_config('pgherald.tx_{{topic}}', tx || ' ' || last_id, true);
+      reason := pgherald.too_much('{{topic}}', coalesce(n_here, 1));
+      IF reason = '' THEN
+        RETURN NULL;
+      ELSIF reason IS NOT NULL THEN
+        written := 1;
+        last_id := pgherald.refetch('{{topic}}', reason, coalesce(n_here, 0));
       ELSIF TG_OP = 'TRUNCATE' THEN
-        INSERT INTO pgherald.journal (topic, op) VALUES ('{{topic}}', 't');
+        written := 1;
+        INSERT INTO pgherald.journal (topic, op) VALUES ('{{topic}}', 't') RETURNING id INTO last_id;
+      ELSIF TG_OP = 'INSERT' THEN
+        WITH recorded AS (
+          INSERT INTO pgherald.journal (topic, op, pk, own_new, data, actor)
+          SELECT '{{topic}}', 'i', it.pk, it.own, it.data, nullif(current_setting('pgherald.actor', true), '')
+          FROM ({{each}}
+                FROM (SELECT new_rows.*{{place}} FROM new_rows) AS pgherald_row
+                {{cross_new}}) AS it
+          RETURNING id, pk)
+        SELECT count(*), max(recorded.id), bool_or(recorded.pk IS NULL)
+        INTO written, last_id, no_key FROM recorded;
+      ELSIF TG_OP = 'DELETE' THEN
+        WITH recorded AS (
+          INSERT INTO pgherald.journal (topic, op, pk, own_old, data, actor)
+          SELECT '{{topic}}', 'd', it.pk, it.own, it.data, nullif(current_setting('pgherald.actor', true), '')
+          FROM ({{each}}
+                FROM (SELECT old_rows.*{{place}} FROM old_rows) AS pgherald_row
+                {{cross_gone}}) AS it
+          RETURNING id, pk)
+        SELECT count(*), max(recorded.id), bool_or(recorded.pk IS NULL)
+        INTO written, last_id, no_key FROM recorded;
       ELSE
-        IF n_here > 1 OR TG_OP = 'UPDATE' AND {{key_changed}} THEN
-          IF TG_OP = 'INSERT' THEN
-            news := ARRAY(SELECT to_jsonb(new_rows.*) FROM new_rows);
-          ELSIF TG_OP = 'DELETE' THEN
-            olds := ARRAY(SELECT to_jsonb(old_rows.*) FROM old_rows);
-          ELSE  -- paired by key; where it changed there is one gone and one new
-            SELECT array_agg(o.r ORDER BY coalesce(n.place, o.place), n.place NULLS FIRST),
-                   array_agg(n.r ORDER BY coalesce(n.place, o.place), n.place NULLS FIRST)
-            INTO olds, news
-            FROM (SELECT to_jsonb(old_rows.*) AS r, row_number() OVER () AS place FROM old_rows) AS o
-            FULL JOIN (SELECT to_jsonb(new_rows.*) AS r, row_number() OVER () AS place
-                       FROM new_rows) AS n
-              ON {{same_key}};
-          END IF;
-        END IF;
-
-        IF {{key_missing}} THEN
-          RAISE EXCEPTION 'a column of the key is missing';
-        END IF;
+        {{look_old}}
+        -- Paired by key; where it changed there is one gone and one new. A cascade that comes back to the
+        -- table adds to these rows: the same one is then there as often as it was changed.
         WITH recorded AS (
           INSERT INTO pgherald.journal (topic, op, pk, own_old, own_new, data, past, actor)
-          SELECT
-            '{{topic}}',
-            (CASE WHEN it.was IS NULL THEN 'i' WHEN it.now IS NULL THEN 'd' ELSE 'u' END)::"char",
-            {{pk}},
-            own.before,
-            own.after,
-            {{data}},
-            CASE WHEN it.was IS NOT NULL AND it.now IS NOT NULL AND own.before <> own.after
-                 THEN {{past}} END,
-            nullif(current_setting('pgherald.actor', true), '')
-          FROM (SELECT pair.was, pair.now, coalesce(pair.now, pair.was) AS one, pair.place
-                FROM unnest(olds, news) WITH ORDINALITY AS pair (was, now, place)
-                OFFSET 0) AS it
-          CROSS JOIN LATERAL (
-                SELECT {{own_old}} AS before,
-                       {{own_new}} AS after
-                OFFSET 0) AS own
-          WHERE it.was IS NULL OR it.now IS NULL  -- or an update that changed something
-             OR {{differs}}
-          ORDER BY it.place
-          RETURNING id, op = 'u' AND own_old <> own_new AS moved)
-        SELECT count(*), max(recorded.id), bool_or(recorded.moved)
-        INTO written, last_id, moved FROM recorded;
-        IF written = 0 THEN
-          RETURN NULL;
-        END IF;
+          SELECT '{{topic}}',
+                 (CASE WHEN o.place IS NULL THEN 'i' WHEN n.place IS NULL THEN 'd' ELSE 'u' END)::"char",
+                 coalesce(n.pk, o.pk), coalesce(o.own, '{}'), coalesce(n.own, '{}'), coalesce(n.data, o.data),
+                 CASE WHEN {{moved}} THEN o.data END,
+                 nullif(current_setting('pgherald.actor', true), '')
+          FROM (SELECT v.*, row_number() OVER (PARTITION BY v.pk COLLATE "C" ORDER BY v.place) AS nth
+                FROM ({{each}}, row_number() OVER () AS place
+                      FROM (SELECT old_rows.*{{place}} FROM old_rows) AS pgherald_row
+                      {{cross_old}}) AS v) AS o
+          FULL JOIN (SELECT v.*, row_number() OVER (PARTITION BY v.pk COLLATE "C" ORDER BY v.place) AS nth
+                     FROM ({{each}}, row_number() OVER () AS place
+                           FROM (SELECT new_rows.*{{place}} FROM new_rows) AS pgherald_row
+                           {{cross_new}}) AS v) AS n
+            ON n.pk = o.pk AND n.nth = o.nth
+          WHERE o.place IS NULL OR n.place IS NULL  -- or an update that changed something
+             OR o.data::text <> n.data::text
+          ORDER BY coalesce(n.place, o.place), n.place NULLS FIRST
+          RETURNING id, pk, past IS NOT NULL AS moved)
+        SELECT count(*), max(recorded.id), bool_or(recorded.moved), bool_or(recorded.pk IS NULL)
+        INTO written, last_id, moved, no_key FROM recorded;
+      END IF;
+      IF no_key THEN
+        RAISE EXCEPTION 'a column of the key is missing';
+      END IF;
+      IF written = 0 THEN
+        RETURN NULL;
       END IF;
     END IF;
-    -- Every 64 rows, whether the journal has become too large; the number closes it.
     IF last_id % 64 < written THEN
-      IF pg_total_relation_size('pgherald.journal')
-         > (SELECT m.stop_bytes FROM pgherald.meta AS m) THEN
-        PERFORM setval('pgherald.gate', seq.at), setval('pgherald.journal_id_seq', 9223372036854775807)
-        FROM (SELECT pg_sequence_last_value('pgherald.journal_id_seq') AS at OFFSET 0) AS seq
-        WHERE seq.at < 9223372036854775807;
-      END IF;
+      PERFORM pgherald.shut_when_full();
     END IF;
     {{rescope}}
 
@@ -222,22 +191,20 @@ BEGIN
       PERFORM pg_notify('pgherald', '{"v":1,"topic":"{{topic}}"}');
     END IF;
     RETURN NULL;
-  EXCEPTION WHEN OTHERS THEN
-    RAISE WARNING 'pgherald: % of % not recorded: % (%)', TG_OP, TG_RELID::regclass, SQLERRM, SQLSTATE;
-    BEGIN
-      PERFORM nextval('pgherald.loss');
-    EXCEPTION WHEN OTHERS THEN
-      RAISE WARNING 'pgherald: loss not counted: %', SQLERRM;
-    END;
-    BEGIN
-      INSERT INTO pgherald.journal (topic, op, data)
-      VALUES ('{{topic}}', 'r', '{"reason":"loss"}') RETURNING id INTO last_id;
-      tally := set_config('pgherald.tx_{{topic}}',
-                          txid_current() || ' ' || last_id, true);
-    EXCEPTION WHEN OTHERS THEN
-      NULL;  -- the counter has told the daemon
-    END;
-    RETURN NULL;
+  EXCEPTION
+    WHEN serialization_failure THEN
+      RAISE;
+    WHEN OTHERS THEN
+      RAISE WARNING 'pgherald: % of % not recorded: % (%)', TG_OP, TG_RELID::regclass, SQLERRM, SQLSTATE;
+      BEGIN
+        PERFORM pgherald.lost('{{topic}}');
+      EXCEPTION
+        WHEN serialization_failure THEN
+          RAISE;
+        WHEN OTHERS THEN
+          RAISE WARNING 'pgherald: loss not counted: %', SQLERRM;
+      END;
+      RETURN NULL;
   END;
 END
 $pgherald$;

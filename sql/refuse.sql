@@ -64,7 +64,7 @@ BEGIN
     SELECT c.att, t.oid, t.typbasetype
     FROM (VALUES
             {{utc_columns}}
-            (NULL, NULL, NULL)) AS c (nsp, rel, att)
+            (NULL, NULL, NULL, NULL)) AS c (nsp, rel, att, spelled)
     JOIN pg_catalog.pg_namespace AS n ON n.nspname = c.nsp
     JOIN pg_catalog.pg_class AS r ON r.relnamespace = n.oid AND r.relname = c.rel
     JOIN pg_catalog.pg_attribute AS a ON a.attrelid = r.oid AND a.attname = c.att

@@ -16,5 +16,6 @@ BEGIN
   END IF;
 END
 $pgherald$;
-DROP FUNCTION IF EXISTS pgherald.on_{{topic}}(), pgherald.tell_{{topic}}(bigint[]);
+DROP FUNCTION IF EXISTS pgherald.on_{{topic}}(), pgherald.tell_{{topic}}(bigint[]),
+  pgherald.settle_{{topic}}(bigint[]);
 COMMIT;

@@ -56,13 +56,14 @@ SELECT w.fn, string_agg(DISTINCT format('column %I of %s is of type %s', c.name,
 FROM watch AS w
 JOIN pg_proc AS p ON p.oid = w.fn
 JOIN pinned ON NOT pinned.settings <@ ARRAY(SELECT lower(s) FROM unnest(p.proconfig) AS s)
-CROSS JOIN LATERAL jsonb_to_recordset(w.text_columns) AS c (rel text, name text)
+CROSS JOIN LATERAL jsonb_to_recordset(w.text_columns) AS c (rel text, name text, spelled boolean)
 JOIN pg_attribute AS a ON a.attrelid = to_regclass(c.rel) AND a.attname = c.name
 JOIN pg_type AS t ON t.oid = a.atttypid
 WHERE t.typtype <> 'e'
-  AND coalesce(nullif(t.typelem, 0), t.oid) <> ALL (
-    '{bool,int2,int4,int8,numeric,oid,text,varchar,bpchar,"char",uuid,date,time,timestamp,
-      json,jsonb,inet,cidr,macaddr,bit,varbit}'::regtype[])
+  AND (coalesce(nullif(t.typelem, 0), t.oid) <> ALL (
+         '{bool,int2,int4,int8,numeric,oid,text,varchar,bpchar,"char",uuid,date,time,timestamp,
+           json,jsonb,inet,cidr,macaddr,bit,varbit}'::regtype[])
+       OR c.spelled AND t.oid = ANY ('{date,timestamp}'::regtype[]))
 GROUP BY w.fn
 
 --! function-owner danger

@@ -144,6 +144,9 @@ WHERE (w.kind = 'column' OR w.kind = 'schema' AND w.object <> 'pgherald')
                                                            'USAGE'), false)
       ELSE a.attnum IS NULL
            OR NOT has_column_privilege(to_regrole(w.role), a.attrelid, a.attnum, w.privilege) END
+  -- what a watched table lacks is a finding of its own
+  AND NOT (w.kind = 'column' AND a.attnum IS NULL
+           AND EXISTS (SELECT FROM watch AS x WHERE x.rel = w.object AND w.col = ANY (x.key || x.columns)))
 
 --! right-beyond danger
 --! What runs in the triggers or looks up tokens needs no more than the configuration names: this is what
@@ -153,7 +156,8 @@ SELECT x.rel, format('%s has %s', x.grantee::regrole, x.what),
 FROM (SELECT a.attrelid::regclass AS rel, acl.grantee, format('%s (%I)', acl.privilege_type, a.attname) AS what
       FROM pg_attribute AS a
       CROSS JOIN LATERAL aclexplode(a.attacl) AS acl
-      WHERE NOT EXISTS (SELECT FROM want_right AS w
+      WHERE NOT a.attisdropped
+        AND NOT EXISTS (SELECT FROM want_right AS w
                         WHERE to_regrole(w.role) = acl.grantee
                           AND CASE w.kind WHEN 'column' THEN to_regclass(w.object) END = a.attrelid
                           AND w.col = a.attname AND w.privilege = acl.privilege_type)

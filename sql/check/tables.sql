@@ -101,7 +101,8 @@ WHERE r.relpersistence = 'u'
 
 --! rls-watched notice
 --! Policies do not filter events: who may hear of a row is decided by its owner columns and the
---! [role] sections alone.
+--! [role] sections alone. Where they keep rows from pgherald_owner, a transaction that writes more than
+--! once of a row is told as "fetch again".
 SELECT w.rel, 'it has row level security', NULL
 FROM watch AS w
 JOIN pg_class AS r ON r.oid = w.oid

@@ -16,15 +16,18 @@ watch AS (
   SELECT w.*, to_regclass(w.rel) AS oid, to_regprocedure('pgherald.on_' || w.topic || '()') AS fn
   FROM conf, jsonb_to_recordset(c->'watches')
     AS w (topic text, rel text, key text[], columns text[], text_columns jsonb,
-          utc_columns jsonb)),
+          utc_columns jsonb, looks text[])),
 -- what the function of a watch pins when the text of a column depends on it (sql/settings.sql)
 pinned AS (
   SELECT '{timezone=utc,"datestyle=iso, ymd",intervalstyle=iso_8601,bytea_output=hex,
            extra_float_digits=1}'::text[] AS settings),
 -- tables that the functions read besides the watched rows
 joined AS (
-  SELECT DISTINCT r.role, r.object AS rel, CASE r.kind WHEN 'column' THEN to_regclass(r.object) END AS oid
-  FROM want_right AS r WHERE r.kind = 'column'),
+  SELECT r.role, r.object AS rel, CASE r.kind WHEN 'column' THEN to_regclass(r.object) END AS oid
+  FROM want_right AS r WHERE r.kind = 'column' AND r.role <> 'pgherald_owner'
+  UNION
+  SELECT 'pgherald_owner', looks.rel, to_regclass(looks.rel)
+  FROM watch AS w CROSS JOIN LATERAL unnest(w.looks) AS looks (rel)),
 -- who owns watched tables; `reads` whether he may read all that the journal has anything of (sql/dump.sql)
 dumper AS (
   SELECT u.oid, u.rolname,

@@ -108,8 +108,11 @@ PGconn *connection_open(const char *conninfo)
 	PGconn *db = PQconnectdbParams(keys, values, 1);
 
 	PQsetNoticeProcessor(db, on_notice, NULL);
-	if (PQstatus(db) == CONNECTION_OK)
+	if (PQstatus(db) == CONNECTION_OK) {
+		/* What we read and write of the journal must be no writer's conflict. */
+		PQclear(PQexec(db, "SET default_transaction_isolation = 'read committed'"));
 		return db;
+	}
 	fprintf(stderr, "pgherald: cannot connect: %s", PQerrorMessage(db));
 	PQfinish(db);
 	return NULL;

@@ -93,7 +93,16 @@ static void add_names(struct buf *out, const char *name)
 	json_string(out, name, strlen(name));
 }
 
-static void add_text_column(void *arg, const struct text_column *c)
+static void add_table(struct buf *out, const char *schema, const char *table)
+{
+	autobuf name = {0};
+
+	buf_init(&name, STATEMENT_MAX);
+	ident_add_table(&name, schema, table);
+	add_names(out, buf_cstr(&name));
+}
+
+static void add_text_column(void *arg, const struct table_column *c)
 {
 	struct buf *out = arg;
 	autobuf table;
@@ -103,7 +112,7 @@ static void add_text_column(void *arg, const struct text_column *c)
 	add_object(out);
 	add_text(out, "rel", buf_cstr(&table));
 	add_text(out, "name", c->column);
-	buf_char(out, '}');
+	buf_str(out, c->spelled ? ",\"spelled\":true}" : "}");
 }
 
 static void add_watch(struct buf *out, const struct watch *w)
@@ -135,6 +144,15 @@ static void add_watch(struct buf *out, const struct watch *w)
 	add_key(out, "utc_columns");
 	buf_char(out, '[');
 	utc_columns_of(w, add_text_column, out);
+	buf_char(out, ']');
+	add_key(out, "looks");
+	buf_char(out, '[');
+	for (size_t i = 0; i < w->n_fields; i++)
+		if (w->fields[i].join_table)
+			add_table(out, w->fields[i].join_schema, w->fields[i].join_table);
+	for (size_t i = 0; i < w->n_owners; i++)
+		for (size_t k = 0; k < w->owners[i].n_hops; k++)
+			add_table(out, w->owners[i].hops[k].schema, w->owners[i].hops[k].table);
 	buf_str(out, "]}");
 }
 

@@ -77,16 +77,29 @@ static struct event *make(const struct event_row *row, const char *type, const c
 	return e;
 }
 
+static bool too_many_owners(const struct event_row *row)
+{
+	return array_count(row->before) > EVENT_OWNERS_MAX ||
+	       array_count(row->after) > EVENT_OWNERS_MAX;
+}
+
 /* A resync's document is what its dialects need: reason, NUL-free, then the topics. */
 static struct event *make_resync(const struct event_row *row, const char *reason,
 				 const char *topics)
 {
 	struct event_row all = *row;
 
-	all.op = 'r';
 	all.leave = topics;
-	all.before = all.after = NULL;
+	if (all.op != 'f' || too_many_owners(row)) {
+		all.op = 'r';
+		all.before = all.after = NULL;
+	}
 	return make(&all, "system.resync", reason);
+}
+
+static bool is_resync(const struct event *e)
+{
+	return e->op == 'r' || e->op == 'f';
 }
 
 static const char *verb(char op)
@@ -116,21 +129,19 @@ static const char *refetch_reason(const struct event_row *row)
 		return "truncate";
 	if (row->op != 'i' && row->op != 'u' && row->op != 'd')
 		return reason_in(row->doc);
-	return array_count(row->before) > EVENT_OWNERS_MAX ||
-			       array_count(row->after) > EVENT_OWNERS_MAX
-		       ? "owners"
-		       : NULL;
+	return too_many_owners(row) ? "owners" : NULL;
 }
 
 struct event *event_new(const struct event_row *row)
 {
-	const char *reason = row->op == 'a' ? NULL : refetch_reason(row);
+	bool secret = row->op == 'a' || row->op == 'x';
+	const char *reason = secret ? NULL : refetch_reason(row);
 	struct event *e;
 	autobuf text = {0};
 
 	buf_init(&text, MAX_FRAME);
-	if (row->op == 'a') {
-		e = make(row, "auth", NULL);
+	if (secret) {
+		e = make(row, row->op == 'a' ? "auth" : "none", NULL);
 	} else if (!reason) {
 		buf_str(&text, row->topic ? row->topic : "");
 		buf_char(&text, '.');
@@ -178,7 +189,7 @@ struct frame *event_frame_with(const struct event *e, enum wire_form form, enum 
 
 	buf_init(&message, MAX_FRAME);
 	buf_init(&body, MAX_FRAME);
-	if (e->op == 'r')
+	if (is_resync(e))
 		d->resync(&message, e->doc, e->leave, e->at);
 	else if (view == VIEW_LEAVE)
 		d->event(&message, e->type, e->leave ? e->leave : "null", "leave", e->at);
@@ -212,9 +223,9 @@ bool event_allowed(const struct event *e, const struct scope_policy *policy)
 {
 	char type[64];
 
-	if (policy->receives == RECEIVES_NONE || e->op == 'a')
+	if (policy->receives == RECEIVES_NONE || e->op == 'a' || e->op == 'x')
 		return false;
-	if (e->op != 'r')
+	if (!is_resync(e))
 		return scope_type_allowed(policy, e->type);
 	for (const char *op = "iud"; e->topic && *op; op++) {
 		snprintf(type, sizeof(type), "%s.%s", e->topic, verb(*op));
@@ -229,8 +240,10 @@ enum scope_view event_view(const struct event *e, const struct scope_policy *pol
 {
 	if (!event_allowed(e, policy))
 		return VIEW_NOTHING;
-	if (e->op == 'r' || policy->receives == RECEIVES_ALL)
+	if (e->op == 'r' || (policy->receives == RECEIVES_ALL && e->op != 'f'))
 		return VIEW_WHOLE;
+	if (policy->receives == RECEIVES_ALL) /* they heard of it anyway */
+		return VIEW_NOTHING;
 	return scope_own_view(e->op, owners_have(&e->before, who->user_id),
 			      owners_have(&e->after, who->user_id));
 }

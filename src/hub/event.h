@@ -19,7 +19,8 @@ enum wire_form { FORM_SSE_DJANGO, N_WIRE_FORMS };
 
 struct event {
 	atomic_int refs;
-	char op;       /* i u d, r: resync, a: rights changed, for nobody's eyes */
+	char op;       /* i u d, r: resync, f: resync for its owners alone; for nobody's eyes are
+			* a: rights changed, and x: told by another row of its transaction */
 	uint64_t txid; /* of the journal row; 0 for an event that is not in the journal */
 	uint64_t id;
 	int64_t at;   /* Unix seconds */

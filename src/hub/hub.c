@@ -156,7 +156,7 @@ void hub_publish(struct hub *h, struct event *e)
 		to_everybody(h, allowed, e);
 		return;
 	}
-	for (size_t i = 0; i < h->n_policies; i++)
+	for (size_t i = 0; i < h->n_policies && e->op != 'f'; i++)
 		if (h->policies[i].receives == RECEIVES_ALL)
 			to_group(h, &h->roles[i], allowed, e, VIEW_WHOLE);
 	to_owners(h, allowed, e);

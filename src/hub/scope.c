@@ -84,6 +84,8 @@ enum scope_view scope_own_view(char op, bool before, bool after)
 		if (before && after)
 			return VIEW_WHOLE;
 		return after ? VIEW_ENTER : before ? VIEW_LEAVE : VIEW_NOTHING;
+	case 'f':
+		return before || after ? VIEW_WHOLE : VIEW_NOTHING;
 	default: /* fail closed: an operation we do not know belongs to nobody */
 		return VIEW_NOTHING;
 	}

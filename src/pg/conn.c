@@ -41,6 +41,7 @@ static const char setup_sql[] =
 	"('statement_timeout', '30s'),"
 	" ('idle_session_timeout', '0'), ('idle_in_transaction_session_timeout', '10s'),"
 	" ('jit', 'off'), ('enable_seqscan', 'off'), ('default_transaction_read_only', 'off'),"
+	" ('default_transaction_isolation', 'read committed'),"
 	" ('plan_cache_mode', 'force_generic_plan'), ('enable_mergejoin', 'off'),"
 	" ('enable_hashjoin', 'off'),"
 	" ('client_encoding', 'UTF8')) AS s(name, value)"

@@ -128,10 +128,12 @@ static void add_watch(struct buf *params, const struct watch *w)
 	for (size_t i = 0; i < w->n_owners; i++) {
 		const struct watch_owner *o = &w->owners[i];
 
-		if (!o->join_table)
-			continue;
-		add_column(params, w, o->join_schema, o->join_table, o->join_fk);
-		add_column(params, w, o->join_schema, o->join_table, o->join_owner);
+		for (size_t k = 0; k < o->n_hops; k++) {
+			const struct watch_hop *h = &o->hops[k];
+
+			add_column(params, w, h->schema, h->table, h->key);
+			add_column(params, w, h->schema, h->table, h->value);
+		}
 	}
 	free(columns.names);
 }

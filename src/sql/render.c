@@ -175,13 +175,18 @@ const char *render_asleep(enum watch_doorbell doorbell)
 static void add_tellers(struct buf *out, const char *const *topics, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		buf_printf(
-			out,
-			"%sIF of_topic = '%s' THEN\n"
-			"  RETURN QUERY SELECT * FROM pgherald.tell_%s(txids) ORDER BY place, id;\n"
-			"  CONTINUE;\n"
-			"END IF;",
-			i ? "\n" : "", topics[i], topics[i]);
+		buf_printf(out,
+			   "%sIF of_topic = '%s' THEN\n"
+			   "  IF often THEN\n"
+			   "    RETURN QUERY SELECT * FROM pgherald.settle_%s(txids) ORDER BY "
+			   "place, id;\n"
+			   "  ELSE\n"
+			   "    RETURN QUERY SELECT * FROM pgherald.tell_%s(txids) ORDER BY place, "
+			   "id;\n"
+			   "  END IF;\n"
+			   "  CONTINUE;\n"
+			   "END IF;",
+			   i ? "\n" : "", topics[i], topics[i], topics[i]);
 }
 
 /* core and uninstall have the same slots */
@@ -201,8 +206,9 @@ static void render_for_login(struct buf *out, const char *text, const char *logi
 	ident_add_literal(&literal, login);
 	render_comment(&comment, login);
 	render_stamp(&stamp,
-		     "'utc', 'epoch', 'next_id', 'plain', 'plain_type', 'only_plain', 'as_text', "
-		     "'typed', 'revoked', 'tell', 'fetch_again', 'prune'");
+		     "'utc', 'epoch', 'next_id', 'too_much', 'refetch', 'lost', 'shut_when_full', "
+		     "'plain', 'plain_type', 'only_plain', 'as_text', 'typed', 'revoked', 'tell', "
+		     "'fetch_again', 'prune'");
 	add_tellers(&tellers, topics, n_topics);
 	const struct slot slots[] = {
 		{"version", PACKAGE_VERSION},

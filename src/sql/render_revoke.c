@@ -25,21 +25,43 @@ void render_revoke_rights(struct buf *out, const struct render_auth *a)
 	buf_str(out, out->len ? ")::text" : "NULL");
 }
 
-/* Users of the rows of the membership table, or the members of the groups `ids`. */
-static void add_group_case(struct buf *out, const struct render_auth *a, const char *what,
-			   const char *rows, const char *ids, const struct auth_table *members)
+/* Users of the rows of the membership table. */
+static void add_member_case(struct buf *out, const struct render_auth *a, const char *what,
+			    const char *rows)
 {
-	buf_printf(out, "%sWHEN '%s' THEN\n  users := ARRAY(SELECT DISTINCT ", out->len ? "\n" : "",
-		   what);
-	auth_text_add(out, ids ? "m" : "r", a->membership_user);
-	if (ids) {
-		buf_printf(out, " FROM %s AS m\n                 WHERE ", buf_cstr(&members->sql));
-		auth_text_add(out, "m", a->membership_group);
-		buf_printf(out, "\n                       IN (%s)", ids);
-	} else {
-		buf_printf(out, " FROM %s AS r", rows);
-	}
-	buf_str(out, "\n                 LIMIT max_users + 1);");
+	buf_printf(out, "%sWHEN 'membership %s' THEN\n  users := ARRAY(SELECT DISTINCT ",
+		   out->len ? "\n" : "", what);
+	auth_text_add(out, "r", a->membership_user);
+	buf_printf(out, " FROM %s AS r LIMIT max_users + 1);", rows);
+}
+
+/* The members of the groups `ids`: everybody when they cannot be had at once, or not without a
+ * conflict, as in look.sql. */
+static void add_group_case(struct buf *out, const struct render_auth *a, const char *what,
+			   const char *ids, const struct auth_table *members)
+{
+	buf_printf(out,
+		   "\nWHEN 'group %s' THEN\n"
+		   "  IF EXISTS (%s) THEN\n"
+		   "    users := NULL;\n"
+		   "    IF current_setting('transaction_isolation') <> 'serializable' THEN\n"
+		   "      BEGIN\n"
+		   "        PERFORM set_config('lock_timeout', '5ms', true);\n"
+		   "        users := ARRAY(SELECT DISTINCT ",
+		   what, ids);
+	auth_text_add(out, "m", a->membership_user);
+	buf_printf(out, " FROM %s AS m\n                       WHERE ", buf_cstr(&members->sql));
+	auth_text_add(out, "m", a->membership_group);
+	buf_printf(out,
+		   "\n                             IN (%s)\n"
+		   "                       LIMIT max_users + 1);\n"
+		   "        RAISE 'undo this';\n"
+		   "      EXCEPTION WHEN OTHERS THEN\n"
+		   "        NULL;\n"
+		   "      END;\n"
+		   "    END IF;\n"
+		   "  END IF;",
+		   ids);
 }
 
 bool render_revoke_groups(struct buf *out, const struct render_auth *a, struct buf *error)
@@ -56,11 +78,11 @@ bool render_revoke_groups(struct buf *out, const struct render_auth *a, struct b
 	bool ok = auth_table_read(&members, "membership_table", a->membership_table, error);
 
 	if (ok) {
-		add_group_case(out, a, "membership INSERT", "new_rows", NULL, NULL);
-		add_group_case(out, a, "membership UPDATE", both, NULL, NULL);
-		add_group_case(out, a, "membership DELETE", "old_rows", NULL, NULL);
-		add_group_case(out, a, "group UPDATE", NULL, renamed, &members);
-		add_group_case(out, a, "group DELETE", NULL, gone, &members);
+		add_member_case(out, a, "INSERT", "new_rows");
+		add_member_case(out, a, "UPDATE", both);
+		add_member_case(out, a, "DELETE", "old_rows");
+		add_group_case(out, a, "UPDATE", renamed, &members);
+		add_group_case(out, a, "DELETE", gone, &members);
 	}
 	auth_table_free(&members);
 	return ok;

@@ -12,6 +12,7 @@ extern const char sql_dump[];
 extern const char sql_watch[];
 extern const char sql_on_journal[];
 extern const char sql_on_inline[];
+extern const char sql_look[];
 extern const char sql_refuse[];
 extern const char sql_settings[];
 extern const char sql_tell[];

@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "sql/reader.h"
 
-enum { MAX_TOPIC = 40, MAX_FIELDS = 200, MAX_OWNERS = 16, MAX_KEY = 8 };
+enum { MAX_TOPIC = 40, MAX_FIELDS = 200, MAX_OWNERS = 16, MAX_KEY = 8, MAX_HOPS = 4 };
 
 /* schema.table */
 static bool read_table(struct reader *r, char **schema, char **table)
@@ -139,18 +139,30 @@ static bool read_fields(struct reader *r, struct watch *w)
 	return true;
 }
 
-/* COLUMN or COLUMN<-SCHEMA.TABLE.FK.OWNER */
+/* SCHEMA.TABLE.KEY.VALUE, after the arrow */
+static bool read_hop(struct reader *r, struct watch_hop *h)
+{
+	return read_table(r, &h->schema, &h->table) &&
+	       reader_expect(r, ".", "the table (write schema.table.fk.owner)") &&
+	       reader_name(r, "the column that refers to us", &h->key) &&
+	       reader_expect(r, ".", "the column that refers to us") &&
+	       reader_name(r, "the column of the owner", &h->value);
+}
+
+/* COLUMN, and any number of times <-SCHEMA.TABLE.KEY.VALUE */
 static bool read_owner(struct reader *r, struct watch_owner *o)
 {
 	if (!reader_name(r, "a column", &o->column))
 		return false;
-	if (!reader_accept(r, "<-"))
-		return true;
-	return read_table(r, &o->join_schema, &o->join_table) &&
-	       reader_expect(r, ".", "the table (write schema.table.fk.owner)") &&
-	       reader_name(r, "the column that refers to us", &o->join_fk) &&
-	       reader_expect(r, ".", "the column that refers to us") &&
-	       reader_name(r, "the column of the owner", &o->join_owner);
+	while (reader_accept(r, "<-")) {
+		if (o->n_hops == MAX_HOPS)
+			return reader_complain(r, "more than %d tables on the way", MAX_HOPS);
+		o->hops = xrealloc(o->hops, o->n_hops + 1, sizeof(*o->hops));
+		o->hops[o->n_hops] = (struct watch_hop){0};
+		if (!read_hop(r, &o->hops[o->n_hops++]))
+			return false;
+	}
+	return true;
 }
 
 static bool read_owners(struct reader *r, struct watch *w)
@@ -254,6 +266,14 @@ struct watch *watch_parse(const char *topic, const char *table, const char *key,
 	return NULL;
 }
 
+bool watch_has_hops(const struct watch *w)
+{
+	for (size_t i = 0; i < w->n_owners; i++)
+		if (w->owners[i].n_hops)
+			return true;
+	return false;
+}
+
 static void free_names(char **names, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -278,11 +298,14 @@ void watch_free(struct watch *w)
 	for (size_t i = 0; i < w->n_owners; i++) {
 		struct watch_owner *o = &w->owners[i];
 
+		for (size_t k = 0; k < o->n_hops; k++) {
+			free(o->hops[k].schema);
+			free(o->hops[k].table);
+			free(o->hops[k].key);
+			free(o->hops[k].value);
+		}
+		free(o->hops);
 		free(o->column);
-		free(o->join_schema);
-		free(o->join_table);
-		free(o->join_fk);
-		free(o->join_owner);
 	}
 	free(w->fields);
 	free(w->owners);

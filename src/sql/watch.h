@@ -17,11 +17,17 @@ struct watch_field {
 	enum { CAST_NONE, CAST_UTC, CAST_TEXT } cast; /* "::utc" ISO 8601 with Z, "::text" string */
 };
 
+/* A table on the way to an owner: of the rows whose `key` is what came before, `value` leads on. */
+struct watch_hop {
+	char *schema, *table, *key, *value;
+};
+
 struct watch_owner {
 	char *column; /* of the watched table */
-	/* "column<-schema.table.fk.owner": the owners are the `owner` column of the rows of
-	 * schema.table whose `fk` is our column; NULL for a plain column */
-	char *join_schema, *join_table, *join_fk, *join_owner;
+	/* "column<-schema.table.key.value": from our column by these tables, in this order, to the
+	 * owners, the last one's `value`; none for a plain column */
+	struct watch_hop *hops;
+	size_t n_hops;
 };
 
 struct watch {
@@ -48,6 +54,8 @@ struct watch {
 struct watch *watch_parse(const char *topic, const char *table, const char *key, const char *owners,
 			  const char *fields, const char *leave, struct buf *error);
 void watch_free(struct watch *w);
+/* Whether some owners stand in other tables. */
+bool watch_has_hops(const struct watch *w) MUST_CHECK;
 /* Reads "schema.table" into two strings that the caller frees (they may be set on failure too);
  * `setting` is its name for the error text. */
 bool watch_parse_table(const char *setting, const char *text, char **schema, char **table,

@@ -30,8 +30,10 @@ static void check(const struct watch *w)
 			assert(strcmp(f->name, w->fields[k].name) != 0);
 	}
 	for (size_t i = 0; i < w->n_owners; i++)
-		assert(*w->owners[i].column &&
-		       !w->owners[i].join_table == !w->owners[i].join_owner);
+		assert(*w->owners[i].column && w->owners[i].n_hops <= 4);
+	for (size_t i = 0; i < w->n_owners; i++)
+		for (size_t k = 0; k < w->owners[i].n_hops; k++)
+			assert(*w->owners[i].hops[k].key && *w->owners[i].hops[k].value);
 	assert(!w->n_owners || w->n_leave);
 }
 

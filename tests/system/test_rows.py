@@ -298,9 +298,9 @@ def test_the_emergency_stop(watch):
     db.run(limits + MANY)
     assert taken(db) == []
     db.install.apply()
+    assert taken(db) == [("t", "r", None)]  # what was missed meanwhile
     db.run("RESET work_mem; RESET temp_file_limit; " + MANY)
-    # what happened meanwhile is told by the installation, the 20,000 rows by the trigger
-    assert taken(db) == [("t", "r", None)] * 2 and loss(db) == 0
+    assert taken(db) == [("t", "r", None)] and loss(db) == 0
 
 
 def test_replica_role_writes_nothing(watch):
@@ -345,7 +345,7 @@ def test_rescope(watch):
     db.run("INSERT INTO t VALUES (1, 2), (2, 2)")
     db.run("INSERT INTO child VALUES (5, 1)")
     db.run("UPDATE t SET v = v")
-    assert db.run("SELECT own_new FROM pgherald.journal WHERE topic = 'child'") == [(["2"],)]
+    assert db.run(f"SELECT own_new FROM {TOLD} WHERE topic = 'child'") == [(["2"],)]
     taken(db)
     db.run("UPDATE t SET v = 3")
     assert taken(db) == [("t", "u", "1"), ("t", "u", "2"), ("child", "r", None)]

@@ -151,13 +151,16 @@ def test_one_watch_only(db, install):
 def test_comment_holds_version_and_hash_of_the_body(db, installed):
     rows = db.run("SELECT obj_description(oid, 'pg_proc'), md5(prosrc) FROM pg_proc "
                   "WHERE pronamespace = 'pgherald'::regnamespace")
-    assert len(rows) == 19
+    assert len(rows) == 25
     for comment, md5 in rows:
         assert re.fullmatch(rf"pgherald \S+ md5 {md5}", comment)
 
 
 # Inlined, or called by functions that have the settings: they would only cost there.
-BARE = {"utc", "plain", "only_plain", "as_text", "typed", "tell_estimate", "tell_project"}
+BARE = {"utc", "plain", "only_plain", "as_text", "typed", "tell_estimate", "tell_project", "settle_estimate",
+        "settle_project"}
+# Called by functions that have the rights.
+PARTS = {"next_id", "plain_type", "too_much", "refetch", "lost", "shut_when_full"}
 AUTH = {"auth_drf", "revoke_drf"}
 
 
@@ -168,7 +171,7 @@ def test_owner_and_settings_of_the_functions(db, installed):
     assert {name for name, *_ in rows} >= BARE | AUTH
     for name, owner, definer, settings, public in rows:
         assert owner == ("pgherald_auth" if name in AUTH else "pgherald_owner"), name
-        assert definer == (name not in BARE | {"next_id", "plain_type"}), name
+        assert definer == (name not in BARE | PARTS), name
         assert ("search_path=pg_catalog, pg_temp" in settings) == (name not in BARE), name
         assert ("row_security=off" in settings) == (name in AUTH), name
         assert not public, name
@@ -431,7 +434,8 @@ def test_uninstalling_a_watch_takes_its_rights_along(db, install):
         install.apply("uninstall", "--watch", "extra")
         left = [r[0] for r in db.run(rights)]
         # the name of a user is shown by watch estimate, too
-        assert [r for r in before if r not in left] == ["other", "other.kind.id", "other.kind.name"]
+        assert [r for r in before if r not in left] == [
+            "authtoken_token.key", "authtoken_token.user_id", "other", "other.kind.id", "other.kind.name"]
         assert "api_user.username" in left
     db.run("DROP SCHEMA other CASCADE")
     install.apply("uninstall", "--watch", "extra")

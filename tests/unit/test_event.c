@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 
+#include "base/buf.h"
 #include "hub/event.h"
 
 static const struct event_row update = {
@@ -178,6 +179,46 @@ TEST(resyncs)
 	expect_resync('?', NULL, "storm"); /* unknown: better refetch than be silent */
 }
 
+/* "Fetch again" for these owners, and nobody else; of too many for everybody. And what another row
+ * of its transaction tells is for nobody. */
+TEST(resyncs_of_some_and_words_to_nobody)
+{
+	const struct scope_policy all = {.receives = RECEIVES_ALL},
+				  own = {.receives = RECEIVES_OWN};
+	const struct principal seven = {.user_id = (char[]){"7"}}, one = {.user_id = (char[]){"1"}};
+	struct event_row row = update;
+	struct event *e;
+	autobuf many;
+
+	row.op = 'f';
+	row.doc = "{\"reason\":\"rescope\"}";
+	e = event_new(&row);
+	expect_frame(e, VIEW_WHOLE,
+		     "data: {\"event\": \"system.resync\", \"data\": {\"reason\": "
+		     "\"rescope\", \"topics\": [\"estimate\"]}, \"timestamp\": 1700000000}\nid: "
+		     "abcd1234.0.2s\n\n");
+	assert_int_equal(event_view(e, &own, &seven), VIEW_WHOLE);
+	assert_int_equal(event_view(e, &own, &one), VIEW_NOTHING);
+	assert_int_equal(event_view(e, &all, &seven), VIEW_NOTHING);
+	event_unref(e);
+	buf_init(&many, 1 << 20);
+	buf_str(&many, "{0");
+	for (unsigned i = 1; i <= EVENT_OWNERS_MAX; i++)
+		buf_printf(&many, ",%u", i);
+	buf_char(&many, '}');
+	row.before = buf_cstr(&many);
+	e = event_new(&row);
+	assert_int_equal(event_view(e, &own, &one), VIEW_WHOLE);
+	assert_int_equal(event_view(e, &all, &one), VIEW_WHOLE);
+	event_unref(e);
+	row = update;
+	row.op = 'x';
+	e = event_new(&row);
+	assert_int_equal(event_view(e, &own, &seven), VIEW_NOTHING);
+	assert_int_equal(event_view(e, &all, &seven), VIEW_NOTHING);
+	event_unref(e);
+}
+
 TEST(event_view_by_policy)
 {
 	char pattern[] = "estimate.updated";
@@ -278,6 +319,7 @@ int main(void)
 		cmocka_unit_test(a_document_with_other_line_ends),
 		cmocka_unit_test(owners_are_split),
 		cmocka_unit_test(resyncs),
+		cmocka_unit_test(resyncs_of_some_and_words_to_nobody),
 		cmocka_unit_test(event_view_by_policy),
 		cmocka_unit_test(two_threads_encode_one_frame),
 	};

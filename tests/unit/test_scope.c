@@ -62,6 +62,8 @@ TEST(own_views)
 		{'u', false, true, VIEW_ENTER},	   {'u', true, true, VIEW_WHOLE},
 		{'u', true, false, VIEW_LEAVE},	   {'d', true, false, VIEW_WHOLE},
 		{'d', false, true, VIEW_NOTHING},  {'d', false, false, VIEW_NOTHING},
+		{'f', true, false, VIEW_WHOLE},	   {'f', false, true, VIEW_WHOLE},
+		{'f', true, true, VIEW_WHOLE},	   {'f', false, false, VIEW_NOTHING},
 		{'x', true, true, VIEW_NOTHING}, /* fails closed */
 		{0, true, true, VIEW_NOTHING},
 	};

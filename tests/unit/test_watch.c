@@ -61,7 +61,7 @@ static void test_issue_example(void **state)
 	assert_int_equal(w->fields[5].cast, CAST_UTC);
 	assert_int_equal(w->n_owners, 1);
 	assert_string_equal(w->owners[0].column, "foreman_id");
-	assert_null(w->owners[0].join_table);
+	assert_int_equal(w->owners[0].n_hops, 0);
 	assert_int_equal(w->n_leave, 2);
 	assert_string_equal(w->leave[1], "project_id");
 	watch_free(w);
@@ -75,11 +75,26 @@ static void test_reverse_owner(void **state)
 	(void)state;
 	assert_int_equal(w->n_owners, 2);
 	assert_string_equal(w->owners[0].column, "id");
-	assert_string_equal(w->owners[0].join_schema, "public");
-	assert_string_equal(w->owners[0].join_table, "api_estimate");
-	assert_string_equal(w->owners[0].join_fk, "project_id");
-	assert_string_equal(w->owners[0].join_owner, "foreman_id");
+	assert_string_equal(w->owners[0].hops[0].schema, "public");
+	assert_string_equal(w->owners[0].hops[0].table, "api_estimate");
+	assert_string_equal(w->owners[0].hops[0].key, "project_id");
+	assert_string_equal(w->owners[0].hops[0].value, "foreman_id");
 	assert_string_equal(w->owners[1].column, "creator_id");
+	watch_free(w);
+}
+
+static void test_owners_by_way_of_several_tables(void **state)
+{
+	struct watch *w = parse("boss, p_id<-s.p.id.team_id <- s.m.\"Team\".user_id", "id", NULL);
+
+	(void)state;
+	assert_int_equal(w->n_owners, 2);
+	assert_int_equal(w->owners[1].n_hops, 2);
+	assert_string_equal(w->owners[1].hops[0].value, "team_id");
+	assert_string_equal(w->owners[1].hops[1].table, "m");
+	assert_string_equal(w->owners[1].hops[1].key, "Team");
+	assert_string_equal(w->owners[1].hops[1].value, "user_id");
+	assert_true(watch_has_hops(w));
 	watch_free(w);
 }
 
@@ -176,6 +191,8 @@ static void test_mistakes(void **state)
 		{"t", "s.t", "id", "a,", "id", "", "owners, item 2: expected a column, at the end"},
 		{"t", "s.t", "id", "a<-s.t.fk", "id", "",
 		 "owners, item 1: expected \".\" after the column that refers to us, at the end"},
+		{"t", "s.t", "id", "a<-s.t.b.c<-s.t.b.c<-s.t.b.c<-s.t.b.c<-s.t.b.c", "id", "",
+		 "owners, item 1: more than 4 tables on the way, near \"s.t.b.c\""},
 		{"t", "s.t", "id", "o", "id", "no",
 		 "leave, item 1: \"no\" is not one of the fields"},
 		{"t", "s.t", "id", "o", "v", "", "leave: no field shows the key"},
@@ -240,6 +257,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_issue_example),
 		cmocka_unit_test(test_reverse_owner),
+		cmocka_unit_test(test_owners_by_way_of_several_tables),
 		cmocka_unit_test(test_default_leave_is_the_key_without_joins),
 		cmocka_unit_test(test_quoted_names),
 		cmocka_unit_test(test_defaults),

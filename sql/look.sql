@@ -1,0 +1,10 @@
+--# Parts of on_journal.sql, where names or owners stand in other tables.
+IF current_setting('transaction_isolation') <> 'serializable' THEN  -- see pgherald_own
+  BEGIN
+    PERFORM set_config('lock_timeout', '5ms', true);
+    {{looks}}
+    RAISE 'undo this';
+  EXCEPTION WHEN OTHERS THEN
+    NULL;
+  END;
+END IF;

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * See render_row.h. */
+#include "config.h"
+#include "sql/render_row.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "sql/ident.h"
+#include "sql/render.h"
+
+void columns_add(struct columns *c, const char *name)
+{
+	for (size_t i = 0; i < c->n; i++)
+		if (strcmp(c->names[i], name) == 0)
+			return;
+	c->names = xrealloc(c->names, c->n + 1, sizeof(*c->names));
+	c->names[c->n++] = name;
+}
+
+void owner_columns_of(const struct watch *w, struct columns *c)
+{
+	for (size_t i = 0; i < w->n_owners; i++)
+		columns_add(c, w->owners[i].column);
+}
+
+void columns_of(const struct watch *w, struct columns *c)
+{
+	for (size_t i = 0; i < w->n_key; i++)
+		columns_add(c, w->key[i]);
+	for (size_t i = 0; i < w->n_fields; i++)
+		columns_add(c, w->fields[i].column);
+	owner_columns_of(w, c);
+}
+
+void text_columns_of(const struct watch *w, table_column_fn *each, void *arg)
+{
+	for (size_t i = 0; i < w->n_key; i++)
+		each(arg, &(struct table_column){w->schema, w->table, w->key[i], true});
+	for (size_t i = 0; i < w->n_owners; i++) {
+		const struct watch_owner *o = &w->owners[i];
+		const struct watch_hop *last = o->n_hops ? &o->hops[o->n_hops - 1] : NULL;
+
+		each(arg, &(struct table_column){w->schema, w->table, o->column, true});
+		if (last)
+			each(arg,
+			     &(struct table_column){last->schema, last->table, last->value, true});
+	}
+	for (size_t i = 0; i < w->n_fields; i++) {
+		const struct watch_field *f = &w->fields[i];
+
+		if (f->join_table || f->cast != CAST_UTC)
+			each(arg, &(struct table_column){w->schema, w->table, f->column, false});
+		if (f->join_table && f->cast != CAST_UTC)
+			each(arg, &(struct table_column){f->join_schema, f->join_table,
+							 f->join_label, false});
+	}
+}
+
+void utc_columns_of(const struct watch *w, table_column_fn *each, void *arg)
+{
+	for (size_t i = 0; i < w->n_fields; i++) {
+		const struct watch_field *f = &w->fields[i];
+
+		if (f->cast == CAST_UTC && f->join_table)
+			each(arg, &(struct table_column){f->join_schema, f->join_table,
+							 f->join_label, false});
+		else if (f->cast == CAST_UTC)
+			each(arg, &(struct table_column){w->schema, w->table, f->column, false});
+	}
+}
+
+void render_indented(struct buf *out, const char *text, size_t indent)
+{
+	for (; *text; text++) {
+		buf_char(out, *text);
+		for (size_t i = 0; *text == '\n' && i < indent; i++)
+			buf_char(out, ' ');
+	}
+}
+
+void render_comma(struct buf *out, size_t i, size_t *line_start)
+{
+	if (!i)
+		return;
+	buf_char(out, ',');
+	if (out->len - *line_start > 70) {
+		buf_char(out, '\n');
+		*line_start = out->len;
+	} else {
+		buf_char(out, ' ');
+	}
+}
+
+static size_t place_of(const struct columns *c, const char *column)
+{
+	size_t i = 0;
+
+	while (strcmp(c->names[i], column) != 0)
+		i++;
+	return i + 1; /* after the mark */
+}
+
+size_t render_names_place(const struct row *row)
+{
+	return row->places->n + 1;
+}
+
+void render_value(struct buf *out, const struct row *row, const char *arrow, const char *column)
+{
+	buf_str(out, row->name);
+	buf_str(out, arrow);
+	if (row->places)
+		buf_u64(out, place_of(row->places, column));
+	else
+		ident_add_literal(out, column);
+}
+
+void render_column(struct buf *out, const struct row *row, const char *column)
+{
+	if (!row->record) {
+		render_value(out, row, "->", column);
+		return;
+	}
+	if (row->name) {
+		buf_str(out, row->name);
+		buf_char(out, '.');
+	}
+	ident_add(out, column);
+}
+
+/* The one spelling of keys and owners: what PostgreSQL makes of the column as text. */
+static void add_text(struct buf *out, const struct row *row, const char *column)
+{
+	if (row->record) {
+		buf_str(out, "pgherald.as_text(");
+		render_column(out, row, column);
+		buf_char(out, ')');
+	} else {
+		render_value(out, row, "->>", column);
+	}
+}
+
+/* A sub-select, so that it is made once, not for each row of a table without an index. */
+void render_typed(struct buf *out, const struct row *row, const char *column, const char *alias,
+		  const char *key)
+{
+	const struct row target = {.name = alias, .record = true};
+
+	if (row->record) {
+		render_column(out, row, column);
+		return;
+	}
+	buf_str(out, "(SELECT pgherald.typed(");
+	render_value(out, row, "->>", column);
+	buf_str(out, ", CASE WHEN false THEN ");
+	render_column(out, &target, key);
+	buf_str(out, " END))");
+}
+
+void render_key(struct buf *out, const struct watch *w, const struct row *row)
+{
+	for (size_t i = 0; i < w->n_key; i++) {
+		buf_str(out, i ? " || ',' || " : "");
+		buf_str(out, w->n_key > 1 ? "(" : "");
+		add_text(out, row, w->key[i]);
+		buf_str(out, w->n_key > 1 ? ")" : "");
+	}
+}
+
+void render_own(struct buf *out, const struct watch *w, const struct row *row)
+{
+	struct columns c = {0};
+
+	for (size_t i = 0; i < w->n_owners; i++)
+		if (!w->owners[i].n_hops)
+			columns_add(&c, w->owners[i].column);
+	if (!c.n) {
+		buf_str(out, "'{}'::text[]");
+	} else if (c.n == 1 && row->record) { /* a function would have to be set up */
+		buf_str(out, "CASE WHEN ");
+		render_column(out, row, c.names[0]);
+		buf_str(out, " IS NULL THEN '{}'\n     ELSE ARRAY[");
+		add_text(out, row, c.names[0]);
+		buf_str(out, "] END");
+	} else if (c.n == 1) {
+		buf_str(out, "array_remove(ARRAY[");
+		add_text(out, row, c.names[0]);
+		buf_str(out, "], NULL)");
+	} else {
+		buf_str(out, "ARRAY(SELECT DISTINCT owner FROM (");
+		for (size_t i = 0; i < c.n; i++) {
+			buf_str(out, i ? "\n      UNION ALL SELECT " : "SELECT ");
+			add_text(out, row, c.names[i]);
+			buf_str(out, i ? "" : " AS owner");
+		}
+		buf_str(out, ") AS owners\n"
+			     "      WHERE owner IS NOT NULL ORDER BY owner)");
+	}
+	free(c.names);
+}
+
+/* The owners that one column leads to, as rows of one text column. */
+static void add_hops(struct buf *out, const struct watch_owner *o, const struct row *row)
+{
+	buf_printf(out, "SELECT pgherald.as_text(h%zu.", o->n_hops);
+	ident_add(out, o->hops[o->n_hops - 1].value);
+	buf_str(out, ")\nFROM ");
+	for (size_t i = 0; i < o->n_hops; i++) {
+		const struct watch_hop *h = &o->hops[i];
+
+		buf_str(out, i ? "\nJOIN " : "");
+		ident_add_table(out, h->schema, h->table);
+		buf_printf(out, " AS h%zu", i + 1);
+		if (!i)
+			continue;
+		buf_printf(out, " ON h%zu.", i + 1);
+		ident_add(out, h->key);
+		buf_printf(out, " = h%zu.", i);
+		ident_add(out, o->hops[i - 1].value);
+	}
+	buf_str(out, "\nWHERE h1.");
+	ident_add(out, o->hops->key);
+	buf_str(out, " = ");
+	render_typed(out, row, o->column, "h1", o->hops->key);
+}
+
+/* One more than a row may have before it says "fetch again": EVENT_OWNERS_MAX in hub/event.h. */
+#define TOO_MANY_OWNERS "10001"
+
+void render_owners(struct buf *out, const struct watch *w, const struct row *row, const char *own)
+{
+	if (!watch_has_hops(w)) {
+		buf_str(out, own);
+		return;
+	}
+	buf_str(out, "ARRAY(SELECT DISTINCT owner FROM (\n  SELECT unnest(");
+	render_indented(out, own, strlen("  SELECT unnest("));
+	buf_str(out, ") AS owner");
+	for (size_t i = 0; i < w->n_owners; i++) {
+		autobuf hops = {0};
+
+		if (!w->owners[i].n_hops)
+			continue;
+		buf_init(&hops, RENDER_MAX);
+		add_hops(&hops, &w->owners[i], row);
+		buf_str(out, "\n  UNION ALL\n  ");
+		render_indented(out, buf_cstr(&hops), 2);
+	}
+	buf_str(out,
+		") AS owners\nWHERE owner IS NOT NULL ORDER BY owner LIMIT " TOO_MANY_OWNERS ")");
+}
+
+/* "ROW(past.a, past.b)::record" */
+static void add_record(struct buf *out, const struct columns *c, const char *name)
+{
+	size_t line = out->len;
+
+	buf_str(out, "ROW(");
+	for (size_t i = 0; i < c->n; i++) {
+		render_comma(out, i, &line);
+		render_column(out, &(struct row){.name = name, .record = true}, c->names[i]);
+	}
+	buf_str(out, ")::record");
+}
+
+void render_differ(struct buf *out, const struct columns *c, const char *a, const char *b)
+{
+	add_record(out, c, a);
+	buf_str(out, "\n*<> ");
+	add_record(out, c, b);
+}
+
+void render_agree(struct buf *out, const struct columns *c, const char *a, const char *b)
+{
+	for (size_t i = 0; i < c->n; i++) {
+		buf_str(out, i ? "\nAND " : "");
+		render_column(out, &(struct row){.name = a, .record = true}, c->names[i]);
+		buf_str(out, " IS NOT DISTINCT FROM ");
+		render_column(out, &(struct row){.name = b, .record = true}, c->names[i]);
+	}
+}
