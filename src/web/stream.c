@@ -121,8 +121,8 @@ struct stream *stream_new(struct worker *w, struct conf *conf, const struct conf
 	s->member.role = (uint32_t)hub_role(&w->hub, who->role);
 	s->fd.fd = -1;
 	s->id = ++w->next_stream_id;
-	s->token = xstrdup(token);
-	snprintf(s->peer, sizeof(s->peer), "%s", peer);
+	s->token = xasprintf("%s%c%s", token, '\0', peer);
+	s->peer = s->token + strlen(token) + 1;
 	s->filter = wish->filter;
 	s->chunked = wish->chunked;
 	s->who_am_i = wish->who_am_i;

@@ -66,7 +66,7 @@ struct stream {
 	uint32_t hello_len;
 	char *hello; /* the first bytes, until they are handed to libmicrohttpd */
 	char *token;
-	char peer[64];
+	const char *peer; /* behind the token, in the same memory */
 	uint64_t opened_ms;
 	/* On the loop's clock, in seconds: what stream_tick() looks at. */
 	uint32_t keepalive_s, recheck_s;
