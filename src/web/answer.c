@@ -83,6 +83,8 @@ void answer_refusal(struct buf *out, const struct conf *conf, unsigned status, c
 	add_to_text(out, "Cache-Control", "no-store");
 	if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
 		add_to_text(out, "Allow", "GET, OPTIONS");
+	if (status == MHD_HTTP_SERVICE_UNAVAILABLE)
+		add_to_text(out, "Retry-After", "5");
 	each_header(conf, from, add_to_text, out);
 	buf_str(out, "\r\n");
 	if (body)

@@ -48,6 +48,11 @@ void asker_text(const struct asker *a, char out[CALLER_PEER_MAX])
 		address_text(&a->client, out);
 }
 
+bool asker_is_nameless(const struct asker *a, const struct conf *conf)
+{
+	return address_is_none(&a->client) && forwarded_trusts(&conf->trust, &a->caller->address);
+}
+
 const struct address *asker_account(const struct asker *a)
 {
 	return address_is_none(&a->client) ? &a->caller->address : &a->client;

@@ -23,6 +23,8 @@ void asker_find(struct asker *a, struct MHD_Connection *c, const struct conf *co
 		const struct caller *caller);
 /* For the log: with the port when it is the client's own connection. */
 void asker_text(const struct asker *a, char out[CALLER_PEER_MAX]);
+/* Whether a listed proxy asks and does not say for whom. */
+bool asker_is_nameless(const struct asker *a, const struct conf *conf) MUST_CHECK;
 /* To whose account failures go: the client's, or that of the proxy which does not say his. */
 const struct address *asker_account(const struct asker *a);
 /* Whether the route's credential is a cookie, which browsers send by themselves. */

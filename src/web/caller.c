@@ -182,7 +182,7 @@ static void look(struct caller *c, bool ended)
 
 	if (n < 0 && errno == EAGAIN && !ended && watch(c))
 		return;
-	if (n <= 0 || c->guest.evicted) {
+	if (n <= 0) {
 		caller_hang_up(c);
 		return;
 	}

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "web/answer.h"
 #include "web/caller.h"
 #include "web/worker.h"
 
@@ -17,26 +18,38 @@
 #define SHARE_SLACK	16 /* streams that a worker may have beyond its share */
 #define ACCEPT_AGAIN_MS 20
 
-/* Descriptors have run out: give up the spare one, take the client, say so, hang up. Otherwise
- * the listening socket would stay readable and the loop would spin. False when nobody waits. */
+/* Says so to a client whose descriptor is the spare one, and hangs up. */
+static void say_full(const struct worker *w, int fd)
+{
+	struct head head = {0};
+	char bytes[4096];
+	ssize_t n = recv(fd, bytes, sizeof(bytes), MSG_PEEK | MSG_DONTWAIT);
+	struct buf b;
+
+	if (n > 0)
+		head_find_origin(&head, bytes, (size_t)n);
+	answer_refusal(&b, w->conf, MHD_HTTP_SERVICE_UNAVAILABLE, "No connections left; try again.",
+		       head.origin ? bytes + head.origin : NULL, head.origin_len, true);
+	(void)!send(fd, buf_cstr(&b), b.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	buf_free(&b);
+	shutdown(fd, SHUT_WR);
+	/* Unread bytes would turn the close into a reset that can overtake the answer. */
+	(void)!recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+	close(fd);
+}
+
+/* Descriptors have run out, though clients have not taken them: give up the spare one and take the
+ * client. Otherwise the listening socket would stay readable and the loop would spin. False when
+ * nobody waits. */
 static bool turn_away(struct worker *w, struct loop_fd *listener)
 {
-	static const char text[] = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\n"
-				   "Content-Type: application/json\r\nConnection: close\r\n\r\n"
-				   "{\"detail\": \"No connections left; try again.\"}\n";
 	struct door *d = &w->door;
-	char scrap[4096];
 	int fd;
 
 	close(d->spare_fd);
 	fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (fd >= 0) {
-		(void)!send(fd, text, sizeof(text) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
-		shutdown(fd, SHUT_WR);
-		/* Unread bytes would turn the close into a reset that can overtake the answer. */
-		(void)!recv(fd, scrap, sizeof(scrap), MSG_DONTWAIT);
-		close(fd);
-	}
+	if (fd >= 0)
+		say_full(w, fd);
 	d->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	return fd >= 0;
 }

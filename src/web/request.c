@@ -4,11 +4,9 @@
 #include "web/request.h"
 
 #include <assert.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "auth/credential.h"
 #include "base/mem.h"
@@ -16,14 +14,14 @@
 #include "web/admin.h"
 #include "web/answer.h"
 #include "web/asker.h"
+#include "web/handover.h"
 #include "web/query.h"
 #include "web/stream.h"
 #include "web/worker.h"
 
-#define BLOCK_BYTES 1024 /* the content reader's; a hello fits */
-#define PROBES	    3	 /* looks for departed streams of a user, before he is told to come back */
-#define PROBE_MS    300	 /* for each */
-#define WHY_MAX	    2048 /* bytes of a sentence to the client */
+#define PROBES	 3    /* looks for departed streams of a user, before he is told to come back */
+#define PROBE_MS 300  /* for each */
+#define WHY_MAX	 2048 /* bytes of a sentence to the client */
 
 enum request_state {
 	REQUEST_NEW,
@@ -49,8 +47,7 @@ struct request {
 	bool http10;
 	uint64_t rights_changes; /* the worker's count when the look-up went out */
 	bool event_source; /* it comes back by itself to a stream that ends, and to nothing else */
-	struct stream *stream;
-	size_t hello_sent;
+	struct handover handover;
 };
 
 static void request_free(struct request *q)
@@ -62,8 +59,7 @@ static void request_free(struct request *q)
 		q->lookup->asker = NULL; /* it frees itself when it comes back */
 	else
 		post_lookup_free(q->lookup);
-	if (q->stream)
-		stream_close(q->stream, "client closed before the stream began");
+	handover_cancel(&q->handover);
 	list_remove(&q->node);
 	w->http.n_requests--;
 	query_clear(&q->query);
@@ -153,82 +149,22 @@ static enum MHD_Result not_now(struct request *q, unsigned status, const char *w
 	return not_before(q, status, why, 0);
 }
 
-/* -1 when there is none. What libmicrohttpd points to is only good until it is asked again:
- * from 1.0 on, each connection has one such place. */
-static int descriptor(struct MHD_Connection *c)
-{
-	const union MHD_ConnectionInfo *info =
-		MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
-
-	return info ? info->connect_fd : -1;
-}
-
-/* libmicrohttpd asks for the stream's bytes: first the hello; the next call comes when all of it
- * is in the socket. Then the stream takes the socket: MHD_CONTENT_READER_END_WITH_ERROR makes
- * MHD close its descriptor, and with MHD_USE_TURBO it does so without shutdown(2). */
-static ssize_t read_hello(void *arg, uint64_t pos, char *out, size_t max)
-{
-	struct request *q = arg;
-	struct stream *s = q->stream; /* stays until it is adopted: see stream_end() */
-	int fd;
-
-	(void)pos;
-	if (q->hello_sent < s->hello_len) {
-		size_t n = s->hello_len - q->hello_sent;
-
-		if (n > max)
-			n = max;
-		memcpy(out, s->hello + q->hello_sent, n);
-		q->hello_sent += n;
-		return (ssize_t)n;
-	}
-	q->stream = NULL;
-	q->worker->http.run_wanted =
-		true; /* MHD closes its side in the next run, not in this one */
-	fd = fcntl(descriptor(q->connection), F_DUPFD_CLOEXEC, 0);
-	if (fd < 0)
-		stream_close(s, "no descriptor left");
-	else
-		stream_adopt(s, fd);
-	return MHD_CONTENT_READER_END_WITH_ERROR;
-}
-
 static enum MHD_Result start_stream(struct request *q, struct principal *who)
 {
 	struct worker *w = q->worker;
 	const char *last = asker_header(q->connection, "Last-Event-ID");
 	const struct stream_wish wish = {last && *last ? last : q->query.position, q->query.filter,
 					 q->query.full_hello, !q->http10};
-	struct MHD_Response *r;
-	enum MHD_Result result;
+	struct stream *s;
 	char peer[CALLER_PEER_MAX];
-	int send_buffer = (int)q->conf->send_buffer;
 
-	r = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, read_hello, q, NULL);
-	if (!r) {
-		registry_leave(w->registry, who->user_id);
-		principal_free(who);
-		return MHD_NO;
-	}
 	asker_text(&q->asker, peer);
-	q->stream = stream_new(w, q->conf, q->route, who, q->lookup->token, &wish, peer);
+	s = stream_new(w, q->conf, q->route, who, q->lookup->token, &wish, peer);
 	q->query.filter = NULL;
 	q->state = REQUEST_STREAM;
 	if (q->rights_changes != w->rights_changes) /* the verdict may be of before that */
-		stream_hold(q->stream, 0);
-	if (send_buffer) /* bounds what a stuck client holds: autotuning would take megabytes */
-		setsockopt(descriptor(q->connection), SOL_SOCKET, SO_SNDBUF, &send_buffer,
-			   sizeof(send_buffer));
-	MHD_add_response_header(r, "Content-Type", ANSWER_STREAM_TYPE);
-	MHD_add_response_header(r, "Cache-Control", "no-cache, no-transform");
-	MHD_add_response_header(r, "X-Accel-Buffering", "no");
-#if MHD_VERSION >= 0x00097310
-	MHD_set_response_options(r, MHD_RF_SEND_KEEP_ALIVE_HEADER, MHD_RO_END);
-#endif
-	answer_headers(q->connection, q->conf, r);
-	result = MHD_queue_response(q->connection, MHD_HTTP_OK, r);
-	MHD_destroy_response(r);
-	return result;
+		stream_hold(s, 0);
+	return handover_start(&q->handover, w, q->connection, q->conf, s);
 }
 
 static enum MHD_Result refuse(struct request *q, const char *no_token, const char *no_session)
@@ -247,6 +183,13 @@ static void note(const struct request *q, enum tally_reason reason)
 	tally_note(&q->worker->commons->tally, reason, loop_now_ms(q->worker->loop), peer, NULL);
 }
 
+static enum MHD_Result no_database(struct request *q)
+{
+	note(q, TALLY_DATABASE);
+	return not_now(q, MHD_HTTP_SERVICE_UNAVAILABLE,
+		       "The database is not available; try again.");
+}
+
 /* The verdict is in: the answer it leads to. */
 static enum MHD_Result answer_verdict(struct request *q)
 {
@@ -257,8 +200,7 @@ static enum MHD_Result answer_verdict(struct request *q)
 	autobuf why = {.max = WHY_MAX};
 
 	if (!q->lookup || q->lookup->verdict == LOOKUP_UNAVAILABLE)
-		return not_now(q, MHD_HTTP_SERVICE_UNAVAILABLE,
-			       "The database is not available; try again.");
+		return no_database(q);
 	if (q->lookup->verdict == LOOKUP_OK)
 		attempts_good(attempts, asker_account(&q->asker), q->lookup->token, now);
 	else
@@ -273,10 +215,10 @@ static enum MHD_Result answer_verdict(struct request *q)
 				    "Your role may not use this resource.");
 	if (q->route->kind == ROUTE_STATS)
 		return admin_stats(w, q->connection);
-	if (!w->known || w->draining)
-		return not_now(q, MHD_HTTP_SERVICE_UNAVAILABLE,
-			       w->draining ? "Shutting down; connect again."
-					   : "The database is not available; try again.");
+	if (w->draining)
+		return not_now(q, MHD_HTTP_SERVICE_UNAVAILABLE, "Shutting down; connect again.");
+	if (!w->known)
+		return no_database(q);
 	if (!query_knows_topics(&q->query, q->conf, &why))
 		return answer_error(q->connection, q->conf, MHD_HTTP_BAD_REQUEST, buf_cstr(&why));
 	switch (registry_enter(w->registry, who->user_id)) {
@@ -321,6 +263,8 @@ static enum MHD_Result ask(struct request *q)
 		return not_before(q, MHD_HTTP_TOO_MANY_REQUESTS,
 				  "Too many unknown credentials came from your address.", wait_ms);
 	}
+	if (asker_is_nameless(&q->asker, q->conf))
+		note(q, TALLY_NAMELESS);
 	counted = caller_counted(q->caller, &q->asker.client);
 	if (!lobby_ask(&w->commons->lobby, &q->caller->guest, &counted)) {
 		note(q, TALLY_ADDRESS);

@@ -32,6 +32,12 @@ static const struct {
 			 "no more requests that HTTP does not allow"},
 	[TALLY_STREAMS] = {"max_streams are open: further clients are told to come back",
 			   "fewer than max_streams are open again"},
+	[TALLY_DATABASE] = {"clients are told to come back: the database is not available",
+			    "clients do not wait for the database any more"},
+	[TALLY_NAMELESS] =
+		{"a proxy of trusted_proxies does not say for whom it asks, in the header that "
+		 "client_address names: all its clients are taken for one",
+		 "no proxy asks any more without saying for whom"},
 	[TALLY_USER] = {"a user has max_streams_per_user open: further ones are told to come back",
 			"no user asks for more than max_streams_per_user any more"},
 };

@@ -19,6 +19,8 @@ enum tally_reason {
 	TALLY_DESCRIPTORS, /* none is left */
 	TALLY_HEADS,	   /* what HTTP does not allow */
 	TALLY_STREAMS,	   /* max_streams are open */
+	TALLY_DATABASE,	   /* it cannot be asked */
+	TALLY_NAMELESS,	   /* nobody is turned away: a listed proxy does not say for whom it asks */
 	TALLY_USER,	   /* max_streams_per_user are open */
 	N_TALLIES
 };

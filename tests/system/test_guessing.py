@@ -95,6 +95,16 @@ def test_who_is_not_listed_is_not_believed(served):
     d.wait_log(r"SSE stream closed .* peer=127\.0\.0\.1:\d+ ", size)
 
 
+def test_a_proxy_that_says_nothing(served):
+    """Its clients are taken for one, and the log says why."""
+    served.configure("[server]", LIMITS + "trusted_proxies = 127.0.0.1")
+    d = served.daemon.start().wait_ready()
+    assert guesses(d, 11) == [401] * 10 + [429]
+    d.wait_log("a proxy of trusted_proxies does not say for whom it asks, in the header that client_address"
+               r" names: all its clients are taken for one peer=127\.0\.0\.1:")
+    assert guesses(d, 1, {"X-Forwarded-For": "203.0.113.1"}, "other") == [401]
+
+
 def test_many_who_come_in_are_no_attack(served):
     """After a restart nobody is known, and behind a proxy that is not listed all have one address: a
     few of many credentials have ended meanwhile."""

@@ -3,8 +3,8 @@
 get a clear answer and leave everybody else alone."""
 
 import json
+import os
 import re
-import resource
 import select
 import socket
 import struct
@@ -12,7 +12,7 @@ import subprocess
 
 import pytest
 
-from lib.daemon import EVENTS, STATS, Client, wait_until
+from lib.daemon import EVENTS, STATS, Client, as_ordinary_user, wait_until
 
 
 @pytest.fixture
@@ -414,6 +414,37 @@ def test_descriptors_run_out(served):
     for s in late + extra:
         s.close()
     wait_until(lambda: Client(d, served.anna).hello(), "room again")
+
+
+def allow_files(d, n):
+    subprocess.run(as_ordinary_user(["prlimit", "--pid", str(d.proc.pid), f"--nofile={n}:"]), check=True)
+
+
+def test_somebody_else_has_taken_the_descriptors(served):
+    """None is left though the daemon has counted its own: an answer, and no spinning."""
+    served.configure("[server]", "[server]\ncors_origins = https://app.example.com")
+    d = served.daemon.start().wait_ready()
+    c = Client(d, served.anna).hello()
+    with open(f"/proc/{d.proc.pid}/limits") as f:
+        before = re.search(r"Max open files +(\d+)", f.read()).group(1)
+    last = max(map(int, os.listdir(f"/proc/{d.proc.pid}/fd")))
+    allow_files(d, last + 1)
+    holes = []
+    while True:  # numbers below the last one may be free
+        holes.append(Client(d, served.anna, headers={"Origin": "https://app.example.com"}))
+        holes[-1].read_until(lambda: holes[-1].status, "an answer")
+        if holes[-1].status != 200:
+            break
+    assert holes[-1].status == 503
+    h = holes[-1].wait_end().headers
+    assert h["Retry-After"] == "5" and h["Content-Type"] == "application/json"
+    assert h["Vary"] == "Origin"  # and more where the request has come by then
+    change(served)
+    c.wait_message("estimate.created")
+    d.wait_log("no descriptor left for a client: answered 503")
+    allow_files(d, before)
+    wait_until(lambda: d.get("/healthz")[0] == 200, "room again")
+    d.wait_log(r"there are descriptors again clients=\d+ seconds=\d+")
 
 
 def test_limits(served):

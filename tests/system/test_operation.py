@@ -381,6 +381,7 @@ def test_database_down_answers_in_time(served, alone):
     assert status == 503 and headers["Retry-After"] == "3"
     status, headers, body = d.get(EVENTS + "?token=" + served.anna)
     assert status == 200 and body.startswith(b"retry: ") and b"not available" in body
+    d.wait_log("clients are told to come back: the database is not available peer=127")
 
 
 def test_database_goes_away_and_comes_back(served, alone):
