@@ -3,6 +3,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import tempfile
 from dataclasses import dataclass, field
@@ -45,6 +46,19 @@ class Facts:
         return said
 
 
+def _run_all(argv, **kw):
+    """Its exit status; whatever it has started ends with it, or with us."""
+    process = subprocess.Popen(argv, start_new_session=True, **kw)
+    try:
+        return process.wait(TIMEOUT_S)
+    finally:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        process.wait()
+
+
 class Place:
     def __init__(self, pgherald, serializable):
         self.pgherald = pgherald
@@ -69,14 +83,14 @@ class Place:
                 PYTHONDONTWRITEBYTECODE="1", FOREIGN_MODE=mode, FOREIGN_OUT=name,
                 FOREIGN_PGHERALD=self.pgherald, **more)
             with open(Path(name) / "output", "w+", encoding="utf-8", errors="replace") as output:
-                done = subprocess.run(argv, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=output,
-                                      stderr=subprocess.STDOUT, timeout=TIMEOUT_S)
+                status = _run_all(argv, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=output,
+                                  stderr=subprocess.STDOUT)
                 output.seek(0)
                 said = output.read()
             outcomes = Path(name) / "outcomes.json"
             facts = Path(name) / "facts.json"
             if not outcomes.exists() or not facts.exists():
-                raise suites.Unavailable(f"it did not run (status {done.returncode}):\n{said[-4000:]}")
+                raise suites.Unavailable(f"it did not run (status {status}):\n{said[-4000:]}")
             if outcomes.read_text() == "{}":
                 raise suites.Unavailable(f"no test was run:\n{said[-4000:]}")
             return json.loads(outcomes.read_text()), Facts(**json.loads(facts.read_text()))
