@@ -371,10 +371,12 @@ int cli_serve(const char *conf_path)
 	if (*s.conf->log_file && !log_open(s.conf->log_file)) {
 		fprintf(stderr, "pgherald: cannot write the log to %s: %s\n", s.conf->log_file,
 			errno == EINVAL ? "it is no ordinary file" : strerror(errno));
+		conf_unref(s.conf);
 		return EXIT_FAILURE;
 	}
 	if (!log_spool()) {
 		log_error("no thread for the log: %m");
+		conf_unref(s.conf);
 		return EXIT_FAILURE;
 	}
 	log_info("pgherald %s starts with %s", PACKAGE_VERSION, conf_path);
