@@ -3,8 +3,11 @@
 #ifndef PGHERALD_BASE_SD_H
 #define PGHERALD_BASE_SD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "base/mem.h"
 
 #define SD_NAME_MAX 256 /* bytes of a descriptor's name, with its end */
 
@@ -20,5 +23,14 @@ uint64_t sd_watchdog_ms(void);
 /* The descriptors that were passed to this process, by sd_listen_fds(3)'s protocol: sockets, and
  * what it has stored. Once: they are taken out of the environment. The caller frees the array. */
 size_t sd_passed(struct sd_fd **ret);
+/* How many descriptors systemd keeps for us while we are away, $FDSTORE; 0 without a store. */
+uint64_t sd_store_max(void);
+/* Gives it one to keep, whatever becomes of its other end, and to pass to the next process under
+ * this name; ours stays open. False with errno when it could not be sent. */
+bool sd_store(int fd, const char *name) MUST_CHECK;
+/* Takes all of that name out of the store. */
+void sd_unstore(const char *name);
+/* Waits at most so long until everything that was sent has been read; whether it has. */
+bool sd_barrier(int wait_ms) MUST_CHECK;
 
 #endif

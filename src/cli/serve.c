@@ -23,7 +23,9 @@
 #include "conf.h"
 #include "hub/registry.h"
 #include "pg/db.h"
+#include "web/arrival.h"
 #include "web/commons.h"
+#include "web/departure.h"
 #include "web/listen.h"
 #include "web/worker.h"
 
@@ -39,6 +41,8 @@ struct server {
 	struct loop *loop;
 	struct loop_fd signals;
 	struct loop_timer watchdog;
+	struct sd_fd *passed; /* by systemd: sockets to listen on, streams of the process before */
+	size_t n_passed;
 	struct listen_set listen;
 	struct commons commons;
 	struct db db;
@@ -46,6 +50,7 @@ struct server {
 	struct inbox **inboxes;
 	size_t n_workers, n_drained;
 	bool draining;
+	bool restart_follows; /* the stop that comes is followed by a start */
 };
 
 static size_t processors(void)
@@ -97,15 +102,16 @@ static void apply_limits(struct server *s)
 	lobby_limit(&s->commons.lobby, requests, c->max_requests_per_address);
 }
 
-/* On what systemd has passed; then [server] listen has no meaning. */
-static bool adopt_listeners(struct server *s, const struct sd_fd *passed, size_t n,
-			    struct buf *error)
+/* On what systemd has passed, if there is any; then [server] listen has no meaning. */
+static bool adopt_listeners(struct server *s, size_t *ret_n, struct buf *error)
 {
-	autofree int *fds = xcalloc(n, sizeof(*fds));
+	autofree int *fds = xcalloc(s->n_passed + 1, sizeof(*fds));
 
-	for (size_t i = 0; i < n; i++)
-		fds[i] = passed[i].fd;
-	return listen_adopt(&s->listen, fds, n, s->n_workers, error);
+	*ret_n = 0;
+	for (size_t i = 0; i < s->n_passed; i++)
+		if (!arrival_is(&s->passed[i]))
+			fds[(*ret_n)++] = s->passed[i].fd;
+	return !*ret_n || listen_adopt(&s->listen, fds, *ret_n, s->n_workers, error);
 }
 
 static bool open_configured(struct server *s, struct buf *error)
@@ -119,15 +125,11 @@ static bool open_configured(struct server *s, struct buf *error)
 
 static bool open_listeners(struct server *s)
 {
-	struct sd_fd *passed;
-	size_t n = sd_passed(&passed);
 	autobuf text = {0};
-	bool ok;
+	size_t n;
 
 	buf_init(&text, TEXT_MAX);
-	ok = n ? adopt_listeners(s, passed, n, &text) : open_configured(s, &text);
-	free(passed);
-	if (!ok) {
+	if (!adopt_listeners(s, &n, &text) || (!n && !open_configured(s, &text))) {
 		log_error("%s", buf_cstr(&text));
 		return false;
 	}
@@ -229,16 +231,21 @@ static void on_signal(void *arg, uint32_t events)
 				reload(s);
 			continue;
 		}
+		if (info.ssi_signo == SIGUSR2) {
+			s->restart_follows = sd_store_max() >= DEPARTURE_STORE;
+			continue;
+		}
 		if (s->draining) {
 			log_info("stopping at once");
 			loop_stop(s->loop);
 			continue;
 		}
 		s->draining = true;
-		log_info(
-			"stopping: %zu streams are told to come back; a second signal ends at once",
-			registry_streams(s->commons.registry));
+		log_info("stopping: %zu streams; a second signal ends at once",
+			 registry_streams(s->commons.registry));
 		sd_notify_text("STOPPING=1");
+		if (s->restart_follows)
+			s->commons.departure = departure_new();
 		post_all(s, POST_DRAIN);
 	}
 }
@@ -270,6 +277,7 @@ static bool watch_signals(struct server *s)
 	sigaddset(&set, SIGHUP);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGUSR2);
 	pthread_sigmask(SIG_BLOCK, &set, NULL); /* the workers' threads inherit it */
 	s->signals = (struct loop_fd){
 		.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), .ready = on_signal, .arg = s};
@@ -288,6 +296,7 @@ static bool start(struct server *s)
 	}
 	s->n_workers = n;
 	apply_limits(s);
+	s->n_passed = sd_passed(&s->passed);
 	if (!open_listeners(s))
 		return false;
 	s->workers = xcalloc(n, sizeof(struct worker *));
@@ -297,9 +306,9 @@ static bool start(struct server *s)
 					   s->listen.n, &s->db.inbox, &s->commons);
 		if (!s->workers[i])
 			return false;
-		s->workers[i]->n_workers = n;
 		s->inboxes[i] = &s->workers[i]->inbox;
 	}
+	arrivals_take(s->passed, s->n_passed, s->workers, n);
 	s->db.on_other = on_letter;
 	s->db.arg = s;
 	s->commons.workers = s->inboxes;
@@ -317,6 +326,22 @@ static bool start(struct server *s)
 	return true;
 }
 
+/* What is known of the streams that have gone to the next process follows them. */
+static void hand_over(struct server *s)
+{
+	size_t n;
+
+	if (!s->commons.departure)
+		return;
+	if (departure_finish(s->commons.departure, &n))
+		log_info("%zu streams are handed over to the next process", n);
+	else
+		log_warn("%zu streams are told to come back, since they could not be handed over: "
+			 "%m",
+			 n);
+	s->commons.departure = NULL;
+}
+
 static void stop(struct server *s)
 {
 	db_stop(&s->db); /* its last letters reach workers that still live */
@@ -325,10 +350,12 @@ static void stop(struct server *s)
 		worker_join(s->workers[i]);
 	for (size_t i = 0; i < s->n_workers; i++)
 		worker_free(s->workers[i]);
+	hand_over(s);
 	db_free(&s->db);
 	listen_free(&s->listen);
 	free(s->workers);
 	free(s->inboxes);
+	free(s->passed);
 	commons_free(&s->commons);
 	loop_del(s->loop, &s->signals);
 	close(s->signals.fd);

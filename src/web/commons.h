@@ -9,6 +9,7 @@
 #include "web/tally.h"
 
 struct inbox;
+struct departure;
 
 struct commons {
 	struct inbox **workers; /* theirs; not owned */
@@ -17,6 +18,8 @@ struct commons {
 	struct lobby lobby;
 	struct attempts *attempts;
 	struct tally tally;
+	struct departure
+		*departure; /* set before POST_DRAIN: live streams go to the next process */
 };
 
 void commons_init(struct commons *c);

@@ -73,8 +73,9 @@ static void unwatch(struct worker *w, struct door_listener *l)
  * than its share of the streams stays away from it; somebody always has less. */
 static bool crowded(const struct worker *w)
 {
-	return w->n_workers > 1 &&
-	       w->n_streams > registry_streams(w->registry) / w->n_workers + SHARE_SLACK;
+	size_t n = w->commons->n_workers;
+
+	return n > 1 && w->n_streams > registry_streams(w->registry) / n + SHARE_SLACK;
 }
 
 static void pause_accepting(struct worker *w)

@@ -17,6 +17,8 @@
 #include "hub/queue.h"
 
 struct filter;
+struct departure;
+struct luggage;
 struct worker;
 struct conf;
 struct conf_route;
@@ -100,6 +102,12 @@ void stream_end(struct stream *s, const char *reason);
 /* Ends it once what is queued has been sent: with a farewell that spreads the reconnects. */
 void stream_farewell(struct stream *s, const char *reason);
 
+/* Goes to the next process by way of `d`, with its connection: the stream is closed here, the
+ * client notices nothing. False when it cannot; it is as before then. */
+bool stream_leave(struct stream *s, struct departure *d) MUST_CHECK;
+/* A new stream takes over the socket of one that has left the process before. */
+void stream_arrive(struct stream *s, int fd, const struct luggage *l);
+
 /* For the worker: */
 void stream_deliver(struct hub_member *m, struct event *e, enum scope_view view);
 void stream_flush(struct stream *s, uint64_t now_ms);
@@ -151,6 +159,8 @@ bool stream_had(const struct stream *s, const struct event *e);
 struct frame *stream_frame_for(struct stream *s, struct event *e, enum scope_view view);
 /* Queues a "refetch everything" for this stream alone; `id` may be NULL. */
 void stream_queue_reset(struct stream *s, const char *reason, const char *id);
+/* Queues a "refetch" of the topics that no journal has. */
+void stream_queue_gap(struct stream *s);
 /* Throws away a replay that is at home. */
 void stream_drop_replay(struct stream *s);
 /* Takes when his token ends from `who`, and sets when it is to be looked up again. */

@@ -34,6 +34,11 @@ void stream_queue_reset(struct stream *s, const char *reason, const char *id)
 	queue_resync(s, reason, s->worker->topics, id);
 }
 
+void stream_queue_gap(struct stream *s)
+{
+	queue_resync(s, "gap", s->worker->live_topics, NULL);
+}
+
 static void set_place(struct stream *s, const char *id)
 {
 	if (s->place && !strcmp(s->place, id))
@@ -279,7 +284,7 @@ static void leave_ring(struct stream *s)
 	}
 	assert(s->skip);
 	if (s->worker->live_topics) /* those are in no journal */
-		queue_resync(s, "gap", s->worker->live_topics, NULL);
+		stream_queue_gap(s);
 	ask_journal(s);
 }
 

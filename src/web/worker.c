@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "web/arrival.h"
 #include "web/stream.h"
 #include "wire/dialect.h"
 #include "wire/sse.h"
@@ -130,6 +131,7 @@ static void on_tick(void *arg)
 			wheel_put(w, stream);
 		stream_tick(stream);
 	}
+	arrivals_tick(w);
 	door_tick(w, now);
 	loop_timer_set(w->loop, &w->tick, 1000 - now % 1000);
 }
@@ -211,6 +213,8 @@ static void take_database(struct worker *w, struct post_database *p)
 		comment_all(w, p->up ? "database connection restored"
 				     : "database connection lost; events follow when it is back");
 	w->database_up = p->up;
+	if (p->up)
+		arrivals_go(w);
 	free(p);
 }
 
@@ -293,10 +297,29 @@ static void on_drain_limit(void *arg)
 	stop_now(arg, "shutdown: the client did not take the rest in time");
 }
 
+/* Those that can be go to the next process, with their connections. */
+static void hand_over(struct worker *w)
+{
+	uint64_t now = loop_now_ms(w->loop);
+	size_t stay = 0;
+
+	LIST_EACH (&w->streams, node, tmp)
+		if (stream_at(node)->queue.n && !stream_at(node)->blocked &&
+		    stream_at(node)->fd.fd >= 0)
+			stream_flush(stream_at(node), now); /* may free it */
+	LIST_EACH (&w->streams, node, tmp)
+		stay += !stream_leave(stream_at(node), w->commons->departure);
+	if (stay)
+		log_info("worker %u: %zu streams cannot be handed over", w->number, stay);
+}
+
 static void drain(struct worker *w)
 {
 	w->draining = true;
 	door_quiesce(w);
+	arrivals_refuse(w);
+	if (w->commons->departure)
+		hand_over(w);
 	loop_timer_set(w->loop, &w->drain_limit, w->conf->drain_ms);
 	LIST_EACH (&w->streams, node, tmp)
 		stream_farewell(stream_at(node), "shutdown");
@@ -399,6 +422,7 @@ struct worker *worker_new(unsigned number, struct conf *conf, const int *fds, si
 	w->registry = commons->registry;
 	topics(w);
 	list_init(&w->streams);
+	list_init(&w->arrivals);
 	list_init(&w->dirty);
 	for (size_t i = 0; i < WHEEL_SLOTS; i++)
 		list_init(&w->wheel[i]);
@@ -443,6 +467,7 @@ void worker_join(struct worker *w)
 void worker_free(struct worker *w)
 {
 	w->draining = w->drained = true; /* nobody waits for a word any more */
+	arrivals_refuse(w);
 	stop_now(w, "stopped");
 	door_close(w);
 	http_stop(w);

@@ -30,7 +30,6 @@ struct worker {
 	struct inbox *db;	   /* the database thread's */
 	struct commons *commons;   /* shared by all workers */
 	struct registry *registry; /* of the commons */
-	size_t n_workers;	   /* how many they are; 0 when nobody has said */
 	struct conf *conf;	   /* a reference */
 	char *topics;		   /* JSON array of all watched topics */
 	char *live_topics;	   /* of those that no journal has; NULL without any */
@@ -50,6 +49,8 @@ struct worker {
 	struct list streams; /* every struct stream */
 	size_t n_streams;
 	uint64_t next_stream_id;
+	struct list arrivals; /* streams of the process before: see arrival.h */
+	uint64_t arrivals_until_ms;
 	struct list dirty; /* streams with something to flush */
 	struct loop_timer flush;
 	struct joined joined;		/* for the streams flushed in this turn */

@@ -7,40 +7,13 @@ import os
 import re
 import shutil
 import socket
-import subprocess
 import tempfile
 
 import pytest
 
 from conftest import PGHERALD
-from lib.daemon import Client, Daemon, as_ordinary_user, connect, wait_until
-
-# What systemd does: the sockets from 3 on, and the variables that say so.
-ACTIVATE = 'export LISTEN_PID=$$ LISTEN_FDS=$1; shift; exec "$@"'
-
-
-class Activated(Daemon):
-    """A daemon that is passed these sockets, which stay here when it ends."""
-
-    def __init__(self, conf, log, sockets):
-        super().__init__(PGHERALD, conf, log)
-        self.sockets = sockets
-        self.address = sockets[0].getsockname() if sockets else None
-
-    def start(self, wait=True):
-        offset = os.path.getsize(self.log_path) if os.path.exists(self.log_path) else 0
-        fds = [s.fileno() for s in self.sockets]
-        moves = "".join(f" {3 + i}<&{fd}" for i, fd in enumerate(fds))
-        argv = as_ordinary_user(["sh", "-c", ACTIVATE, "-", str(len(fds)), self.binary, "-c",
-                                 self.conf, "serve"])
-        with open(self.log_path, "ab") as log:
-            self.proc = subprocess.Popen(["bash", "-c", f'exec "$@"{moves}', "-", *argv],
-                                         stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-                                         pass_fds=fds)
-        if wait:
-            self.wait_log(r"listening on \S+, which was passed to us", offset)
-        return self
-
+from lib.daemon import Client, connect, wait_until
+from lib.manager import Managed
 
 @pytest.fixture
 def listener():
@@ -52,7 +25,7 @@ def listener():
 def activated(served, tmp_path, listener):
     """A daemon with two workers on a socket that was passed."""
     served.configure("[server]\n", "[server]\nworkers = 2\n")
-    served.daemon = Activated(served.install.conf, tmp_path / "daemon.log", [listener])
+    served.daemon = Managed(PGHERALD, served.install.conf, tmp_path / "daemon.log", [listener])
     served.daemon.start().wait_ready()
     return served
 
@@ -99,7 +72,7 @@ def test_unix_socket_stays(served, tmp_path):
             s.listen(16)
             os.chmod(path, 0o666)
             os.chmod(os.path.dirname(path), 0o755)
-            served.daemon = Activated(served.install.conf, tmp_path / "daemon.log", [s])
+            served.daemon = Managed(PGHERALD, served.install.conf, tmp_path / "daemon.log", [s])
             served.daemon.start()
             with connect(path) as c:
                 c.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
@@ -112,7 +85,7 @@ def test_unix_socket_stays(served, tmp_path):
 
 def test_what_does_not_listen_is_refused(served, tmp_path):
     with socket.socket() as s:
-        served.daemon = Activated(served.install.conf, tmp_path / "daemon.log", [s])
+        served.daemon = Managed(PGHERALD, served.install.conf, tmp_path / "daemon.log", [s])
         served.daemon.start(wait=False)
         assert served.daemon.wait_end() == 1
     assert "descriptor 3, which was passed, is no listening socket" in served.daemon.log()

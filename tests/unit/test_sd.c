@@ -103,6 +103,59 @@ TEST(lines_reach_the_socket)
 	close(fd);
 }
 
+/* What the socket gets, and the descriptor that came along, or -1. */
+static int received(int fd, const char *want)
+{
+	union {
+		struct cmsghdr head;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control;
+	char got[200];
+	struct iovec text = {got, sizeof(got) - 1};
+	struct msghdr msg = {.msg_iov = &text,
+			     .msg_iovlen = 1,
+			     .msg_control = control.bytes,
+			     .msg_controllen = sizeof(control.bytes)};
+	ssize_t n = recvmsg(fd, &msg, 0);
+	int passed = -1;
+
+	assert_true(n >= 0);
+	got[n] = '\0';
+	assert_string_equal(got, want);
+	if (CMSG_FIRSTHDR(&msg))
+		memcpy(&passed, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(passed));
+	return passed;
+}
+
+TEST(descriptors_are_stored)
+{
+	struct stat a, b;
+	char name[64];
+	int fd, passed;
+
+	snprintf(name, sizeof(name), "@pgherald-store-%ld", (long)getpid());
+	fd = bound(name);
+	setenv("NOTIFY_SOCKET", name, 1);
+	assert_true(sd_store(fd, "thing"));
+	passed = received(fd, "FDSTORE=1\nFDPOLL=0\nFDNAME=thing");
+	assert_true(passed >= 0 && !fstat(fd, &a) && !fstat(passed, &b) && a.st_ino == b.st_ino);
+	close(passed);
+	sd_unstore("thing");
+	assert_int_equal(received(fd, "FDSTOREREMOVE=1\nFDNAME=thing"), -1);
+	assert_false(sd_barrier(10)); /* nobody reads */
+	close(received(fd, "BARRIER=1"));
+	setenv("FDSTORE", "17", 1);
+	assert_int_equal(sd_store_max(), 17);
+	setenv("FDSTORE", "many", 1);
+	assert_int_equal(sd_store_max(), 0);
+	unsetenv("FDSTORE");
+	assert_int_equal(sd_store_max(), 0);
+	unsetenv("NOTIFY_SOCKET");
+	assert_false(sd_store(fd, "thing"));
+	assert_false(sd_barrier(10));
+	close(fd);
+}
+
 TEST(odd_socket_names_do_nothing)
 {
 	char longer[300];
@@ -137,6 +190,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(descriptors_that_were_passed),
 		cmocka_unit_test(lines_reach_the_socket),
+		cmocka_unit_test(descriptors_are_stored),
 		cmocka_unit_test(odd_socket_names_do_nothing),
 		cmocka_unit_test(the_watchdog_is_fed_at_half_time),
 	};

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * What is known of a stream besides its socket, as bytes that the next process reads: whose it is,
+ * and where it stands. Text between NULs behind a name of the format: who does not know the name
+ * reads nothing. No socket, no clock. */
+#ifndef PGHERALD_WEB_LUGGAGE_H
+#define PGHERALD_WEB_LUGGAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+
+/* Lists are comma separated. */
+struct luggage {
+	uint64_t socket; /* its inode, by which it is known again */
+	const char *token, *user, *route, *position, *peer, *types, *topics;
+	uint64_t opened_ms; /* of CLOCK_MONOTONIC */
+	uint64_t n_events, n_bytes;
+	bool who_am_i;
+};
+
+void luggage_begin(struct buf *b);
+void luggage_add(struct buf *b, const struct luggage *l);
+void luggage_end(struct buf *b);
+/* All of it, pointing into `bytes`; the caller frees the array. False, and nothing, when it is of
+ * another format, or not whole. */
+bool luggage_read(const char *bytes, size_t len, struct luggage **ret, size_t *ret_n) MUST_CHECK;
+
+#endif

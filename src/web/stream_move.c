@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * A stream that goes to the next process, and one that has come from the one before: the same
+ * connection, the same position. See stream.h. */
+#include "config.h"
+#include "web/stream.h"
+
+#include "conf.h"
+#include "hub/filter.h"
+#include "web/departure.h"
+#include "web/worker.h"
+
+/* Only who is as far as this worker and owes his client nothing: his position is then the worker's,
+ * and the last byte that is out ends an event. */
+static bool can_leave(const struct stream *s)
+{
+	return s->state == STREAM_LIVE && s->fd.fd >= 0 && !s->queue.n && !s->sent_of_first &&
+	       !s->blocked && !stream_is_held(s);
+}
+
+static void position(const struct stream *s, struct cursor_text *ret)
+{
+	const struct worker *w = s->worker;
+	struct cursor both;
+
+	*ret = w->position;
+	if (!s->skip) /* else the client had more from elsewhere */
+		return;
+	cursor_union(&both, s->skip, &w->position_cursor);
+	both.loss = w->position_cursor.loss;
+	cursor_format(&both, ret);
+}
+
+static char *joined(char *const *items, size_t n)
+{
+	struct buf b;
+
+	buf_init(&b, (size_t)FILTER_ITEMS_MAX * (FILTER_ITEM_MAX + 1));
+	for (size_t i = 0; i < n; i++)
+		buf_printf(&b, "%s%s", i ? "," : "", items[i]);
+	return buf_steal(&b);
+}
+
+bool stream_leave(struct stream *s, struct departure *d)
+{
+	const struct filter *f = s->filter;
+	autofree char *types = joined(f ? f->types : NULL, f ? f->n_types : 0);
+	autofree char *topics = joined(f ? f->topics : NULL, f ? f->n_topics : 0);
+	struct cursor_text at;
+	struct luggage l;
+
+	if (!can_leave(s))
+		return false;
+	position(s, &at);
+	l = (struct luggage){
+		.token = s->token,
+		.user = s->member.who->user_id,
+		.route = s->route->name,
+		.position = at.text,
+		.peer = s->peer,
+		.types = types,
+		.topics = topics,
+		.opened_ms = s->opened_ms,
+		.n_events = s->n_events,
+		.n_bytes = s->n_bytes,
+		.who_am_i = s->who_am_i,
+	};
+	if (!departure_take(d, s->fd.fd, s->chunked, &l))
+		return false;
+	loop_del(s->worker->loop, &s->fd);
+	s->fd.fd = -1; /* it is not ours any more */
+	stream_close(s, "handed over to the next process");
+	return true;
+}
+
+void stream_arrive(struct stream *s, int fd, const struct luggage *l)
+{
+	s->hello_len = 0; /* the greeting came from the process before */
+	s->opened_ms = l->opened_ms;
+	s->n_events += l->n_events;
+	s->n_bytes = l->n_bytes;
+	/* What the application itself sent meanwhile stands in no journal. */
+	if (s->worker->live_topics)
+		stream_queue_gap(s);
+	stream_adopt(s, fd);
+}
