@@ -59,7 +59,7 @@ BEGIN
     CASE TG_ARGV[0] || ' ' || TG_OP
       {{token_cases}}
       WHEN 'user DELETE' THEN
-        users := ARRAY(SELECT DISTINCT {{row_user_key}} FROM old_rows AS r LIMIT max_users + 1);
+        users := ARRAY(SELECT DISTINCT {{row_user_key}} FROM old_rows AS r LIMIT it.max_users + 1);
       WHEN 'user UPDATE' THEN  -- not a login, which writes last_login
         users := ARRAY(
           SELECT DISTINCT gone.id
@@ -68,7 +68,7 @@ BEGIN
                 EXCEPT
                 SELECT {{row_user_key}}, {{user_rights}}
                 FROM new_rows AS r) AS gone
-          LIMIT max_users + 1);
+          LIMIT it.max_users + 1);
       {{group_cases}}
       ELSE  -- TRUNCATE
         users := NULL;

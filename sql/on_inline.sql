@@ -36,9 +36,9 @@ BEGIN
   -- The guard: whatever goes wrong in here, the application's statement succeeds.
   BEGIN
     IF TG_OP = 'DELETE' THEN
-      SELECT count(*) INTO n_here FROM (SELECT FROM old_rows LIMIT max_rows + 1) AS few;
+      SELECT count(*) INTO n_here FROM (SELECT FROM old_rows LIMIT it.max_rows + 1) AS few;
     ELSIF TG_OP <> 'TRUNCATE' THEN
-      SELECT count(*) INTO n_here FROM (SELECT FROM new_rows LIMIT max_rows + 1) AS few;
+      SELECT count(*) INTO n_here FROM (SELECT FROM new_rows LIMIT it.max_rows + 1) AS few;
     END IF;
     IF n_here = 0 AND TG_OP <> 'TRUNCATE' THEN
       RETURN NULL;

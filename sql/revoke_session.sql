@@ -5,7 +5,7 @@ WHEN 'token DELETE' THEN  -- not of those that have ended: clearsessions has man
     SELECT 'session:' || encode(sha256(convert_to({{row_token}}, 'UTF8')), 'hex')
     FROM old_rows AS r
     WHERE {{row_expires}}::timestamptz > now()
-    LIMIT max_users + 1);
+    LIMIT it.max_users + 1);
 WHEN 'token UPDATE' THEN  -- not one that only lives longer: the part before the first colon is the
                           -- content, the rest a time and a signature that are new with every save
   users := ARRAY(
@@ -16,4 +16,4 @@ WHEN 'token UPDATE' THEN  -- not one that only lives longer: the part before the
           EXCEPT
           SELECT {{row_token}}, split_part({{row_session_data}}, ':', 1), {{row_expires}}::timestamptz > now()
           FROM new_rows AS r) AS gone
-    LIMIT max_users + 1);
+    LIMIT it.max_users + 1);

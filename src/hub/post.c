@@ -6,6 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+void post_events_free(struct post_events *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		event_unref(p->events[i]);
+	if (p->in_flight)
+		atomic_fetch_sub_explicit(p->in_flight, p->bytes, memory_order_relaxed);
+	free(p);
+}
+
 void post_lookup_free(struct post_lookup *l)
 {
 	if (!l)

@@ -4,6 +4,7 @@
 #ifndef PGHERALD_HUB_POST_H
 #define PGHERALD_HUB_POST_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -34,10 +35,15 @@ struct post_events {
 	bool restart;	/* forget the ring first: these events follow a gap */
 	uint64_t floor; /* with restart: the highest txid that may precede these events */
 	struct cursor_text position;
-	uint64_t position_xmin; /* everything below this txid has been published */
+	uint64_t position_xmin;	  /* everything below this txid has been published */
+	atomic_size_t *in_flight; /* the sender's count of bytes on their way; or NULL … */
+	size_t bytes;		  /* … and this letter's part in it */
 	size_t n;
 	struct event *events[]; /* a reference each */
 };
+
+/* With the references that are left. */
+void post_events_free(struct post_events *p);
 
 struct post_database {
 	struct letter letter;

@@ -14,7 +14,6 @@
 #define PRUNE_EVERY_MS 60000
 #define PRUNE_AGAIN_MS 200 /* while a whole batch was deleted */
 #define PRUNE_ROWS     5000
-#define PRUNE_LOCK     "2" /* of sql/core.sql */
 
 /* What the events say about the tables themselves: a loss may be that of a column or table which is
  * not there any more. */
@@ -32,7 +31,11 @@ static void on_events(void *arg, struct event **events, size_t n, bool restart, 
 		      const struct cursor_text *position, uint64_t position_xmin)
 {
 	struct db *db = arg;
+	size_t bytes = 0;
 
+	for (size_t i = 0; i < n; i++)
+		bytes += events[i]->bytes;
+	atomic_fetch_add_explicit(&db->in_flight, bytes * db->n_workers, memory_order_relaxed);
 	for (size_t w = 0; w < db->n_workers; w++) {
 		struct post_events *p = xcalloc(1, sizeof(*p) + n * sizeof(struct event *));
 
@@ -41,6 +44,8 @@ static void on_events(void *arg, struct event **events, size_t n, bool restart, 
 		p->floor = floor;
 		p->position = *position;
 		p->position_xmin = position_xmin;
+		p->in_flight = &db->in_flight;
+		p->bytes = bytes;
 		p->n = n;
 		for (size_t i = 0; i < n; i++)
 			p->events[i] = event_ref(events[i]);
@@ -112,12 +117,7 @@ static void on_pruned(void *arg, const PGresult *r)
 		return;
 	}
 	n = PQntuples(r) == 1 && !PQgetisnull(r, 0, 0) ? PQgetvalue(r, 0, 0) : "0";
-	if (!strcmp(n, "-1")) { /* another daemon is at it, or somebody holds its lock */
-		holder_refused(&db->prune_lock);
-		return;
-	}
-	holder_had(&db->prune_lock);
-	if (strcmp(n, "0") != 0) {
+	if (strcmp(n, "0") != 0 && strcmp(n, "-1") != 0) { /* -1: another daemon is at it */
 		log_debug("journal: %s old rows deleted", n);
 		loop_timer_set(db->loop, &db->prune_timer, PRUNE_AGAIN_MS);
 	}
@@ -223,13 +223,13 @@ bool db_start(struct db *db, struct loop *loop, struct conf *conf, struct inbox 
 		return false;
 	settings(db, conf);
 	db->journal.on_events = on_events;
+	db->journal.in_flight = &db->in_flight;
+	db->journal.max_in_flight = conf->ring_bytes * n_workers;
 	db->journal.on_state = on_state;
 	db->journal.arg = db;
 	db->prune_timer = (struct loop_timer){.fire = on_prune_timer, .arg = db};
 	journal_start(&db->journal, loop, conf->conninfo);
 	auth_start(&db->auth, loop, conf);
-	holder_init(&db->prune_lock, &db->auth.conn, PRUNE_LOCK, 1,
-		    "nobody deletes old rows of the journal");
 	replay_start(&db->replay, loop, conf->conninfo, conf->ring_bytes);
 	shape_start(&db->shape, loop, &db->auth.conn, conf, on_problems, db);
 	loop_timer_set(loop, &db->prune_timer, PRUNE_EVERY_MS);

@@ -4,6 +4,7 @@
 #ifndef PGHERALD_PG_DB_H
 #define PGHERALD_PG_DB_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -11,7 +12,6 @@
 #include "base/loop.h"
 #include "conf.h"
 #include "pg/auth.h"
-#include "pg/holder.h"
 #include "pg/journal.h"
 #include "pg/replay.h"
 #include "pg/shape.h"
@@ -24,13 +24,13 @@ struct db {
 	struct replayer replay;
 	struct shape shape;
 	struct loop_timer prune_timer;
-	struct holder prune_lock;
 	uint64_t retention_ms;
 	struct conf *conf; /* a reference: the journal's channels point into it */
 	struct channel *channels;
 	struct inline_topics inline_topics;
 	struct inbox **workers; /* not owned */
 	size_t n_workers;
+	atomic_size_t in_flight; /* bytes of events that are on their way to them */
 	void (*on_other)(void *arg, struct letter *l); /* letters that are not the database's */
 	void *arg;
 };

@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/buf.h"
 #include "base/num.h"
@@ -170,18 +171,57 @@ static void begin(struct params *p)
 	p->at[p->n++] = p->text.len;
 }
 
-/* One more array, "{1,2,3}", of two lists. */
-static void put_lists(struct params *p, const uint64_t *list, size_t n, const uint64_t *more,
-		      size_t n_more)
+/* One more array, "{1,2,3}". */
+static void put_list(struct params *p, const uint64_t *list, size_t n)
 {
 	begin(p);
 	buf_char(&p->text, '{');
-	for (size_t i = 0; i < n + n_more; i++) {
+	for (size_t i = 0; i < n; i++) {
 		if (i)
 			buf_char(&p->text, ',');
-		buf_u64(&p->text, i < n ? list[i] : more[i - n]);
+		buf_u64(&p->text, list[i]);
 	}
 	buf_char(&p->text, '}');
+}
+
+static int ascending(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* What is late already is not asked for: left out of the exceptions below xmax, and named among
+ * what has been delivered from there on. */
+static void put_position(struct params *p, const struct fetch_from *from,
+			 const struct fetch_apart *apart)
+{
+	size_t n_out = 0, n_in = from->n_in, k = 0;
+	autofree uint64_t *late = NULL, *out = NULL, *in = NULL;
+
+	if (!apart->n_known) {
+		put_list(p, from->out, from->n_out);
+		put_list(p, from->in, from->n_in);
+		return;
+	}
+	late = xcalloc(apart->n_known, sizeof(*late));
+	out = xcalloc(from->n_out, sizeof(*out));
+	in = xcalloc(from->n_in + apart->n_known, sizeof(*in));
+	memcpy(late, apart->known, apart->n_known * sizeof(*late));
+	qsort(late, apart->n_known, sizeof(*late), ascending);
+	for (size_t i = 0; i < from->n_out; i++) { /* ascending, too */
+		while (k < apart->n_known && late[k] < from->out[i])
+			k++;
+		if (k == apart->n_known || late[k] != from->out[i])
+			out[n_out++] = from->out[i];
+	}
+	if (from->n_in)
+		memcpy(in, from->in, from->n_in * sizeof(*in));
+	for (k = 0; k < apart->n_known; k++)
+		if (late[k] >= from->xmax)
+			in[n_in++] = late[k];
+	put_list(p, out, n_out);
+	put_list(p, in, n_in);
 }
 
 static void put_text(struct params *p, const char *text)
@@ -211,9 +251,8 @@ void fetch_send_plan(struct conn *c, const struct fetch_from *from, const struct
 	struct params p;
 
 	params_init(&p);
-	put_lists(&p, numbers, sizeof(numbers) / sizeof(*numbers), NULL, 0);
-	put_lists(&p, from->out, from->n_out, NULL, 0);
-	put_lists(&p, from->in, from->n_in, apart->known, apart->n_known);
+	put_list(&p, numbers, sizeof(numbers) / sizeof(*numbers));
+	put_position(&p, from, apart);
 	put_text(&p, apart->possible && apart->topics ? apart->topics : "{}");
 	conn_limit(c, page ? l->ms : PLAN_MS);
 	send(c, "plan", plan_sql, &p, done, arg);
@@ -227,8 +266,8 @@ void fetch_send_look(struct conn *c, const struct fetch_from *from, uint64_t ms,
 	params_init(&p);
 	begin(&p);
 	buf_u64(&p.text, from->xmax);
-	put_lists(&p, from->out, from->n_out, NULL, 0);
-	put_lists(&p, from->in, from->n_in, NULL, 0);
+	put_list(&p, from->out, from->n_out);
+	put_list(&p, from->in, from->n_in);
 	conn_limit(c, ms);
 	send(c, "look", look_sql, &p, done, arg);
 }
@@ -257,8 +296,8 @@ void fetch_send_page(struct conn *c, struct fetch_plan *p, const struct fetch_li
 	p->page = fetch_page_size(p, l);
 	assert(p->page);
 	params_init(&params);
-	put_lists(&params, numbers, sizeof(numbers) / sizeof(*numbers), NULL, 0);
-	put_lists(&params, p->order + p->done, p->page, NULL, 0);
+	put_list(&params, numbers, sizeof(numbers) / sizeof(*numbers));
+	put_list(&params, p->order + p->done, p->page);
 	conn_limit(c, l->ms);
 	if (p->bare) {
 		put_text(&params, p->bare);

@@ -14,6 +14,7 @@
 
 #define PAGE_MS	    1000   /* so long others may have to wait for a page, and no longer */
 #define MUCH	    30	   /* events of a look: the next one is asked for as a plan at once */
+#define PATIENCE_MS 5	   /* until those who have too much to take are looked after again */
 #define PLAN_SMALL  2000   /* transactions: the time of a plan with so many is its page's */
 #define GARBLED_MAX 3	   /* so many notifications that end the session … */
 #define GARBLED_MS  60000  /* … in this time are enough, for … */
@@ -197,11 +198,24 @@ static struct fetch_limits limits(struct journal *j, bool aside)
 	};
 }
 
+/* Whether those who are to take the events are behind, with as much as they keep: then nothing more
+ * is read, or it would pile up here. The next step is taken a little later. */
+static bool must_be_patient(struct journal *j)
+{
+	if (!j->in_flight ||
+	    atomic_load_explicit(j->in_flight, memory_order_relaxed) <= j->max_in_flight)
+		return false;
+	loop_timer_set(j->loop, &j->patience, PATIENCE_MS);
+	return true;
+}
+
 static void ask_page(struct journal *j)
 {
 	const struct fetch_limits l = limits(j, aside_possible(&j->aside));
 	struct fetch_plan *p = &j->plan;
 
+	if (must_be_patient(j))
+		return;
 	if (p->order[p->done] == j->lost_txid && j->n_lost >= LOST_BARE)
 		fetch_tell_bare(p, "loss");
 	else if (p->order[p->done] == j->lost_txid && j->n_lost >= LOST_SMALL)
@@ -406,12 +420,14 @@ static void fetch(struct journal *j)
 	struct fetch_limits l;
 	struct fetch_apart apart;
 
+	j->busy = true;
+	if (must_be_patient(j))
+		return;
 	aside_mind(&j->aside);
 	apart = aside_apart(&j->aside);
 	l = limits(j, apart.possible);
 	j->n_known = apart.n_known;
 	loop_timer_clear(j->loop, &j->poll);
-	j->busy = true;
 	j->again = j->by_poll = false;
 	j->asked_ms = loop_now_ms(j->loop);
 	j->looking = !j->careful && !j->much && !aside_busy(&j->aside);
@@ -511,6 +527,7 @@ static void on_state(void *arg, bool up)
 	mind_the_ears(j);
 	j->channels.gap = true;
 	loop_timer_clear(j->loop, &j->poll);
+	loop_timer_clear(j->loop, &j->patience);
 	/* Between two pages: what was handed on must not come again. */
 	position_keep(&j->at, j->plan.order, j->plan.done);
 	fetch_plan_free(&j->plan);
@@ -561,6 +578,17 @@ static void on_poll(void *arg)
 	j->by_poll = true;
 }
 
+/* Goes on with the plan that there is, or with a new one. */
+static void on_patience(void *arg)
+{
+	struct journal *j = arg;
+
+	if (j->plan.order && j->plan.done < j->plan.n)
+		ask_page(j);
+	else
+		fetch(j);
+}
+
 static void on_failed(void *arg, const PGresult *r)
 {
 	give_up(arg, r, "an answer makes no sense");
@@ -570,6 +598,7 @@ void journal_start(struct journal *j, struct loop *loop, const char *conninfo)
 {
 	j->loop = loop;
 	j->poll = (struct loop_timer){.fire = on_poll, .arg = j};
+	j->patience = (struct loop_timer){.fire = on_patience, .arg = j};
 	j->keeper.conn = &j->conn;
 	j->keeper.loop = loop;
 	j->keeper.look = look;
@@ -590,6 +619,7 @@ void journal_stop(struct journal *j)
 {
 	conn_stop(&j->conn);
 	loop_timer_clear(j->loop, &j->poll);
+	loop_timer_clear(j->loop, &j->patience);
 	aside_stop(&j->aside);
 	fetch_plan_free(&j->plan);
 	position_free(&j->at);

@@ -5,6 +5,7 @@
 #ifndef PGHERALD_PG_JOURNAL_H
 #define PGHERALD_PG_JOURNAL_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "base/loop.h"
@@ -25,6 +26,9 @@ struct journal {
 	struct channels channels;
 	uint64_t poll_ms, ring_events, ring_bytes;
 	char *topics; /* JSON array of all watched topics, for a resync of everything */
+	const atomic_size_t *in_flight; /* bytes of events that nobody has taken yet; or NULL */
+	size_t max_in_flight;		/* nothing is read while there are more */
+	struct loop_timer patience;
 
 	bool ready;	/* caught up at least once since the connection came up */
 	bool known;	/* `at` is valid */

@@ -25,6 +25,8 @@ static void spell(struct position *p, struct cursor_text *text)
 	(void)ok;
 }
 
+#define START_MS 30000
+
 /* Never above what is certain to outlive a crash (fetch.h), and without the transactions that still
  * run. Of the transaction with which the ring is full nothing is read: it may be a large one. What
  * is compressed counts as it will be sent, but is not looked at where it cannot fit anyway. */
@@ -56,6 +58,7 @@ void position_ask(struct conn *c, int64_t events, uint64_t bytes, conn_result_fn
 
 	snprintf(text[0], sizeof(text[0]), "%" PRId64, events);
 	snprintf(text[1], sizeof(text[1]), "%" PRIu64, bytes);
+	conn_limit(c, START_MS);
 	conn_query(c, start_sql, 2, params, done, arg);
 }
 

@@ -32,7 +32,7 @@ static void add_member_case(struct buf *out, const struct render_auth *a, const 
 	buf_printf(out, "%sWHEN 'membership %s' THEN\n  users := ARRAY(SELECT DISTINCT ",
 		   out->len ? "\n" : "", what);
 	auth_text_add(out, "r", a->membership_user);
-	buf_printf(out, " FROM %s AS r LIMIT max_users + 1);", rows);
+	buf_printf(out, " FROM %s AS r LIMIT it.max_users + 1);", rows);
 }
 
 /* The members of the groups `ids`: everybody when they cannot be had at once, or not without a
@@ -54,7 +54,7 @@ static void add_group_case(struct buf *out, const struct render_auth *a, const c
 	auth_text_add(out, "m", a->membership_group);
 	buf_printf(out,
 		   "\n                             IN (%s)\n"
-		   "                       LIMIT max_users + 1);\n"
+		   "                       LIMIT it.max_users + 1);\n"
 		   "        RAISE 'undo this';\n"
 		   "      EXCEPTION WHEN OTHERS THEN\n"
 		   "        NULL;\n"

@@ -204,7 +204,8 @@ static void take_events(struct worker *w, struct post_events *p, bool last)
 	}
 	w->last_event = false;
 	take_position(w, p);
-	free(p);
+	p->n = 0; /* they have gone one by one */
+	post_events_free(p);
 }
 
 static void take_database(struct worker *w, struct post_database *p)
@@ -387,13 +388,9 @@ static void on_post(void *arg, struct list *letters)
 
 static void drop(struct letter *l)
 {
-	struct post_events *e = (struct post_events *)l;
-
 	switch (l->kind) {
 	case POST_EVENTS:
-		for (size_t i = 0; i < e->n; i++)
-			event_unref(e->events[i]);
-		free(e);
+		post_events_free((struct post_events *)l);
 		break;
 	case POST_LOOKUP:
 		post_lookup_free((struct post_lookup *)l);

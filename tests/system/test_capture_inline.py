@@ -8,6 +8,7 @@ import pytest
 
 from conftest import CONF
 from lib.cluster import wait_for
+from lib.names import call_columns_like_ours
 
 INSERT = "INSERT INTO api_estimate (id, number, project_id, foreman_id) VALUES (%s, %s, 10, 2)"
 
@@ -58,6 +59,19 @@ def test_a_row_is_one_event(inline, db):
     (text,) = inline(("DELETE FROM api_estimate",))
     assert json.loads(text)["op"] == "d"
     assert db.one("SELECT count(*) FROM pgherald.journal") == 0
+
+
+@pytest.mark.parametrize("kind", ["text", "jsonb"])
+def test_columns_with_our_names_change_nothing(inline, db, kind):
+    call_columns_like_ours(db, kind, "api_estimate", "api_project", "api_user")
+    inserted = [json.loads(t) for t in inline(("INSERT INTO api_estimate (id, number, project_id, foreman_id) "
+                                               "SELECT g, 'N', 10, 2 FROM generate_series(1, 2) AS g",))]
+    updated = [json.loads(t) for t in inline(("UPDATE api_estimate SET foreman_id = 3",))]
+    deleted = [json.loads(t) for t in inline(("DELETE FROM api_estimate",))]
+    assert [(e["op"], e["before"], e["after"], e["doc"]["project_name"], e["doc"]["foreman_name"])
+            for e in inserted + updated + deleted] == \
+        [("i", [], ["2"], "Bridge", "anna")] * 2 + [("u", ["2"], ["3"], "Bridge", "boris")] * 2 + \
+        [("d", ["3"], [], "Bridge", "boris")] * 2
 
 
 def test_nothing_for_nothing(inline):

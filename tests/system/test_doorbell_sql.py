@@ -9,6 +9,7 @@ import pytest
 
 from conftest import APP_TABLES, CONF, HEAD, Install
 from lib.cluster import Cluster, wait_for
+from lib.names import call_columns_like_ours
 
 K = (1885825394, 1)
 INSERT = "INSERT INTO api_estimate (number, project_id) VALUES ('N', 10)"
@@ -250,6 +251,41 @@ def test_groups(plain):
     assert rights(db) == [["3"]]
     db.run("TRUNCATE api_user_groups", user="app")
     assert rights(db) == [[]]
+    assert loss(db) == 0
+
+
+@pytest.mark.parametrize("kind", ["text", "jsonb"])
+def test_columns_with_our_names_change_nothing(plain, kind):
+    """Of all tables that are looked at: of tokens, users, groups and members, and of watched and joined ones."""
+    db = plain.db
+    call_columns_like_ours(db, kind, "authtoken_token", "api_user", "api_user_groups", "auth_group",
+                           "api_estimate", "api_project")
+    plain.write(CONF.replace("[auth drf]", "[auth drf]\nrole_from = groups\n"
+                             "membership_table = public.api_user_groups"))
+    plain.apply()
+    db.run("INSERT INTO auth_group (id, name) VALUES (1, 'foreman')", user="app")
+    db.run("INSERT INTO api_user_groups (user_id, group_id) VALUES (2, 1)", user="app")
+    assert rights(db) == [["2"]]
+    db.run("UPDATE auth_group SET name = 'manager'", user="app")
+    assert rights(db) == [["2"]]
+    db.run("UPDATE api_user SET is_active = false WHERE id = 2", user="app")
+    assert rights(db) == [["2"]]
+    db.run("DELETE FROM authtoken_token WHERE user_id = 2", user="app")
+    assert rights(db) == [["2"]]
+    assert db.run("SELECT n, user_id, role, active FROM pgherald.auth_drf('{token-boss,token-anna}')",
+                  user="pgherald") == [(1, "1", None, True)]
+    # ... and what happens to rows, one at a time and many
+    db.run("INSERT INTO api_estimate (id, number, project_id, foreman_id) VALUES (1, 'N', 10, 2)", user="app")
+    db.run("INSERT INTO api_estimate (id, number, project_id, foreman_id) "
+           "SELECT g, 'N', 10, 2 FROM generate_series(2, 3) AS g", user="app")
+    db.run("UPDATE api_estimate SET foreman_id = 3", user="app")
+    db.run("UPDATE api_project SET name = 'Viaduct' WHERE id = 10", user="app")
+    db.run("DELETE FROM api_estimate", user="app")
+    rows = db.run("SELECT told.topic, told.op, told.own_old, told.own_new, told.doc->>'project_name' FROM "
+                  "pgherald.tell(ARRAY(SELECT DISTINCT txid FROM pgherald.journal WHERE op <> 'a')) AS told ORDER BY id")
+    assert rows == [("estimate", "i", [], ["2"], "Viaduct")] * 3 + \
+        [("estimate", "u", ["2"], ["3"], "Viaduct")] * 3 + \
+        [("project", "u", ["3"], ["3"], "Viaduct")] + [("estimate", "d", ["3"], [], "Viaduct")] * 3
     assert loss(db) == 0
 
 

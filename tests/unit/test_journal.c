@@ -10,6 +10,7 @@
 /* How the next statement of that name is answered; "look" is also a plan. */
 struct step {
 	const char *name;    /* look, plan, page or bare */
+	const char *absent;  /* a parameter that they must not have, or NULL */
 	const char *param;   /* that its parameters must have among them, or NULL */
 	const char *state;   /* SQLSTATE of an error, or "hang up"; NULL = rows */
 	const char *rows[6]; /* behind each other; of a plan with its header */
@@ -23,9 +24,10 @@ struct rig {
 	struct buf asked; /* statements, by their first word or name */
 	struct buf told;  /* numbers of the documents handed on */
 	unsigned n_states;
-	bool ring_with_listen;	 /* a bell in the same packet as the answer to LISTEN */
-	const struct step *step; /* those to come; the last has no name */
-	const char *empty;	 /* plans that nobody has a step for: nothing new */
+	atomic_size_t *in_flight; /* grows with the events that are handed on, if it is set */
+	bool ring_with_listen;	  /* a bell in the same packet as the answer to LISTEN */
+	const struct step *step;  /* those to come; the last has no name */
+	const char *empty;	  /* plans that nobody has a step for: nothing new */
 };
 
 /* Answers by the next step, if it is for this statement. False when it hung up. */
@@ -48,6 +50,10 @@ static bool take_step(struct rig *r, struct fakepg_peer *p, const char *statemen
 		r->journal.aside.alone_ms = 1;
 	for (size_t i = 0; i < p->n_params && !found; i++)
 		found = p->params[i] && !strcmp(p->params[i], step->param);
+	for (size_t i = 0; i < p->n_params && step->absent; i++)
+		if (p->params[i] && !strcmp(p->params[i], step->absent))
+			fail_msg("%s with %s, after \"%s\"", statement, step->absent,
+				 buf_cstr(&r->asked));
 	if (!found)
 		fail_msg("%s without %s, after \"%s\"", statement, step->param,
 			 buf_cstr(&r->asked));
@@ -100,6 +106,8 @@ static void on_events(void *arg, struct event **events, size_t n, bool restart, 
 {
 	struct rig *r = arg;
 
+	if (r->in_flight && n)
+		*r->in_flight += 100;
 	(void)restart, (void)floor, (void)position, (void)position_xmin;
 	for (size_t i = 0; i < n; i++) {
 		struct event *e = events[i];
@@ -316,7 +324,7 @@ TEST(what_is_told_aside_is_not_planned_again)
 		 .param = "{21}",
 		 .state = "hang up"}, /* it has to be asked again */
 		{.name = "plan",
-		 .param = "{21}", /* known */
+		 .absent = "{21}", /* known */
 		 .rows = {"0|0|9|1|epoch001|50|31:31:|-|30|1", "1|30|9|0|quick|i|{9}|-|-|-"}},
 		{.name = "page", .param = "{21}", .rows = {"1|21|1|0|slow|i|{1}|-|-|-"}},
 		{0}};
@@ -353,11 +361,11 @@ TEST(nothing_can_be_told_aside)
 		{.name = "plan",
 		 .rows = {"0|0|9|-|epoch001|-|30:30:|-|-|-", LATE(21, 0, "{slow}")}},
 		{.name = "plan",
-		 .param = "{21}",
+		 .absent = "{21}",
 		 .alone = true,
 		 .rows = {"0|0|9|1|epoch001|50|31:31:|-|30|1", "1|30|9|0|quick|i|{9}|-|-|-"}},
 		{.name = "plan",
-		 .param = "{}",
+		 .param = "{21}", /* again one that has not been told */
 		 .rows = {"0|0|9|1|epoch001|50|31:31:|-|21|1", "1|21|1|0|slow|i|{1}|-|-|-"}},
 		{0}};
 	for (int i = 0; i < 100 && r.step->name; i++) {
@@ -460,6 +468,42 @@ TEST(revocations_come_first)
 	teardown(&r);
 }
 
+/* Who publishes the events is behind: what is not read stays in the database. */
+TEST(nothing_is_read_while_too_much_is_on_its_way)
+{
+	atomic_size_t in_flight = 101;
+	struct rig r;
+
+	setup(&r);
+	turn_until(&r, &r.asked, "ready");
+	r.empty = EMPTY_AT(31);
+	r.journal.in_flight = &in_flight;
+	r.journal.max_in_flight = 100;
+	for (int i = 0; i < 100 && !r.journal.patience.place; i++)
+		loop_turn(r.loop, 100); /* one more look may have been under way */
+	buf_clear(&r.asked);
+	r.step = (const struct step[]){
+		{.name = "look", .rows = {"0|0|9|-|epoch001|50 50|30:30:|-|21 22|1 1"}},
+		{.name = "plan",
+		 .rows = {"0|0|9|1|epoch001|50 50|30:30:|-|21 22|1 1", "1|21|1|0|e|i|{1}|-|-|-"}},
+		{.name = "page", .param = "{22}", .rows = {"1|22|2|0|e|i|{2}|-|-|-"}},
+		{0}};
+	fakepg_notify(&r.server.peers[0], "pgherald", "{}");
+	fakepg_flush(&r.server.peers[0]);
+	for (int i = 0; i < 10; i++)
+		loop_turn(r.loop, 10);
+	assert_string_equal(buf_cstr(&r.asked), "");
+	r.in_flight = &in_flight; /* the first page brings more */
+	in_flight = 100;
+	turn_until(&r, &r.told, "{1} ");
+	for (int i = 0; i < 10; i++)
+		loop_turn(r.loop, 10);
+	assert_string_equal(buf_cstr(&r.told), "{1} ");
+	in_flight = 0;
+	turn_until(&r, &r.told, "{1} {2} ");
+	teardown(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -473,6 +517,7 @@ int main(void)
 		cmocka_unit_test(what_is_too_much_even_aside),
 		cmocka_unit_test(a_page_that_is_lost_again_and_again),
 		cmocka_unit_test(revocations_come_first),
+		cmocka_unit_test(nothing_is_read_while_too_much_is_on_its_way),
 	};
 
 	return cmocka_run_group_tests_name("journal", tests, NULL, NULL);
