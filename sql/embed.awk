@@ -4,6 +4,7 @@
 BEGIN {
 	print "/* Made by embed.awk from the templates in sql/: edit those. */"
 	print "#include \"config.h\""
+	print "#include \"sql/owners.h\""
 	print "#include \"sql/text.h\"\n"
 	# C promises strings of 4095 bytes only; gcc and clang take any length
 	print "#pragma GCC diagnostic ignored \"-Woverlength-strings\""
@@ -21,6 +22,8 @@ FNR == 1 {
 	gsub(/\\/, "&&")
 	gsub(/"/, "\\\"")
 	gsub(/\t/, "\\t")
+	gsub(/[{][{]owner_literals[}][}]/, "\" OWNER_LITERALS \"")
+	gsub(/[{][{]owner_names[}][}]/, "\" OWNER_NAMES \"")
 	printf "\t\"%s\\n\"\n", $0
 }
 END { print "\t;" }

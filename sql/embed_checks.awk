@@ -5,7 +5,8 @@
 BEGIN {
 	print "/* Made by embed_checks.awk from sql/check/: edit that. */"
 	print "#include \"config.h\""
-	print "#include \"dba/check.h\"\n"
+	print "#include \"dba/check.h\""
+	print "#include \"sql/owners.h\"\n"
 	print "#pragma GCC diagnostic ignored \"-Woverlength-strings\""
 }
 function quoted(text)
@@ -13,6 +14,8 @@ function quoted(text)
 	gsub(/\\/, "&&", text)
 	gsub(/"/, "\\\"", text)
 	gsub(/\t/, "\\t", text)
+	gsub(/[{][{]owner_literals[}][}]/, "\" OWNER_LITERALS \"", text)
+	gsub(/[{][{]owner_names[}][}]/, "\" OWNER_NAMES \"", text)
 	return text
 }
 function finish()

@@ -56,7 +56,7 @@ END
 $pgherald$;
 
 -- Roles belong to the whole cluster: one that another database still uses stays, and those that were there
--- before us stay always.
+-- before us stay always. So do all of them when whoever runs this may not drop roles.
 DO $pgherald$
 DECLARE
   name text;
@@ -67,7 +67,7 @@ BEGIN
                  AND shobj_description(r.oid, 'pg_authid') = 'made by pgherald sql install') THEN
       BEGIN
         EXECUTE format('DROP ROLE %I', name);
-      EXCEPTION WHEN dependent_objects_still_exist THEN
+      EXCEPTION WHEN dependent_objects_still_exist OR insufficient_privilege THEN
         NULL;
       END;
     END IF;

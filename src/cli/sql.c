@@ -12,6 +12,7 @@
 #include "dba/check.h"
 #include "dba/connection.h"
 #include "dba/install.h"
+#include "dba/migration.h"
 #include "dba/prune.h"
 #include "dba/uninstall.h"
 #include "dba/upgrade.h"
@@ -19,8 +20,8 @@
 #define DEFAULT_CONF SYSCONFDIR "/pgherald/pgherald.conf"
 
 struct options {
-	const char *config, *dsn, *watch;
-	bool apply, json, help, list;
+	const char *config, *dsn, *watch, *role;
+	bool apply, json, migration, help, list;
 };
 
 /* Exactly one of `gather` and `run` is set. */
@@ -30,22 +31,26 @@ struct command {
 	bool watch;   /* takes --watch */
 	bool connects;
 	bool (*gather)(struct script *s, const struct conf *conf, const char *only);
+	bool (*within)(struct script *s, const struct conf *conf,
+		       const char *only); /* --migration */
 	int (*run)(const struct conf *conf, const char *conninfo, bool apply, bool json);
 };
 
 static const struct command commands[] = {
 	{"render", "the whole text of install, for review or a migration tool", false, true, false,
-	 install_script, NULL},
+	 install_script, migration_install, NULL},
 	{"install", "make the schema pgherald, the functions and the triggers", true, true, false,
-	 install_script, NULL},
+	 install_script, NULL, NULL},
 	{"upgrade", "replace the functions by this program's, without any table lock", true, true,
-	 false, upgrade_script, NULL},
+	 false, upgrade_script, NULL, NULL},
 	{"uninstall", "take all of it, or one watch, out again", true, true, false,
-	 uninstall_script, NULL},
+	 uninstall_script, migration_uninstall, NULL},
+	{"roles", "what an administrator runs once, so that a role may install", false, false,
+	 false, migration_roles, NULL, NULL},
 	{"check", "compare the database with the configuration and say what is wrong", false, false,
-	 true, NULL, check_run},
+	 true, NULL, NULL, check_run},
 	{"prune", "delete what is older than the configured retention", true, false, false, NULL,
-	 prune_run},
+	 NULL, prune_run},
 };
 enum { N_COMMANDS = sizeof(commands) / sizeof(*commands) };
 
@@ -59,6 +64,8 @@ static void print_usage(FILE *out)
 	      "      --apply         install, upgrade, uninstall, prune: run it\n"
 	      "      --dsn CONNINFO  connect with this instead of [database] conninfo\n"
 	      "      --watch TOPIC   render, install, upgrade, uninstall: only this table\n"
+	      "      --migration     render, uninstall: for a transaction that is under way\n"
+	      "      --for ROLE      roles: who is to install\n"
 	      "      --json          check: findings as JSON\n"
 	      "Manual page: pgherald-sql(8).\n",
 	      out);
@@ -70,8 +77,10 @@ static void print_list(void)
 	for (size_t i = 0; i < N_COMMANDS; i++) {
 		const struct command *c = &commands[i];
 
-		printf("%s%s%s%s%s\n", c->name, c->applies ? " --apply" : "",
+		printf("%s%s%s%s%s%s%s\n", c->name, c->applies ? " --apply" : "",
 		       c->applies || c->connects ? " --dsn" : "", c->watch ? " --watch" : "",
+		       c->within ? " --migration" : "",
+		       c->gather == migration_roles ? " --for" : "",
 		       c->run == check_run ? " --json" : "");
 	}
 }
@@ -81,7 +90,8 @@ static bool read_options(int argc, char **argv, struct options *o)
 	static const struct option names[] = {
 		{"config", required_argument, NULL, 'c'}, {"apply", no_argument, NULL, 'a'},
 		{"dsn", required_argument, NULL, 'd'},	  {"watch", required_argument, NULL, 'w'},
-		{"json", no_argument, NULL, 'j'},	  {"list", no_argument, NULL, 'l'},
+		{"json", no_argument, NULL, 'j'},	  {"migration", no_argument, NULL, 'm'},
+		{"for", required_argument, NULL, 'f'},	  {"list", no_argument, NULL, 'l'},
 		{"help", no_argument, NULL, 'h'},	  {NULL, 0, NULL, 0},
 	};
 	int c;
@@ -103,6 +113,12 @@ static bool read_options(int argc, char **argv, struct options *o)
 			break;
 		case 'j':
 			o->json = true;
+			break;
+		case 'm':
+			o->migration = true;
+			break;
+		case 'f':
+			o->role = optarg;
 			break;
 		case 'l':
 			o->list = true;
@@ -128,10 +144,12 @@ static const struct command *find(const char *name)
 /* An option that would silently do nothing is a mistake; --dsn may stand everywhere. */
 static bool fits(const struct command *c, const struct options *o)
 {
-	const char *wrong = o->apply && !c->applies	     ? "--apply"
-			    : o->watch && !c->watch	     ? "--watch"
-			    : o->json && c->run != check_run ? "--json"
-							     : NULL;
+	const char *wrong = o->apply && (!c->applies || o->migration) ? "--apply"
+			    : o->watch && !c->watch		      ? "--watch"
+			    : o->migration && !c->within	      ? "--migration"
+			    : o->role && c->gather != migration_roles ? "--for"
+			    : o->json && c->run != check_run	      ? "--json"
+								      : NULL;
 
 	if (wrong)
 		fprintf(stderr, "pgherald: sql %s takes no %s\n", c->name, wrong);
@@ -142,9 +160,10 @@ static int gather_and_go(const struct command *c, const struct options *o, const
 			 const char *conninfo)
 {
 	struct script steps = {0};
-	bool ok = c->gather(&steps, conf, o->watch) &&
-		  (o->apply ? connection_apply(&steps, conninfo) : script_print(&steps));
+	const char *about = c->gather == migration_roles ? o->role : o->watch;
+	bool ok = (o->migration ? c->within : c->gather)(&steps, conf, about);
 
+	ok = ok && (o->apply ? connection_apply(&steps, conninfo) : script_print(&steps));
 	script_free(&steps);
 	return ok ? 0 : 1;
 }

@@ -26,7 +26,7 @@ static void read_objects(struct objects *r, const struct script *s)
 		objects_read(r, s->items[i].sql);
 }
 
-bool install_script(struct script *s, const struct conf *conf, const char *only)
+bool install_without_dump(struct script *s, const struct conf *conf, const char *only)
 {
 	struct objects all = {0};
 	autobuf sql = {0};
@@ -39,9 +39,21 @@ bool install_script(struct script *s, const struct conf *conf, const char *only)
 	read_objects(&all, s);
 	rights_revoke_unneeded(&sql, &all);
 	script_add(s, xstrdup("rights"), buf_steal(&sql));
+	objects_free(&all);
+	return true;
+}
+
+bool install_script(struct script *s, const struct conf *conf, const char *only)
+{
+	autobuf sql = {0};
+
+	if (!install_without_dump(s, conf, only))
+		return false;
+	if (only)
+		return true;
+	buf_init(&sql, RENDER_MAX);
 	rights_grant_dump(&sql);
 	script_add(s, xstrdup("backups"), buf_steal(&sql));
-	objects_free(&all);
 	return true;
 }
 

@@ -25,5 +25,8 @@ extern const char sql_revoke_session[];
 extern const char sql_stamp[];
 extern const char sql_unwatch[];
 extern const char sql_uninstall[];
+extern const char sql_roles[];
+extern const char sql_migration_begin[];
+extern const char sql_migration_end[];
 
 #endif
