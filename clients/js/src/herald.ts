@@ -19,7 +19,7 @@ export function createHerald<E = EventMap>(o: HeraldOptions): Herald<E> {
   let running = false;
   let asleep = false;
   let lost = false;
-  let grace: ReturnType<typeof setTimeout> | 0 = 0;
+  let grace: ReturnType<typeof setTimeout> | undefined;
   let idling: ReturnType<typeof setTimeout>;
   const watchers = new Set<() => void>();
 
@@ -32,13 +32,8 @@ export function createHerald<E = EventMap>(o: HeraldOptions): Herald<E> {
     watchers.forEach((changed) => safely(changed));
   };
 
-  const endGrace = () => {
-    clearTimeout(grace);
-    grace = 0;
-  };
-
   const apply = (patch: Partial<Status>) => {
-    endGrace();
+    grace = void clearTimeout(grace);
     const before = status.state;
     set(patch);
     const open = status.state == 'open';
@@ -78,7 +73,7 @@ export function createHerald<E = EventMap>(o: HeraldOptions): Herald<E> {
     if (running == now) return;
     running = now;
     asleep = false;
-    endGrace();
+    grace = void clearTimeout(grace);
     // Most of these are the document's, which a listener that captures hears first.
     for (const type of ['pagehide', 'pageshow', 'freeze', 'resume', 'online', 'visibilitychange'])
       if (w) w[now ? 'addEventListener' : 'removeEventListener'](type, life, true);

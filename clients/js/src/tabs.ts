@@ -91,7 +91,7 @@ export function tabs(
   let ticked = 0;
   let term = 0;
   let heard = 0; // of the leader, in ms
-  let asked = 0; // whether it lives, in ms
+  let asked = 0; // it, since when without an answer, in ms
   let ring: Entry[] = [];
   let shown: Partial<Status> = {};
   let echoed: (_?: unknown) => void;
@@ -292,14 +292,15 @@ export function tabs(
       term = theirs;
       heard = Date.now();
       if (to) {
+        asked = 0;
         move(letter);
         if (!cancel) lock({ signal: (cancel = new AbortController()).signal });
       } else if (where[2] == epoch && where[1] == n) {
         if (what) take((what as Entry[])[0]!);
         else id = where[0];
       } else {
-        // Once for all that comes until the answer does.
-        if (heard - asked > 999) query();
+        // Once for all that comes until the answer does, which sets it to 0.
+        if (heard > asked + 999) query();
         return;
       }
       if (status) show({ ...status, leader: false, shared: true });

@@ -7,6 +7,8 @@ export interface FakeClock {
   readonly passed: number;
   /** Lets `ms` pass, calls what falls due in order, and lets promises settle. */
   tick(ms: number): Promise<void>;
+  /** The machine sleeps: time passes, and nothing is called before the next tick(). */
+  sleep(ms: number): void;
   uninstall(): void;
 }
 
@@ -37,12 +39,15 @@ export function installFakeClock(start = Date.now()): FakeClock {
   const g = globalThis as any;
   g.setTimeout = (call: () => void, ms?: number, ...a: any[]) => set(call, ms, false, a);
   g.setInterval = (call: () => void, ms?: number, ...a: any[]) => set(call, ms, true, a);
-  g.clearTimeout = g.clearInterval = (id: any) => timers.delete(id) || real.clearTimeout(id);
+  g.clearTimeout = g.clearInterval = (id: any) => void (timers.delete(id) || real.clearTimeout(id));
   Date.now = () => now;
 
   return {
     get passed() {
       return now - start;
+    },
+    sleep(ms) {
+      now += ms;
     },
     async tick(ms) {
       const end = now + ms;
@@ -50,7 +55,7 @@ export function installFakeClock(start = Date.now()): FakeClock {
       for (;;) {
         const [id, due] = [...timers].sort((a, b) => a[1].at - b[1].at || a[0] - b[0])[0] || [];
         if (!due || due.at > end) break;
-        now = due.at;
+        now = Math.max(now, due.at);
         if (due.every) due.at += due.every;
         else timers.delete(id!);
         due.call();

@@ -58,6 +58,14 @@ export class Tabs {
     return tab;
   }
 
+  /** The page's process ends, in the middle of whatever it is doing. */
+  async crash(tab: Page): Promise<void> {
+    const gone = new Promise((done) => tab.once('error', done));
+    tab.goto('chrome://crash').catch(() => {});
+    await gone;
+    await tab.close();
+  }
+
   get living(): Page[] {
     return this.all.filter((tab) => !tab.isClosed());
   }

@@ -15,6 +15,8 @@ class Lab {
   system: string[] = [];
   states: string[] = [];
   tokens: string[] = [];
+  /** Why streams have ended. */
+  ends: string[] = [];
   token = '';
   herald!: Herald;
   /** The longest time without an event, in ms, since it was last asked for. */
@@ -37,7 +39,8 @@ class Lab {
         : undefined,
     });
     this.herald.subscribe(() => {
-      const { state, leader } = this.herald.status;
+      const { state, leader, error } = this.herald.status;
+      if (error && error.message != this.ends[this.ends.length - 1]) this.ends.push(error.message);
       const now = state + (leader ? '+' : '');
       if (this.states[this.states.length - 1] != now) this.states.push(now);
     });
@@ -88,10 +91,10 @@ class Lab {
   }
 
   report() {
-    const { events, doubled, missed, system, states, tokens, silence } = this;
+    const { events, doubled, missed, system, states, tokens, ends, silence } = this;
     const { status } = this.herald;
     const rows = [...this.rows].sort((a, b) => a[0] - b[0]);
-    return { events, doubled, missed, system, states, tokens, silence, status, rows };
+    return { events, doubled, missed, system, states, tokens, ends, silence, status, rows };
   }
 }
 

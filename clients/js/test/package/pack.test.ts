@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { cpSync, mkdtempSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { transform } from 'esbuild';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 const js = resolve(import.meta.dirname, '../..');
@@ -26,8 +27,8 @@ test('publint has nothing to say', () => {
 test('attw: types resolve the same way as code does', () => {
   const said = run(js, 'npx', 'attw', tarball, '--profile', 'node16', '--ignore-rules', 'cjs-resolves-to-esm', '--format', 'json');
   const problems = Object.values(JSON.parse(said).problems ?? {}).flat() as { entrypoint: string; resolutionKind: string }[];
-  // What cannot be otherwise: Node 10 knows no subpaths, and of ES2017, for bundlers, there is no CommonJS.
-  expect(problems.filter((p) => p.resolutionKind != 'node10' && !/2017/.test(p.entrypoint))).toEqual([]);
+  // What cannot be otherwise: Node 10 knows no subpaths, and of what is for bundlers and pages alone there is no CommonJS.
+  expect(problems.filter((p) => p.resolutionKind != 'node10' && !/2017|min/.test(p.entrypoint))).toEqual([]);
 });
 
 test('what is imported is there, as a module and as CommonJS', () => {
@@ -37,11 +38,30 @@ test('what is imported is there, as a module and as CommonJS', () => {
   cpSync(join(app, 'package'), join(app, 'node_modules/@pgherald/client'), { recursive: true });
   for (const name of ['react', 'zustand']) cpSync(join(js, 'node_modules', name), join(app, 'node_modules', name), { recursive: true });
   const { exports } = JSON.parse(readFileSync(join(js, 'package.json'), 'utf8'));
-  const entries = Object.keys(exports).filter((e) => !/json|2017/.test(e)).map((e) => '@pgherald/client' + e.slice(1));
+  const entries = Object.keys(exports).filter((e) => !/json|2017|min/.test(e)).map((e) => '@pgherald/client' + e.slice(1));
   writeFileSync(join(app, 'a.mjs'), entries.map((e) => `if (!Object.keys(await import('${e}')).length) throw '${e}';`).join('\n'));
   writeFileSync(join(app, 'a.cjs'), entries.map((e) => `if (!Object.keys(require('${e}')).length) throw '${e}';`).join('\n'));
   run(app, process.execPath, 'a.mjs');
   run(app, process.execPath, 'a.cjs');
+});
+
+test('what React needs to know stands first in each file', () => {
+  for (const format of ['esm', 'cjs', 'es2017'])
+    for (const room of ['react', 'estimates'])
+      for (const file of readdirSync(join(js, 'dist', format, room)).filter((f) => f.endsWith('.js'))) {
+        const code = readFileSync(join(js, 'dist', format, room, file), 'utf8');
+        if (!/from ['"]react['"]|require\(['"]react['"]\)/.test(code)) continue;
+        expect(code.replace(/^("use strict";|\s|\/\/.*)*/, '').slice(0, 12), file).toBe("'use client'");
+      }
+});
+
+test('the ES2017 build has nothing newer', async () => {
+  for (const file of ['index.js', 'herald.js', 'keeper.js', 'tabs.js', 'stream.js', 'parser.js', 'handlers.js', 'react/hooks.js']) {
+    const code = readFileSync(join(js, 'dist/es2017', file), 'utf8');
+    const options = { minifyWhitespace: true, format: 'esm' } as const;
+    const [old, now] = await Promise.all(['es2017', 'esnext'].map((target) => transform(code, { ...options, target })));
+    expect(old!.code, file).toBe(now!.code);
+  }
 });
 
 test('no file of it names a registry, and the lock file neither', () => {
