@@ -151,7 +151,9 @@ static void watch(struct conn *c, uint32_t events)
 {
 	int fd = PQsocket(c->pg);
 
-	if (c->events && c->fd.fd != fd) { /* libpq moved on to the next address */
+	/* While it connects libpq moves on to the next address: on another socket, which as a rule
+	 * has the number of the one that it has closed. */
+	if (c->events && (c->state == CONN_CONNECTING || c->fd.fd != fd)) {
 		loop_del(c->loop, &c->fd);
 		c->events = 0;
 	}

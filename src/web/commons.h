@@ -18,8 +18,8 @@ struct commons {
 	struct lobby lobby;
 	struct attempts *attempts;
 	struct tally tally;
-	struct departure
-		*departure; /* set before POST_DRAIN: live streams go to the next process */
+	/* Set before POST_DRAIN when live streams go to the next process. */
+	struct departure *departure;
 };
 
 void commons_init(struct commons *c);

@@ -51,10 +51,12 @@ static void put_parameter(struct fakepg_peer *p, const char *name, const char *v
 
 static void welcome(struct fakepg_peer *p)
 {
+	bool standby = p->server->standbys && p->server->standbys--;
+
 	put(p, 'R', "\0\0\0\0", 4);
 	put_parameter(p, "server_version", "15.0");
 	put_parameter(p, "client_encoding", "UTF8");
-	put_parameter(p, "in_hot_standby", "off");
+	put_parameter(p, "in_hot_standby", standby ? "on" : "off");
 	put_parameter(p, "default_transaction_read_only", "on");
 	put(p, 'K', "\0\0\0\1\0\0\0\2", 8);
 	fakepg_ready(p);

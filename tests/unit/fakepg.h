@@ -38,7 +38,8 @@ struct fakepg {
 	char conninfo[256];
 	struct fakepg_peer peers[FAKEPG_PEERS];
 	unsigned n_accepted;
-	bool refuse; /* whoever connects from now on */
+	bool refuse;	   /* whoever connects from now on */
+	unsigned standbys; /* so many connections find a standby first */
 	fakepg_answer_fn *answer;
 	void *arg;
 };

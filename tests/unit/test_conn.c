@@ -213,6 +213,26 @@ TEST(a_server_that_is_not_there_is_asked_every_few_seconds)
 	teardown(&r);
 }
 
+/* libpq closes the socket to the first one and opens another, which has the same number. */
+TEST(one_server_after_the_other)
+{
+	struct rig r;
+	char dir[sizeof(r.server.dir)], both[512];
+
+	setup(&r);
+	turn_until(&r, "up");
+	memcpy(dir, r.server.dir, sizeof(dir));
+	snprintf(both, sizeof(both), "host=%s,%s,%s port=5432 user=u dbname=d gssencmode=disable",
+		 dir, dir, dir);
+	r.server.standbys = 2;
+	conn_restart(&r.conn, both, "elsewhere");
+	turn_until(&r, "up down up");
+	assert_int_equal(r.server.standbys, 0);
+	conn_query(&r.conn, "a", 0, NULL, on_result, &r);
+	turn_until(&r, "up down up a");
+	teardown(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -222,6 +242,7 @@ int main(void)
 		cmocka_unit_test(what_waits_hears_that_nothing_comes),
 		cmocka_unit_test(pauses_grow_until_it_has_worked),
 		cmocka_unit_test(a_server_that_is_not_there_is_asked_every_few_seconds),
+		cmocka_unit_test(one_server_after_the_other),
 	};
 
 	return cmocka_run_group_tests_name("conn", tests, NULL, NULL);
