@@ -132,6 +132,7 @@ useful() {
 		command nginx - nginx
 		command haproxy - haproxy
 		command caddy - caddy
+		command pgbouncer - pgbouncer
 	END
 }
 has_browser() { has_command chromium || has_command chromium-browser || has_command google-chrome; }

@@ -51,16 +51,13 @@ static bool on_this_machine(PGconn *db)
 	       !strcmp(address, "::1");
 }
 
-/* Whether a notification that this connection sends comes back to it, as it does from a server that
- * keeps one session for it. */
-static bool hears_itself(PGconn *db)
+/* Whether a notification comes, within NOTIFY_MS. */
+static bool hears(PGconn *db)
 {
 	struct pollfd fd = {.fd = PQsocket(db), .events = POLLIN};
 	PGnotify *note;
 	bool heard;
 
-	PQclear(PQexec(db, "LISTEN pgherald_doctor"));
-	PQclear(PQexec(db, "NOTIFY pgherald_doctor"));
 	for (int i = 0; i < 2 && !(note = PQnotifies(db)); i++) {
 		if (!i)
 			poll(&fd, 1, NOTIFY_MS);
@@ -69,8 +66,29 @@ static bool hears_itself(PGconn *db)
 	note = note ? note : PQnotifies(db);
 	heard = note != NULL;
 	PQfreemem(note);
-	PQclear(PQexec(db, "UNLISTEN pgherald_doctor"));
 	return heard;
+}
+
+/* Whether notifications do not come through: neither its own, nor those of another connection,
+ * which is asked where there is a pooler: that gives the same session again to whoever is alone.
+ * Another one that has to wait for a session says nothing. */
+static bool is_deaf(const struct visit *v, PGconn *db, bool pooled)
+{
+	const char *const keys[] = {"connect_timeout", "dbname", NULL};
+	const char *const values[] = {"2", v->conf->conninfo, NULL};
+	PGconn *other = NULL;
+	bool deaf;
+
+	PQclear(PQexec(db, "LISTEN pgherald_doctor"));
+	PQclear(PQexec(db, "NOTIFY pgherald_doctor"));
+	deaf = !hears(db);
+	if (!deaf && pooled)
+		other = PQconnectdbParams(keys, values, 1);
+	if (other && PQsendQuery(other, "NOTIFY pgherald_doctor"))
+		deaf = !hears(db) && PQconsumeInput(other) && !PQisBusy(other);
+	PQfinish(other);
+	PQclear(PQexec(db, "UNLISTEN pgherald_doctor"));
+	return deaf;
 }
 
 /* PgBouncer and its kin make up a process id of their own. */
@@ -81,9 +99,8 @@ static void look_for_pooler(struct visit *v, PGconn *db)
 	bool pooled = PQntuples(r) == 1 && strcmp(PQgetvalue(r, 0, 0), ours) != 0;
 
 	PQclear(r);
-	if (!hears_itself(db))
-		visit_find(v, "pooler-transaction", "conninfo",
-			   "a notification to itself did not come back",
+	if (is_deaf(v, db, pooled))
+		visit_find(v, "pooler-transaction", "conninfo", "a notification did not come back",
 			   "let [database] conninfo name the server itself");
 	else if (pooled)
 		visit_find(v, "pooler", "conninfo", "the server's session has another number",

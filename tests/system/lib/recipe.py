@@ -26,6 +26,20 @@ def blocks(document):
     return dict(BLOCK.findall(text))
 
 
+def commands(document, language):
+    """The blocks of a page in this language ("sh", "sql"), in order."""
+    text = (TOP / "doc" / "recipes" / document).read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.S | re.M)
+
+
+def exchanged(text, *pairs):
+    """With each (old, new) exchanged; all of the old must be there."""
+    for old, new in pairs:
+        assert old in text, f"{old} is not in:\n{text}"
+        text = text.replace(old, str(new))
+    return text
+
+
 class Proxy:
     """One that runs. A class of it says NAMES (programs), DOCUMENT, EXCHANGE and configure()."""
 
@@ -63,11 +77,7 @@ class Proxy:
 
     def file(self, path, *exchange):
         """A file of the recipe, written with what is exchanged, all of which must be there."""
-        text = blocks(self.DOCUMENT)[path]
-        for old, new in exchange:
-            assert old in text, f"{self.DOCUMENT}: {path}: {old}"
-            text = text.replace(old, str(new))
-        return self.write(Path(path).name, text)
+        return self.write(Path(path).name, exchanged(blocks(self.DOCUMENT)[path], *exchange))
 
     def write(self, name, text):
         path = self.dir / name
