@@ -489,6 +489,36 @@ BEGIN
 END
 $pgherald$;
 
+-- The same of these rows alone, for somebody who was away and hears only his own: of others no documents are
+-- made. What cannot be told is left to tell().
+CREATE OR REPLACE FUNCTION pgherald.replay(txids bigint[], ids bigint[])
+RETURNS TABLE (place bigint, txid bigint, id bigint, at timestamptz, topic text, op "char", own_old text[],
+               own_new text[], doc json, leave json)
+LANGUAGE plpgsql STABLE STRICT SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET timezone = 'UTC'
+SET datestyle = 'ISO, YMD'
+SET intervalstyle = 'iso_8601'
+SET bytea_output = 'hex'
+SET extra_float_digits = 1
+SET lock_timeout = '50ms'
+AS $pgherald$
+#variable_conflict use_column
+DECLARE
+  of_topic text;
+BEGIN
+  FOR of_topic IN SELECT DISTINCT j.topic FROM pgherald.journal AS j
+                  WHERE j.txid = ANY (txids) AND j.id = ANY (ids) LOOP
+    BEGIN
+      RETURN QUERY EXECUTE format('SELECT * FROM pgherald.%I($1) WHERE id = ANY ($2) ORDER BY place, id',
+                                  'tell_' || of_topic) USING txids, ids;
+    EXCEPTION WHEN OTHERS THEN
+      RETURN QUERY SELECT t.* FROM pgherald.tell(txids) AS t WHERE t.topic = of_topic AND t.id = ANY (ids);
+    END;
+  END LOOP;
+END
+$pgherald$;
+
 -- "Fetch again" for these topics, since their tables or triggers have changed: asked by the daemon, which
 -- has looked. `findings` is what it has found of each; when several daemons, or one that has been
 -- started again, find the same, it is told once.
@@ -597,15 +627,16 @@ REVOKE ALL ON FUNCTION pgherald.utc(timestamptz), pgherald.utc(text), pgherald.e
   pgherald.only_plain(anyelement, boolean), pgherald.as_text(anyelement), pgherald.typed(text, anyelement),
   pgherald.revoked(text[]),
   pgherald.too_much(text, int), pgherald.refetch(text, text, int), pgherald.lost(text), pgherald.shut_when_full(),
-  pgherald.tell(bigint[]), pgherald.fetch_again(text[], text[]), pgherald.prune(interval, int, bigint) FROM PUBLIC;
+  pgherald.tell(bigint[]), pgherald.replay(bigint[], bigint[]), pgherald.fetch_again(text[], text[]),
+  pgherald.prune(interval, int, bigint) FROM PUBLIC;
 GRANT USAGE ON SCHEMA pgherald TO pgherald_auth;
 GRANT EXECUTE ON FUNCTION pgherald.plain(anyelement, boolean), pgherald.plain_type(oid, boolean),
   pgherald.only_plain(anyelement, boolean), pgherald.as_text(anyelement), pgherald.typed(text, anyelement),
   pgherald.revoked(text[]) TO pgherald_auth;
 GRANT USAGE ON SCHEMA pgherald TO {{login}};
 GRANT SELECT ON pgherald.meta, pgherald.journal, pgherald.loss TO {{login}};
-GRANT EXECUTE ON FUNCTION pgherald.epoch(), pgherald.tell(bigint[]), pgherald.fetch_again(text[], text[]),
-  pgherald.prune(interval, int, bigint) TO {{login}};
+GRANT EXECUTE ON FUNCTION pgherald.epoch(), pgherald.tell(bigint[]), pgherald.replay(bigint[], bigint[]),
+  pgherald.fetch_again(text[], text[]), pgherald.prune(interval, int, bigint) TO {{login}};
 
 COMMENT ON SCHEMA pgherald IS 'tells browsers what changed: journal and triggers of pgherald';
 {{stamp}}

@@ -32,7 +32,7 @@ static const struct setting server_settings[] = {
 	{"socket_mode", TYPE_CHOICE, AT(conf, socket_mode), "0666", RESTART, socket_modes, 0, 0},
 	{"workers", TYPE_COUNT, AT(conf, workers), "0", RESTART, NULL, 0, 256},
 	{"max_streams", TYPE_COUNT, AT(conf, max_streams), "0", 0, NULL, 0, 0},
-	{"max_streams_per_user", TYPE_COUNT, AT(conf, max_streams_per_user), "0", 0, NULL, 0, 0},
+	{"max_streams_per_user", TYPE_COUNT, AT(conf, max_streams_per_user), "200", 0, NULL, 0, 0},
 	{"max_requests", TYPE_COUNT, AT(conf, max_requests), "0", 0, NULL, 0, 0},
 	{"max_requests_per_address", TYPE_COUNT, AT(conf, max_requests_per_address), "100", 0, NULL,
 	 0, 0},

@@ -34,5 +34,7 @@ void post_replay_free(struct post_replay *p)
 	free(p->events);
 	if (p->plan)
 		p->free_plan(p->plan);
+	free(p->user_id);
+	free(p->session);
 	free(p);
 }

@@ -230,7 +230,7 @@ bool db_start(struct db *db, struct loop *loop, struct conf *conf, struct inbox 
 	db->prune_timer = (struct loop_timer){.fire = on_prune_timer, .arg = db};
 	journal_start(&db->journal, loop, conf->conninfo);
 	auth_start(&db->auth, loop, conf);
-	replay_start(&db->replay, loop, conf->conninfo, conf->ring_bytes);
+	replay_start(&db->replay, loop, conf);
 	shape_start(&db->shape, loop, &db->auth.conn, conf, on_problems, db);
 	loop_timer_set(loop, &db->prune_timer, PRUNE_EVERY_MS);
 	return true;
@@ -263,6 +263,7 @@ void db_reload(struct db *db, struct conf *conf)
 		why = "channels changed";
 	settings(db, conf);
 	auth_reload(&db->auth, conf);
+	replay_reload(&db->replay, conf);
 	shape_reload(&db->shape, conf);
 	if (why) {
 		journal_restart(&db->journal, conf->conninfo, why);

@@ -257,10 +257,14 @@ static enum told look_at(struct fetch_plan *p, const PGresult *r, int row, size_
 		rows += p->bare ? number(r, row, FETCH_BEFORE) : 1;
 	}
 	*ret = row;
+	if (p->bare && p->ids) /* of all rows, not only of these */
+		return rows < p->rows[place] ? TOLD_GONE : TOLD_WHOLE;
 	return rows != p->rows[place] ? TOLD_GONE : whole ? TOLD_WHOLE : TOLD_CUT;
 }
 
-static struct event *read_row(const PGresult *r, int i, bool bare, const char *cursor)
+/* The n-th row of its transaction. */
+static struct event *read_row(const struct fetch_plan *p, const PGresult *r, int i, size_t n,
+			      const char *cursor)
 {
 	const char *op = text(r, i, FETCH_OP), *topic = text(r, i, FETCH_TOPIC);
 	const struct event_row row = {
@@ -271,12 +275,12 @@ static struct event *read_row(const PGresult *r, int i, bool bare, const char *c
 		.topic = topic ? topic : "",
 		.doc = text(r, i, FETCH_DOC),
 		.leave = text(r, i, FETCH_LEAVE),
-		.before = bare ? NULL : text(r, i, FETCH_BEFORE), /* of rights: everybody's */
+		.before = p->bare ? NULL : text(r, i, FETCH_BEFORE), /* of rights: everybody's */
 		.after = text(r, i, FETCH_AFTER),
 		.cursor = cursor,
 	};
 
-	return event_new(&row);
+	return p->make && !p->bare ? p->make(p->arg, p->ids_done + n, &row) : event_new(&row);
 }
 
 /* Whether a row becomes an event: whose rights have changed was maybe said with the plan. */
@@ -305,8 +309,10 @@ static size_t read_transaction(struct fetch_plan *p, const PGresult *r, int row,
 		else
 			cursor_batch_at(&p->batch, before, p->bare ? 0 : number(r, row, FETCH_ID),
 					&cursor);
-		events[n++] = read_row(r, row, p->bare != NULL, cursor.text);
+		events[n] = read_row(p, r, row, n, cursor.text);
+		n++;
 	}
+	p->ids_done += p->rows[p->done];
 	p->done++;
 	return n;
 }

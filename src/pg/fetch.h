@@ -57,6 +57,13 @@ struct fetch_plan {
 	bool with_rights; /* changes of rights are events of their own, in their place */
 	bool cut;	  /* what follows must wait for a late one: ask for a plan anew */
 	uint64_t half_txid, half_id; /* of this transaction only what comes after this row */
+
+	/* For one user (missed.c): only these rows, in the order of delivery; NULL = all. */
+	const uint64_t *ids;
+	size_t ids_done;
+	/* Makes the event of the i-th of them. */
+	struct event *(*make)(void *arg, size_t i, const struct event_row *row);
+	void *arg;
 	struct cursor_batch batch;
 };
 

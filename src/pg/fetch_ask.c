@@ -31,7 +31,7 @@
 	" + pg_catalog.pg_column_size(j.own_old) + pg_catalog.pg_column_size(j.own_new)"
 
 /* The rows of a page in their order. Of those past its bytes only their place is sent. */
-#define ROWS_OF(txids, half_txid, half_id, sent, whole) \
+#define ROWS_OF(rows, half_txid, half_id, sent, whole) \
 	" SELECT t.place, t.txid, t.id," \
 	" CASE WHEN t.fits THEN pg_catalog.floor(extract(epoch FROM t.at))::bigint END," \
 	" CASE WHEN t.fits THEN t.topic END, CASE WHEN t.fits THEN t.op::text END," \
@@ -43,7 +43,7 @@
 	" + coalesce(pg_catalog.pg_column_size(r.leave), 0)" \
 	" + pg_catalog.pg_column_size(r.own_old) + pg_catalog.pg_column_size(r.own_new))" \
 	" OVER (ORDER BY r.place, r.id ROWS UNBOUNDED PRECEDING) AS upto" \
-	" FROM pgherald.tell(" txids ") AS r" \
+	" FROM " rows " AS r" \
 	" WHERE NOT (r.txid = " half_txid " AND r.id <= " half_id ")) AS s) AS t"
 
 /* The numbers of a statement are one parameter: each costs. */
@@ -93,7 +93,7 @@ static const char plan_sql[] =
 	" p.txids, p.counts"
 	" FROM plan AS p, pgherald.meta AS m, pgherald.loss AS l"
 	" UNION ALL"
-	ROWS_OF("(SELECT page FROM plan)", N(2), N(3), N(6), N(7))
+	ROWS_OF("pgherald.tell((SELECT page FROM plan))", N(2), N(3), N(6), N(7))
 	" UNION ALL"
 	" SELECT " NUM_TEXT(FETCH_LATE_PLACE) "::bigint, a.txid, a.place, a.before, NULL, NULL,"
 	" NULL, a.n::text, (SELECT pg_catalog.array_agg(DISTINCT j.topic)::text"
@@ -137,7 +137,11 @@ static const char look_sql[] =
 /* The following pages name their transactions: all were visible to the plan, and what a
  * transaction has written does not change once it is visible. */
 static const char page_sql[] =
-	ROWS_OF("$2::bigint[]", N(1), N(2), N(3), N(4)) " ORDER BY 1, 3";
+	ROWS_OF("pgherald.tell($2::bigint[])", N(1), N(2), N(3), N(4)) " ORDER BY 1, 3";
+
+/* The same of these rows only. */
+static const char own_page_sql[] =
+	ROWS_OF("pgherald.replay($2::bigint[], $3::bigint[])", N(1), N(2), N(3), N(4)) " ORDER BY 1, 3";
 
 /* Needs nothing but the journal, and of its rows nothing that could be bad. FETCH_BEFORE counts them. */
 static const char bare_sql[] =
@@ -287,6 +291,15 @@ size_t fetch_page_size(const struct fetch_plan *p, const struct fetch_limits *l)
 	return end - p->done;
 }
 
+static size_t rows_of_page(const struct fetch_plan *p)
+{
+	uint64_t rows = 0;
+
+	for (size_t i = p->done; i < p->done + p->page; i++)
+		rows += p->rows[i];
+	return rows;
+}
+
 void fetch_send_page(struct conn *c, struct fetch_plan *p, const struct fetch_limits *l,
 		     conn_result_fn *done, void *arg)
 {
@@ -302,6 +315,11 @@ void fetch_send_page(struct conn *c, struct fetch_plan *p, const struct fetch_li
 	if (p->bare) {
 		put_text(&params, p->bare);
 		send(c, "bare", bare_sql, &params, done, arg);
+		return;
+	}
+	if (p->ids) {
+		put_list(&params, p->ids + p->ids_done, rows_of_page(p));
+		send(c, "own page", own_page_sql, &params, done, arg);
 		return;
 	}
 	send(c, "page", page_sql, &params, done, arg);

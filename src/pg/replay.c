@@ -8,34 +8,60 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "pg/fetch.h"
+#include "pg/missed.h"
+#include <uthash.h>
 
 struct replay_plan {
-	struct fetch_plan fetch;
+	struct missed missed;
 };
 
-static const struct fetch_apart nothing_apart = {0};
+/* A user with letters that wait. */
+struct replay_turn {
+	struct list node;
+	struct list letters; /* struct post_replay */
+	UT_hash_handle hh;
+	char user_id[];
+};
 
 static void next(struct replayer *r);
-static void ask_plan(struct replayer *r);
-
-static struct fetch_from from_of(const struct post_replay *p)
-{
-	return (struct fetch_from){
-		.xmax = p->from.xmax,
-		.out = p->from.out,
-		.n_out = p->from.n_out,
-		.in = p->from.in,
-		.n_in = p->from.n_in,
-		.txid = p->from.txid,
-		.id = p->from.id,
-	};
-}
 
 static void plan_free(struct replay_plan *plan)
 {
-	fetch_plan_free(&plan->fetch);
+	missed_end(&plan->missed);
 	free(plan);
+}
+
+static struct replay_turn *turn_of(struct replayer *r, const char *user_id)
+{
+	size_t len = strlen(user_id);
+	struct replay_turn *t;
+
+	HASH_FIND(hh, r->users, user_id, len, t);
+	if (t)
+		return t;
+	t = xcalloc(1, sizeof(*t) + len + 1);
+	memcpy(t->user_id, user_id, len);
+	list_init(&t->letters);
+	list_push(&r->turns, &t->node); /* behind all others */
+	HASH_ADD(hh, r->users, user_id, len, t);
+	return t;
+}
+
+/* The next letter, whose user is the last one then. */
+static struct post_replay *take_turn(struct replayer *r)
+{
+	struct replay_turn *t = LIST_ENTRY(r->turns.next, struct replay_turn, node);
+	struct post_replay *p = LIST_ENTRY(t->letters.next, struct post_replay, letter.node);
+
+	list_remove(&p->letter.node);
+	list_remove(&t->node);
+	if (list_empty(&t->letters)) {
+		HASH_DEL(r->users, t);
+		free(t);
+	} else {
+		list_push(&r->turns, &t->node);
+	}
+	return p;
 }
 
 static void reply(struct replayer *r, enum replay_verdict verdict)
@@ -47,131 +73,77 @@ static void reply(struct replayer *r, enum replay_verdict verdict)
 	inbox_post(p->reply_to, &p->letter);
 }
 
-static void reset(struct replayer *r, const char *reason)
+/* The plan is of no use any more. */
+static void end_plan(struct post_replay *p)
 {
-	r->current->reason = reason;
-	reply(r, REPLAY_RESET);
-}
-
-static void on_page(void *arg, const PGresult *res);
-
-static void ask_page(struct replayer *r)
-{
-	fetch_send_page(&r->conn, &r->current->plan->fetch, &r->limits, on_page, r);
-}
-
-static void take_page(struct replayer *r, const PGresult *res, bool header)
-{
-	struct post_replay *p = r->current;
-	struct fetch_plan *f = &p->plan->fetch;
-	struct cursor_text after;
-
-	switch (fetch_read_page(f, res, header, &p->events, &p->n)) {
-	case FETCH_ROWS:
-		break;
-	case FETCH_TOO_MUCH:
-	case FETCH_BAD:
-		fetch_tell_bare(f, PQresultStatus(res) == PGRES_TUPLES_OK ? "size" : "loss");
-		/* fall through */
-	case FETCH_AGAIN:
-		ask_page(r);
-		return;
-	case FETCH_GONE:
-		reset(r, "pruned");
-		return;
-	case FETCH_FAILED:
-		reply(r, REPLAY_UNAVAILABLE);
-		return;
-	}
-	if (f->done < f->n) {
-		reply(r, REPLAY_MORE);
-		return;
-	}
-	cursor_batch_after(&f->batch, &after);
 	plan_free(p->plan);
 	p->plan = NULL;
-	/* We have just written it. */
-	reply(r, cursor_parse(&p->from, after.text, strlen(after.text)) ? REPLAY_DONE
-									: REPLAY_UNAVAILABLE);
 }
 
-static void on_page(void *arg, const PGresult *res)
+/* It has found nothing to hand out so far: again, before the other letters of its user, so that
+ * few plans are kept at a time. */
+static void go_on(struct replayer *r)
 {
-	struct replayer *r = arg;
+	struct list *letters = &turn_of(r, r->current->user_id)->letters;
+	struct list *node = &r->current->letter.node;
 
-	if (!res)
-		reply(r, REPLAY_UNAVAILABLE);
-	else
-		take_page(r, res, false);
-	next(r);
+	r->current = NULL;
+	list_push(letters->next, node); /* in front of the first */
 }
 
-static void on_plan(void *arg, const PGresult *res)
+static void on_answer(void *arg, const PGresult *res)
 {
 	struct replayer *r = arg;
 	struct post_replay *p = r->current;
-	struct fetch_from from = from_of(p);
-	struct fetch_plan *f;
-	enum fetch_verdict verdict;
-	const char *why = NULL;
+	struct cursor after;
+	const char *why = "connection lost";
+	enum missed_step step = MISSED_FAILED;
 
-	if (!res) {
-		reply(r, REPLAY_UNAVAILABLE);
-		return; /* on_state() goes on when the connection is back */
-	}
-	p->plan = xcalloc(1, sizeof(*p->plan));
-	p->free_plan = plan_free;
-	f = &p->plan->fetch;
-	verdict = fetch_read_plan(f, res, &from, &why);
-	if (verdict == FETCH_AGAIN && !r->careful) { /* its page cannot be had */
-		plan_free(p->plan);
-		p->plan = NULL;
-		r->careful = true;
-		ask_plan(r);
-		return;
-	}
-	if (verdict != FETCH_ROWS) {
-		log_error("replay: %s", why);
-		reply(r, REPLAY_UNAVAILABLE);
-	} else if (strcmp(f->epoch, p->from.epoch) != 0)
-		reset(r, "epoch");
-	else if (p->from.xmax > f->now.xmax)
-		reset(r, "cursor"); /* from the future: not one of ours */
-	else if (fetch_pruned(f, &from))
-		reset(r, "pruned");
-	else {
+	if (res)
+		step = missed_read(&p->plan->missed, res, &p->events, &p->n, &after, &why);
+	switch (step) {
+	case MISSED_AGAIN:
+		go_on(r);
+		break;
+	case MISSED_EVENTS:
+		reply(r, REPLAY_MORE);
+		break;
+	case MISSED_LAST:
 		/* A capture failure since then is told by the worker, who knows today's count. */
-		fetch_begin(f, &p->from, &from, &nothing_apart);
-		f->with_rights = true; /* they hold what stands in the same page */
-		if (f->page == 0 && f->n)
-			ask_page(r);
-		else
-			take_page(r, res, true);
+		end_plan(p);
+		p->from = after;
+		reply(r, REPLAY_DONE);
+		break;
+	case MISSED_RESET:
+		end_plan(p);
+		p->reason = why;
+		reply(r, REPLAY_RESET);
+		break;
+	case MISSED_FAILED:
+		if (res)
+			log_error("replay: %s", why);
+		end_plan(p);
+		reply(r, REPLAY_UNAVAILABLE);
+		break;
 	}
-	next(r);
-}
-
-static void ask_plan(struct replayer *r)
-{
-	struct fetch_from from = from_of(r->current);
-
-	fetch_send_plan(&r->conn, &from, &r->limits, !r->careful, &nothing_apart, on_plan, r);
+	if (res) /* else on_state() goes on when the connection is back */
+		next(r);
 }
 
 static void next(struct replayer *r)
 {
 	struct post_replay *p;
 
-	if (r->current || !conn_up(&r->conn) || list_empty(&r->waiting))
+	if (r->current || !conn_up(&r->conn) || list_empty(&r->turns))
 		return;
-	p = LIST_ENTRY(r->waiting.next, struct post_replay, letter.node);
-	list_remove(&p->letter.node);
-	r->current = p;
-	r->careful = false;
-	if (p->plan)
-		ask_page(r);
-	else
-		ask_plan(r);
+	p = r->current = take_turn(r);
+	if (!p->plan) {
+		p->plan = xcalloc(1, sizeof(*p->plan));
+		p->free_plan = plan_free;
+		missed_begin(&p->plan->missed, r->conf, &p->from, p->own ? p->user_id : NULL,
+			     p->session);
+	}
+	missed_send(&p->plan->missed, &r->conn, &r->limits, on_answer, r);
 }
 
 static void on_state(void *arg, bool up)
@@ -184,32 +156,40 @@ static void on_state(void *arg, bool up)
 	next(r);
 }
 
-void replay_start(struct replayer *r, struct loop *loop, const char *conninfo, uint64_t max_bytes)
+void replay_start(struct replayer *r, struct loop *loop, struct conf *conf)
 {
-	r->limits = (struct fetch_limits){.rows = 1000,
+	r->conf = conf_ref(conf);
+	r->limits = (struct fetch_limits){.rows = 500, /* some 20 ms, in which others wait */
 					  .stored = 256 << 10,
-					  .sent = max_bytes / 64,
-					  .whole = max_bytes / 2,
+					  .sent = conf->ring_bytes / 64,
+					  .whole = conf->ring_bytes / 2,
 					  .ms = 10000};
-	list_init(&r->waiting);
+	list_init(&r->turns);
+	r->users = NULL;
 	r->current = NULL;
-	conn_start(&r->conn, loop, "replay", conninfo, on_state, NULL, r);
+	conn_start(&r->conn, loop, "replay", conf->conninfo, on_state, NULL, r);
+}
+
+void replay_reload(struct replayer *r, struct conf *conf)
+{
+	struct conf *old = r->conf;
+
+	r->conf = conf_ref(conf);
+	conf_unref(old);
 }
 
 void replay_stop(struct replayer *r)
 {
 	conn_stop(&r->conn);
-	LIST_EACH (&r->waiting, node, tmp) {
-		struct post_replay *p = LIST_ENTRY(node, struct post_replay, letter.node);
-
-		list_remove(node);
-		r->current = p;
+	while (!list_empty(&r->turns)) {
+		r->current = take_turn(r);
 		reply(r, REPLAY_UNAVAILABLE);
 	}
+	conf_unref(r->conf);
 }
 
 void replay_ask(struct replayer *r, struct post_replay *p)
 {
-	list_push(&r->waiting, &p->letter.node);
+	list_push(&turn_of(r, p->user_id)->letters, &p->letter.node);
 	next(r);
 }

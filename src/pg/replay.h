@@ -1,25 +1,31 @@
 /* SPDX-License-Identifier: PostgreSQL
  * Replay from the journal, for clients that were away for longer than the ring reaches back. One
- * connection serves them in turn, a page each, so that a long replay does not hold up others. */
+ * connection serves users in turn, a statement each, so that neither a long replay nor many of one
+ * user hold up others. */
 #ifndef PGHERALD_PG_REPLAY_H
 #define PGHERALD_PG_REPLAY_H
 
 #include "base/list.h"
 #include "base/loop.h"
+#include "conf.h"
 #include "hub/post.h"
 #include "pg/conn.h"
 #include "pg/fetch.h"
 
+struct replay_turn;
+
 struct replayer {
 	struct conn conn;
-	struct list waiting; /* struct post_replay */
-	struct post_replay *current;
-	bool careful; /* its plan is asked for without a page: that has failed */
+	struct conf *conf; /* a reference */
 	struct fetch_limits limits;
+	struct list turns; /* struct replay_turn, one for each user: who comes next is the first */
+	struct replay_turn *users; /* the same by user id */
+	struct post_replay *current;
 };
 
-/* `max_bytes` bounds what one transaction may be. */
-void replay_start(struct replayer *r, struct loop *loop, const char *conninfo, uint64_t max_bytes);
+void replay_start(struct replayer *r, struct loop *loop, struct conf *conf);
+/* `conf` replaces the one before. */
+void replay_reload(struct replayer *r, struct conf *conf);
 void replay_stop(struct replayer *r);
 /* Takes the letter: a new one (plan NULL) or one sent back for more. It goes back to its reply_to
  * with a verdict. */

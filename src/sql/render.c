@@ -208,6 +208,7 @@ static void render_for_login(struct buf *out, const char *text, const char *logi
 	render_stamp(&stamp,
 		     "'utc', 'epoch', 'next_id', 'too_much', 'refetch', 'lost', 'shut_when_full', "
 		     "'plain', 'plain_type', 'only_plain', 'as_text', 'typed', 'revoked', 'tell', "
+		     "'replay', "
 		     "'fetch_again', 'prune'");
 	add_tellers(&tellers, topics, n_topics);
 	const struct slot slots[] = {

@@ -119,6 +119,8 @@ void stream_offer(struct stream *s, struct frame *f);
  * us may notice only when it cannot pass on what it gets. */
 void stream_probe(struct stream *s, struct frame *f);
 void stream_replayed(struct stream *s);
+/* The database has gone, or is back and has been read up to now. */
+void stream_database(struct stream *s);
 /* The journal begins anew: what clients had before belongs to another past. */
 void stream_restart(struct stream *s);
 /* Time passed: looks its token up again when due; ends it when its client does not read, or its

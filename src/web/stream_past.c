@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: PostgreSQL
  * What a client missed: from the ring, or from the journal, until the stream is live; and the id
- * that tells a client that knows more than this daemon has told. See stream.h. */
+ * that tells a client that knows more than this daemon has told. See stream.h.
+ *
+ * Documents have the names of the moment at which they are told. What is told after an outage, or
+ * when the daemon starts, may have those of rows that have left a user meanwhile: who hears his own
+ * is not given such an event from the ring, but has the journal look whether the row is still his.
+ */
 #include "config.h"
 #include "web/stream.h"
 
@@ -104,6 +109,7 @@ void stream_drop_replay(struct stream *s)
 		p->events[i] = NULL;
 	post_replay_free(p);
 	s->replay = NULL;
+	s->replay_next = 0;
 }
 
 static const struct scope_policy *policy_of(const struct stream *s)
@@ -217,6 +223,19 @@ static void note_loss(struct stream *s, const struct event *e)
 		s->loss = c.loss;
 }
 
+static bool hears_own(const struct stream *s)
+{
+	return policy_of(s)->receives != RECEIVES_ALL;
+}
+
+/* Whether it must not be given the event at ring_seq as it is. */
+static bool is_late(const struct stream *s, const struct event *e)
+{
+	return s->ring_seq < s->worker->late_seq && hears_own(s) && !stream_had(s, e) &&
+	       (e->op == 'i' || e->op == 'u') &&
+	       event_view(e, policy_of(s), s->member.who) != VIEW_NOTHING;
+}
+
 static void leave_ring(struct stream *s);
 
 static void read_ring(struct stream *s)
@@ -227,6 +246,8 @@ static void read_ring(struct stream *s)
 		leave_ring(s);
 		return;
 	}
+	if (!s->worker->database_up && hears_own(s))
+		return; /* stream_database() goes on */
 	if (s->half_first && !stream_is_held(s))
 		finish_half(s);
 	for (size_t i = 0; i < MAX_SCAN && has_room(s) && !s->half_first; i++) {
@@ -237,6 +258,11 @@ static void read_ring(struct stream *s)
 		if (!e) {
 			go_live(s);
 			break;
+		}
+		if (is_late(s, e)) {
+			note_place(s, NULL);
+			leave_ring(s);
+			return;
 		}
 		s->ring_seq++;
 		note_loss(s, e);
@@ -259,10 +285,16 @@ static void ask_journal(struct stream *s)
 		p->letter.kind = POST_REPLAY;
 		p->reply_to = &s->worker->inbox;
 		p->asker = s;
+		p->user_id = xstrdup(s->member.who->user_id);
+		if (s->member.who->session)
+			p->session = xstrdup(s->member.who->session);
 		p->from = *s->skip;
 	}
-	if (!p->plan) /* what the ring holds from here on may come after that answer */
+	if (!p->plan) {
+		p->own = hears_own(s);
+		/* What the ring holds from here on may come after that answer. */
 		s->ring_seq = s->worker->hub.ring.head;
+	}
 	s->state = STREAM_REPLAYING;
 	s->replay_away = true;
 	inbox_post(s->worker->db, &p->letter);
@@ -271,16 +303,15 @@ static void ask_journal(struct stream *s)
 /* The ring has dropped what comes next, so the journal must have it. */
 static void leave_ring(struct stream *s)
 {
-	struct cursor at, had;
+	struct cursor at, both;
 
 	if (s->place && cursor_parse(&at, s->place, strlen(s->place))) {
-		if (!s->skip)
+		both = at;
+		if (s->skip)
+			cursor_union(&both, s->skip, &at);
+		else
 			s->skip = xcalloc(1, sizeof(*s->skip));
-		else {
-			had = *s->skip;
-			cursor_union(&at, &had, &at);
-		}
-		*s->skip = at;
+		*s->skip = both;
 	}
 	assert(s->skip);
 	if (s->worker->live_topics) /* those are in no journal */
@@ -294,6 +325,8 @@ static bool ring_serves(const struct stream *s)
 {
 	const struct ring *ring = &s->worker->hub.ring;
 
+	if (s->skip->txid && hears_own(s) && ring->tail < s->worker->late_seq)
+		return false; /* the rest of a transaction may have been told late */
 	return ring_covers(ring, s->skip) && s->skip->xmax <= s->worker->position_cursor.xmax;
 }
 
@@ -358,17 +391,26 @@ static void end_replay(struct stream *s)
 		ask_journal(s);
 		return;
 	}
-	free(p); /* its plan is gone with the last page */
-	s->replay = NULL;
+	stream_drop_replay(s);
 	s->state = STREAM_CATCHING;
 	worker_dirty(s->worker, &s->dirty);
+}
+
+/* Whether what has been asked for is what it may hear by now. If not it asks anew. */
+static bool asked_rightly(struct stream *s)
+{
+	if (s->replay->own == hears_own(s))
+		return true;
+	stream_drop_replay(s);
+	ask_journal(s);
+	return false;
 }
 
 static void read_journal(struct stream *s)
 {
 	struct post_replay *p = s->replay;
 
-	if (s->replay_away || s->page_waits)
+	if (s->replay_away || s->page_waits || !asked_rightly(s))
 		return;
 	if (p->verdict == REPLAY_RESET) {
 		begin_anew(s, p->reason);
@@ -412,6 +454,14 @@ void stream_replayed(struct stream *s)
 	if (stream_is_held(s) || page_has_rights(s))
 		stream_hold_page(s);
 	stream_continue(s);
+}
+
+void stream_database(struct stream *s)
+{
+	if (!s->worker->database_up && s->state == STREAM_LIVE && hears_own(s))
+		stream_fall_behind(s, s->worker->hub.ring.head);
+	else if (s->worker->database_up)
+		stream_continue(s);
 }
 
 void stream_restart(struct stream *s)

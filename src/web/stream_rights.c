@@ -153,6 +153,7 @@ bool stream_rescope(struct stream *s)
 	s->member.role = (uint32_t)role;
 	if (s->state == STREAM_LIVE)
 		hub_join(&w->hub, &s->member);
+	stream_database(s); /* who hears his own waits for it */
 	return true;
 }
 

@@ -203,6 +203,8 @@ static void take_events(struct worker *w, struct post_events *p, bool last)
 		event_unref(p->events[i]);
 	}
 	w->last_event = false;
+	if (!w->database_up)
+		w->late_seq = w->hub.ring.head;
 	take_position(w, p);
 	p->n = 0; /* they have gone one by one */
 	post_events_free(p);
@@ -214,6 +216,8 @@ static void take_database(struct worker *w, struct post_database *p)
 		comment_all(w, p->up ? "database connection restored"
 				     : "database connection lost; events follow when it is back");
 	w->database_up = p->up;
+	LIST_EACH (&w->streams, node, tmp)
+		stream_database(stream_at(node));
 	if (p->up)
 		arrivals_go(w);
 	free(p);

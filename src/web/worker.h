@@ -40,7 +40,9 @@ struct worker {
 	char *problems; /* what is wrong with the watched tables, in lines; NULL when all is well */
 
 	bool database_up;
-	bool known;		     /* position is valid: streams can start */
+	uint64_t late_seq; /* the ring's events before this one were told when the database was
+			      back: see stream_past.c */
+	bool known;	   /* position is valid: streams can start */
 	struct cursor_text position; /* all of it has been published here */
 	struct cursor position_cursor;
 	uint64_t position_xmin;

@@ -273,6 +273,7 @@ void cursor_union(struct cursor *u, const struct cursor *a, const struct cursor 
 	const struct cursor *high = a->xmax >= b->xmax ? a : b, *low = high == a ? b : a;
 	bool full = false;
 
+	assert(u != a && u != b);
 	*u = *a;
 	u->xmax = high->xmax;
 	u->n_out = u->n_in = 0;
@@ -485,10 +486,12 @@ void cursor_batch_at(struct cursor_batch *b, size_t done, uint64_t id, struct cu
 
 void cursor_batch_after(const struct cursor_batch *b, struct cursor_text *out)
 {
-	const struct cursor_batch none = {.base = b->base, .now = b->now};
+	struct cursor_batch all = *b;
 	struct cursor c = b->base;
 
+	all.n_left = 0;
 	c.txid = c.id = 0;
-	cut_at(&none, b->now->xmax, false, &c);
+	if (!cut_at(&all, b->now->xmax, true, &c))
+		cut_at(&all, b->now->xmax, false, &c);
 	cursor_format(&c, out);
 }

@@ -91,7 +91,7 @@ void cursor_batch_end(struct cursor_batch *b);
 /* The position when the first `done` transactions are delivered whole and, when `id` is not 0,
  * the next one up to row `id`. `done` must not shrink from call to call. */
 void cursor_batch_at(struct cursor_batch *b, size_t done, uint64_t id, struct cursor_text *out);
-/* The position after the whole batch (everything visible in `now`). */
+/* The position after the whole batch: everything visible in `now`, and what was delivered above. */
 void cursor_batch_after(const struct cursor_batch *b, struct cursor_text *out);
 
 #endif

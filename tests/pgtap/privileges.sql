@@ -69,7 +69,7 @@ INSERT INTO expected VALUES
 INSERT INTO expected
 SELECT oid::regprocedure::text, 'pgherald', 'EXECUTE'
 FROM pg_proc
-WHERE pronamespace = 'pgherald'::regnamespace AND proname IN ('epoch', 'tell', 'fetch_again', 'prune', 'auth_drf');
+WHERE pronamespace = 'pgherald'::regnamespace AND proname IN ('epoch', 'tell', 'replay', 'fetch_again', 'prune', 'auth_drf');
 INSERT INTO expected
 SELECT oid::regprocedure::text, 'pgherald_auth', 'EXECUTE'
 FROM pg_proc

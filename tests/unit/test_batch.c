@@ -365,6 +365,26 @@ TEST(dense_numbers)
 	assert_true(n_cursors > 1000);
 }
 
+/* A batch that ends below what was delivered before it (a slice of the journal). */
+TEST(delivered_above_its_end)
+{
+	const struct cursor base = {.epoch = "epoch001", .xmax = 10};
+	const uint64_t order[] = {12, 11}, before[] = {21, 13, 20};
+	uint64_t running[] = {10};
+	const struct snapshot now = {.xmax = 15, .xip = running, .n_xip = 1};
+	struct cursor_batch b;
+	struct cursor_text text;
+
+	cursor_batch_begin(&b, &base, &now, order, 2, before, 3);
+	cursor_batch_at(&b, 1, 0, &text);
+	assert_string_equal(text.text, "epoch001.0.b.1.1-1-7-1"); /* below 11 but 10; 12 13 20 21 */
+	cursor_batch_at(&b, 2, 0, &text);
+	assert_string_equal(text.text, "epoch001.0.f.5.5-1"); /* below 15 but 10; 20 21 */
+	cursor_batch_after(&b, &text);
+	assert_string_equal(text.text, "epoch001.0.f.5.5-1");
+	cursor_batch_end(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -372,6 +392,7 @@ int main(void)
 		cmocka_unit_test(many_writers),
 		cmocka_unit_test(dense_numbers),
 		cmocka_unit_test(long_transactions_and_large_numbers),
+		cmocka_unit_test(delivered_above_its_end),
 	};
 
 	return cmocka_run_group_tests_name("batch", tests, NULL, NULL);

@@ -202,11 +202,117 @@ TEST(who_does_not_read_is_closed)
 	client_close(&good);
 }
 
+/* What is told after an outage has the names of now: for who hears his own the journal looks
+ * whether the row is still his. Everybody else, and who has no such row, does without. */
+TEST(told_late)
+{
+	struct client m, f7, f8, back, ahead;
+	struct post_replay *p;
+	int n = 0;
+
+	rig_token(&rig, "f8", LOOKUP_OK, "8", "foreman");
+	rig_token(&rig, "f9", LOOKUP_OK, "9", "foreman");
+	client_stream(&m, rig.ports[0], "m1", "");
+	client_stream(&f7, rig.ports[0], "f7", "");
+	client_stream(&f8, rig.ports[0], "f8", "");
+	rig_publish_one(&rig, 101, "7,8", "7,8");
+	wait_number(&m, 101);
+	wait_number(&f7, 101);
+	wait_number(&f8, 101);
+	rig_post_database(&rig, false);
+	rig_publish_one(&rig, 102, "7,9", "7,9");
+	rig_publish_one(&rig, 103, "", "");
+	wait_number(&m, 103);
+	rig_post_database(&rig, true);
+	for (struct client *c = &f7; n < 3; c = n++ ? &ahead : &back) { /* open, or come back */
+		if (n == 1)
+			client_resume(c, rig.ports[0], "f7", 101);
+		else if (n == 2) /* it has 103 from elsewhere, and passes 101 here */
+			client_stream(c, rig.ports[0], "f9", "Last-Event-ID: epoch001.0.2t..2\r\n");
+		p = (struct post_replay *)rig_take(&rig, POST_REPLAY);
+		assert_true(p->own && !strcmp(p->user_id, n == 2 ? "9" : "7"));
+		assert_true(p->from.xmax == 102 && p->from.n_in == (n == 2));
+		p->verdict = REPLAY_DONE;
+		p->n = 1;
+		p->events = xcalloc(1, sizeof(struct event *));
+		p->events[0] = rig_event(102, "7,9", "7,9");
+		p->from = (struct cursor){.epoch = "epoch001", .xmax = 104};
+		inbox_post(p->reply_to, &p->letter);
+		wait_number(c, 102);
+	}
+	rig_publish_one(&rig, 104, "7,8,9", "7,8,9");
+	wait_number(&f7, 104);
+	wait_number(&f8, 104);
+	wait_number(&back, 104);
+	client_is_told(&m, "101 102 103");
+	client_is_told(&f7, "101 102 104");
+	client_is_told(&f8, "101 104");
+	wait_number(&ahead, 104);
+	client_is_told(&back, "102 104");
+	client_is_told(&ahead, "102 104");
+	client_close(&ahead);
+	client_close(&back);
+	client_resume(&back, rig.ports[0], "f7", 102); /* had it: the ring will do */
+	wait_number(&back, 104);
+	client_is_told(&back, "104");
+	client_close(&m);
+	client_close(&f7);
+	client_close(&f8);
+	client_close(&back);
+}
+
+/* Another role is another question to the journal: it is asked anew, from where the client is. */
+TEST(another_role_during_a_replay)
+{
+	struct post_lookup *l;
+	struct post_replay *p;
+	struct client c;
+	struct event *e;
+
+	rig_hold(&rig, "m1");
+	client_get(&c, rig.ports[0], "/events/", "m1", "Last-Event-ID: epoch001.0.1f\r\n"); /* 50 */
+	l = (struct post_lookup *)rig_take(&rig, POST_LOOKUP);
+	rig_answer(&rig, l, LOOKUP_OK, "7", "manager");
+	p = (struct post_replay *)rig_take(&rig, POST_REPLAY);
+	assert_true(!p->own && p->from.xmax == 51);
+	p->verdict = REPLAY_MORE;
+	p->n = 2;
+	p->events = xcalloc(2, sizeof(struct event *));
+	p->events[0] = rig_event(51, "8", "8");
+	p->events[1] = rig_event(52, "7", "7");
+	inbox_post(p->reply_to, &p->letter);
+	wait_number(&c, 52);
+	p = (struct post_replay *)rig_take(&rig, POST_REPLAY);
+	e = rig_rights(101, "7"); /* lowered while it is away */
+	rig_publish(&rig, &e, 1, 101);
+	rig_answer(&rig, (struct post_lookup *)rig_take(&rig, POST_LOOKUP), LOOKUP_OK, "7",
+		   "foreman");
+	p->verdict = REPLAY_MORE;
+	p->n = 1;
+	p->events = xcalloc(1, sizeof(struct event *));
+	p->events[0] = rig_event(53, "8", "8");
+	inbox_post(p->reply_to, &p->letter);
+	p = (struct post_replay *)rig_take(&rig, POST_REPLAY);
+	assert_true(p->own && p->from.xmax == 53 && !p->plan);
+	p->verdict = REPLAY_DONE;
+	p->n = 1;
+	p->events = xcalloc(1, sizeof(struct event *));
+	p->events[0] = rig_event(54, "7", "7");
+	p->from = (struct cursor){.epoch = "epoch001", .xmax = 102};
+	inbox_post(p->reply_to, &p->letter);
+	rig_publish_one(&rig, 102, "7", "7");
+	wait_number(&c, 102);
+	client_is_told(&c, "51 52 54 102");
+	client_close(&c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(who_reads_slowly_gets_it_all, start, stop),
 		cmocka_unit_test_setup_teardown(behind_the_ring, start_small, stop),
+		cmocka_unit_test_setup_teardown(told_late, start, stop),
+		cmocka_unit_test_setup_teardown(another_role_during_a_replay, start, stop),
 		cmocka_unit_test_setup_teardown(one_transaction_of_many_rows, start, stop),
 		cmocka_unit_test_setup_teardown(who_does_not_read_is_closed, start_impatient, stop),
 	};
