@@ -90,7 +90,7 @@ def test_same_connection_same_position(kept):
     back = listen(kept, kept.anna, last_id=clients[1].last_id)
     insert(kept, "last")
     back.read_until(lambda: numbers(back) == ["last"])
-    assert "5 streams of the process before go on; 0 are told to come back" in kept.daemon.log()
+    kept.daemon.wait_log("5 streams of the process before go on; 0 are told to come back")
 
 
 def test_again_and_again_with_writers(kept):
@@ -184,7 +184,7 @@ def test_a_state_that_cannot_be_read(kept):
     for c in clients:
         c.read_until(lambda c=c: c.ended)
         assert 3000 <= c.parser.retry <= 9000
-    assert "0 streams of the process before go on; 2 are told to come back" in kept.daemon.log()
+        kept.daemon.wait_log("0 streams of the process before go on; 2 are told to come back")
 
 
 def test_without_a_database_they_wait(kept):
