@@ -18,7 +18,7 @@ from lib.daemon import Daemon  # noqa: E402
 
 PGHERALD = os.path.abspath(os.environ.get("PGHERALD", HERE.parents[1] / "build" / "pgherald"))
 RUN_TIMEOUT_S = 120
-OWNERS = re.search('OWNER_NAMES "(.*)"', (HERE.parents[1] / "src/sql/owners.h").read_text()).group(1).split(", ")
+OWNERS = re.search('OWNER_NAMES +"(.*)"', (HERE.parents[1] / "src/sql/owners.h").read_text()).group(1).split(", ")
 
 # What Django's migrations make of an estimates project, as plain SQL.
 APP_TABLES = """
