@@ -244,3 +244,38 @@ def run(db, daemon, r, seed):
             assert heard.get(k, []) == must[k], f"{f.who} row {k}: seed {seed}\n{daemon.log()[-3000:]}"
         assert not set(heard) - set(must), f.who
     daemon.stop()
+
+
+def test_a_stream_that_stays_open_is_told_once_whatever_happens_behind_it(served):
+    """Far more transactions are open than an id can name, and what committed between them must not come again
+    with each connection that the daemon makes anew."""
+    db, d = served.db, served.daemon.start().wait_ready()
+    stay, told = Client(d, served.boss).hello(), 0
+    open_ones = []
+    try:
+        for n in range(60):
+            open_ones.append(db.connect(autocommit=False))
+            with open_ones[-1].cursor() as cur:
+                cur.execute("INSERT INTO api_estimate (number, project_id) VALUES (%s, 10)", (f"late {n}",))
+            for _ in range(2):
+                db.run("INSERT INTO api_estimate (number, project_id) VALUES (%s, 10)", (f"early {told}",))
+                told += 1
+        stay.wait_messages(told)
+        for n in range(4):
+            breaks = d.log().count("works again")
+            db.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                   " WHERE application_name = 'pgherald' AND datname = current_database()")
+            db.run("INSERT INTO api_estimate (number, project_id) VALUES (%s, 10)", (f"break {n}",))
+            d.wait_log("(?s)(works again.*){%d}" % (breaks + 1))
+            stay.wait_message("estimate.created", estimate_number=f"break {n}")
+    finally:
+        for connection in open_ones:
+            connection.commit()
+            connection.close()
+    stay.read_until(lambda: len(stay.messages()) >= told + 4 + 60, "those that were open")
+    db.run("INSERT INTO api_estimate (number, project_id) VALUES ('end', 10)")
+    stay.wait_message("estimate.created", estimate_number="end")
+    numbers = [m["data"]["estimate_number"] for m in stay.messages()]
+    assert len(numbers) == len(set(numbers)) == told + 4 + 60 + 1
+    assert [n for n in numbers if not n.startswith("late")] == \
+        [f"early {n}" for n in range(told)] + [f"break {n}" for n in range(4)] + ["end"]
