@@ -129,6 +129,9 @@ useful() {
 		httpd apache2 apache2-bin httpd
 		command openssl openssl openssl
 		python httpx python3-httpx python3-httpx
+		python jwt python3-jwt python3-jwt
+		python cryptography python3-cryptography python3-cryptography
+		python rest_framework_simplejwt python3-djangorestframework-simplejwt -
 		command nginx - nginx
 		command haproxy - haproxy
 		command caddy - caddy

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "auth/jwk.h"
 #include "auth/secret.h"
 #include "base/mem.h"
 #include "conf/value.h"
@@ -23,8 +24,10 @@ void conf_unref(struct conf *c)
 		return;
 	for (size_t i = 0; i < c->n_watches; i++)
 		watch_free(c->watches[i].parsed);
-	for (size_t i = 0; i < c->n_auths; i++)
+	for (size_t i = 0; i < c->n_auths; i++) {
 		secrets_free(c->auths[i].secrets);
+		jwks_free(c->auths[i].jwks);
+	}
 	forwarded_trust_free(&c->trust);
 	for (size_t i = 0; i < N_SECTIONS; i++) {
 		const struct section *k = &section_table[i];
@@ -49,6 +52,21 @@ const struct conf_auth *conf_find_auth(const struct conf *c, const char *name)
 		if (!strcmp(c->auths[i].name, name))
 			return &c->auths[i];
 	return NULL;
+}
+
+bool conf_auth_asks(const struct conf_auth *a)
+{
+	return a->preset != PRESET_NONE && !(verifiers[a->preset].jwt && a->users == USERS_CLAIMS);
+}
+
+bool conf_find_door(const struct conf_route *route, const char *name, unsigned *ret)
+{
+	for (unsigned i = 0; i < route->auth.n; i++)
+		if (!strcmp(route->auth.items[i], name)) {
+			*ret = i;
+			return true;
+		}
+	return false;
 }
 
 static const struct scope_policy *find_role(const struct conf *c, const char *name)
@@ -77,7 +95,7 @@ bool conf_role_allowed(const struct conf *c, const struct conf_route *route, con
 bool conf_takes_cookies(const struct conf *c)
 {
 	for (size_t i = 0; i < c->n_auths; i++)
-		if (c->auths[i].preset == PRESET_SESSION)
+		if (verifiers[c->auths[i].preset].place == PLACE_COOKIE)
 			return true;
 	return false;
 }
@@ -90,11 +108,13 @@ bool conf_load_secrets(struct conf *c, struct buf *error)
 	for (size_t i = 0; i < c->n_auths; i++) {
 		struct conf_auth *a = &c->auths[i];
 
-		if (a->preset != PRESET_SESSION)
-			continue;
-		a->secrets = secrets_load(a->secret_key_file, a->session_salt, &why);
-		if (!a->secrets) {
-			buf_printf(error, "%s: [auth %s] secret_key_file: %s", c->path, a->name,
+		if (verifiers[a->preset].jwt)
+			a->jwks = jwks_load(a->key_file, *a->algorithm ? a->algorithm : NULL, &why);
+		else if (a->preset == PRESET_SESSION)
+			a->secrets = secrets_load(a->secret_key_file, a->session_salt, &why);
+		if (why.len) {
+			buf_printf(error, "%s: [auth %s] %s: %s", c->path, a->name,
+				   a->preset == PRESET_SESSION ? "secret_key_file" : "key_file",
 				   buf_cstr(&why));
 			return false;
 		}

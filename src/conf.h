@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "auth/forwarded.h"
+#include "auth/verifier.h"
 #include "base/buf.h"
 #include "hub/scope.h"
 #include "sql/watch.h"
@@ -18,7 +19,7 @@
 enum route_kind { ROUTE_EVENTS, ROUTE_STATS };
 enum socket_mode { SOCKET_MODE_ALL, SOCKET_MODE_GROUP, SOCKET_MODE_OWNER };
 enum capture { CAPTURE_JOURNAL, CAPTURE_NOTIFY };
-enum auth_preset { PRESET_DRF, PRESET_KNOX, PRESET_CUSTOM, PRESET_SESSION };
+enum auth_users { USERS_TABLE, USERS_CLAIMS };
 enum auth_role_from { ROLE_FROM_COLUMN, ROLE_FROM_GROUPS, ROLE_FROM_STAFF };
 
 struct conf_list {
@@ -31,7 +32,7 @@ struct conf_route {
 	char *name;
 	char *path;		/* exact path, e.g. /api/v1/sse/events/ */
 	int kind;		/* enum route_kind */
-	char *auth;		/* name of an [auth] section */
+	struct conf_list auth;	/* names of [auth] sections, in the order in which they are asked */
 	bool query_token;	/* whether ?token= is accepted besides the Authorization header */
 	struct conf_list roles; /* who may use it; empty = every configured role */
 	uint64_t keepalive_ms;
@@ -41,7 +42,7 @@ struct conf_route {
 	uint64_t stall_ms; /* a client that takes nothing for so long is let go */
 };
 
-/* [auth NAME]: how a token becomes a user and a role. */
+/* [auth NAME]: a door: how a credential becomes a user and a role. */
 struct conf_auth {
 	char *name;
 	char *token_table, *token_column, *token_user;
@@ -51,6 +52,14 @@ struct conf_auth {
 	/* with PRESET_SESSION: */
 	char *cookie, *session_salt, *secret_key_file, *user_password;
 	struct secrets *secrets; /* by conf_load_secrets() */
+	/* of a JWT: */
+	char *key_file, *algorithm, *issuer, *audience;
+	uint64_t leeway_ms;
+	int users; /* enum auth_users */
+	char *user_claim, *role_claim;
+	struct conf_list claims; /* NAME=VALUE each */
+	struct jwks *jwks;	 /* by conf_load_secrets() */
+	char *role;		 /* with PRESET_NONE */
 	int role_from;		 /* enum auth_role_from */
 	char *role_column;
 	char *group_table, *membership_table, *membership_user, *membership_group;
@@ -135,10 +144,14 @@ bool conf_load_secrets(struct conf *c, struct buf *error) MUST_CHECK;
 struct conf *conf_parse(const char *path, const char *text, size_t len, struct buf *error);
 /* The [auth] section of that name, or NULL. */
 const struct conf_auth *conf_find_auth(const struct conf *c, const char *name) MUST_CHECK;
+/* Whether that door asks the database who somebody is. */
+bool conf_auth_asks(const struct conf_auth *a) MUST_CHECK;
 /* Whether a role may use a route: those it names, or every configured one that hears something; the
  * statistics' default is the roles that hear everything. */
 bool conf_role_allowed(const struct conf *c, const struct conf_route *route,
 		       const char *role) MUST_CHECK;
+/* Which of a route's doors that name is; false when it is none. */
+bool conf_find_door(const struct conf_route *route, const char *name, unsigned *ret) MUST_CHECK;
 /* Whether some [auth] takes cookies. */
 bool conf_takes_cookies(const struct conf *c) MUST_CHECK;
 struct conf *conf_ref(struct conf *c);

@@ -52,12 +52,12 @@ const char *credential_from_cookie(const char *header, const char *name, size_t 
 	return found;
 }
 
-bool credential_plausible(const char *token)
+bool credential_plausible(const char *token, size_t max)
 {
 	size_t len = 0;
 
 	for (; token[len]; len++)
-		if (len == TOKEN_MAX || token[len] < '!' || token[len] > '~')
+		if (len == max || token[len] < '!' || token[len] > '~')
 			return false;
 	return len > 0;
 }

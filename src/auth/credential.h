@@ -18,7 +18,7 @@ const char *credential_from_header(const char *header) MUST_CHECK;
  * does. Points into `header`. */
 const char *credential_from_cookie(const char *header, const char *name,
 				   size_t *ret_len) MUST_CHECK;
-/* Whether it can be a token at all: 1 to TOKEN_MAX visible ASCII bytes. */
-bool credential_plausible(const char *token) MUST_CHECK;
+/* Whether it can be a token at all: 1 to `max` visible ASCII bytes. */
+bool credential_plausible(const char *token, size_t max) MUST_CHECK;
 
 #endif

@@ -3,13 +3,11 @@
 #include "config.h"
 #include "auth/secret.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
+
+#include "auth/key_file.h"
 
 #define FILE_MAX   16384 /* bytes */
 #define SECRET_LEN 1024	 /* bytes of one */
@@ -77,44 +75,24 @@ struct secrets *secrets_parse(const char *text, size_t len, const char *salt, st
 	return NULL;
 }
 
-/* What is wrong with the file itself, NULL for nothing. */
-static const char *file_trouble(int fd)
-{
-	struct stat st;
-
-	if (fd < 0 || fstat(fd, &st))
-		return strerror(errno);
-	if (!S_ISREG(st.st_mode))
-		return "not a regular file";
-	if (st.st_mode & (S_IRWXO | S_IWGRP))
-		return "everybody may read it, or others than its owner may write it: "
-		       "chmod it to 0640 or 0600";
-	return NULL;
-}
-
 struct secrets *secrets_load(const char *path, const char *salt, struct buf *error)
 {
-	/* O_NONBLOCK: a FIFO must not hold us up before it is refused. */
-	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	const char *why = file_trouble(fd);
 	struct secrets *s = NULL;
-	char text[FILE_MAX + 1];
+	const char *open = NULL;
+	char text[FILE_MAX];
 	autobuf unfit = {0};
-	size_t len = 0;
-	ssize_t n = 0;
+	size_t len;
 
+	if (!key_file_read(path, text, sizeof(text), &len, &open, error)) {
+		explicit_bzero(text, sizeof(text));
+		return NULL;
+	}
 	buf_init(&unfit, 100);
-	while (!why && len < sizeof(text) && (n = read(fd, text + len, sizeof(text) - len)) > 0)
-		len += (size_t)n;
-	if (!why && n < 0)
-		why = strerror(errno);
-	if (!why && len > FILE_MAX)
-		why = "longer than 16384 bytes";
-	if (!why)
+	if (!open)
 		s = secrets_parse(text, len, salt, &unfit);
 	explicit_bzero(text, sizeof(text));
 	if (!s)
-		buf_printf(error, "%s: %s", path, why ? why : buf_cstr(&unfit));
+		buf_printf(error, "%s: %s", path, open ? open : buf_cstr(&unfit));
 	return s;
 }
 

@@ -4,6 +4,7 @@
 #include "config.h"
 #include "auth/session.h"
 
+#include <ctype.h>
 #include <json-c/json.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -13,50 +14,10 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "auth/base64url.h"
+
 #define JSON_DEPTH    32
 #define SIGNATURE_LEN 43 /* base64url of SECRET_MAC bytes */
-
-static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
-/* RFC 4648 section 5, without padding. */
-static void encode(char out[SIGNATURE_LEN + 1], const unsigned char mac[SECRET_MAC])
-{
-	uint32_t bits = 0;
-	unsigned n_bits = 0;
-	size_t n = 0;
-
-	for (size_t i = 0; i < SECRET_MAC; i++) {
-		bits = bits << 8 | mac[i];
-		for (n_bits += 8; n_bits >= 6; n_bits -= 6)
-			out[n++] = digits[bits >> (n_bits - 6) & 63];
-	}
-	if (n_bits)
-		out[n++] = digits[bits << (6 - n_bits) & 63];
-	out[n] = '\0';
-}
-
-/* Into `out`, which has room for 3/4 of `len`; false when it is none. */
-static bool decode(unsigned char *out, size_t *ret_n, const char *text, size_t len)
-{
-	uint32_t bits = 0;
-	unsigned n_bits = 0;
-	size_t n = 0;
-
-	for (size_t i = 0; i < len; i++) {
-		const char *digit = text[i] ? strchr(digits, text[i]) : NULL;
-
-		if (!digit)
-			return false;
-		bits = bits << 6 | (uint32_t)(digit - digits);
-		n_bits += 6;
-		if (n_bits >= 8) {
-			n_bits -= 8;
-			out[n++] = (unsigned char)(bits >> n_bits);
-		}
-	}
-	*ret_n = n;
-	return len % 4 != 1;
-}
 
 static bool signed_by(const struct secret *k, const char *text, size_t len, const char *signature)
 {
@@ -68,14 +29,14 @@ static bool signed_by(const struct secret *k, const char *text, size_t len, cons
 		  mac, &n) ||
 	    n != sizeof(mac))
 		return false;
-	encode(want, mac);
+	base64url_encode(want, mac, SECRET_MAC);
 	return CRYPTO_memcmp(want, signature, SIGNATURE_LEN) == 0;
 }
 
 static bool base62(const char *text, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
-		if (!text[i] || text[i] == '-' || text[i] == '_' || !strchr(digits, text[i]))
+		if (!isalnum((unsigned char)text[i]))
 			return false;
 	return len > 0;
 }
@@ -141,7 +102,7 @@ static enum session_verdict read_payload(const char *payload, size_t len, struct
 	enum session_verdict verdict = SESSION_BROKEN;
 	size_t n;
 
-	if (decode(bytes, &n, payload + deflated, len - deflated)) {
+	if (base64url_decode(bytes, &n, payload + deflated, len - deflated)) {
 		if (deflated)
 			json += SESSION_DATA_MAX;
 		if (!deflated || inflate_all(json, SESSION_JSON_MAX, &n, bytes, n))

@@ -23,13 +23,8 @@ static bool check_route(struct parser *p, struct conf_route *r, unsigned line)
 		if (!strcmp(o->path, r->path))
 			return parser_fail(p, line, "[route %s] path %s is [route %s]'s", r->name,
 					   r->path, o->name);
-	if (!*r->auth && c->n_auths) {
-		free(r->auth);
-		r->auth = xstrdup(c->auths[0].name);
-	}
-	if (!conf_find_auth(c, r->auth))
-		return parser_fail(p, line, "[route %s] needs auth = the name of an [auth] section",
-				   r->name);
+	if (!check_doors(p, r, line))
+		return false;
 	for (size_t i = 0; i < r->roles.n; i++) {
 		size_t k = 0;
 
@@ -91,63 +86,6 @@ static bool check_rescope(struct parser *p, const struct conf_watch *w, unsigned
 		if (!has_watch(p->conf, w->rescope.items[i]))
 			return parser_fail(p, line, "[watch %s] rescope: there is no [watch %s]",
 					   w->name, w->rescope.items[i]);
-	return true;
-}
-
-static void preset_column(char **setting, const char *def, const char *preset)
-{
-	if (strcmp(*setting, def) != 0)
-		return;
-	free(*setting);
-	*setting = xstrdup(preset);
-}
-
-/* The preset's names where the file says nothing else. */
-static void apply_preset(struct conf_auth *a)
-{
-	static const struct {
-		const char *table, *column, *expires;
-	} names[] = {
-		[PRESET_KNOX] = {"public.knox_authtoken", "digest", "expiry"},
-		[PRESET_SESSION] = {"public.django_session", "session_key", "expire_date"},
-	};
-
-	if (a->preset != PRESET_KNOX && a->preset != PRESET_SESSION)
-		return;
-	preset_column(&a->token_table, "public.authtoken_token", names[a->preset].table);
-	preset_column(&a->token_column, "key", names[a->preset].column);
-	preset_column(&a->token_expires, "", names[a->preset].expires);
-}
-
-/* A token of RFC 9110 section 5.6.2, which is what a cookie's name is. */
-static bool valid_cookie_name(const char *s)
-{
-	for (const char *p = s; *p; p++)
-		if (*p <= ' ' || *p > '~' || strchr("()<>@,;:\\\"/[]?={}", *p))
-			return false;
-	return *s != '\0';
-}
-
-static bool check_auth(struct parser *p, struct conf_auth *a, unsigned line)
-{
-	apply_preset(a);
-	if (a->preset != PRESET_SESSION) {
-		if (*a->secret_key_file)
-			return parser_fail(p, line,
-					   "[auth %s] secret_key_file is for preset = session",
-					   a->name);
-		return true;
-	}
-	if (!*a->secret_key_file)
-		return parser_fail(
-			p, line,
-			"[auth %s] preset = session needs secret_key_file, a file with the "
-			"SECRET_KEY that Django signs with",
-			a->name);
-	if (*a->secret_key_file != '/')
-		return parser_fail(p, line, "[auth %s] secret_key_file must begin with /", a->name);
-	if (!valid_cookie_name(a->cookie))
-		return parser_fail(p, line, "[auth %s] cookie is no name of a cookie", a->name);
 	return true;
 }
 

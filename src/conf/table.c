@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "auth/verifier.h"
 #include "base/mem.h"
 #include "conf/value.h"
 
@@ -13,7 +14,7 @@ static const char *const socket_modes[] = {"0666", "0660", "0600", NULL};
 static const char *const client_address_names[] = {"x-forwarded-for", "forwarded", NULL};
 static const char *const level_names[] = {"error", "warning", "info", "debug", NULL};
 static const char *const format_names[] = {"text", "json", NULL};
-static const char *const preset_names[] = {"drf", "knox", "custom", "session", NULL};
+static const char *const users_names[] = {"table", "claims", NULL};
 static const char *const role_from_names[] = {"column", "groups", "staff", NULL};
 static const char *const capture_names[] = {"journal", "notify", NULL};
 static const char *const doorbell_names[] = {"auto", "notify", "poll", NULL};
@@ -79,12 +80,22 @@ static const struct setting role_settings[] = {
 };
 
 static const struct setting auth_settings[] = {
-	{"preset", TYPE_CHOICE, AT(conf_auth, preset), "drf", 0, preset_names, 0, 0},
+	{"preset", TYPE_CHOICE, AT(conf_auth, preset), "drf", 0, verifier_presets, 0, 0},
 	{"token_table", TYPE_TEXT, AT(conf_auth, token_table), "public.authtoken_token", 0, NULL, 0,
 	 0},
 	{"token_column", TYPE_TEXT, AT(conf_auth, token_column), "key", 0, NULL, 0, 0},
 	{"token_user", TYPE_TEXT, AT(conf_auth, token_user), "user_id", 0, NULL, 0, 0},
 	{"token_expires", TYPE_TEXT, AT(conf_auth, token_expires), "", 0, NULL, 0, 0},
+	{"key_file", TYPE_TEXT, AT(conf_auth, key_file), "", 0, NULL, 0, 0},
+	{"algorithm", TYPE_TEXT, AT(conf_auth, algorithm), "", 0, NULL, 0, 0},
+	{"issuer", TYPE_TEXT, AT(conf_auth, issuer), "", 0, NULL, 0, 0},
+	{"audience", TYPE_TEXT, AT(conf_auth, audience), "", 0, NULL, 0, 0},
+	{"leeway", TYPE_DURATION, AT(conf_auth, leeway_ms), "0s", 0, NULL, 0, 600000},
+	{"users", TYPE_CHOICE, AT(conf_auth, users), "table", 0, users_names, 0, 0},
+	{"user_claim", TYPE_TEXT, AT(conf_auth, user_claim), "sub", 0, NULL, 0, 0},
+	{"role_claim", TYPE_TEXT, AT(conf_auth, role_claim), "role", 0, NULL, 0, 0},
+	{"claims", TYPE_LIST, AT(conf_auth, claims), "", 0, NULL, 0, 0},
+	{"role", TYPE_TEXT, AT(conf_auth, role), "", 0, NULL, 0, 0},
 	{"cookie", TYPE_TEXT, AT(conf_auth, cookie), "sessionid", 0, NULL, 0, 0},
 	{"secret_key_file", TYPE_TEXT, AT(conf_auth, secret_key_file), "", 0, NULL, 0, 0},
 	{"session_salt", TYPE_TEXT, AT(conf_auth, session_salt),
@@ -127,7 +138,7 @@ static const struct setting listen_settings[] = {
 static const struct setting route_settings[] = {
 	{"path", TYPE_TEXT, AT(conf_route, path), NULL, REQUIRED, NULL, 0, 0},
 	{"kind", TYPE_CHOICE, AT(conf_route, kind), "events", 0, kind_names, 0, 0},
-	{"auth", TYPE_TEXT, AT(conf_route, auth), "", 0, NULL, 0, 0},
+	{"auth", TYPE_LIST, AT(conf_route, auth), "", 0, NULL, 0, 0},
 	{"query_token", TYPE_YESNO, AT(conf_route, query_token), "yes", 0, NULL, 0, 0},
 	{"roles", TYPE_LIST, AT(conf_route, roles), "", 0, NULL, 0, 0},
 	{"keepalive", TYPE_DURATION, AT(conf_route, keepalive_ms), "30s", 0, NULL, 1000, 3600000},

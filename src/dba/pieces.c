@@ -78,6 +78,7 @@ bool pieces_auth(struct script *s, const struct conf *conf, const struct conf_au
 		.user_active = a->user_active,
 		.hashed = a->preset == PRESET_KNOX,
 		.sessions = a->preset == PRESET_SESSION,
+		.users = verifiers[a->preset].jwt,
 		.user_password = a->user_password,
 		.token_expires = a->token_expires,
 		.doorbell = (enum watch_doorbell)conf->doorbell,
@@ -96,6 +97,10 @@ bool pieces_auth(struct script *s, const struct conf *conf, const struct conf_au
 	};
 	bool ok;
 
+	if (!conf_auth_asks(a)) {
+		free(roles);
+		return true;
+	}
 	buf_init(&sql, RENDER_MAX);
 	buf_init(&error, 1024);
 	for (size_t i = 0; i < conf->n_roles; i++)

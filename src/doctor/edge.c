@@ -50,7 +50,7 @@ static void request_free(struct probe_request *r)
 /* A request as an EventSource makes it, besides that the token stands in a header. */
 static void as_user(const struct visit *v, const struct conf_route *route, struct probe_request *r)
 {
-	const struct conf_auth *a = conf_find_auth(v->conf, route->auth);
+	const struct conf_auth *a = conf_find_auth(v->conf, route->auth.items[0]);
 
 	*r = (struct probe_request){.url = v->url, .wait_ms = WAIT_MS};
 	add_header(r, xstrdup("Accept: text/event-stream"));

@@ -208,6 +208,19 @@ static void ask_tokens(struct auth *a, const struct conf_auth *section, const ch
 	conn_query(&a->conn, buf_cstr(&sql), 1, params, on_tokens, a);
 }
 
+/* Everybody, under the name that stands in place of a token. */
+static void let_in(struct auth *a, const struct conf_auth *section)
+{
+	LIST_EACH (&a->asked, node, tmp) {
+		struct post_lookup *l = LIST_ENTRY(node, struct post_lookup, letter.node);
+
+		l->who = xcalloc(1, sizeof(*l->who));
+		l->who->user_id = xstrdup(l->token);
+		l->who->role = xstrdup(section->role);
+		auth_reply(l, LOOKUP_OK);
+	}
+}
+
 /* The first one of another section than was asked last, or the first one. */
 static const struct post_lookup *first_in_turn(const struct auth *a)
 {
@@ -258,6 +271,10 @@ void auth_ask_next(struct auth *a)
 			reply_all(&a->asked, LOOKUP_UNKNOWN);
 		else if (section->preset == PRESET_SESSION)
 			auth_ask_sessions(a, section, tokens);
+		else if (section->preset == PRESET_NONE)
+			let_in(a, section);
+		else if (verifiers[section->preset].jwt)
+			auth_ask_jwts(a, section);
 		else
 			ask_tokens(a, section, tokens);
 	}

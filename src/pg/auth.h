@@ -25,7 +25,7 @@ struct auth {
 	bool open; /* questions may go out: what they lead to needs the journal as well */
 	struct session *sessions; /* of those asked, in their order, while their users are away */
 	size_t n_sessions;
-	uint64_t complain_at_ms; /* not before, about sessions that cannot be read */
+	uint64_t complain_at_ms; /* not before, about credentials that cannot be read */
 	uint64_t locked_at_ms;	 /* not before, about a table that is locked */
 };
 
@@ -50,6 +50,8 @@ void auth_ask(struct auth *a, struct post_lookup *l);
 
 /* Asks for what is in the sessions of those asked; the rest follows. */
 void auth_ask_sessions(struct auth *a, const struct conf_auth *section, const char *tokens);
+/* Verifies the tokens of those asked; who is good and must be in a table is asked about. */
+void auth_ask_jwts(struct auth *a, const struct conf_auth *section);
 /* The next statement, when there is something to ask. */
 void auth_ask_next(struct auth *a);
 /* Whether this is an answer with so many columns; otherwise those asked have been told, or wait

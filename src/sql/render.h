@@ -25,6 +25,7 @@ struct render_auth {
 	const char *staff_role, *other_role;
 	bool hashed;		   /* token_column has Knox's digest, not the token itself */
 	bool sessions;		   /* token_table is Django's django_session */
+	bool users;		   /* there is no token_table: the daemon knows who it is */
 	const char *user_password; /* with sessions: the column that ties them to a password */
 	const char *token_expires; /* a column, or empty for tokens without end */
 	enum watch_doorbell doorbell;

@@ -221,7 +221,7 @@ static void add_token_match(struct buf *out, const struct render_auth *a)
 static void add_expiry(struct buf *parts, const struct render_auth *a,
 		       const struct auth_table *tokens, struct render_grants *g)
 {
-	if (!a->token_expires || !*a->token_expires) {
+	if (a->users || !a->token_expires || !*a->token_expires) {
 		buf_str(&parts[PART_EXPIRES], "NULL");
 		buf_str(&parts[PART_ROW_EXPIRES], "NULL");
 		return;
@@ -282,8 +282,9 @@ static void add_plain(struct buf *parts, const struct render_auth *a)
 		and_plain(user, "u", a->user_active);
 	if (a->role_from == RENDER_ROLE_STAFF)
 		and_plain(user, "u", "is_staff");
-	and_plain(token, "t", a->token_column);
-	if (a->sessions)
+	if (!a->users)
+		and_plain(token, "t", a->token_column);
+	if (a->sessions || a->users)
 		return;
 	and_plain(token, "t", a->token_user);
 	buf_printf(token, "\nAND %s", buf_cstr(user));
@@ -297,8 +298,10 @@ static bool fill_parts(struct buf *parts, const struct render_auth *a,
 	bool ok;
 
 	add_plain(parts, a);
-	grant(g, tokens, a->token_column);
-	grant(g, tokens, a->sessions ? "session_data" : a->token_user);
+	if (!a->users) {
+		grant(g, tokens, a->token_column);
+		grant(g, tokens, a->sessions ? "session_data" : a->token_user);
+	}
 	grant(g, users, a->user_key);
 	if (a->sessions) {
 		grant(g, users, a->user_password);
@@ -324,7 +327,8 @@ static bool fill_parts(struct buf *parts, const struct render_auth *a,
 	render_revoke_rights(&parts[PART_USER_RIGHTS], a);
 	ident_add(&parts[PART_TOKEN_USER], a->token_user);
 	add_token_match(&parts[PART_TOKEN_MATCH], a);
-	render_revoke_table(&parts[PART_WATCHED], tokens, "token", "udt");
+	if (!a->users)
+		render_revoke_table(&parts[PART_WATCHED], tokens, "token", "udt");
 	render_revoke_table(&parts[PART_WATCHED], users, "user", "udt");
 	if (ok && a->role_from == RENDER_ROLE_GROUPS)
 		ok = render_revoke_groups(&parts[PART_GROUP_CASES], a, error) &&
@@ -362,8 +366,16 @@ bool render_auth(struct buf *out, const struct render_auth *a, struct buf *error
 		slots[N_PARTS + 3] = (struct slot){"may_ring", render_may_ring(a->doorbell)};
 		slots[N_PARTS + 4] = (struct slot){NULL, NULL};
 		render_begin(&begin);
-		fill_piece(&lookup, a->sessions ? sql_auth_session : sql_auth_token, slots);
-		fill_piece(&cases, a->sessions ? sql_revoke_session : sql_revoke_token, slots);
+		fill_piece(&lookup,
+			   a->sessions ? sql_auth_session
+			   : a->users  ? sql_auth_user
+				       : sql_auth_token,
+			   slots);
+		fill_piece(&cases,
+			   a->sessions ? sql_revoke_session
+			   : a->users  ? ""
+				       : sql_revoke_token,
+			   slots);
 		slots[N_PARTS + 4] = (struct slot){"lookup", buf_cstr(&lookup)};
 		slots[N_PARTS + 5] = (struct slot){"token_cases", buf_cstr(&cases)};
 		slots[N_PARTS + 6] = (struct slot){"begin", buf_cstr(&begin)};

@@ -29,9 +29,9 @@ struct arrival {
 
 static void arrival_free(struct arrival *a)
 {
-	const char *strings[] = {a->luggage.token,    a->luggage.user, a->luggage.route,
-				 a->luggage.position, a->luggage.peer, a->luggage.types,
-				 a->luggage.topics};
+	const char *strings[] = {a->luggage.token, a->luggage.user,	a->luggage.route,
+				 a->luggage.door,  a->luggage.position, a->luggage.peer,
+				 a->luggage.types, a->luggage.topics};
 
 	if (a->lookup)
 		a->lookup->asker = NULL;
@@ -48,13 +48,18 @@ static void refuse(struct arrival *a)
 	arrival_free(a);
 }
 
-static const struct conf_route *route_of(const struct arrival *a)
+/* Its route, and of that the door by which it came; NULL when one of them is no longer there. */
+static const struct conf_route *route_of(const struct arrival *a, unsigned *ret_door)
 {
 	const struct conf *c = a->worker->conf;
 
 	for (size_t i = 0; i < c->n_routes; i++)
 		if (!strcmp(c->routes[i].name, a->luggage.route))
-			return c->routes[i].kind == ROUTE_EVENTS ? &c->routes[i] : NULL;
+			return c->routes[i].kind == ROUTE_EVENTS &&
+					       conf_find_door(&c->routes[i], a->luggage.door,
+							      ret_door)
+				       ? &c->routes[i]
+				       : NULL;
 	return NULL;
 }
 
@@ -70,9 +75,9 @@ static bool begin(struct arrival *a, struct principal *who)
 {
 	struct worker *w = a->worker;
 	const struct luggage *l = &a->luggage;
-	const struct conf_route *route = route_of(a);
 	struct stream_wish wish = {
 		.last_id = l->position, .who_am_i = l->who_am_i, .chunked = a->chunked};
+	const struct conf_route *route = route_of(a, &wish.door);
 	struct stream *s;
 
 	if (!route || strcmp(who->user_id, l->user) != 0 ||
@@ -110,7 +115,8 @@ static void look_up(struct arrival *a)
 {
 	struct worker *w = a->worker;
 	struct post_lookup *l;
-	const struct conf_route *route = route_of(a);
+	unsigned door;
+	const struct conf_route *route = route_of(a, &door);
 
 	if (a->lookup)
 		return;
@@ -121,7 +127,7 @@ static void look_up(struct arrival *a)
 	l = a->lookup = xcalloc(1, sizeof(*l));
 	l->letter.kind = POST_LOOKUP;
 	l->reply_to = &w->inbox;
-	l->auth = xstrdup(route->auth);
+	l->auth = xstrdup(a->luggage.door);
 	l->token = xstrdup(a->luggage.token);
 	l->asker = a;
 	l->answered = answered;
@@ -181,6 +187,7 @@ static void wait_at(struct worker *w, int fd, bool chunked, const struct luggage
 	a->luggage.token = xstrdup(l->token);
 	a->luggage.user = xstrdup(l->user);
 	a->luggage.route = xstrdup(l->route);
+	a->luggage.door = xstrdup(l->door);
 	a->luggage.position = xstrdup(l->position);
 	a->luggage.peer = xstrdup(l->peer);
 	a->luggage.types = xstrdup(l->types);

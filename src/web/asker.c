@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "auth/credential.h"
+#include "auth/jwt.h"
 #include "auth/origin.h"
 #include "conf.h"
 
@@ -58,41 +59,92 @@ const struct address *asker_account(const struct asker *a)
 	return address_is_none(&a->client) ? &a->caller->address : &a->client;
 }
 
-bool asker_by_cookie(const struct conf *conf, const struct conf_route *route)
-{
-	const struct conf_auth *a = conf_find_auth(conf, route->auth);
-
-	return a && a->preset == PRESET_SESSION;
-}
-
 const char *asker_header(struct MHD_Connection *c, const char *name)
 {
 	return MHD_lookup_connection_value(c, MHD_HEADER_KIND, name);
 }
 
-bool asker_page_allowed(struct MHD_Connection *c, const struct conf *conf,
-			const struct conf_route *route)
+bool asker_page_allowed(struct MHD_Connection *c, const struct conf *conf)
 {
-	return !asker_by_cookie(conf, route) ||
-	       origin_may_use_cookie(asker_header(c, "Origin"), asker_header(c, "Host"),
+	return origin_may_use_cookie(asker_header(c, "Origin"), asker_header(c, "Host"),
 				     asker_header(c, "Sec-Fetch-Site"), conf->cors_origins.items,
 				     conf->cors_origins.n);
 }
 
-char *asker_token(struct MHD_Connection *c, const struct conf *conf, const struct conf_route *route,
-		  const char *in_url)
+static const struct conf_auth *door_of(const struct conf *conf, const struct conf_route *route,
+				       size_t i)
 {
-	const struct conf_auth *a = conf_find_auth(conf, route->auth);
-	const char *text, *token;
+	return conf_find_auth(conf, route->auth.items[i]);
+}
+
+bool asker_takes_url(const struct conf *conf, const struct conf_route *route)
+{
+	for (size_t i = 0; i < route->auth.n; i++)
+		if (verifiers[door_of(conf, route, i)->preset].place == PLACE_AUTHORIZATION)
+			return true;
+	return false;
+}
+
+static char *from_cookie(struct MHD_Connection *c, const struct conf_auth *a)
+{
+	const char *text = asker_header(c, "Cookie"), *token;
 	size_t len;
 
-	if (a && a->preset == PRESET_SESSION) {
-		text = asker_header(c, "Cookie");
-		token = text ? credential_from_cookie(text, a->cookie, &len) : NULL;
-		return token ? xstrndup(token, len) : NULL;
-	}
-	text = asker_header(c, "Authorization");
-	token = text ? credential_from_header(text) : NULL;
+	token = text ? credential_from_cookie(text, a->cookie, &len) : NULL;
+	return token ? xstrndup(token, len) : NULL;
+}
+
+static char *from_header(struct MHD_Connection *c, const char *in_url)
+{
+	const char *text = asker_header(c, "Authorization");
+	const char *token = text ? credential_from_header(text) : NULL;
+
 	token = token ? token : in_url;
 	return token ? xstrdup(token) : NULL;
+}
+
+/* What everybody has: a name for those of one address. */
+static char *from_address(const struct asker *a)
+{
+	char text[ADDRESS_TEXT_MAX];
+
+	address_text(asker_account(a), text);
+	return xasprintf("anonymous@%s", text);
+}
+
+static bool takes(const struct conf_auth *a, const char *token)
+{
+	const struct verifier *v = &verifiers[a->preset];
+
+	return (!v->takes || v->takes(token)) &&
+	       (!v->jwt || !*a->issuer || jwt_says_issuer(token, a->issuer));
+}
+
+void asker_present(const struct asker *a, struct MHD_Connection *c, const struct conf *conf,
+		   const struct conf_route *route, const char *in_url, struct asker_credential *ret)
+{
+	autofree char *in_header = from_header(c, in_url);
+
+	*ret = (struct asker_credential){.auth = door_of(conf, route, 0)};
+	for (unsigned i = 0; i < route->auth.n; i++) {
+		const struct conf_auth *auth = door_of(conf, route, i);
+		enum verifier_place place = verifiers[auth->preset].place;
+		char *token = NULL;
+
+		/* One that was not taken is not passed over for what stands elsewhere. */
+		if (ret->strange && place != PLACE_AUTHORIZATION)
+			continue;
+		if (place == PLACE_COOKIE)
+			token = from_cookie(c, auth);
+		else if (place == PLACE_NOWHERE)
+			token = from_address(a);
+		else if (in_header && !takes(auth, in_header))
+			ret->strange = true;
+		else if (in_header)
+			token = xstrdup(in_header);
+		if (!token)
+			continue;
+		*ret = (struct asker_credential){i, auth, token, false};
+		return;
+	}
 }

@@ -12,6 +12,7 @@
 #include "web/caller.h"
 
 struct conf;
+struct conf_auth;
 struct conf_route;
 
 struct asker {
@@ -27,14 +28,24 @@ void asker_text(const struct asker *a, char out[CALLER_PEER_MAX]);
 bool asker_is_nameless(const struct asker *a, const struct conf *conf) MUST_CHECK;
 /* To whose account failures go: the client's, or that of the proxy which does not say his. */
 const struct address *asker_account(const struct asker *a);
-/* Whether the route's credential is a cookie, which browsers send by themselves. */
-bool asker_by_cookie(const struct conf *conf, const struct conf_route *route) MUST_CHECK;
-/* Whether the page that made the request may use a session here; without cookies every page. */
-bool asker_page_allowed(struct MHD_Connection *c, const struct conf *conf,
-			const struct conf_route *route) MUST_CHECK;
-/* A copy of the credential, or NULL. `in_url` is the query's, NULL when it has none. */
-char *asker_token(struct MHD_Connection *c, const struct conf *conf, const struct conf_route *route,
-		  const char *in_url) MUST_CHECK;
+
+/* What a request brought, and which of its route's doors that is for. */
+struct asker_credential {
+	unsigned door;
+	const struct conf_auth *auth; /* the door's section; with no token the first door's */
+	char *token;  /* the caller frees; NULL when there is none, or none that a door takes */
+	bool strange; /* there is one, and no door takes it */
+};
+
+/* The doors are asked in order, and the first that finds a credential decides: if it is a bad one,
+ * no other is asked. `in_url` is the query's token, NULL when it has none. */
+void asker_present(const struct asker *a, struct MHD_Connection *c, const struct conf *conf,
+		   const struct conf_route *route, const char *in_url,
+		   struct asker_credential *ret);
+/* Whether some door of the route takes a token in the URL. */
+bool asker_takes_url(const struct conf *conf, const struct conf_route *route) MUST_CHECK;
+/* Whether the page that made the request may use a cookie here. */
+bool asker_page_allowed(struct MHD_Connection *c, const struct conf *conf) MUST_CHECK;
 /* A header's value, or NULL. */
 const char *asker_header(struct MHD_Connection *c, const char *name);
 

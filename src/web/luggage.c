@@ -35,6 +35,7 @@ void luggage_add(struct buf *b, const struct luggage *l)
 	put(b, l->token);
 	put(b, l->user);
 	put(b, l->route);
+	put(b, l->door);
 	put(b, l->position);
 	put(b, l->peer);
 	put(b, l->types);
@@ -84,6 +85,7 @@ static struct luggage read_one(struct reader *r)
 	l.token = text(r);
 	l.user = text(r);
 	l.route = text(r);
+	l.door = text(r);
 	l.position = text(r);
 	l.peer = text(r);
 	l.types = text(r);

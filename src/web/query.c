@@ -59,7 +59,7 @@ static bool is_events(const struct reading *r)
 
 static bool takes_token(const struct reading *r)
 {
-	return is_events(r) && r->route->query_token && !asker_by_cookie(r->conf, r->route);
+	return is_events(r) && r->route->query_token && asker_takes_url(r->conf, r->route);
 }
 
 static enum MHD_Result wrong(struct reading *r, const char *fmt, const char *name)

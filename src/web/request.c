@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "auth/credential.h"
+#include "auth/jwt.h"
 #include "base/mem.h"
 #include "conf.h"
 #include "web/admin.h"
@@ -37,6 +38,7 @@ struct request {
 	struct caller *caller; /* whose connection it is */
 	struct asker asker;
 	struct query query;
+	struct asker_credential credential; /* its token is the look-up's once that has begun */
 	struct list node;
 	struct conf *conf; /* the snapshot it is answered by; a reference */
 	const struct conf_route *route;
@@ -154,7 +156,7 @@ static enum MHD_Result start_stream(struct request *q, struct principal *who)
 	struct worker *w = q->worker;
 	const char *last = asker_header(q->connection, "Last-Event-ID");
 	const struct stream_wish wish = {last && *last ? last : q->query.position, q->query.filter,
-					 q->query.full_hello, !q->http10};
+					 q->query.full_hello, !q->http10, q->credential.door};
 	struct stream *s;
 	char peer[CALLER_PEER_MAX];
 
@@ -169,10 +171,10 @@ static enum MHD_Result start_stream(struct request *q, struct principal *who)
 
 static enum MHD_Result refuse(struct request *q, const char *no_token, const char *no_session)
 {
-	bool cookie = asker_by_cookie(q->conf, q->route);
+	const struct verifier *v = &verifiers[q->credential.auth->preset];
 
-	return answer_unauthorized(q->connection, q->conf, cookie ? "Cookie" : "Token",
-				   cookie ? no_session : no_token);
+	return answer_unauthorized(q->connection, q->conf, v->challenge ? v->challenge : "Token",
+				   v->place == PLACE_COOKIE ? no_session : no_token);
 }
 
 static void note(const struct request *q, enum tally_reason reason)
@@ -190,21 +192,30 @@ static enum MHD_Result no_database(struct request *q)
 		       "The database is not available; try again.");
 }
 
+/* Where everybody comes in nobody guesses. */
+static void count_attempt(const struct request *q)
+{
+	struct attempts *attempts = q->worker->commons->attempts;
+	uint64_t now = loop_now_ms(q->worker->loop);
+
+	if (verifiers[q->credential.auth->preset].place == PLACE_NOWHERE)
+		return;
+	if (q->lookup->verdict == LOOKUP_OK)
+		attempts_good(attempts, asker_account(&q->asker), q->lookup->token, now);
+	else
+		attempts_failed(attempts, asker_account(&q->asker), now);
+}
+
 /* The verdict is in: the answer it leads to. */
 static enum MHD_Result answer_verdict(struct request *q)
 {
 	struct worker *w = q->worker;
-	struct attempts *attempts = w->commons->attempts;
-	uint64_t now = loop_now_ms(w->loop);
 	struct principal *who;
 	autobuf why = {.max = WHY_MAX};
 
 	if (!q->lookup || q->lookup->verdict == LOOKUP_UNAVAILABLE)
 		return no_database(q);
-	if (q->lookup->verdict == LOOKUP_OK)
-		attempts_good(attempts, asker_account(&q->asker), q->lookup->token, now);
-	else
-		attempts_failed(attempts, asker_account(&q->asker), now);
+	count_attempt(q);
 	if (q->lookup->verdict == LOOKUP_UNKNOWN)
 		return refuse(q, "Invalid token.", "You are not logged in.");
 	if (q->lookup->verdict == LOOKUP_INACTIVE)
@@ -243,21 +254,25 @@ static enum MHD_Result ask(struct request *q)
 	struct worker *w = q->worker;
 	struct address counted;
 	uint64_t wait_ms, now = loop_now_ms(w->loop), until = q->caller->deadline_ms;
+	const struct verifier *v;
 	struct post_lookup *l;
 
-	if (!asker_page_allowed(q->connection, q->conf, q->route))
+	asker_present(&q->asker, q->connection, q->conf, q->route, q->query.token, &q->credential);
+	v = &verifiers[q->credential.auth->preset];
+	l = q->lookup = xcalloc(1, sizeof(*l)); /* the request's own until it is posted */
+	l->token = q->credential.token;
+	if (v->place == PLACE_COOKIE && !asker_page_allowed(q->connection, q->conf))
 		return answer_error(q->connection, q->conf, MHD_HTTP_FORBIDDEN,
 				    "Pages of this origin may not use a session here.");
-	l = q->lookup = xcalloc(1, sizeof(*l)); /* the request's own until it is posted */
-	l->token = asker_token(q->connection, q->conf, q->route, q->query.token);
-	q->event_source = q->query.event_stream || q->query.token ||
-			  (l->token && asker_by_cookie(q->conf, q->route));
-	if (!l->token)
+	q->event_source =
+		q->query.event_stream || q->query.token || (l->token && v->place == PLACE_COOKIE);
+	if (!l->token && !q->credential.strange)
 		return refuse(q, "Authentication credentials were not provided.",
 			      "You are not logged in.");
-	if (!credential_plausible(l->token))
+	if (!l->token || !credential_plausible(l->token, v->jwt ? JWT_MAX : TOKEN_MAX))
 		return refuse(q, "Invalid token.", "You are not logged in.");
-	if (!attempts_allow(w->commons->attempts, asker_account(&q->asker), l->token, now,
+	if (v->place != PLACE_NOWHERE &&
+	    !attempts_allow(w->commons->attempts, asker_account(&q->asker), l->token, now,
 			    &wait_ms)) {
 		note(q, TALLY_FAILURES);
 		return not_before(q, MHD_HTTP_TOO_MANY_REQUESTS,
@@ -273,7 +288,7 @@ static enum MHD_Result ask(struct request *q)
 	}
 	l->letter.kind = POST_LOOKUP;
 	l->reply_to = &w->inbox;
-	l->auth = xstrdup(q->route->auth);
+	l->auth = xstrdup(q->credential.auth->name);
 	l->asker = q;
 	l->answered = on_answered;
 	l->until_ms = until;

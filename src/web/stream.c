@@ -126,6 +126,7 @@ struct stream *stream_new(struct worker *w, struct conf *conf, const struct conf
 	s->filter = wish->filter;
 	s->chunked = wish->chunked;
 	s->who_am_i = wish->who_am_i;
+	s->door = (uint8_t)wish->door;
 	s->opened_ms = loop_now_ms(w->loop);
 	s->wall = s->next_wall = STREAM_NO_WALL;
 	stream_set_recheck(s, who);

@@ -41,6 +41,7 @@ struct stream {
 	struct filter *filter; /* what its client asked for; NULL: all of it */
 	enum stream_state state;
 	uint32_t sent_of_first; /* bytes of the queue's first frame that are out */
+	uint8_t door;		/* of its route's: by which it came */
 	bool who_am_i;		/* its greeting names the user and the keep-alive */
 	bool chunked;		/* HTTP/1.1; false: the same bytes without chunk framing */
 	bool blocked;		/* the socket takes no more until EPOLLOUT */
@@ -84,6 +85,7 @@ struct stream_wish {
 	struct filter *filter; /* NULL: all of it */
 	bool who_am_i;	       /* in its greeting */
 	bool chunked;	       /* HTTP/1.1 */
+	unsigned door;	       /* of the route's: by which it came */
 };
 
 /* A stream on a route of `conf` for a principal (taken, as the filter is) that the registry has

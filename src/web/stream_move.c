@@ -55,6 +55,7 @@ bool stream_leave(struct stream *s, struct departure *d)
 		.token = s->token,
 		.user = s->member.who->user_id,
 		.route = s->route->name,
+		.door = s->route->auth.items[s->door],
 		.position = at.text,
 		.peer = s->peer,
 		.types = types,

@@ -56,7 +56,7 @@ static void look_up(struct stream *s)
 	l = s->lookup = xcalloc(1, sizeof(*l));
 	l->letter.kind = POST_LOOKUP;
 	l->reply_to = &w->inbox;
-	l->auth = xstrdup(s->route->auth);
+	l->auth = xstrdup(s->route->auth.items[s->door]);
 	l->token = xstrdup(s->token);
 	l->asker = s;
 	l->answered = rechecked;

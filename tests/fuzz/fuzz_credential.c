@@ -33,7 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		assert(!memchr(cookie, ';', len));
 	}
 	token = token ? token : header;
-	if (credential_plausible(token)) {
+	if (credential_plausible(token, TOKEN_MAX)) {
 		assert(*token && strlen(token) <= TOKEN_MAX);
 		for (; *token; token++)
 			assert(*token > ' ' && *token < 0x7f);

@@ -78,6 +78,56 @@ TEST(complaints_of_values)
 	expect_error("[server]\nring_bytes = 1\n", "f:2: ring_bytes must be at least 65536");
 }
 
+#define JWT  "[auth j]\npreset = jwt\nkey_file = /k\n"
+#define NONE "[auth n]\npreset = none\nrole = r\n"
+
+TEST(complaints_of_doors)
+{
+	expect_error(
+		LEAST "preset = jwt\n",
+		"f:3: [auth a] preset = jwt needs key_file, a file with the key that verifies: "
+		"PEM, a JWK set, or a secret");
+	expect_error(LEAST "preset = simplejwt\nkey_file = key\n",
+		     "f:3: [auth a] key_file must begin with /");
+	expect_error(LEAST "preset = jwt\nkey_file = /k\nalgorithm = none\n",
+		     "f:3: [auth a] algorithm: none is none that is known here");
+	expect_error(LEAST "preset = jwt\nkey_file = /k\nclaims = a\n",
+		     "f:3: [auth a] claims: \"a\" is not NAME=VALUE");
+	expect_error(LEAST "preset = jwt\nkey_file = /k\nuser_claim =\n",
+		     "f:3: [auth a] user_claim is empty");
+	expect_error(LEAST "issuer = x\n", "f:3: [auth a] issuer is not for preset = drf");
+	expect_error(LEAST "preset = none\n",
+		     "f:3: [auth a] preset = none needs role = the name of a [role]");
+	expect_error("[role r]\nreceives = own\n" NONE,
+		     "f:3: [auth n] role: [role r] receives what is its user's own, and nobody is "
+		     "known here");
+	expect_error(LEAST NONE "[route x]\npath = /\nauth = n, a\n",
+		     "f:7: [route x] auth: nothing is left for [auth a] behind [auth n]");
+	expect_error(LEAST JWT "[route x]\npath = /\nauth = a, j\n",
+		     "f:7: [route x] auth: nothing is left for [auth j] behind [auth a]");
+	expect_error(LEAST JWT "[auth k]\npreset = jwt\nkey_file = /l\nissuer = i\n"
+			       "[route x]\npath = /\nauth = j, k\n",
+		     "f:11: [route x] auth: nothing is left for [auth k] behind [auth j]");
+	expect_error(LEAST "[route x]\npath = /\nauth = a, a\n",
+		     "f:4: [route x] auth: nothing is left for [auth a] behind [auth a]");
+}
+
+TEST(doors_in_order)
+{
+	struct buf error;
+	struct conf *c = parse(LEAST JWT NONE "[auth k]\npreset = jwt\nkey_file = /l\nissuer = i\n"
+					      "[route x]\npath = /\nauth = k, j, a, n\n",
+			       &error);
+	unsigned door;
+
+	assert_non_null(c);
+	assert_true(conf_find_door(&c->routes[0], "a", &door));
+	assert_int_equal(door, 2);
+	assert_false(conf_find_door(&c->routes[0], "z", &door));
+	conf_unref(c);
+	buf_free(&error);
+}
+
 TEST(complaints_of_the_whole)
 {
 	expect_error("", "f:0: there is no [role] section: nobody would hear anything");
@@ -92,7 +142,7 @@ TEST(complaints_of_the_whole)
 	expect_error(LEAST "[route x]\nkind = stats\n", "f:5: [route x] has no path");
 	expect_error(LEAST "[route x]\npath = x\n", "f:4: [route x] path must begin with /");
 	expect_error(LEAST "[route x]\npath = /\nauth = b\n",
-		     "f:4: [route x] needs auth = the name of an [auth] section");
+		     "f:4: [route x] auth: there is no [auth b]");
 	expect_error(LEAST "[route x]\npath = /\nroles = r, q\n",
 		     "f:4: [route x] roles: there is no [role q]");
 	expect_error(LEAST "preset = session\n",
@@ -105,7 +155,7 @@ TEST(complaints_of_the_whole)
 	expect_error(LEAST "preset = session\nsecret_key_file = /key\ncookie =\n",
 		     "f:3: [auth a] cookie is no name of a cookie");
 	expect_error(LEAST "secret_key_file = /key\n",
-		     "f:3: [auth a] secret_key_file is for preset = session");
+		     "f:3: [auth a] secret_key_file is not for preset = drf");
 	expect_error(LEAST "[watch w]\ntable = t\nfields = id\n",
 		     "f:4: [watch w] table: expected \".\" after the schema (write schema.table), "
 		     "at the end");
@@ -298,7 +348,7 @@ TEST(defaults)
 	assert_int_equal(c->n_routes, 2);
 	assert_string_equal(c->routes[0].path, "/api/v1/sse/events/");
 	assert_int_equal(c->routes[0].kind, ROUTE_EVENTS);
-	assert_string_equal(c->routes[0].auth, "a");
+	assert_string_equal(c->routes[0].auth.items[0], "a");
 	assert_int_equal(c->routes[0].keepalive_ms, 30000);
 	assert_string_equal(c->routes[1].path, "/api/v1/sse/stats/");
 	assert_int_equal(c->routes[1].kind, ROUTE_STATS);
@@ -359,9 +409,10 @@ TEST(secrets_are_not_printed)
 
 /* Values that are not the default, tried in turn until one is taken. */
 static const char *const candidates[] = {
-	"192.0.2.1",	"forwarded", "0660",   "7",    "7s",	 "7ms",	 "128KiB", "json",
-	"debug",	"stats",     "groups", "no",   "own",	 "/x/y", "r",	   "a",
-	"public.other", "id",	     "other",  "poll", "notify", "knox", "z"};
+	"192.0.2.1", "forwarded", "0660",	  "7",	    "7s",    "7ms",  "128KiB",
+	"json",	     "debug",	  "stats",	  "groups", "no",    "own",  "/x/y",
+	"r",	     "a",	  "public.other", "id",	    "other", "poll", "notify",
+	"knox",	     "z",	  "RS256",	  "a=b",    "claims"};
 
 static char *word(char **at)
 {
@@ -398,6 +449,15 @@ TEST(every_setting_is_settable)
 				     {"watch", " z", "table = public.z\nfields = id\n"},
 				     {"listen", " z", "channel = z\n"},
 				     {"route", " z", "path = /z\n"}};
+			static const struct {
+				const char *setting, *rest;
+			} at_home[] = {{"secret_key_file", "preset = session\n"},
+				       {"key_file", "preset = jwt\n"},
+				       {"algorithm", "preset = jwt\nkey_file = /k\n"},
+				       {"issuer", "preset = jwt\nkey_file = /k\n"},
+				       {"audience", "preset = jwt\nkey_file = /k\n"},
+				       {"claims", "preset = jwt\nkey_file = /k\n"},
+				       {"role", "preset = none\n"}};
 			const char *name = "", *rest = "";
 			char want[200], skip[40];
 			struct buf text, error, out;
@@ -408,8 +468,10 @@ TEST(every_setting_is_settable)
 					name = named[k].name;
 					rest = named[k].rest;
 				}
-			if (!strcmp(setting, "secret_key_file"))
-				rest = "preset = session\n";
+			for (size_t k = 0; k < sizeof(at_home) / sizeof(*at_home); k++)
+				if (!strcmp(section, "auth") &&
+				    !strcmp(setting, at_home[k].setting))
+					rest = at_home[k].rest;
 			buf_init(&text, 10000);
 			buf_printf(&text, LEAST "[%s%s]\n%s = %s\n", section, name, setting,
 				   candidates[i]);
@@ -473,6 +535,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(complaints_of_lines),
 		cmocka_unit_test(complaints_of_values),
+		cmocka_unit_test(complaints_of_doors),
+		cmocka_unit_test(doors_in_order),
 		cmocka_unit_test(complaints_of_the_whole),
 		cmocka_unit_test(strange_bytes),
 		cmocka_unit_test(a_long_wrong_value),

@@ -81,15 +81,15 @@ TEST(plausible_tokens)
 
 	memset(longest, 'x', sizeof(longest));
 	longest[TOKEN_MAX] = '\0';
-	assert_true(credential_plausible(longest));
+	assert_true(credential_plausible(longest, TOKEN_MAX));
 	longest[TOKEN_MAX] = 'x';
 	longest[TOKEN_MAX + 1] = '\0';
-	assert_false(credential_plausible(longest));
-	assert_false(credential_plausible(""));
+	assert_false(credential_plausible(longest, TOKEN_MAX));
+	assert_false(credential_plausible("", TOKEN_MAX));
 	for (int c = 1; c < 256; c++) { /* every byte there is */
 		char token[] = {'a', (char)c, 'b', '\0'};
 
-		assert_int_equal(credential_plausible(token), c > ' ' && c < 0x7f);
+		assert_int_equal(credential_plausible(token, TOKEN_MAX), c > ' ' && c < 0x7f);
 	}
 }
 

@@ -8,9 +8,9 @@
 #include "web/luggage.h"
 
 static const struct luggage some[] = {
-	{1, "token", "7", "events", "0a9zqwer.0.rx", "127.0.0.1:9", "a.*,b", "", 123, 4, UINT64_MAX,
-	 true},
-	{UINT64_MAX, "", "Привет\n", "x", "", "local", "", "t", 0, 0, 0, false},
+	{1, "token", "7", "events", "drf", "0a9zqwer.0.rx", "127.0.0.1:9", "a.*,b", "", 123, 4,
+	 UINT64_MAX, true},
+	{UINT64_MAX, "", "Привет\n", "x", "d", "", "local", "", "t", 0, 0, 0, false},
 };
 
 static void write_all(struct buf *b)
@@ -36,6 +36,7 @@ TEST(reads_back)
 		assert_string_equal(got[i].token, some[i].token);
 		assert_string_equal(got[i].user, some[i].user);
 		assert_string_equal(got[i].route, some[i].route);
+		assert_string_equal(got[i].door, some[i].door);
 		assert_string_equal(got[i].position, some[i].position);
 		assert_string_equal(got[i].peer, some[i].peer);
 		assert_string_equal(got[i].types, some[i].types);

@@ -1,0 +1,31 @@
+--# The look-up of an [auth] whose credential names a user; a part of auth.sql.
+-- One row per user that was found; n is the place in the argument, from 1. The daemon has verified
+-- the credentials that name them, and knows when each ends.
+CREATE OR REPLACE FUNCTION pgherald.{{function}}(users text[])
+RETURNS TABLE (n int, user_id text, role text, active boolean, expires timestamptz)
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET row_security = off
+SET lock_timeout = '500ms'  -- look-ups of other tables wait behind this one; it is asked again
+AS $pgherald$
+#variable_conflict use_column
+BEGIN
+  FOR i IN 1 .. cardinality(users) LOOP
+    BEGIN
+      RETURN QUERY
+        SELECT i,
+               pgherald.as_text(u.{{user_key}}),
+               {{role}},
+               {{active}},
+               NULL::timestamptz
+        FROM {{user_table}} AS u
+        WHERE {{users_plain}}
+          AND CASE WHEN pgherald.plain(CASE WHEN false THEN u.{{user_key}} END, true)
+                   THEN u.{{user_key}} = pgherald.typed(users[i], CASE WHEN false THEN u.{{user_key}} END)
+                   ELSE pgherald.as_text(u.{{user_key}}) = users[i] END;
+    EXCEPTION WHEN data_exception THEN
+      CONTINUE;  -- not a key of this table, so nobody's
+    END;
+  END LOOP;
+END
+$pgherald$;

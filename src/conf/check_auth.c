@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * What one line alone cannot tell about [auth] sections, and about the doors of a route. See
+ * check_auth() in parser.h. */
+#include "config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "auth/jwk.h"
+#include "base/mem.h"
+#include "conf/parser.h"
+
+#define DOORS_MAX 8
+
+static void preset_list(struct conf_list *setting, const char *item)
+{
+	if (setting->n)
+		return;
+	setting->items = xcalloc(1, sizeof(*setting->items));
+	setting->items[setting->n++] = xstrdup(item);
+}
+
+static void preset_column(char **setting, const char *def, const char *preset)
+{
+	if (strcmp(*setting, def) != 0)
+		return;
+	free(*setting);
+	*setting = xstrdup(preset);
+}
+
+/* The preset's names where the file says nothing else. */
+static void apply_preset(struct conf_auth *a)
+{
+	switch (a->preset) {
+	case PRESET_KNOX:
+		preset_column(&a->token_table, "public.authtoken_token", "public.knox_authtoken");
+		preset_column(&a->token_column, "key", "digest");
+		preset_column(&a->token_expires, "", "expiry");
+		break;
+	case PRESET_SESSION:
+		preset_column(&a->token_table, "public.authtoken_token", "public.django_session");
+		preset_column(&a->token_column, "key", "session_key");
+		preset_column(&a->token_expires, "", "expire_date");
+		break;
+	case PRESET_SIMPLEJWT: /* a refresh token is one too, and must not open anything */
+		preset_column(&a->user_claim, "sub", "user_id");
+		preset_list(&a->claims, "token_type=access");
+		break;
+	case PRESET_SUPABASE:
+		preset_column(&a->audience, "", "authenticated");
+		a->users = USERS_CLAIMS;
+		break;
+	default:
+		break;
+	}
+}
+
+/* A token of RFC 9110 section 5.6.2, which is what a cookie's name is. */
+static bool valid_cookie_name(const char *s)
+{
+	for (const char *p = s; *p; p++)
+		if (*p <= ' ' || *p > '~' || strchr("()<>@,;:\\\"/[]?={}", *p))
+			return false;
+	return *s != '\0';
+}
+
+static bool check_session(struct parser *p, const struct conf_auth *a, unsigned line)
+{
+	if (!*a->secret_key_file)
+		return parser_fail(
+			p, line,
+			"[auth %s] preset = session needs secret_key_file, a file with the "
+			"SECRET_KEY that Django signs with",
+			a->name);
+	if (*a->secret_key_file != '/')
+		return parser_fail(p, line, "[auth %s] secret_key_file must begin with /", a->name);
+	if (!valid_cookie_name(a->cookie))
+		return parser_fail(p, line, "[auth %s] cookie is no name of a cookie", a->name);
+	return true;
+}
+
+static bool check_jwt(struct parser *p, const struct conf_auth *a, unsigned line)
+{
+	if (!*a->key_file)
+		return parser_fail(p, line,
+				   "[auth %s] preset = %s needs key_file, a file with the key that "
+				   "verifies: PEM, a JWK set, or a secret",
+				   a->name, verifier_presets[a->preset]);
+	if (*a->key_file != '/')
+		return parser_fail(p, line, "[auth %s] key_file must begin with /", a->name);
+	if (*a->algorithm && !jwa_find(a->algorithm))
+		return parser_fail(p, line, "[auth %s] algorithm: %.40s is none that is known here",
+				   a->name, a->algorithm);
+	if (!*a->user_claim)
+		return parser_fail(p, line, "[auth %s] user_claim is empty", a->name);
+	for (size_t i = 0; i < a->claims.n; i++)
+		if (!strchr(a->claims.items[i], '=') || *a->claims.items[i] == '=')
+			return parser_fail(p, line, "[auth %s] claims: \"%.80s\" is not NAME=VALUE",
+					   a->name, a->claims.items[i]);
+	return true;
+}
+
+/* Everybody has the same name, so nothing can be somebody's own. */
+static bool check_none(struct parser *p, const struct conf_auth *a, unsigned line)
+{
+	for (size_t i = 0; i < p->conf->n_roles; i++)
+		if (!strcmp(p->conf->roles[i].name, a->role))
+			return p->conf->roles[i].receives != RECEIVES_OWN ||
+			       parser_fail(p, line,
+					   "[auth %s] role: [role %s] receives what is its user's "
+					   "own, and nobody is known here",
+					   a->name, a->role);
+	return parser_fail(p, line, "[auth %s] preset = none needs role = the name of a [role]",
+			   a->name);
+}
+
+/* A setting of one kind of door in another would be passed over in silence. */
+static bool check_strange(struct parser *p, const struct conf_auth *a, unsigned line)
+{
+	const struct {
+		const char *name, *value;
+		bool at_home;
+	} settings[] = {
+		{"secret_key_file", a->secret_key_file, a->preset == PRESET_SESSION},
+		{"key_file", a->key_file, verifiers[a->preset].jwt},
+		{"algorithm", a->algorithm, verifiers[a->preset].jwt},
+		{"issuer", a->issuer, verifiers[a->preset].jwt},
+		{"audience", a->audience, verifiers[a->preset].jwt},
+		{"claims", a->claims.n ? "set" : "", verifiers[a->preset].jwt},
+		{"role", a->role, a->preset == PRESET_NONE},
+	};
+
+	for (size_t i = 0; i < sizeof(settings) / sizeof(*settings); i++)
+		if (*settings[i].value && !settings[i].at_home)
+			return parser_fail(p, line, "[auth %s] %s is not for preset = %s", a->name,
+					   settings[i].name, verifier_presets[a->preset]);
+	return true;
+}
+
+bool check_auth(struct parser *p, struct conf_auth *a, unsigned line)
+{
+	if (!check_strange(p, a, line))
+		return false;
+	apply_preset(a);
+	if (a->preset == PRESET_SESSION)
+		return check_session(p, a, line);
+	if (a->preset == PRESET_NONE)
+		return check_none(p, a, line);
+	return !verifiers[a->preset].jwt || check_jwt(p, a, line);
+}
+
+/* Whether every credential that `b` takes is one that `a`, which is asked first, takes away. */
+static bool hides(const struct conf_auth *a, const struct conf_auth *b)
+{
+	const struct verifier *va = &verifiers[a->preset], *vb = &verifiers[b->preset];
+
+	if (va->place == PLACE_NOWHERE)
+		return true;
+	if (va->place != vb->place)
+		return false;
+	if (va->place == PLACE_COOKIE)
+		return !strcmp(a->cookie, b->cookie);
+	if (!va->jwt)
+		return true;
+	return vb->jwt && (!*a->issuer || !strcmp(a->issuer, b->issuer)); /* or each its own's */
+}
+
+bool check_doors(struct parser *p, struct conf_route *r, unsigned line)
+{
+	const struct conf *c = p->conf;
+
+	if (c->n_auths)
+		preset_list(&r->auth, c->auths[0].name);
+	if (r->auth.n > DOORS_MAX)
+		return parser_fail(p, line, "[route %s] auth names more than %d doors", r->name,
+				   DOORS_MAX);
+	for (size_t i = 0; i < r->auth.n; i++) {
+		const struct conf_auth *a = conf_find_auth(c, r->auth.items[i]);
+
+		if (!a)
+			return parser_fail(p, line, "[route %s] auth: there is no [auth %s]",
+					   r->name, r->auth.items[i]);
+		for (size_t k = 0; k < i; k++)
+			if (hides(conf_find_auth(c, r->auth.items[k]), a))
+				return parser_fail(p, line,
+						   "[route %s] auth: nothing is left for [auth %s] "
+						   "behind [auth %s]",
+						   r->name, a->name, r->auth.items[k]);
+	}
+	return r->auth.n ||
+	       parser_fail(p, line, "[route %s] needs auth = the names of [auth] sections",
+			   r->name);
+}

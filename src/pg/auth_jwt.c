@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * See auth.h: JSON Web Tokens. What was signed is verified here; who that is stands in the token,
+ * or in the table of users, so that one who is deactivated is out at once. Must not log a token. */
+#include "config.h"
+#include "pg/auth.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "auth/jwt.h"
+#include "base/log.h"
+
+#define COMPLAIN_EVERY_MS 10000
+#define USER_ID_MAX	  255 /* bytes */
+#define ROLE_MAX	  255
+
+enum column { COL_N, COL_USER, COL_ROLE, COL_ACTIVE, N_COLUMNS };
+
+/* Keys or settings that do not fit refuse everybody: that must be seen, though not once for each.
+ * That a token has ended is nobody's mistake. */
+static void complain(struct auth *a, const struct conf_auth *section, const char *what)
+{
+	uint64_t now = loop_now_ms(a->conn.loop);
+
+	if (now < a->complain_at_ms)
+		return;
+	a->complain_at_ms = now + COMPLAIN_EVERY_MS;
+	log_warn("auth %s: a token is %s", section->name, what);
+}
+
+/* "NAME=VALUE", each of which must be so. */
+static bool claims_hold(const struct jwt *t, const struct conf_auth *section)
+{
+	for (size_t i = 0; i < section->claims.n; i++) {
+		const char *item = section->claims.items[i], *value = strrchr(item, '=');
+		autofree char *path = xstrndup(item, (size_t)(value - item));
+		autobuf text = {0};
+
+		buf_init(&text, JWT_MAX);
+		if (!jwt_claim_text(t, path, &text) || strcmp(buf_cstr(&text), value + 1) != 0)
+			return false;
+	}
+	return true;
+}
+
+/* A name that can stand in the log and be compared with owners. */
+static char *user_of(const struct jwt *t, const struct conf_auth *section)
+{
+	autobuf text = {0};
+
+	buf_init(&text, USER_ID_MAX);
+	if (!jwt_claim_text(t, section->user_claim, &text) || !text.len ||
+	    strlen(text.data) != text.len)
+		return NULL;
+	return buf_steal(&text);
+}
+
+static bool is_role(struct scan value, const char *role)
+{
+	autobuf text = {0};
+
+	buf_init(&text, ROLE_MAX);
+	return scan_string(value, &text) && buf_ok(&text) && !strcmp(buf_cstr(&text), role);
+}
+
+/* The first of the configuration's roles that the claim is, or has in its list; "" for none. */
+static const char *role_of(const struct auth *a, const struct jwt *t,
+			   const struct conf_auth *section)
+{
+	struct scan claim;
+
+	if (!jwt_claim(t, section->role_claim, &claim))
+		return "";
+	for (size_t i = 0; i < a->conf->n_roles; i++) {
+		struct scan list = claim, one;
+
+		if (is_role(claim, a->conf->roles[i].name))
+			return a->conf->roles[i].name;
+		while (*claim.at == '[' && scan_next(&list, &one))
+			if (is_role(one, a->conf->roles[i].name))
+				return a->conf->roles[i].name;
+	}
+	return "";
+}
+
+static struct principal *principal_of(const struct auth *a, const struct jwt *t,
+				      const struct conf_auth *section, const struct timespec *now)
+{
+	char *user = claims_hold(t, section) ? user_of(t, section) : NULL;
+	int64_t end_ms = (t->exp + (int64_t)(section->leeway_ms / 1000)) * 1000;
+	int64_t now_ms = (int64_t)now->tv_sec * 1000 + now->tv_nsec / 1000000;
+	struct principal *who;
+
+	if (!user)
+		return NULL;
+	who = xcalloc(1, sizeof(*who));
+	who->user_id = user;
+	who->role = xstrdup(section->users == USERS_CLAIMS ? role_of(a, t, section) : "");
+	who->expires_ms = end_ms > now_ms ? (uint64_t)(end_ms - now_ms) : 1;
+	return who;
+}
+
+/* Who it is, as far as the token says; NULL when it is not good. */
+static struct principal *verify(struct auth *a, const struct conf_auth *section, const char *token)
+{
+	const struct jwt_rule rule = {
+		.issuer = *section->issuer ? section->issuer : NULL,
+		.audience = *section->audience ? section->audience : NULL,
+		.leeway_s = section->leeway_ms / 1000,
+	};
+	struct principal *who;
+	struct timespec now;
+	struct jwt t = {0};
+	enum jwt_verdict v;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	v = jwt_verify(section->jwks, &rule, token, strlen(token), now.tv_sec, &t);
+	if (v != JWT_OK) {
+		if (v != JWT_EXPIRED && v != JWT_MALFORMED)
+			complain(a, section, jwt_verdict_name(v));
+		return NULL;
+	}
+	who = principal_of(a, &t, section, &now);
+	if (!who)
+		complain(a, section, "signed, and without the claims that are wanted");
+	jwt_clear(&t);
+	return who;
+}
+
+static enum lookup_verdict found(struct post_lookup *l, const PGresult *r, int row)
+{
+	const char *active = PQgetvalue(r, row, COL_ACTIVE);
+
+	if (PQgetisnull(r, row, COL_ACTIVE) || *active != 't' || PQgetisnull(r, row, COL_USER))
+		return LOOKUP_INACTIVE;
+	free(l->who->user_id);
+	free(l->who->role);
+	l->who->user_id = xstrdup(PQgetvalue(r, row, COL_USER)); /* in the table's spelling */
+	l->who->role = xstrdup(PQgetvalue(r, row, COL_ROLE));	 /* "" for NULL */
+	return LOOKUP_OK;
+}
+
+static void on_users(void *arg, const PGresult *r)
+{
+	struct auth *a = arg;
+	uint64_t place = 0;
+	int row = 0;
+
+	if (auth_answered(a, r, N_COLUMNS))
+		LIST_EACH (&a->asked, node, tmp) {
+			struct post_lookup *l = LIST_ENTRY(node, struct post_lookup, letter.node);
+			enum lookup_verdict verdict = LOOKUP_INACTIVE; /* deleted, that is */
+
+			if (auth_row_is(r, row, ++place))
+				verdict = found(l, r, row++);
+			if (verdict != LOOKUP_OK) {
+				principal_free(l->who);
+				l->who = NULL;
+			}
+			auth_reply(l, verdict);
+		}
+	if (r)
+		auth_ask_next(a);
+}
+
+void auth_ask_jwts(struct auth *a, const struct conf_auth *section)
+{
+	autobuf users = {0}, sql = {0};
+	autofree char *param = NULL;
+
+	buf_init(&users, SIZE_MAX / 2);
+	a->n_asked = 0;
+	LIST_EACH (&a->asked, node, tmp) {
+		struct post_lookup *l = LIST_ENTRY(node, struct post_lookup, letter.node);
+
+		l->who = section->jwks ? verify(a, section, l->token) : NULL;
+		if (!l->who) {
+			auth_reply(l, LOOKUP_UNKNOWN);
+		} else if (section->users == USERS_CLAIMS) {
+			auth_reply(l, LOOKUP_OK);
+		} else {
+			auth_put_element(&users, l->who->user_id);
+			a->n_asked++;
+		}
+	}
+	if (!a->n_asked)
+		return;
+	param = xasprintf("{%s}", buf_cstr(&users));
+	buf_init(&sql, 1024);
+	buf_str(&sql, "SELECT n, user_id, role, active FROM ");
+	auth_put_function(a, &sql, "auth", section->name);
+	buf_str(&sql, "($1::text[]) ORDER BY n");
+	const char *params[] = {param};
+	a->busy = true;
+	conn_query(&a->conn, buf_cstr(&sql), 1, params, on_users, a);
+}
