@@ -254,6 +254,86 @@ def test_dump_and_restore(served, tmp_path):
             Database(db.cluster, name).drop()
 
 
+# --- A managed PostgreSQL ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def managed(tmp_path):
+    """A provider's database: an administrator who may make roles, made that of the application, and is
+    no superuser. (sh, sql): run a command of the page, and a statement as the administrator."""
+    cluster = Cluster()
+    try:
+        cluster.execute("CREATE ROLE admin LOGIN CREATEROLE CREATEDB")
+        run_as = Database(cluster, "postgres")
+        run_as.run("CREATE ROLE shop LOGIN", user="admin")
+        cluster.execute("CREATE DATABASE shop OWNER shop")
+        db = Database(cluster, "shop")
+        db.run(APP_TABLES)
+        db.run(OWNED_BY_SHOP)
+        install = Install(db, tmp_path)
+        tools = tmp_path / "bin"
+        tools.mkdir()
+        script(tools / "pgherald", f'exec {PGHERALD} "$@" -c {install.conf}')
+        script(tools / "psql", f'exec {cluster.tool("psql")} -q -v ON_ERROR_STOP=1 "$@"')
+        env = dict(os.environ, PATH=f"{tools}:{os.environ['PATH']}", PGDATABASE="shop")
+
+        def sh(text):
+            shell(exchanged(text, ("host=…", f"host={cluster.dir}"), (" sslmode=verify-full", "")), tmp_path, env)
+
+        install.admin = lambda sql: db.run(sql.replace("…", "secret"), user="admin")
+        install.sh = sh
+        yield install
+        db.close()
+        run_as.close()
+    finally:
+        cluster.destroy()
+
+
+OWNED_BY_SHOP = """
+DO $$ DECLARE t regclass; BEGIN
+  FOR t IN SELECT oid FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' LOOP
+    EXECUTE format('ALTER TABLE %s OWNER TO shop', t);
+  END LOOP;
+END $$"""
+
+
+def serves(install, directory):
+    """An event is heard, and `check` finds nothing that is too much or missing."""
+    check = install.sql("check")
+    assert "danger" not in check.stdout and "warning" not in check.stdout, check.stdout
+    assert install.db.one("SELECT count(*) FROM pg_auth_members AS m JOIN pg_roles AS r ON r.oid = m.member"
+                          " WHERE r.rolname = 'shop' AND m.roleid::regrole::text LIKE 'pgherald%'") == 0
+    daemon = Daemon(PGHERALD, install.conf, directory / "daemon.log")
+    try:
+        daemon.start().wait_ready()
+        c = Client(daemon, "token-anna").hello()
+        insert(install.db.connect("shop"), "E-1")
+        hears(c, "E-1")
+    finally:
+        daemon.kill()
+
+
+def test_managed_by_the_administrator(managed, tmp_path):
+    grant, revoke, *_ = commands("managed.md", "sql")
+    managed.admin(grant)
+    managed.sh(commands("managed.md", "sh")[0])
+    managed.admin(revoke)
+    serves(managed, tmp_path)
+
+
+def test_managed_by_the_owner_of_the_tables(managed, tmp_path):
+    _, roles, migration = commands("managed.md", "sh")
+    *_, grant, password = commands("managed.md", "sql")
+    managed.db.run(grant, user="shop")
+    managed.sh(roles)
+    managed.admin(password)
+    managed.sh(migration)
+    serves(managed, tmp_path)
+
+
+# --- What runs the pages -----------------------------------------------------------------------
+
+
 def script(path, text):
     path.write_text(f"#!/bin/sh\n{text}\n")
     path.chmod(0o755)
