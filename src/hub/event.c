@@ -37,12 +37,34 @@ static char *keep(char **at, const char *s)
 	return start;
 }
 
-static void keep_owners(char **at, struct owners *o, char **slots, const char *list)
+/* Keys of ids that stand behind `start` + n: moved to the front, some of them longer by a byte. */
+static void escape(char *start, const struct keys *k)
 {
-	o->keys = slots;
-	o->n = array_count(list);
+	for (size_t i = 0; i < k->n; i++) {
+		size_t len = strlen(k->list[i]) + 1;
+		bool escaped = key_is_escaped(k->list[i]);
+
+		*start = '=';
+		k->list[i] = memmove(start + escaped, k->list[i], len);
+		k->list[i] -= escaped;
+		start += escaped + len;
+	}
+}
+
+static void keep_keys(char **at, struct keys *k, char **slots, const char *list, bool keyed)
+{
+	char *start = *at;
+
+	k->list = slots;
+	k->n = array_count(list);
+	*at += k->n;
 	array_split(list, at, slots);
-	owners_sort(o);
+	for (size_t i = 0; i < k->n && !keyed; i++)
+		if (key_is_escaped(slots[i])) {
+			escape(start, k);
+			break;
+		}
+	keys_sort(k);
 }
 
 static size_t room(const char *s)
@@ -54,7 +76,7 @@ static struct event *make(const struct event_row *row, const char *type, const c
 {
 	size_t slots = array_count(row->before) + array_count(row->after);
 	size_t text = room(row->topic) + room(type) + room(row->cursor) + room(doc) +
-		      room(row->leave) + room(row->before) + room(row->after);
+		      room(row->leave) + room(row->before) + room(row->after) + slots;
 	size_t size = sizeof(struct event) + slots * sizeof(char *) + text;
 	struct event *e = xcalloc(1, size);
 	char **keys = (char **)(void *)(e + 1), **more;
@@ -72,8 +94,9 @@ static struct event *make(const struct event_row *row, const char *type, const c
 	e->doc = keep(&at, doc);
 	e->leave = keep(&at, row->leave);
 	more = keys + array_count(row->before);
-	keep_owners(&at, &e->before, keys, row->before);
-	keep_owners(&at, &e->after, more, row->after);
+	keep_keys(&at, &e->before, keys, row->before, row->keyed);
+	keep_keys(&at, &e->after, more, row->after, row->keyed);
+	e->for_everybody = row->keyed && (keys_have(&e->before, "*") || keys_have(&e->after, "*"));
 	return e;
 }
 
@@ -244,6 +267,6 @@ enum scope_view event_view(const struct event *e, const struct scope_policy *pol
 		return VIEW_WHOLE;
 	if (policy->receives == RECEIVES_ALL) /* they heard of it anyway */
 		return VIEW_NOTHING;
-	return scope_own_view(e->op, owners_have(&e->before, who->user_id),
-			      owners_have(&e->after, who->user_id));
+	return scope_own_view(e->op, principal_is_among(who, &e->before),
+			      principal_is_among(who, &e->after));
 }

@@ -30,14 +30,17 @@ struct event {
 	char *cursor; /* the SSE id */
 	char *doc;    /* JSON text; of a resync its reason */
 	char *leave;  /* JSON text for a former owner, or NULL */
-	struct owners before, after;
+	struct keys before, after;
+	bool for_everybody; /* "*" is in one of them */
 	_Atomic(struct frame *) frames[N_WIRE_FORMS][VIEW_LEAVE];
 };
 
-/* A journal row as text; every string may be NULL and is copied. Owners are spelled as wire/array.h
- * says; what is not is nobody's. */
+/* A journal row as text; every string may be NULL and is copied. Whom it is for is spelled as
+ * wire/array.h says; what is not is nobody's. */
 struct event_row {
 	char op;
+	bool keyed; /* `before` and `after` are audience keys; otherwise users' ids, none of which
+		     * is a channel, however it is spelled */
 	uint64_t txid, id;
 	int64_t at;
 	const char *topic, *doc, *leave, *before, *after, *cursor;

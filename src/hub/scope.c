@@ -11,6 +11,7 @@ void principal_free(struct principal *p)
 	if (!p)
 		return;
 	free(p->user_id);
+	free(p->channels);
 	free(p->role);
 	free(p->session);
 	free(p);
@@ -21,26 +22,39 @@ static int by_key(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-void owners_sort(struct owners *o)
+void keys_sort(struct keys *k)
 {
 	size_t n = 0;
 
-	if (o->n < 2)
+	if (k->n < 2)
 		return;
-	qsort(o->keys, o->n, sizeof(*o->keys), by_key);
-	for (size_t i = 0; i < o->n; i++)
-		if (!n || strcmp(o->keys[n - 1], o->keys[i]) != 0)
-			o->keys[n++] = o->keys[i];
-	o->n = n;
+	qsort(k->list, k->n, sizeof(*k->list), by_key);
+	for (size_t i = 0; i < k->n; i++)
+		if (!n || strcmp(k->list[n - 1], k->list[i]) != 0)
+			k->list[n++] = k->list[i];
+	k->n = n;
 }
 
-bool owners_have(const struct owners *o, const char *key)
+bool key_is_escaped(const char *user_id)
 {
-	size_t low = 0, high = o->n;
+	return *user_id == '#' || *user_id == '*' || *user_id == '=';
+}
+
+/* As strcmp() does with the key that has a '=' before `text` when it is escaped. */
+static int compare(const char *key, const char *text, bool escaped)
+{
+	if (!escaped)
+		return strcmp(key, text);
+	return *key == '=' ? strcmp(key + 1, text) : (unsigned char)*key - '=';
+}
+
+static bool have(const struct keys *k, const char *text, bool escaped)
+{
+	size_t low = 0, high = k->n;
 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
-		int order = strcmp(o->keys[middle], key);
+		int order = compare(k->list[middle], text, escaped);
 
 		if (!order)
 			return true;
@@ -49,6 +63,21 @@ bool owners_have(const struct owners *o, const char *key)
 		else
 			high = middle;
 	}
+	return false;
+}
+
+bool keys_have(const struct keys *k, const char *key)
+{
+	return have(k, key, false);
+}
+
+bool principal_is_among(const struct principal *p, const struct keys *k)
+{
+	if (have(k, p->user_id, key_is_escaped(p->user_id)) || have(k, "*", false))
+		return true;
+	for (size_t i = 0; p->channels && i < p->channels->n; i++)
+		if (have(k, p->channels->list[i], false))
+			return true;
 	return false;
 }
 

@@ -18,9 +18,25 @@ struct scope_policy {
 	size_t n_patterns;
 };
 
+/* A set of audience keys: what an event is for, or what a listener hears. Each once, in the order
+ * of strcmp(). A key is a user's id, '#' and a channel's name, or "*", which is everybody; an id
+ * that begins with one of "#*=" has a '=' before it, so that nobody becomes a channel by his name.
+ */
+struct keys {
+	char **list;
+	size_t n;
+};
+
+/* Brings keys that were filled in anyhow into that order; drops what stands there twice. */
+void keys_sort(struct keys *k);
+bool keys_have(const struct keys *k, const char *key);
+/* Whether an id is spelled with a '=' before it. */
+bool key_is_escaped(const char *user_id);
+
 /* Who a client is, from one look-up. Belongs to one stream or request at a time. */
 struct principal {
-	char *user_id; /* also the audience key that owners are compared with */
+	char *user_id;
+	struct keys *channels; /* further keys, with what they point to one allocation; or NULL */
 	char *role;
 	char *session;	     /* what his session is called when it ends, or NULL */
 	uint64_t expires_ms; /* his token ends in so many milliseconds; 0 = never */
@@ -28,15 +44,8 @@ struct principal {
 
 void principal_free(struct principal *p);
 
-/* Owners of a row before or after a change, each once and in the order of strcmp(). */
-struct owners {
-	char **keys;
-	size_t n;
-};
-
-/* Brings keys that were filled in anyhow into that order; drops what stands there twice. */
-void owners_sort(struct owners *o);
-bool owners_have(const struct owners *o, const char *key);
+/* Whether he hears what is for these keys: by his id, by a channel, or because everybody does. */
+bool principal_is_among(const struct principal *p, const struct keys *k);
 
 /* How one listener sees an event. */
 enum scope_view {
@@ -51,7 +60,8 @@ bool scope_pattern_matches(const char *pattern, const char *type);
 /* Whether `type` ("estimate.updated") matches one of the policy's patterns: exact, "*", or a
  * prefix ending in ".*". */
 bool scope_type_allowed(const struct scope_policy *policy, const char *type);
-/* What a listener under `policy` sees, given whether he owned the row before and owns it after. */
+/* What a listener under `policy` sees, given whether the row was for him before and is for him
+ * after. */
 enum scope_view scope_own_view(char op, bool before, bool after);
 
 #endif

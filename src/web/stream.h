@@ -132,7 +132,7 @@ void stream_tick(struct stream *s);
  * now or later, it gets when the verdict is in, under the rights it has then. */
 void stream_hold(struct stream *s, uint64_t seq);
 /* Whether it is one of these users or sessions; nobody named is everybody. */
-bool stream_is_concerned(const struct stream *s, const struct owners *users);
+bool stream_is_concerned(const struct stream *s, const struct keys *users);
 /* Finds its role again; ends it, false, when it has none any more. */
 bool stream_rescope(struct stream *s);
 

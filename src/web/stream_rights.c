@@ -21,12 +21,12 @@ uint32_t stream_now_s(const struct stream *s)
 	return (uint32_t)(loop_now_ms(s->worker->loop) / 1000);
 }
 
-bool stream_is_concerned(const struct stream *s, const struct owners *users)
+bool stream_is_concerned(const struct stream *s, const struct keys *users)
 {
 	const struct principal *who = s->member.who;
 
-	return !users->n || owners_have(users, who->user_id) ||
-	       (who->session && owners_have(users, who->session));
+	return !users->n || principal_is_among(who, users) ||
+	       (who->session && keys_have(users, who->session));
 }
 
 bool stream_is_held(const struct stream *s)
@@ -104,6 +104,8 @@ static bool take_rights(struct stream *s, enum lookup_verdict verdict, struct pr
 		return true;
 	}
 	hub_leave(&s->worker->hub, &s->member);
+	who->channels = s->member.who->channels;
+	s->member.who->channels = NULL;
 	principal_free(s->member.who);
 	s->member.who = who;
 	stream_log(s, "SSE stream has another role", NULL);

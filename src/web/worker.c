@@ -155,7 +155,7 @@ static void comment_all(struct worker *w, const char *text)
  * was written with the change, or behind it, waits for a verdict. One walk for all changes. */
 static void hold_concerned(struct worker *w, const struct post_events *p)
 {
-	struct owners users = {0};
+	struct keys users = {0};
 	size_t n_changes = 0, max = 0;
 	bool everybody = p->restart; /* what changed in the gap is not known */
 
@@ -168,15 +168,15 @@ static void hold_concerned(struct worker *w, const struct post_events *p)
 	if (!n_changes && !everybody)
 		return;
 	w->rights_changes++;
-	users.keys = xcalloc(max, sizeof(*users.keys));
+	users.list = xcalloc(max, sizeof(*users.list));
 	for (size_t i = 0; i < p->n && !everybody; i++)
 		for (size_t k = 0; p->events[i]->op == 'a' && k < p->events[i]->before.n; k++)
-			users.keys[users.n++] = p->events[i]->before.keys[k];
-	owners_sort(&users);
+			users.list[users.n++] = p->events[i]->before.list[k];
+	keys_sort(&users);
 	LIST_EACH (&w->streams, node, tmp)
 		if (stream_is_concerned(stream_at(node), &users))
 			stream_hold(stream_at(node), w->hub.ring.head);
-	free(users.keys);
+	free(users.list);
 }
 
 static void take_position(struct worker *w, const struct post_events *p)

@@ -58,7 +58,7 @@ static void expect_positions(struct event **events, size_t n)
 		assert(cursor_parse(&c, events[i]->cursor, strlen(events[i]->cursor)));
 		assert(events[i]->type);
 		for (size_t k = 1; k < events[i]->after.n; k++)
-			assert(strcmp(events[i]->after.keys[k - 1], events[i]->after.keys[k]) < 0);
+			assert(strcmp(events[i]->after.list[k - 1], events[i]->after.list[k]) < 0);
 		event_unref(events[i]);
 	}
 	free(events);

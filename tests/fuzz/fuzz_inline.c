@@ -47,7 +47,7 @@ static void check(struct event *e, const char *why)
 			another_reader_takes(e->leave);
 	}
 	for (size_t i = 0; i < e->after.n; i++)
-		assert(*e->after.keys[i]);
+		assert(*e->after.list[i]);
 	event_unref(e);
 }
 

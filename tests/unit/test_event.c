@@ -120,18 +120,18 @@ TEST(owners_are_split)
 	struct event *e = event_new(&row);
 
 	assert_int_equal(e->before.n, 2);
-	assert_string_equal(e->before.keys[0], "7");
-	assert_string_equal(e->before.keys[1], "8");
+	assert_string_equal(e->before.list[0], "7");
+	assert_string_equal(e->before.list[1], "8");
 	assert_int_equal(e->after.n, 2);
-	assert_string_equal(e->after.keys[0], "8");
-	assert_string_equal(e->after.keys[1], "9");
+	assert_string_equal(e->after.list[0], "8");
+	assert_string_equal(e->after.list[1], "9");
 	row.after = "{9,10,9,1}"; /* in an order of their own, each once */
 	event_unref(e);
 	e = event_new(&row);
 	assert_int_equal(e->after.n, 3);
-	assert_string_equal(e->after.keys[0], "1");
-	assert_string_equal(e->after.keys[1], "10");
-	assert_string_equal(e->after.keys[2], "9");
+	assert_string_equal(e->after.list[0], "1");
+	assert_string_equal(e->after.list[1], "10");
+	assert_string_equal(e->after.list[2], "9");
 	event_unref(e);
 	row.before = "{}";
 	row.after = "{\"7\x1f"
@@ -139,7 +139,7 @@ TEST(owners_are_split)
 	e = event_new(&row);
 	assert_int_equal(e->before.n, 0);
 	assert_int_equal(e->after.n, 1);
-	assert_string_equal(e->after.keys[0], "7\x1f"
+	assert_string_equal(e->after.list[0], "7\x1f"
 					      "8");
 	event_unref(e);
 }

@@ -95,7 +95,7 @@ TEST(a_plan_with_its_page)
 	assert_string_equal(events[0]->type, "estimate.created");
 	assert_string_equal(events[1]->type, "estimate.updated");
 	assert_string_equal(events[1]->leave, "{\"l\":2}");
-	assert_string_equal(events[1]->before.keys[0], "7");
+	assert_string_equal(events[1]->before.list[0], "7");
 	assert_string_equal(events[2]->type, "estimate.deleted");
 	assert_int_equal(events[2]->after.n, 0);
 	assert_int_equal(events[2]->at, 1700000001);
@@ -201,7 +201,7 @@ static const char *read_page(struct fetch_plan *p, PGresult *r, bool header)
 	*told = '\0';
 	for (size_t i = 0; i < n; i++) {
 		len += snprintf(told + len, sizeof(told) - (size_t)len, "%s%s", i ? " " : "",
-				events[i]->op == 'a' ? events[i]->before.keys[0] : events[i]->doc);
+				events[i]->op == 'a' ? events[i]->before.list[0] : events[i]->doc);
 		event_unref(events[i]);
 	}
 	free(events);

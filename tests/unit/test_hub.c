@@ -24,6 +24,8 @@ int __wrap_strcmp(const char *a, const char *b)
 struct listener {
 	struct hub_member member; /* first */
 	struct principal who;
+	struct keys channels;
+	char *channel_list[3];
 	char user_id[8], role[8];
 	unsigned n_got;
 	enum scope_view got;
@@ -56,11 +58,24 @@ static const struct scope_policy policies[4] = {
 	{.name = role_names[3], .receives = RECEIVES_OWN, .patterns = patterns, .n_patterns = 1},
 };
 
+static char channel_names[][4] = {"#a", "#b", "#c"};
+
+/* Some of them are called like a channel, or like everybody. */
+static const char *const strange_ids[] = {"#a", "*", "=#a"};
+
 static void join(struct listener *l, struct rng *r)
 {
 	snprintf(l->user_id, sizeof(l->user_id), "%u", (unsigned)rng_below(r, N_USERS));
+	if (rng_below(r, 5) == 0)
+		snprintf(l->user_id, sizeof(l->user_id), "%s", strange_ids[rng_below(r, 3)]);
 	snprintf(l->role, sizeof(l->role), "%s", role_names[rng_below(r, 4)]);
 	l->who = (struct principal){.user_id = l->user_id, .role = l->role};
+	l->channels = (struct keys){.list = l->channel_list};
+	for (size_t i = 0; i < 3; i++)
+		if (rng_below(r, 3) == 0)
+			l->channel_list[l->channels.n++] = channel_names[i];
+	if (l->channels.n)
+		l->who.channels = &l->channels;
 	l->member.who = &l->who;
 	l->member.role = (uint32_t)hub_role(&hub, l->role);
 	hub_join(&hub, &l->member);
@@ -73,8 +88,16 @@ static void random_owners(struct rng *r, char *out, size_t size)
 
 	buf_init(&b, size - 1);
 	buf_char(&b, '{');
-	for (uint64_t n = rng_below(r, 5); n > 0; n--)
-		buf_printf(&b, "%s%u", b.len > 1 ? "," : "", (unsigned)rng_below(r, N_USERS + 2));
+	for (uint64_t n = rng_below(r, 5); n > 0; n--) {
+		static const char *const others[] = {"#a", "#b", "#c", "#d", "*", "=#a", "=*"};
+		uint64_t k = rng_below(r, N_USERS + 10);
+
+		buf_str(&b, b.len > 1 ? "," : "");
+		if (k < sizeof(others) / sizeof(*others))
+			buf_str(&b, others[k]);
+		else
+			buf_u64(&b, k - sizeof(others) / sizeof(*others));
+	}
 	buf_char(&b, '}');
 	snprintf(out, size, "%s", buf_cstr(&b));
 	buf_free(&b);
@@ -85,6 +108,7 @@ static struct event *random_event(struct rng *r)
 	static const char ops[] = "iuudtrfxa";
 	char before[40], after[40];
 	struct event_row row = {.op = ops[rng_below(r, sizeof(ops) - 1)],
+				.keyed = rng_below(r, 2),
 				.topic = rng_below(r, 2) ? "a" : "b",
 				.doc = "{}",
 				.before = before,
@@ -146,7 +170,7 @@ TEST(delivers_what_event_view_says)
 		hub_leave(&hub, &listeners[i].member);
 		hub_leave(&hub, &listeners[i].member); /* harmless */
 	}
-	assert_null(hub.users);
+	assert_null(hub.keys);
 	hub_free(&hub);
 }
 
@@ -210,6 +234,63 @@ TEST(every_listener_of_a_user)
 	}
 	for (size_t i = 0; i < N_MEMBERS; i++)
 		hub_leave(&hub, &listeners[i].member);
+	hub_free(&hub);
+}
+
+/* Whom an event is for, and who hears it: by hand what the test above compares with event_view().
+ */
+TEST(keys)
+{
+	static const struct {
+		const char *user_id, *channels, *before, *after;
+		bool keyed;
+		enum scope_view view;
+	} cases[] = {
+		{"7", "", "{7}", "{7}", true, VIEW_WHOLE},
+		{"7", "#a", "{}", "{#a}", true, VIEW_ENTER},
+		{"7", "#a", "{#a}", "{}", true, VIEW_LEAVE},
+		{"7", "#a", "{#a}", "{7}", true, VIEW_WHOLE}, /* from one of his keys to another */
+		{"7", "#a#b", "{#b}", "{#a}", true, VIEW_WHOLE},
+		{"7", "#a#b", "{#a,#b,7}", "{#c}", true, VIEW_LEAVE},
+		{"7", "", "{#a}", "{#a}", true, VIEW_NOTHING},
+		{"7", "", "{}", "{*}", true, VIEW_ENTER},
+		{"7", "#a", "{*}", "{#a,7}", true, VIEW_WHOLE},
+		{"7", "#a", "{#a}", "{#a}", false, VIEW_NOTHING}, /* that is a user of that name */
+		{"7", "", "{*}", "{*}", false, VIEW_NOTHING},
+		{"*", "", "{}", "{*}", false, VIEW_ENTER},
+		{"#a", "", "{}", "{#a}", false, VIEW_ENTER},
+		{"#a", "", "{}", "{#a}", true, VIEW_NOTHING},
+		{"#a", "", "{7,=#a,9}", "{=#a}", true, VIEW_WHOLE},
+		{"=#a", "", "{}", "{=#a}", true, VIEW_NOTHING},
+		{"=#a", "", "{x,=#a,#a}", "{=#a}", false, VIEW_WHOLE},
+		{"#a", "", "{}", "{=#a}", false, VIEW_NOTHING},
+	};
+
+	hub_init(&hub, policies, 4, 100, 1 << 20, deliver);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct listener *l = &listeners[0];
+		struct event_row row = {.op = 'u',
+					.topic = "a",
+					.doc = "{}",
+					.keyed = cases[i].keyed,
+					.before = cases[i].before,
+					.after = cases[i].after};
+
+		*l = (struct listener){.channels = {.list = l->channel_list}};
+		snprintf(l->user_id, sizeof(l->user_id), "%s", cases[i].user_id);
+		l->who = (struct principal){.user_id = l->user_id, .role = role_names[1]};
+		for (const char *c = cases[i].channels; *c; c += 2)
+			l->channel_list[l->channels.n++] = channel_names[c[1] - 'a'];
+		l->who.channels = l->channels.n ? &l->channels : NULL;
+		l->member = (struct hub_member){.who = &l->who, .role = 1};
+		hub_join(&hub, &l->member);
+		expected = event_new(&row);
+		hub_publish(&hub, expected);
+		if (l->n_got != (cases[i].view != VIEW_NOTHING) || l->got != cases[i].view)
+			fail_msg("case %zu: %u times, view %d", i, l->n_got, l->got);
+		hub_leave(&hub, &l->member);
+		event_unref(expected);
+	}
 	hub_free(&hub);
 }
 
@@ -304,6 +385,7 @@ int main(void)
 		cmocka_unit_test(delivers_what_event_view_says),
 		cmocka_unit_test(everybody_may_leave_at_once),
 		cmocka_unit_test(every_listener_of_a_user),
+		cmocka_unit_test(keys),
 		cmocka_unit_test(policies_change),
 	};
 

@@ -36,7 +36,7 @@ static void expect(const struct inline_rule *rule, const char *payload, const ch
 	buf_init(&b, 10000);
 	buf_printf(&b, "%s %s", e->type, e->doc);
 	for (size_t i = 0; i < e->after.n; i++)
-		buf_printf(&b, " <%s>", e->after.keys[i]);
+		buf_printf(&b, " <%s>", e->after.list[i]);
 	assert_string_equal(buf_cstr(&b), want);
 	assert_int_equal(e->at, 7);
 	assert_int_equal(e->txid, 0);
@@ -145,7 +145,7 @@ TEST(of_triggers)
 	assert_string_equal(e->leave, "{\"id\":1}");
 	assert_int_equal(e->before.n, 1);
 	assert_int_equal(e->after.n, 2);
-	assert_string_equal(e->after.keys[1], "4");
+	assert_string_equal(e->after.list[1], "4");
 	event_unref(e);
 	e = from_trigger("{\"topic\":\"project\",\"op\":\"r\",\"reason\":\"size\"}", &why);
 	assert_non_null(e);

@@ -113,7 +113,7 @@ static void on_events(void *arg, struct event **events, size_t n, bool restart, 
 		struct event *e = events[i];
 
 		for (size_t k = 0; e->op == 'a' && k < e->before.n; k++)
-			buf_printf(&r->told, "%s%s", k ? "+" : "", e->before.keys[k]);
+			buf_printf(&r->told, "%s%s", k ? "+" : "", e->before.list[k]);
 		buf_printf(&r->told, "%s ", e->doc ? e->doc : "");
 		event_unref(e);
 	}

@@ -77,18 +77,18 @@ TEST(owners)
 {
 	char one[] = "1", ten[] = "10";
 	char *keys[] = {ten, one, ten};
-	struct owners o = {keys, 3}, none = {0};
+	struct keys o = {keys, 3}, none = {0};
 
-	owners_sort(&o);
-	owners_sort(&none);
+	keys_sort(&o);
+	keys_sort(&none);
 	assert_int_equal(o.n, 2);
 
-	assert_true(owners_have(&o, "1"));
-	assert_true(owners_have(&o, "10"));
-	assert_false(owners_have(&o, "100"));
-	assert_false(owners_have(&o, ""));
-	assert_false(owners_have(&o, "1 "));
-	assert_false(owners_have(&none, "1"));
+	assert_true(keys_have(&o, "1"));
+	assert_true(keys_have(&o, "10"));
+	assert_false(keys_have(&o, "100"));
+	assert_false(keys_have(&o, ""));
+	assert_false(keys_have(&o, "1 "));
+	assert_false(keys_have(&none, "1"));
 	principal_free(NULL);
 }
 
