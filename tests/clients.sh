@@ -18,7 +18,7 @@ if ! command -v node >/dev/null || ! command -v npm >/dev/null || old_node; then
 fi
 
 # Nothing is fetched but what the lock files name, and that only when they have changed.
-for directory in . "$top/examples/estimates/frontend"; do
+for directory in . test/react18 "$top/examples/estimates/frontend"; do
 	cmp -s "$directory/package-lock.json" "$directory/node_modules/.lock" && continue
 	(cd "$directory" && npm ci --no-audit --no-fund --ignore-scripts) || exit 1
 	cp "$directory/package-lock.json" "$directory/node_modules/.lock"
@@ -26,7 +26,7 @@ done
 npm run --silent build && npm run --silent check || exit 1
 
 status=0
-for project in unit package browser; do
+for project in unit react18 package browser; do
 	npx vitest run --project "$project" --passWithNoTests --reporter=default --reporter=junit \
 		--outputFile.junit="$reports/$project.xml" || status=1
 done

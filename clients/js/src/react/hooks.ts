@@ -79,7 +79,9 @@ export function useLive<T>(
 
   useEffect(() => {
     if (!enabled) return undefined;
-    const abort = new AbortController();
+    // Browsers of 2017 have none, and no stream that could be read with one.
+    const abort = (typeof AbortController == 'function' ? new AbortController() : { signal: undefined, abort() {} }) as AbortController;
+    let gone = false;
     let timer: ReturnType<typeof setTimeout> | undefined;
     let busy = false;
     let stale = false; // it has changed while it was being fetched
@@ -103,7 +105,7 @@ export function useLive<T>(
         } catch (error) {
           next = { text, error };
         }
-        if (abort.signal.aborted) return;
+        if (gone) return;
         setState((s) => (s.text == text ? { ...s, error: undefined, ...next } : next));
       } while (stale);
       busy = false;
@@ -128,6 +130,7 @@ export function useLive<T>(
     return () => {
       off();
       clearTimeout(timer);
+      gone = true;
       abort.abort();
     };
   }, [enabled, text, topic]);

@@ -1,6 +1,6 @@
 // @vitest-environment happy-dom
 // SPDX-License-Identifier: PostgreSQL
-import { StrictMode, act, useState, type ReactNode } from 'react';
+import { StrictMode, act, useState, version, type ReactNode } from 'react';
 import { createRoot, type Root } from 'react-dom/client';
 import { renderToString } from 'react-dom/server';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -36,6 +36,10 @@ const until = async (condition: () => boolean) => {
   for (let i = 0; i < 500 && !condition(); i++) await act(() => new Promise((done) => setTimeout(done, 10)));
   expect(condition()).toBe(true);
 };
+
+test('the React that is meant', () => {
+  expect(version.split('.')[0]).toBe(process.env.REACT || '19');
+});
 
 describe('useSSE', () => {
   test('the latest handler, once per event in StrictMode, and no other stream for another handler', async () => {
@@ -192,6 +196,25 @@ describe('useLive', () => {
     await act(async () => answers[answers.length - 1]!('z'));
     await settle();
     expect(box.textContent).toBe('z');
+  });
+
+  test('in a browser without AbortController', async () => {
+    const { AbortController } = globalThis;
+    delete (globalThis as any).AbortController;
+    try {
+      const { herald, fetcher, answers } = rig();
+      function List() {
+        return <b>{useLive('order', fetcher).data}</b>;
+      }
+      await draw(herald, <List />);
+      await act(async () => herald.setStatus({ state: 'open' }));
+      await act(async () => answers.forEach((a) => a('one')));
+      expect(box.textContent).toBe('one');
+      await draw(herald, null);
+      expect(herald.listening).toBe(0);
+    } finally {
+      globalThis.AbortController = AbortController;
+    }
   });
 
   test('another key shows nothing of the one before', async () => {
