@@ -4,7 +4,7 @@
 import { handlers, safely } from './handlers.js';
 import { iterate } from './iterate.js';
 import { refused, type Kick } from './keeper.js';
-import { tabs, type Link, type Place } from './tabs.js';
+import { tabs, type Link } from './tabs.js';
 import type { EventMap, Herald, HeraldOptions, Status } from './types.js';
 
 const GRACE_MS = 1000; // a stream that is back by then was not lost; a component that is, did not leave
@@ -59,9 +59,10 @@ export function createHerald<E = EventMap>(o: HeraldOptions): Herald<E> {
   // What a browser stops, it stops in the middle of it: see README.md.
   const life = ({ type }: Event) => {
     if (/hide|freeze/.test(type)) {
-      if (o.resume) o.resume[key] = JSON.stringify(link.place());
       asleep = true;
       link.stop();
+      // At last: storage that is full throws.
+      if (o.resume) o.resume[key] = link.place().join('\n');
     } else if (/show|resume/.test(type)) {
       if (!asleep) return;
       asleep = false;
@@ -79,11 +80,11 @@ export function createHerald<E = EventMap>(o: HeraldOptions): Herald<E> {
       if (w) w[now ? 'addEventListener' : 'removeEventListener'](type, life, true);
     if (!now) return link.stop();
     if (!link) {
-      const place: Place = JSON.parse((o.resume && o.resume[key]) || '[]');
+      const [id, n, epoch, user] = ((o.resume && o.resume[key]) || '').split('\n') as any[];
       link = tabs(
         o,
         shared,
-        place,
+        [id, n | 0, +epoch, user],
         (event) => {
           const lag = Math.max(0, (Date.now() / 1000 - event.timestamp! - 2) | 0);
           if (lag != status.lag) set({ lag });

@@ -25,6 +25,8 @@ const enum After {
   Steady = 5_000,
   /** silence is an end: three keep-alives of a daemon that does not say */
   Idle = 90_000,
+  /** nobody is told to come again */
+  Mistake = 86_400_000,
 }
 
 /** An answer that no patience changes. */
@@ -92,7 +94,8 @@ export function keeper(
     const over = refused(status) || attempt >= attempts;
     let pause = Math.min(max, min * 2 ** (attempt - 1));
     if (min != max) pause *= 0.5 + Math.random() / 2;
-    if (!over) at(told! > 0 ? told! : pause, open);
+    // More than a day is a mistake, and a timer of more than 2^31 ms falls due at once.
+    if (!over) at(told! > 0 && told! < After.Mistake ? told! : pause, open);
     onStatus({ state: over ? 'failed' : 'waiting', attempt, retryAt: due, error: { status, message } });
   };
 
@@ -145,12 +148,13 @@ export function keeper(
     };
     const message = (text: string, id: string, retry?: number) => {
       if (mine != run) return; // a stopped stream may have had something in its sleeve
-      // With a message it is the greeting's, meant for EventSource; alone it is a farewell.
-      told = text ? undefined : retry;
+      // Before a message it is the greeting's, meant for EventSource; at the end it is a farewell.
+      told = retry;
+      if (!text) return;
       let event: HeraldEvent | undefined;
       position = id || position;
       try {
-        const m = text && JSON.parse(text);
+        const m = JSON.parse(text);
         if (m.event == 'connected' && !opened) {
           if (m.keepalive) idle = m.keepalive * 2500;
           return greeted(m.user);

@@ -1,27 +1,25 @@
 // SPDX-License-Identifier: PostgreSQL
 // An event stream's text, in pieces as they come, into messages (WHATWG HTML, section 9.2.6).
 
-/** A message, the last id in force, and the block's `retry`. Empty data: there was nothing but that. */
+/** A message and the last id in force; or, as soon as it is said, a `retry` and nothing else. */
 export type Sink = (data: string, id: string, retry?: number) => void;
 
 export function parser(sink: Sink): (text: string) => void {
   let rest = '';
   let data = '';
   let id = '';
-  let retry: number | undefined;
   let cr = false; // the last piece ended with a CR: an LF at the start of the next belongs to it
 
   const line = (text: string) => {
     if (!text) {
-      if (data || retry) sink(data.slice(0, -1), id, retry);
+      if (data) sink(data.slice(0, -1), id);
       data = '';
-      retry = undefined;
       return;
     }
-    const [, field, value = ''] = /^([^:]*)(?:: ?([^]*))?$/.exec(text)!;
+    const [, field, value] = /^([^:]*):? ?([^]*)/.exec(text)! as string[];
     if (field == 'data') data += value + '\n';
-    else if (field == 'id' && !value.includes('\0')) id = value;
-    else if (field == 'retry' && /^\d+$/.test(value)) retry = +value;
+    else if (field == 'id' && !value!.includes('\0')) id = value!;
+    else if (field == 'retry' && /^\d+$/.test(value!)) sink('', '', +value!);
   };
 
   return (text) => {

@@ -9,9 +9,9 @@ import type { HeraldEvent, HeraldOptions, Status } from './types.js';
 /** How far a tab is; kept over page loads with `resume`. */
 export type Place = [
   /** The daemon's position after the last event. */
-  id?: string,
+  id: string | undefined,
   /** The last event's number among the tabs, and which numbering it is of. */
-  n?: number,
+  n: number,
   epoch?: number,
   /** Whose events these are. */
   user?: string,
@@ -73,7 +73,7 @@ const enum Limit {
 export function tabs(
   o: HeraldOptions,
   shares: boolean,
-  [id, n = 0, epoch, user]: Place,
+  [id, n, epoch, user]: Place,
   onEvent: (event: HeraldEvent) => void,
   onStatus: (patch: Partial<Status>) => void,
   onResync: (reason: string) => void,
@@ -114,7 +114,7 @@ export function tabs(
 
   /** What comes after a place, or undefined when nobody knows. A new tab misses nothing. */
   const after = ([, theirs, of]: Place): Entry[] | undefined =>
-    of ? (of == epoch && (theirs == n || (theirs! < n && ring[0] && ring[0][0] <= theirs! + 1)) ? ring.filter((e) => e[0] > theirs!) : undefined) : [];
+    of ? (of == epoch && (theirs == n || (theirs < n && ring[0] && ring[0][0] <= theirs + 1)) ? ring.filter((e) => e[0] > theirs) : undefined) : [];
 
   const take = (entry: Entry) => {
     if (entry[0] <= n) return;
@@ -132,7 +132,7 @@ export function tabs(
       ring = [];
       onResync('tabs');
     }
-    [id, n = 0, epoch] = to;
+    [id, n, epoch] = to;
   };
 
   const deliver = (position: string, event?: HeraldEvent) => {

@@ -54,7 +54,11 @@ describe.skipIf(missing('chromium', CHROMIUM))('a stream', () => {
 
   test('the daemon is stopped, with a farewell', async () => {
     const tab = await tabs.open(alone);
+    const began = Date.now();
     await rig.call('daemon_stop');
+    await until('waiting', async () => (await state(tab)) == 'waiting');
+    // Not after the second of its own, but when it was told: all would come at once.
+    expect((await report(tab)).status.retryAt! - began).toBeGreaterThanOrEqual(3000);
     await change();
     await rig.call('daemon_start');
     await lives(tab);
@@ -169,13 +173,18 @@ describe.skipIf(missing('chromium', CHROMIUM))('a stream', () => {
     await browser.deleteMatchingCookies({ name: 'sessionid', domain: '127.0.0.1' });
   });
 
-  test('a browser without streams in fetch: EventSource, token in the URL, another one when refused', async () => {
+  test('a browser of 2017: EventSource, token in the URL, no locks, no channels, another stream when refused', async () => {
     const tab = await browser.newPage();
     tabs.all.push(tab);
-    await tab.evaluateOnNewDocument(() => delete (window as any).TransformStream);
+    await tab.evaluateOnNewDocument(() => {
+      for (const name of ['TransformStream', 'AbortController', 'AbortSignal', 'BroadcastChannel', 'LockManager', 'EventTarget'])
+        delete (window as any)[name];
+      delete (Navigator.prototype as any).locks;
+    });
     await tab.goto(relay.origin);
     await until('the page', () => tab.evaluate(() => !!window.lab));
-    await start(tab, { ...alone, token: rig.users.manager!.token });
+    await start(tab, { ...alone, share: 'tabs', token: rig.users.manager!.token });
+    expect((await report(tab)).status).toMatchObject({ shared: false, leader: true });
     await lives(tab);
     relay.cut();
     await change();

@@ -36,6 +36,16 @@ describe.skipIf(missing('chromium', CHROMIUM))('tabs of one user', () => {
     expect(statuses.every((s) => s.shared && s.user == '1' && s.state == 'open')).toBe(true);
   });
 
+  test('eight that a browser opens again at once', async () => {
+    await Promise.all(Array.from({ length: 8 }, () => tabs.open()));
+    await until('one stream', async () => (await rig.call('streams')) == 1);
+    await tabs.write();
+    await tabs.news();
+    await tabs.settled();
+    const leaders = (await Promise.all(tabs.living.map(report))).filter((r) => r.status.leader);
+    expect(leaders).toHaveLength(1);
+  });
+
   test('the leader is closed, goes to another page, crashes', async () => {
     for (let i = 0; i < 4; i++) await tabs.open();
     await tabs.write();

@@ -80,15 +80,36 @@ describe('coming back', () => {
     await clock.tick(13_000);
     expect(herald.status.state).toBe('open');
     await clock.tick(6000);
-    daemon.raw('retry: 8000\n\n');
+    daemon.raw('retry: 8000\n'); // as the daemon says it: taken at its line's end
     daemon.end();
     await clock.tick(7900);
     expect(daemon.requests).toHaveLength(3);
     await clock.tick(200);
     expect(daemon.requests).toHaveLength(4);
+    daemon.refuse(200, { times: 1, headers: { 'Content-Type': 'text/event-stream' }, body: 'retry: 5000\n: busy\n' });
     daemon.end(); // with nothing said
     await clock.tick(1000);
     expect(daemon.requests).toHaveLength(5);
+    await clock.tick(4000);
+    expect(daemon.requests).toHaveLength(5);
+    await clock.tick(1000);
+    expect(daemon.requests).toHaveLength(6);
+  });
+
+  test('a time to come again that nobody meant does not make it ask without pause', async () => {
+    const { daemon, herald, listen } = rig();
+    // A timer of more than 2^31 ms falls due at once.
+    daemon.refuse(503, { headers: { 'Retry-After': '4000000000' } });
+    listen();
+    await clock.tick(60_000);
+    expect(daemon.requests.length).toBeLessThan(10);
+    expect(herald.status.retryAt! - Date.now()).toBeLessThanOrEqual(30_000);
+    daemon.accept();
+    await clock.tick(36_000);
+    daemon.raw('retry: 99999999999999999999\n\n');
+    daemon.end();
+    await clock.tick(1000);
+    expect(herald.status.state).toBe('open');
   });
 
   test('preset django: five times, three seconds apart, then failed; retry() begins again', async () => {
@@ -294,6 +315,23 @@ describe('tokens', () => {
     await clock.tick(600);
     expect(heard).toEqual(['system.resync {"reason":"user","topics":["order"]}']);
     expect(herald.status.user).toBe('2');
+  });
+});
+
+describe('the place that is kept over page loads', () => {
+  const storage = (value?: string) => {
+    const kept = { getItem: () => null } as unknown as Storage;
+    if (value !== undefined) kept['pgherald /events/'] = value;
+    return kept;
+  };
+
+  test.each(['{', 'null', '"text"', '[1', '{}', '[{"id": 1}]', ''])('%j is none: it begins anew', async (value) => {
+    const { daemon, heard, herald, listen } = rig({ resume: storage(value) });
+    listen();
+    await clock.tick(0);
+    daemon.emit('a.b', 1);
+    await clock.tick(0);
+    expect([herald.status.state, heard]).toEqual(['open', ['a.b 1']]);
   });
 });
 

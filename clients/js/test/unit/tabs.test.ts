@@ -164,4 +164,27 @@ describe('sharing', () => {
     await settle();
     expect([daemon.streams, only.heard]).toEqual([1, ['a.b 1']]);
   });
+
+  test('the network that is back, and a page that is looked at, end a pause; not one that was refused', async () => {
+    const daemon = createFakeServer();
+    daemon.refuse('down');
+    const herald = createHerald({ url: '/events/', token: 'x', fetch: daemon.fetch, retry: { min: 60_000, max: 60_000 } });
+    open.push(herald);
+    herald.on('*', () => {});
+    await settle();
+    for (const type of ['online', 'visibilitychange']) {
+      const { length } = daemon.requests;
+      browser.fire(type);
+      await settle();
+      expect([herald.status.state, daemon.requests.length]).toEqual(['waiting', length + 1]);
+    }
+    daemon.refuse(403);
+    browser.fire('online');
+    await settle();
+    const { length } = daemon.requests;
+    browser.fire('online');
+    browser.fire('visibilitychange');
+    await settle();
+    expect([herald.status.state, daemon.requests.length]).toEqual(['failed', length]);
+  });
 });
