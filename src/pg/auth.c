@@ -4,6 +4,7 @@
 #include "pg/auth.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -148,6 +149,18 @@ static void look_for_the_bad_one(struct auth *a, const char *state)
 		 state, a->n_bad);
 }
 
+/* Every login brings one. */
+static void complain(struct auth *a, const char *state)
+{
+	char why[100];
+
+	snprintf(why, sizeof(why), "%s: the look-up function failed (SQLSTATE %s)", a->turn, state);
+	if (complaint_due(&a->failures, why, loop_now_ms(a->conn.loop)))
+		log_error("auth %s: is pgherald sql install up to date? (failures so far: %" PRIu64
+			  ")",
+			  why, a->failures.n);
+}
+
 bool auth_answered(struct auth *a, const PGresult *r, int n_columns)
 {
 	const char *state = r ? PQresultErrorField(r, PG_DIAG_SQLSTATE) : NULL;
@@ -169,9 +182,7 @@ bool auth_answered(struct auth *a, const PGresult *r, int n_columns)
 		look_for_the_bad_one(a, state);
 		return false;
 	}
-	log_error("auth: the look-up function failed (SQLSTATE %s): is pgherald sql install up to "
-		  "date?",
-		  state ? state : "unknown");
+	complain(a, state ? state : "unknown");
 	reply_all(&a->asked, LOOKUP_UNAVAILABLE);
 	return false;
 }

@@ -6,6 +6,7 @@
 #define PGHERALD_PG_AUTH_H
 
 #include "auth/session.h"
+#include "base/complaint.h"
 #include "base/list.h"
 #include "base/loop.h"
 #include "conf.h"
@@ -25,8 +26,9 @@ struct auth {
 	bool open; /* questions may go out: what they lead to needs the journal as well */
 	struct session *sessions; /* of those asked, in their order, while their users are away */
 	size_t n_sessions;
-	uint64_t complain_at_ms; /* not before, about credentials that cannot be read */
-	uint64_t locked_at_ms;	 /* not before, about a table that is locked */
+	uint64_t complain_at_ms;   /* not before, about credentials that cannot be read */
+	uint64_t locked_at_ms;	   /* not before, about a table that is locked */
+	struct complaint failures; /* of whole look-ups */
 };
 
 void auth_start(struct auth *a, struct loop *loop, struct conf *conf);

@@ -3,6 +3,7 @@
 #include "config.h"
 #include "pg/replay.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -91,6 +92,16 @@ static void go_on(struct replayer *r)
 	list_push(letters->next, node); /* in front of the first */
 }
 
+/* Every client that comes back brings one. */
+static void complain(struct replayer *r, const PGresult *res, const char *why)
+{
+	bool missing = conn_error_is(res, "3F000 42P01 42883 42501"); /* or a right */
+
+	if (complaint_due(&r->failures, why, loop_now_ms(r->conn.loop)))
+		log_error("replay: %s%s (failures so far: %" PRIu64 ")", why,
+			  missing ? ": is pgherald sql install up to date?" : "", r->failures.n);
+}
+
 static void on_answer(void *arg, const PGresult *res)
 {
 	struct replayer *r = arg;
@@ -121,7 +132,7 @@ static void on_answer(void *arg, const PGresult *res)
 		break;
 	case MISSED_FAILED:
 		if (res)
-			log_error("replay: %s", why);
+			complain(r, res, why);
 		end_plan(p);
 		reply(r, REPLAY_UNAVAILABLE);
 		break;

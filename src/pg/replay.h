@@ -5,6 +5,7 @@
 #ifndef PGHERALD_PG_REPLAY_H
 #define PGHERALD_PG_REPLAY_H
 
+#include "base/complaint.h"
 #include "base/list.h"
 #include "base/loop.h"
 #include "conf.h"
@@ -21,6 +22,7 @@ struct replayer {
 	struct list turns; /* struct replay_turn, one for each user: who comes next is the first */
 	struct replay_turn *users; /* the same by user id */
 	struct post_replay *current;
+	struct complaint failures;
 };
 
 void replay_start(struct replayer *r, struct loop *loop, struct conf *conf);

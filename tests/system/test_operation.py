@@ -463,6 +463,18 @@ def test_what_fails_again_and_again_is_tried_less_and_less(served):
     d.wait_log(r"database \(journal\): works again after \d+ failures", size)
 
 
+def test_look_ups_that_fail_are_in_the_log_once(served):
+    """Each login, and each client that comes back, brings one."""
+    d = served.daemon.start().wait_ready()
+    served.db.run("REVOKE EXECUTE ON FUNCTION pgherald.auth_drf(text[]) FROM pgherald")
+    for _ in range(20):
+        assert d.get(f"{EVENTS}?token={served.boss}")[2].startswith(b"retry: ")
+    assert d.log().count("the look-up function failed (SQLSTATE 42501)") == 1
+    assert "auth drf: the look-up function failed (SQLSTATE 42501): is pgherald sql install up to date?" in d.log()
+    served.db.run("GRANT EXECUTE ON FUNCTION pgherald.auth_drf(text[]) TO pgherald")
+    Client(d, served.boss).hello()
+
+
 def test_read_only_as_the_databases_default(served):
     """What a session says for itself counts; only a standby is of no use."""
     served.db.run(f"ALTER DATABASE {served.db.name} SET default_transaction_read_only = on")

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * A failure that comes again and again: in the log once for each reason it has, then as a number,
+ * every so often. */
+#ifndef PGHERALD_BASE_COMPLAINT_H
+#define PGHERALD_BASE_COMPLAINT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/mem.h"
+
+#define COMPLAINT_OTHER_MS 10000  /* another reason no sooner than this: two may take turns */
+#define COMPLAINT_SAME_MS  600000 /* the same one again */
+
+struct complaint {
+	char why[160];	  /* the last one that was due */
+	uint64_t n;	  /* failures so far */
+	uint64_t said_ms; /* when it was */
+};
+
+/* One more failure; whether to log it, with c->n. */
+bool complaint_due(struct complaint *c, const char *why, uint64_t now_ms) MUST_CHECK;
+
+#endif
