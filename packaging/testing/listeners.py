@@ -75,7 +75,7 @@ class Listener:
         if b"data" in fields:
             event = json.loads(fields[b"data"])
             if event["event"] == "system.resync":
-                state["resync"] += 1
+                state["resync " + event["data"]["reason"]] += 1
             elif event["event"].startswith("order."):
                 self.heard[event["data"]["number"]] += 1
         if b"id" in fields:

@@ -7,7 +7,7 @@ package_root upgrade
 packages
 
 before=${UPGRADE_FROM:-$(cd "$top" && { git describe --tags --abbrev=0 --match 'v*' 2>/dev/null ||
-	git log --format=%H -n 2 -- packaging/debian packaging/systemd | tail -n 1; })}
+	git log --format=%H^ -n 1 -- packaging/debian packaging/systemd | xargs -r git rev-parse; })}
 [[ -n $before ]] || {
 	skip "upgrade: there is no release before this one here"
 	exit 0
@@ -40,6 +40,14 @@ replace() {
 	inside sh -c 'dpkg --force-confold -i /out/new/pgherald_*.deb </dev/null' && soon inside curl -fsS -o /dev/null http://127.0.0.1:8080/readyz &&
 		inside dpkg-query -W -f '${Version}\n' pgherald && ! inside dpkg-query -W -f '${Version}' pgherald | grep before
 }
+functions() { # `upgrade`, or `install` where it says that the schema is older
+	local said
+	said=$(inside pgherald sql upgrade --apply --dsn dbname=shop 2>&1) || { grep -q 'hint: pgherald sql install' <<<"$said" &&
+		inside pgherald sql install --apply --dsn dbname=shop; } || {
+		echo "$said"
+		return 1
+	}
+}
 nothing_lost() {
 	inside systemctl stop writers && inside test -s /run/writers/expected || return
 	inside systemctl kill -s TERM listeners
@@ -59,7 +67,7 @@ noon() {
 	check "upgrade: 200 streams" listen || return
 	check "upgrade: writers" write || return
 	check "upgrade: the package is replaced, and restarts the service" replace
-	check "upgrade: sql upgrade" inside pgherald sql upgrade --apply --dsn dbname=shop
+	check "upgrade: the functions in the database" functions
 	check "upgrade: nothing lost, nothing doubled, nothing of others" nothing_lost
 }
 boot "$root" "$work/both" noon

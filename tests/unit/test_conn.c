@@ -219,6 +219,8 @@ TEST(one_server_after_the_other)
 	struct rig r;
 	char dir[sizeof(r.server.dir)], both[512];
 
+	if (PQlibVersion() < 140000) /* it does not see what a standby says of itself */
+		skip();
 	setup(&r);
 	turn_until(&r, "up");
 	memcpy(dir, r.server.dir, sizeof(dir));
