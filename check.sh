@@ -106,6 +106,7 @@ needed() {
 		command ip iproute2 iproute
 		command strace strace strace
 		command valgrind valgrind valgrind
+		command zsh zsh zsh
 		command faketime faketime libfaketime
 		module cmocka libcmocka-dev libcmocka-devel
 		link -fsanitize=address libc6-dev libasan

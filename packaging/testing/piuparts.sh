@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: PostgreSQL
-# Install, upgrade from itself, remove and purge in the least root there is, with what the packages
-# depend on from the archive: nothing is missing and nothing stays.
+# Install, remove and purge in the least root there is, with what the packages depend on from the
+# archive: nothing is missing and nothing stays. Upgrades are in service.sh and upgrade.sh: piuparts
+# knows only those from what an archive has.
 # shellcheck disable=SC2154 # of packaging/test
 package_root piuparts
 packages
