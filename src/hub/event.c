@@ -11,17 +11,9 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "wire/array.h"
-#include "wire/dialect.h"
 #include "wire/json.h"
-#include "wire/sse.h"
 
 #define MAX_FRAME ((size_t)1 << 30) /* PostgreSQL's own limit for a value */
-
-static const struct {
-	const struct dialect *dialect;
-} forms[N_WIRE_FORMS] = {
-	[FORM_SSE_DJANGO] = {&dialect_django},
-};
 
 /* Everything that belongs to one event is one allocation: `at` walks through it. */
 static char *keep(char **at, const char *s)
@@ -197,48 +189,58 @@ void event_unref(struct event *e)
 {
 	if (!e || atomic_fetch_sub_explicit(&e->refs, 1, memory_order_acq_rel) != 1)
 		return;
-	for (size_t f = 0; f < N_WIRE_FORMS; f++)
-		for (size_t v = 0; v < VIEW_LEAVE; v++)
-			frame_unref(e->frames[f][v]);
+	for (struct frame *f = e->frames, *next; f; f = next) {
+		next = f->next;
+		frame_unref(f);
+	}
 	free(e);
 }
 
 struct frame *event_frame_with(const struct event *e, enum wire_form form, enum scope_view view,
 			       const char *cursor)
 {
-	const struct dialect *d = forms[form].dialect;
 	struct frame *f;
-	autobuf message = {0}, body = {0};
+	autobuf body = {0};
 
-	buf_init(&message, MAX_FRAME);
 	buf_init(&body, MAX_FRAME);
 	if (is_resync(e))
-		d->resync(&message, e->doc, e->leave, e->at);
+		form_resync(form, &body, e->doc, e->leave, e->at, cursor);
 	else if (view == VIEW_LEAVE)
-		d->event(&message, e->type, e->leave ? e->leave : "null", "leave", e->at);
+		form_event(form, &body, e->type, e->leave ? e->leave : "null", "leave", e->at,
+			   cursor);
 	else
-		d->event(&message, e->type, e->doc, view == VIEW_ENTER ? "enter" : NULL, e->at);
-	sse_event(&body, buf_cstr(&message), message.len, cursor);
-	assert(buf_ok(&message) && buf_ok(&body)); /* PostgreSQL has no larger value */
+		form_event(form, &body, e->type, e->doc, view == VIEW_ENTER ? "enter" : NULL, e->at,
+			   cursor);
+	assert(buf_ok(&body)); /* PostgreSQL has no larger value */
 	f = frame_new(body.data, body.len);
 	return f;
 }
 
+static struct frame *find_frame(struct frame *list, uint16_t kind)
+{
+	while (list && list->kind != kind)
+		list = list->next;
+	return list;
+}
+
 struct frame *event_frame(struct event *e, enum wire_form form, enum scope_view view)
 {
-	_Atomic(struct frame *) *slot = &e->frames[form][view - VIEW_WHOLE];
-	struct frame *f = atomic_load_explicit(slot, memory_order_acquire);
-	struct frame *none = NULL;
+	uint16_t kind = (uint16_t)(form << 4 | view); /* a view is not 0 */
+	struct frame *list = atomic_load_explicit(&e->frames, memory_order_acquire);
+	struct frame *f = find_frame(list, kind), *other;
 
 	if (f)
 		return f;
 	f = event_frame_with(e, form, view, e->cursor);
-	/* Two workers may encode at once: the second one's copy goes. */
-	if (!atomic_compare_exchange_strong_explicit(slot, &none, f, memory_order_acq_rel,
-						     memory_order_acquire)) {
-		frame_unref(f);
-		return none;
-	}
+	f->kind = kind;
+	do { /* two workers may encode at once: the second one's copy goes */
+		if ((other = find_frame(list, kind))) {
+			frame_unref(f);
+			return other;
+		}
+		f->next = list;
+	} while (!atomic_compare_exchange_weak_explicit(&e->frames, &list, f, memory_order_acq_rel,
+							memory_order_acquire));
 	return f;
 }
 

@@ -8,10 +8,8 @@
 #include <stdint.h>
 
 #include "hub/scope.h"
+#include "wire/form.h"
 #include "wire/frame.h"
-
-/* How an event looks on the wire: a dialect in a transport's framing. */
-enum wire_form { FORM_SSE_DJANGO, N_WIRE_FORMS };
 
 /* A row with more of them, before or after, says "fetch again" to everybody who may hear of its
  * topic. Who records a row looks for no more than one beyond (sql/render_watch.c). */
@@ -31,8 +29,8 @@ struct event {
 	char *doc;    /* JSON text; of a resync its reason */
 	char *leave;  /* JSON text for a former owner, or NULL */
 	struct keys before, after;
-	bool for_everybody; /* "*" is in one of them */
-	_Atomic(struct frame *) frames[N_WIRE_FORMS][VIEW_LEAVE];
+	bool for_everybody;		/* "*" is in one of them */
+	_Atomic(struct frame *) frames; /* in each form and view that somebody has been sent */
 };
 
 /* A journal row as text; every string may be NULL and is copied. Whom it is for is spelled as

@@ -10,6 +10,7 @@
 #include "auth/origin.h"
 #include "base/buf.h"
 #include "conf.h"
+#include "wire/form.h"
 #include "wire/json.h"
 
 #define BODY_MAX 4096 /* bytes of an error's body */
@@ -182,7 +183,7 @@ enum MHD_Result answer_come_back(struct MHD_Connection *c, const struct conf *co
 	char body[200];
 
 	snprintf(body, sizeof(body), "retry: %u\n: %s\n", jitter_ms(retry_ms), why);
-	return send_body(c, conf, MHD_HTTP_OK, ANSWER_STREAM_TYPE, body, NULL);
+	return send_body(c, conf, MHD_HTTP_OK, form_type(FORM_SSE), body, NULL);
 }
 
 enum MHD_Result answer_preflight(struct MHD_Connection *c, const struct conf *conf)

@@ -7,10 +7,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Event streams are UTF-8 (WHATWG HTML, section 9.2.5); some clients take what a proxy or they
- * themselves guess when nothing is said. */
-#define ANSWER_STREAM_TYPE "text/event-stream; charset=utf-8"
-
 struct buf;
 struct conf;
 

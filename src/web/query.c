@@ -17,7 +17,7 @@
 #define FILTER_COMPLAINT                                                                           \
 	"%s is a list of at most 64 names, separated by commas, each of 1 to 128 bytes."
 
-enum kind { TOKEN, TYPES, TOPICS, POSITION, HELLO, POLYFILL_POSITION, NOTHING };
+enum kind { TOKEN, TYPES, TOPICS, POSITION, HELLO, TRANSPORT, POLYFILL_POSITION, NOTHING };
 
 /* In the order in which they are told; those of polyfills are not. */
 static const struct parameter {
@@ -29,6 +29,7 @@ static const struct parameter {
 	{"topics", TOPICS},
 	{"last_event_id", POSITION},
 	{"hello", HELLO},
+	{"transport", TRANSPORT},
 	/* Yaffle's adds the first, or one of its user's choice; AmvTek's the second. It is of later
 	 * date than last_event_id, which a page has put into the URL that the polyfill began with.
 	 */
@@ -93,6 +94,25 @@ static const struct parameter *find(const char *name)
 	return NULL;
 }
 
+/* `what` of each form, as a list. */
+static void list_forms(struct buf *b, const char *(*what)(enum wire_form form))
+{
+	for (enum wire_form form = 0; form < N_FORMS; form++)
+		buf_printf(b, "%s%s", form ? ", " : "", what(form));
+	buf_char(b, '.');
+}
+
+static enum MHD_Result take_transport(struct reading *r, const char *value)
+{
+	r->q->form = form_find(value);
+	if (r->q->form != N_FORMS)
+		return MHD_YES;
+	r->status = MHD_HTTP_NOT_ACCEPTABLE;
+	buf_str(r->why, "There is no such transport here; there are: ");
+	list_forms(r->why, form_name);
+	return MHD_NO;
+}
+
 static enum MHD_Result take(struct reading *r, enum kind kind, const char *value)
 {
 	struct query *q = r->q;
@@ -124,6 +144,8 @@ static enum MHD_Result take(struct reading *r, enum kind kind, const char *value
 			return wrong(r, "%s can only be \"full\".", "hello");
 		q->full_hello = *value != '\0';
 		break;
+	case TRANSPORT:
+		return take_transport(r, value);
 	case NOTHING:
 		break;
 	}
@@ -191,17 +213,35 @@ static bool check_upgrade(struct reading *r, struct MHD_Connection *c)
 	return false;
 }
 
+/* The first form that Accept names, in the order of their table; or else SSE, when it lets that
+ * pass: who means another form says so. N_FORMS when there is none. */
+static enum wire_form form_accepted(const char *accept, bool names_sse)
+{
+	for (enum wire_form form = 0; form < N_FORMS; form++)
+		if (form == FORM_SSE ? names_sse : negotiate_names(accept, form_media(form)))
+			return form;
+	return negotiate_accepts(accept, form_media(FORM_SSE)) ? FORM_SSE : N_FORMS;
+}
+
 static bool check_accept(struct reading *r, struct MHD_Connection *c)
 {
-	const char *type = is_events(r) ? "text/event-stream" : "application/json";
 	autobuf accept = header_list(c, "Accept");
 
-	r->q->event_stream = negotiate_names(buf_cstr(&accept), "text/event-stream");
-	/* A probe's question is answered by the status. */
-	if (!r->route || negotiate_accepts(buf_cstr(&accept), type))
+	r->q->event_stream = negotiate_names(buf_cstr(&accept), form_media(FORM_SSE));
+	r->q->form = FORM_SSE;
+	if (is_events(r))
+		r->q->form = form_accepted(buf_cstr(&accept), r->q->event_stream);
+	/* A probe's question is answered by the status; a parameter goes before the header. */
+	if (!r->route || (is_events(r) && r->q->form != N_FORMS) ||
+	    (is_events(r) && MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, "transport")) ||
+	    (!is_events(r) && negotiate_accepts(buf_cstr(&accept), "application/json")))
 		return true;
 	r->status = MHD_HTTP_NOT_ACCEPTABLE;
-	buf_printf(r->why, "Accept leaves out what there is: %s.", type);
+	buf_str(r->why, "Accept leaves out what there is: ");
+	if (is_events(r))
+		list_forms(r->why, form_media);
+	else
+		buf_str(r->why, "application/json.");
 	return false;
 }
 

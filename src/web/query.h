@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "wire/form.h"
 
 struct conf;
 struct conf_route;
@@ -19,6 +20,7 @@ struct query {
 	/* In libmicrohttpd's memory; NULL when it is not there. */
 	const char *token, *position;
 	bool full_hello;
+	enum wire_form form;   /* of the stream */
 	bool event_stream;     /* it names that type: a client of event streams */
 	struct filter *filter; /* NULL: everything */
 	unsigned seen;	       /* parameters, a bit each */

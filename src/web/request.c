@@ -155,8 +155,12 @@ static enum MHD_Result start_stream(struct request *q, struct principal *who)
 {
 	struct worker *w = q->worker;
 	const char *last = asker_header(q->connection, "Last-Event-ID");
-	const struct stream_wish wish = {last && *last ? last : q->query.position, q->query.filter,
-					 q->query.full_hello, !q->http10, q->credential.door};
+	const struct stream_wish wish = {last && *last ? last : q->query.position,
+					 q->query.filter,
+					 q->query.form,
+					 q->query.full_hello,
+					 !q->http10,
+					 q->credential.door};
 	struct stream *s;
 	char peer[CALLER_PEER_MAX];
 
@@ -264,8 +268,8 @@ static enum MHD_Result ask(struct request *q)
 	if (v->place == PLACE_COOKIE && !asker_page_allowed(q->connection, q->conf))
 		return answer_error(q->connection, q->conf, MHD_HTTP_FORBIDDEN,
 				    "Pages of this origin may not use a session here.");
-	q->event_source =
-		q->query.event_stream || q->query.token || (l->token && v->place == PLACE_COOKIE);
+	q->event_source = q->query.form == FORM_SSE && (q->query.event_stream || q->query.token ||
+							(l->token && v->place == PLACE_COOKIE));
 	if (!l->token && !q->credential.strange)
 		return refuse(q, "Authentication credentials were not provided.",
 			      "You are not logged in.");

@@ -18,12 +18,11 @@
 #include "base/mem.h"
 #include "hub/filter.h"
 #include "web/worker.h"
-#include "wire/dialect.h"
-#include "wire/sse.h"
 
 #define HELLO_MAX    2048 /* bytes */
 #define USER_MAX     255  /* bytes, up to six for each in JSON; a longer one is not told */
-#define FAREWELL_MAX 64	  /* bytes */
+#define FAREWELL_MAX 128  /* bytes */
+#define WORDS_MAX    64	  /* of the log */
 
 static void on_ready(void *arg, uint32_t events);
 
@@ -43,6 +42,7 @@ void stream_log(const struct stream *s, const char *what, const char *reason)
 		{NULL, NULL},
 	};
 	uint64_t ms = loop_now_ms(s->worker->loop) - s->opened_ms;
+	char words[WORDS_MAX];
 
 	if (!log_enabled(LOG_L_INFO))
 		return;
@@ -50,28 +50,26 @@ void stream_log(const struct stream *s, const char *what, const char *reason)
 	snprintf(seconds, sizeof(seconds), "%" PRIu64 ".%03" PRIu64, ms / 1000, ms % 1000);
 	snprintf(events, sizeof(events), "%" PRIu64, s->n_events);
 	snprintf(bytes, sizeof(bytes), "%" PRIu64, s->n_bytes);
-	log_with(LOG_L_INFO, what, fields);
+	snprintf(words, sizeof(words), "%s %s", form_title(s->form), what);
+	log_with(LOG_L_INFO, words, fields);
 }
 
-/* The first bytes: what EventSource needs to come back without loss, and the greeting. The id is
+/* The first bytes: what a client needs to come back without loss, and the greeting. The id is
  * the position that everything after it follows: the client's own when it resumes. */
 static void make_hello(struct stream *s, const char *id)
 {
 	const char *user = s->member.who->user_id;
-	struct buf message, b;
+	size_t id_len = strlen(id);
+	struct buf b;
 
-	buf_init(&message, HELLO_MAX);
 	buf_init(&b, HELLO_MAX);
-	if (s->who_am_i)
-		dialect_django.hello(&message, strlen(user) > USER_MAX ? NULL : user,
-				     s->route->keepalive_ms / 1000);
-	else
-		dialect_django.hello(&message, NULL, 0);
-	sse_retry(&b, s->route->retry_ms);
-	sse_event(&b, buf_cstr(&message), message.len, id);
-	assert(buf_ok(&b) && buf_ok(&message));
-	buf_free(&message);
+	form_hello(s->form, &b, s->who_am_i && strlen(user) <= USER_MAX ? user : NULL,
+		   s->who_am_i ? s->route->keepalive_ms / 1000 : 0, s->route->retry_ms, id);
+	assert(buf_ok(&b));
 	s->hello_len = (uint32_t)b.len;
+	s->id_at = (uint16_t)(b.len - id_len);
+	while (memcmp(buf_cstr(&b) + s->id_at, id, id_len) != 0)
+		s->id_at--; /* wherever the form has put it, it is the last that looks so */
 	s->hello = buf_steal(&b);
 }
 
@@ -124,6 +122,7 @@ struct stream *stream_new(struct worker *w, struct conf *conf, const struct conf
 	s->token = xasprintf("%s%c%s", token, '\0', peer);
 	s->peer = s->token + strlen(token) + 1;
 	s->filter = wish->filter;
+	s->form = (uint8_t)wish->form;
 	s->chunked = wish->chunked;
 	s->who_am_i = wish->who_am_i;
 	s->door = (uint8_t)wish->door;
@@ -139,7 +138,7 @@ struct stream *stream_new(struct worker *w, struct conf *conf, const struct conf
 		start_resumed(s, last_id);
 	else
 		start_fresh(s);
-	stream_log(s, last_id && *last_id ? "SSE stream resumed" : "SSE stream opened", NULL);
+	stream_log(s, last_id && *last_id ? "stream resumed" : "stream opened", NULL);
 	return s;
 }
 
@@ -147,7 +146,7 @@ void stream_close(struct stream *s, const char *reason)
 {
 	struct worker *w = s->worker;
 
-	stream_log(s, "SSE stream closed", reason);
+	stream_log(s, "stream closed", reason);
 	hub_leave(&w->hub, &s->member);
 	if (s->fd.fd >= 0) {
 		loop_del(w->loop, &s->fd);
@@ -224,7 +223,8 @@ void stream_farewell(struct stream *s, const char *reason)
 	/* Between one and three times the usual: the next daemon gets them spread out. Without a
 	 * blank line, which is an event to clients that do not look whether there is data. */
 	buf_init(&b, FAREWELL_MAX);
-	sse_retry(&b, s->route->retry_ms + r % (2 * s->route->retry_ms + 1));
+	form_farewell(s->form, &b, s->route->retry_ms + r % (2 * s->route->retry_ms + 1),
+		      (int64_t)time(NULL));
 	f = frame_new(buf_cstr(&b), b.len);
 	buf_free(&b);
 	queue_force(&s->queue, f);

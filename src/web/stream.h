@@ -42,6 +42,7 @@ struct stream {
 	enum stream_state state;
 	uint32_t sent_of_first; /* bytes of the queue's first frame that are out */
 	uint8_t door;		/* of its route's: by which it came */
+	uint8_t form;		/* enum wire_form: what its client is sent */
 	bool who_am_i;		/* its greeting names the user and the keep-alive */
 	bool chunked;		/* HTTP/1.1; false: the same bytes without chunk framing */
 	bool blocked;		/* the socket takes no more until EPOLLOUT */
@@ -49,6 +50,7 @@ struct stream {
 	bool replay_away;
 	bool page_waits;     /* replay's page has a change of its rights: see stream_rights.c */
 	bool asked_for_page; /* lookup went out after that page had come */
+	uint16_t id_at;	     /* where in the hello its id is */
 	struct queue queue;
 	struct loop_fd fd;
 	uint64_t flushed_ms, n_events, n_bytes;
@@ -83,9 +85,10 @@ struct stream {
 struct stream_wish {
 	const char *last_id;   /* its Last-Event-ID, or NULL */
 	struct filter *filter; /* NULL: all of it */
-	bool who_am_i;	       /* in its greeting */
-	bool chunked;	       /* HTTP/1.1 */
-	unsigned door;	       /* of the route's: by which it came */
+	enum wire_form form;
+	bool who_am_i; /* in its greeting */
+	bool chunked;  /* HTTP/1.1 */
+	unsigned door; /* of the route's: by which it came */
 };
 
 /* A stream on a route of `conf` for a principal (taken, as the filter is) that the registry has
@@ -140,7 +143,8 @@ bool stream_rescope(struct stream *s);
 
 #define STREAM_MAX_IOV JOINED_MAX_FRAMES /* frames per writev, and of the past queued at once */
 
-/* One line of the log about it; `reason` with what it was worth, NULL for a beginning. */
+/* One line of the log about it: "SSE " and `what`; `reason` with what it was worth, NULL for a
+ * beginning. */
 void stream_log(const struct stream *s, const char *what, const char *reason);
 /* Starts with what the client missed; the hello is still there, and out. */
 void stream_begin_past(struct stream *s);

@@ -10,11 +10,12 @@
 #include "web/worker.h"
 
 /* Only who is as far as this worker and owes his client nothing: his position is then the worker's,
- * and the last byte that is out ends an event. */
+ * and the last byte that is out ends an event. And only one of the form in which the next process
+ * says its farewell to those that it cannot take. */
 static bool can_leave(const struct stream *s)
 {
-	return s->state == STREAM_LIVE && s->fd.fd >= 0 && !s->queue.n && !s->sent_of_first &&
-	       !s->blocked && !stream_is_held(s);
+	return s->form == FORM_SSE && s->state == STREAM_LIVE && s->fd.fd >= 0 && !s->queue.n &&
+	       !s->sent_of_first && !s->blocked && !stream_is_held(s);
 }
 
 static void position(const struct stream *s, struct cursor_text *ret)

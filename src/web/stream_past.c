@@ -28,7 +28,7 @@ static void queue_resync(struct stream *s, const char *reason, const char *topic
 	if (s->filter && !wanted)
 		return;
 	e = event_resync(reason, wanted ? wanted : topics, id, (int64_t)time(NULL));
-	queue_force(&s->queue, event_frame(e, FORM_SSE_DJANGO, VIEW_WHOLE));
+	queue_force(&s->queue, event_frame(e, s->form, VIEW_WHOLE));
 	event_unref(e);
 	s->n_events++;
 }
@@ -86,18 +86,18 @@ struct frame *stream_frame_for(struct stream *s, struct event *e, enum scope_vie
 	struct cursor c, both;
 
 	if (!s->skip || !e->cursor || !cursor_parse(&c, e->cursor, strlen(e->cursor)))
-		return frame_ref(event_frame(e, FORM_SSE_DJANGO, view));
+		return frame_ref(event_frame(e, s->form, view));
 	if (cursor_covers(&c, s->skip)) {
 		free(s->skip);
 		s->skip = NULL;
 		if (s->state != STREAM_LIVE)
 			set_place(s, e->cursor);
-		return frame_ref(event_frame(e, FORM_SSE_DJANGO, view));
+		return frame_ref(event_frame(e, s->form, view));
 	}
 	cursor_union(&both, s->skip, &c);
 	both.loss = c.loss;
 	cursor_format(&both, &text);
-	return event_frame_with(e, FORM_SSE_DJANGO, view, text.text);
+	return event_frame_with(e, s->form, view, text.text);
 }
 
 /* Throws the letter away; its events up to replay_next have gone already. */
@@ -126,7 +126,7 @@ static void queue_past(struct stream *s, struct event *e, const char *own)
 
 	if (view == VIEW_NOTHING || !stream_wants(s, e))
 		return;
-	f = own ? event_frame_with(e, FORM_SSE_DJANGO, view, own) : stream_frame_for(s, e, view);
+	f = own ? event_frame_with(e, s->form, view, own) : stream_frame_for(s, e, view);
 	queue_force(&s->queue, f);
 	frame_unref(f);
 	s->n_events++;
@@ -333,10 +333,9 @@ static bool ring_serves(const struct stream *s)
 /* The position that the hello told the client, for a stream that begins there. */
 static char *position_of_hello(const struct stream *s)
 {
-	const char *id = strstr(s->hello, "\nid: ");
+	const char *id = s->hello + s->id_at;
 
-	assert(id); /* make_hello() wrote it */
-	return xstrndup(id + 5, strcspn(id + 5, "\n"));
+	return xstrndup(id, strspn(id, "0123456789abcdefghijklmnopqrstuvwxyz.-"));
 }
 
 /* What is in the page may be later than a change of rights that stands in it as well. */

@@ -108,7 +108,7 @@ static bool take_rights(struct stream *s, enum lookup_verdict verdict, struct pr
 	s->member.who->channels = NULL;
 	principal_free(s->member.who);
 	s->member.who = who;
-	stream_log(s, "SSE stream has another role", NULL);
+	stream_log(s, "stream has another role", NULL);
 	return stream_rescope(s);
 }
 

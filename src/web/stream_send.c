@@ -180,7 +180,7 @@ void stream_deliver(struct hub_member *m, struct event *e, enum scope_view view)
 	if (s->filter && !stream_wants(s, e))
 		return;
 	if (!s->skip) { /* the event's own frame, which lives as long as the event */
-		hand_out(s, event_frame(e, FORM_SSE_DJANGO, view));
+		hand_out(s, event_frame(e, s->form, view));
 		return;
 	}
 	if (stream_had(s, e))

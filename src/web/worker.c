@@ -14,8 +14,6 @@
 #include "base/mem.h"
 #include "web/arrival.h"
 #include "web/stream.h"
-#include "wire/dialect.h"
-#include "wire/sse.h"
 
 #define WORDS_MAX 512 /* bytes of the daemon's own frames */
 
@@ -63,21 +61,49 @@ void worker_dirty(struct worker *w, struct list *node)
 		loop_timer_set(w->loop, &w->flush, 0);
 }
 
-/* One frame for every stream that is due in the same second. With the id, a quiet client's
- * Last-Event-ID moves along and it need not replay hours. */
-static struct frame *keepalive_frame(const struct worker *w, bool with_id)
-{
-	struct buf message, body;
-	struct frame *f;
+/* What all streams of a form are sent, made for the first of them; NULL where there is nothing. */
+struct words {
+	void (*write)(enum wire_form form, struct buf *b, const char *text);
+	const char *text;
+	struct frame *frames[N_FORMS];
+	bool made[N_FORMS];
+};
 
-	buf_init(&message, WORDS_MAX);
-	buf_init(&body, WORDS_MAX);
-	dialect_django.keepalive(&message, (int64_t)time(NULL));
-	sse_event(&body, buf_cstr(&message), message.len, with_id ? w->position.text : NULL);
-	f = frame_new(buf_cstr(&body), body.len);
-	buf_free(&message);
-	buf_free(&body);
-	return f;
+static struct frame *words_in(struct words *words, enum wire_form form)
+{
+	struct buf b;
+
+	if (words->made[form])
+		return words->frames[form];
+	words->made[form] = true;
+	buf_init(&b, WORDS_MAX);
+	words->write(form, &b, words->text);
+	if (b.len)
+		words->frames[form] = frame_new(buf_cstr(&b), b.len);
+	buf_free(&b);
+	return words->frames[form];
+}
+
+static void words_free(struct words *words)
+{
+	for (enum wire_form form = 0; form < N_FORMS; form++)
+		frame_unref(words->frames[form]);
+}
+
+static void write_keepalive(enum wire_form form, struct buf *b, const char *id)
+{
+	form_keepalive(form, b, (int64_t)time(NULL), id);
+}
+
+static void write_comment(enum wire_form form, struct buf *b, const char *text)
+{
+	form_comment(form, b, text);
+}
+
+static void write_probe(enum wire_form form, struct buf *b, const char *none)
+{
+	(void)none;
+	form_probe(form, b, (int64_t)time(NULL));
 }
 
 static void wheel_put(struct worker *w, struct stream *s)
@@ -90,13 +116,13 @@ static void wheel_put(struct worker *w, struct stream *s)
 
 static void turn_wheel(struct worker *w)
 {
-	struct frame *with_id, *without;
+	/* With the id, a quiet client's Last-Event-ID moves along and it need not replay hours. */
+	struct words with_id = {.write = write_keepalive, .text = w->position.text};
+	struct words without = {.write = write_keepalive};
 	struct list due;
 
 	if (list_empty(&w->wheel[w->wheel_s % WHEEL_SLOTS]))
 		return;
-	with_id = keepalive_frame(w, true);
-	without = keepalive_frame(w, false);
 	list_init(&due);
 	list_splice(&due, &w->wheel[w->wheel_s % WHEEL_SLOTS]);
 	while (!list_empty(&due)) {
@@ -111,10 +137,11 @@ static void turn_wheel(struct worker *w)
 		if (s->fd.fd < 0)
 			continue;
 		/* A stream that is ahead of this worker, or behind it, keeps its own position. */
-		stream_offer(s, s->state == STREAM_LIVE && !s->skip ? with_id : without);
+		stream_offer(s, words_in(s->state == STREAM_LIVE && !s->skip ? &with_id : &without,
+					 s->form));
 	}
-	frame_unref(with_id);
-	frame_unref(without);
+	words_free(&with_id);
+	words_free(&without);
 }
 
 static void on_tick(void *arg)
@@ -138,17 +165,16 @@ static void on_tick(void *arg)
 
 static void comment_all(struct worker *w, const char *text)
 {
-	struct frame *f;
-	struct buf b;
+	struct words words = {.write = write_comment, .text = text};
 
-	buf_init(&b, WORDS_MAX);
-	sse_comment(&b, text);
-	f = frame_new(buf_cstr(&b), b.len);
-	buf_free(&b);
-	LIST_EACH (&w->streams, node, tmp)
-		if (stream_at(node)->fd.fd >= 0)
-			stream_offer(stream_at(node), f);
-	frame_unref(f);
+	LIST_EACH (&w->streams, node, tmp) {
+		struct stream *s = stream_at(node);
+		struct frame *f = s->fd.fd >= 0 ? words_in(&words, s->form) : NULL;
+
+		if (f)
+			stream_offer(s, f);
+	}
+	words_free(&words);
 }
 
 /* Everybody whose rights change with these events is held before the first of them goes out: what
@@ -240,18 +266,19 @@ static void topics(struct worker *w)
 	w->live_topics = conf_live_topics(w->conf);
 }
 
-static void probe_one(struct hub_member *m, void *frame)
+static void probe_one(struct hub_member *m, void *words)
 {
-	stream_probe((struct stream *)m, frame);
+	struct stream *s = (struct stream *)m;
+
+	stream_probe(s, words_in(words, s->form));
 }
 
 static void take_probe(struct worker *w, struct post_probe *p)
 {
-	static const char comment[] = ":\n";
-	struct frame *f = frame_new(comment, sizeof(comment) - 1);
+	struct words words = {.write = write_probe};
 
-	hub_each_of_user(&w->hub, p->user_id, probe_one, f);
-	frame_unref(f);
+	hub_each_of_user(&w->hub, p->user_id, probe_one, &words);
+	words_free(&words);
 	free(p);
 }
 

@@ -56,6 +56,12 @@ static void django_keepalive(struct buf *b, int64_t at)
 	timestamp(b, at);
 }
 
+static void django_farewell(struct buf *b, int64_t at)
+{
+	buf_str(b, "{\"event\": \"system.farewell\"");
+	timestamp(b, at);
+}
+
 static void django_resync(struct buf *b, const char *reason, const char *topics, int64_t at)
 {
 	buf_printf(b,
@@ -69,5 +75,6 @@ const struct dialect dialect_django = {
 	.hello = django_hello,
 	.event = django_event,
 	.keepalive = django_keepalive,
+	.farewell = django_farewell,
 	.resync = django_resync,
 };

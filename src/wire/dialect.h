@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: PostgreSQL
  * What a message looks like to an application: the JSON of one dialect. How it is framed for a
- * transport is the transport's affair (sse.h). A dialect is a row of functions. */
+ * transport is the transport's affair (form.h). A dialect is a row of functions. */
 #ifndef PGHERALD_WIRE_DIALECT_H
 #define PGHERALD_WIRE_DIALECT_H
 
@@ -18,6 +18,8 @@ struct dialect {
 	void (*event)(struct buf *b, const char *type, const char *doc, const char *scope,
 		      int64_t at);
 	void (*keepalive)(struct buf *b, int64_t at);
+	/* The last message of a stream, where the transport has no way to say so. */
+	void (*farewell)(struct buf *b, int64_t at);
 	/* "Refetch": `topics` is a JSON array's text. */
 	void (*resync)(struct buf *b, const char *reason, const char *topics, int64_t at);
 };

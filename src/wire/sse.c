@@ -50,6 +50,13 @@ void sse_event(struct buf *b, const char *text, size_t len, const char *id)
 	buf_char(b, '\n');
 }
 
+void sse_message(struct buf *b, const char *text, size_t len, const char *id, uint64_t retry_ms)
+{
+	if (retry_ms)
+		sse_retry(b, retry_ms);
+	sse_event(b, text, len, id);
+}
+
 void sse_comment(struct buf *b, const char *text)
 {
 	buf_str(b, ": ");

@@ -14,6 +14,8 @@ void sse_data(struct buf *b, const char *text, size_t len);
  * from cursor_format(). It stands last: many clients take an id over with its line and not with
  * the event, and would go on behind one of which they have got the beginning only. */
 void sse_event(struct buf *b, const char *text, size_t len, const char *id);
+/* The same behind a "retry: N" unless that is 0. */
+void sse_message(struct buf *b, const char *text, size_t len, const char *id, uint64_t retry_ms);
 /* ": text", a line that no client shows. Without the blank line that some clients would take
  * for an empty message. Line ends in `text` become spaces. */
 void sse_comment(struct buf *b, const char *text);

@@ -38,7 +38,7 @@ def events(client):
 
 @pytest.mark.parametrize("path, words", [
     (EVENTS + "?filter=x", 'no parameter "filter" here; there are: token, types, topics,'
-                           " last_event_id, hello."),
+                           " last_event_id, hello, transport."),
     (EVENTS + "?token={boss}&topic=estimate", 'no parameter "topic"'),
     (EVENTS + "?Token={boss}", 'no parameter "Token"'),
     (EVENTS + "?token={boss}&token={anna}", '"token" is there twice'),

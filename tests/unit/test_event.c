@@ -23,11 +23,11 @@ static const struct event_row update = {
 
 static void expect_frame(struct event *e, enum scope_view view, const char *want)
 {
-	struct frame *f = event_frame(e, FORM_SSE_DJANGO, view);
+	struct frame *f = event_frame(e, FORM_SSE, view);
 
 	assert_int_equal(f->body_len, strlen(want));
 	assert_memory_equal(f->bytes + f->body_at, want, f->body_len);
-	assert_ptr_equal(event_frame(e, FORM_SSE_DJANGO, view), f); /* made once */
+	assert_ptr_equal(event_frame(e, FORM_SSE, view), f); /* made once */
 	assert_int_equal(f->refs, 1);
 }
 
@@ -278,7 +278,7 @@ static void *encode_all(void *arg)
 
 		if (i % 50 == 0)
 			pthread_barrier_wait(&r->race->barrier); /* neck and neck */
-		r->race->frames[r->number][i] = event_frame(e, FORM_SSE_DJANGO, VIEW_WHOLE);
+		r->race->frames[r->number][i] = event_frame(e, FORM_SSE, VIEW_WHOLE);
 		assert_true(r->race->frames[r->number][i]->len > 0);
 		event_unref(e);
 	}

@@ -227,7 +227,7 @@ class Client:
     """A real HTTP client of a stream, read by the test when it wants to."""
 
     def __init__(self, daemon, token, last_id=None, by_query=True, headers=None, version="1.1",
-                 path=EVENTS, extra_query="", source=None):
+                 path=EVENTS, extra_query="", source=None, parser=None):
         query = []
         if by_query and token is not None:
             query.append("token=" + token)
@@ -244,7 +244,7 @@ class Client:
         self.sock.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
         self.daemon, self.buffer = daemon, b""
         self.status, self.headers, self.chunked = None, None, False
-        self.parser, self.frames, self.ended = Parser(), [], False
+        self.parser, self.frames, self.ended = parser or Parser(), [], False
         self.last_id = last_id
         self.raw_body = b""
 
