@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: PostgreSQL
 # Makes the extension's script of the templates that `pgherald sql install` runs first:
-# awk -v version=0.1.0 -f extension.awk begin.sql stamp.sql core.sql
+# awk -v version=0.1.0 -f extension.awk owners.h begin.sql stamp.sql core.sql
 # CREATE EXTENSION is the transaction, and there is no configuration: login and limit are the defaults,
 # and there are no watches yet.
 BEGIN {
@@ -11,6 +11,11 @@ BEGIN {
 	value["login_literal"] = "'pgherald'"
 	value["max_bytes"] = 1024 * 1024 * 1024
 }
+/^#define OWNER_/ {
+	split($0, quoted, "\"")
+	value[tolower($2)] = quoted[2]
+}
+FILENAME ~ /\.h$/ { next }
 /^--#/ || /^ *\{\{tellers\}\}$/ || /^(BEGIN|COMMIT);/ || /^SET LOCAL (lock_timeout|client_min_messages) / { next }
 {
 	sub(/AND p\.proname IN \(\{\{functions\}\}\)/, "")  # all there are

@@ -38,7 +38,7 @@ BEGIN
         SELECT 'pg_type'::regclass, t.oid, t.typowner
         FROM pg_type AS t WHERE t.typnamespace = to_regnamespace('pgherald')) AS o
   JOIN pg_roles AS r ON r.oid = o.owner
-  WHERE r.rolname NOT IN ('pgherald_owner', 'pgherald_auth') AND NOT r.rolsuper
+  WHERE r.rolname NOT IN ({{owner_literals}}) AND NOT r.rolsuper
   LIMIT 1;
   IF FOUND THEN
     RAISE EXCEPTION '% belongs to somebody else: %', trap.what, trap.owner;

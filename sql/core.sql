@@ -4,17 +4,18 @@
 -- Locks: none on any table of the application.
 {{begin}}
 
--- Two roles that nobody can log in as: pgherald_owner records what changes and tells it; pgherald_auth looks
--- up tokens, users and the hashes of their passwords, and does nothing else. So what runs beside a row
--- of the application never stands beside a token. {{login_comment}} is who the daemon connects as; what it
--- may do is granted to it alone, below, and so is nothing in another database of the cluster. It gets no
--- password here (use peer or cert, or ALTER ROLE ... PASSWORD). The comment marks what uninstall may
--- drop again.
+-- Three roles that nobody can log in as: pgherald_owner has the journal and records what changes;
+-- pgherald_teller reads tables of the application, for names and owners and to tell of a change; pgherald_auth
+-- looks up tokens, users and the hashes of their passwords. Each does nothing else: what runs where
+-- somebody's table is read never stands beside the journal, nor beside a token. {{login_comment}} is who the
+-- daemon connects as; what it may do is granted to it alone, below, and so is nothing in another database of
+-- the cluster. It gets no password here (use peer or cert, or ALTER ROLE ... PASSWORD). The comment marks
+-- what uninstall may drop again.
 DO $pgherald$
 DECLARE
   name text;
 BEGIN
-  FOREACH name IN ARRAY ARRAY['pgherald_owner', 'pgherald_auth'] LOOP
+  FOREACH name IN ARRAY ARRAY[{{owner_literals}}] LOOP
     IF to_regrole(name) IS NULL THEN
       EXECUTE format('CREATE ROLE %I NOLOGIN', name);
       EXECUTE format('COMMENT ON ROLE %I IS %L', name, 'made by pgherald sql install');
@@ -339,7 +340,26 @@ CREATE OR REPLACE FUNCTION pgherald.as_text(value anyelement) RETURNS text
 LANGUAGE sql STABLE
 AS $pgherald$
   SELECT CASE WHEN pgherald.plain(CASE WHEN false THEN value END) THEN value::pg_catalog.text
-              WHEN value IS NOT NULL THEN pg_catalog.concat(value) END
+              WHEN NOT (value IS NULL) THEN pg_catalog.concat(value) END
+$pgherald$;
+-- The same as json: what is not plain is a string, or an array of strings.
+CREATE OR REPLACE FUNCTION pgherald.as_jsonb(value anyelement) RETURNS jsonb
+LANGUAGE sql STABLE
+AS $pgherald$
+  SELECT CASE WHEN pgherald.plain(CASE WHEN false THEN value END) THEN pg_catalog.to_jsonb(value)
+              WHEN value IS NULL THEN NULL
+              WHEN pgherald.is_array(CASE WHEN false THEN value END)
+              THEN pg_catalog.to_jsonb(pg_catalog.concat(value)::pg_catalog.text[])
+              ELSE pg_catalog.to_jsonb(pg_catalog.concat(value)) END
+$pgherald$;
+CREATE OR REPLACE FUNCTION pgherald.is_array(kind anyelement) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $pgherald$
+BEGIN
+  RETURN coalesce((SELECT t.typcategory = 'A' AND t.typtype <> 'd' FROM pg_type AS t WHERE t.oid = pg_typeof(kind)),
+                  false);
+END
 $pgherald$;
 -- Text as a value of this type, by its input function: no cast is looked for.
 CREATE OR REPLACE FUNCTION pgherald.typed(value text, kind anyelement) RETURNS anyelement
@@ -402,15 +422,16 @@ BEGIN
 END
 $pgherald$;
 
--- Those of an earlier version returned other columns, which CREATE OR REPLACE cannot change.
+-- Those of earlier versions took transactions, and belonged to pgherald_owner.
 DO $pgherald$
 DECLARE
   earlier regprocedure;
 BEGIN
-  FOR earlier IN SELECT p.oid FROM pg_catalog.pg_proc AS p
-                 WHERE p.pronamespace = 'pgherald'::pg_catalog.regnamespace
-                   AND p.proname ~ '^tell(_|$)' AND p.proargnames[2] <> 'place' LOOP
-    EXECUTE pg_catalog.format('DROP FUNCTION %s', earlier);
+  FOR earlier IN SELECT p.oid FROM pg_proc AS p
+                 WHERE p.pronamespace = 'pgherald'::regnamespace
+                   AND (p.proname ~ '^(tell|settle)_' AND p.pronargs = 1
+                        OR p.proname = 'tell' AND p.proargnames[2] <> 'place') LOOP
+    EXECUTE format('DROP FUNCTION %s', earlier);
   END LOOP;
 END
 $pgherald$;
@@ -436,15 +457,18 @@ AS $pgherald$
 #variable_conflict use_column
 DECLARE
   of_topic text;
-  n        bigint;
   often    boolean;  -- whether one of the transactions wrote more than once of a row
+  places   bigint[];
+  written  pgherald.journal[];
 BEGIN
-  -- Each topic is sorted: so all of it is made before the first row is returned, and an error leaves
-  -- none behind.
-  FOR of_topic, n IN
-    SELECT j.topic, count(*) FROM pgherald.journal AS j WHERE j.txid = ANY (txids) GROUP BY j.topic
+  -- All of a topic is made before the first row of it is returned, and an error leaves none behind.
+  FOR of_topic, places, written IN
+    SELECT j.topic, array_agg(page.place), array_agg(j)
+    FROM unnest(txids) WITH ORDINALITY AS page(txid, place)
+    JOIN pgherald.journal AS j ON j.txid = page.txid
+    GROUP BY j.topic
   LOOP
-    IF n > 1 THEN
+    IF cardinality(written) > 1 THEN
       often := EXISTS (SELECT FROM pgherald.journal AS j WHERE j.txid = ANY (txids) AND j.topic = of_topic
                        GROUP BY j.txid, j.pk HAVING count(j.pk) > 1);
     ELSE
@@ -453,9 +477,15 @@ BEGIN
     BEGIN
       {{tellers}}
       -- Of another configuration for the same database, or of the extension's dump.
-      IF to_regprocedure(format('pgherald.%I(bigint[])', 'settle_' || of_topic)) IS NOT NULL THEN
-        RETURN QUERY EXECUTE format('SELECT * FROM pgherald.%I($1) ORDER BY place, id',
-                                    CASE WHEN often THEN 'settle_' ELSE 'tell_' END || of_topic) USING txids;
+      IF to_regprocedure(format('pgherald.%I(bigint[], pgherald.journal[])', 'settle_' || of_topic)) IS NOT NULL THEN
+        IF often THEN
+          RETURN QUERY EXECUTE format('SELECT * FROM pgherald.%I($1, $2)', 'settle_' || of_topic)
+            USING places, written;
+        ELSE
+          RETURN QUERY EXECUTE format('SELECT t.place, t.txid, t.id, t.at, t.topic, t.op, t.own_old, t.own_new, '
+                                      't.doc, t.leave FROM pgherald.%I($1, $2, false) AS t',
+                                      'tell_' || of_topic) USING places, written;
+        END IF;
         CONTINUE;
       END IF;
     EXCEPTION WHEN query_canceled THEN  -- statement_timeout: who reads learns which topic took the time
@@ -506,12 +536,20 @@ AS $pgherald$
 #variable_conflict use_column
 DECLARE
   of_topic text;
+  places   bigint[];
+  written  pgherald.journal[];
 BEGIN
-  FOR of_topic IN SELECT DISTINCT j.topic FROM pgherald.journal AS j
-                  WHERE j.txid = ANY (txids) AND j.id = ANY (ids) LOOP
+  FOR of_topic, places, written IN
+    SELECT j.topic, array_agg(page.place), array_agg(j)
+    FROM unnest(txids) WITH ORDINALITY AS page(txid, place)
+    JOIN pgherald.journal AS j ON j.txid = page.txid
+    WHERE j.id = ANY (ids)
+    GROUP BY j.topic
+  LOOP
     BEGIN
-      RETURN QUERY EXECUTE format('SELECT * FROM pgherald.%I($1) WHERE id = ANY ($2) ORDER BY place, id',
-                                  'tell_' || of_topic) USING txids, ids;
+      RETURN QUERY EXECUTE format('SELECT t.place, t.txid, t.id, t.at, t.topic, t.op, t.own_old, t.own_new, '
+                                  't.doc, t.leave FROM pgherald.%I($1, $2, false) AS t',
+                                  'tell_' || of_topic) USING places, written;
     EXCEPTION WHEN OTHERS THEN
       RETURN QUERY SELECT t.* FROM pgherald.tell(txids) AS t WHERE t.topic = of_topic AND t.id = ANY (ids);
     END;
@@ -624,7 +662,8 @@ $pgherald$;
 REVOKE ALL ON SCHEMA pgherald FROM PUBLIC;
 REVOKE ALL ON FUNCTION pgherald.utc(timestamptz), pgherald.utc(text), pgherald.epoch(), pgherald.next_id(),
   pgherald.plain(anyelement, boolean), pgherald.plain_type(oid, boolean),
-  pgherald.only_plain(anyelement, boolean), pgherald.as_text(anyelement), pgherald.typed(text, anyelement),
+  pgherald.only_plain(anyelement, boolean), pgherald.as_text(anyelement), pgherald.as_jsonb(anyelement),
+  pgherald.is_array(anyelement), pgherald.typed(text, anyelement),
   pgherald.revoked(text[]),
   pgherald.too_much(text, int), pgherald.refetch(text, text, int), pgherald.lost(text), pgherald.shut_when_full(),
   pgherald.tell(bigint[]), pgherald.replay(bigint[], bigint[]), pgherald.fetch_again(text[], text[]),
@@ -633,6 +672,10 @@ GRANT USAGE ON SCHEMA pgherald TO pgherald_auth;
 GRANT EXECUTE ON FUNCTION pgherald.plain(anyelement, boolean), pgherald.plain_type(oid, boolean),
   pgherald.only_plain(anyelement, boolean), pgherald.as_text(anyelement), pgherald.typed(text, anyelement),
   pgherald.revoked(text[]) TO pgherald_auth;
+GRANT USAGE ON SCHEMA pgherald TO pgherald_teller;
+GRANT EXECUTE ON FUNCTION pgherald.utc(timestamptz), pgherald.utc(text), pgherald.plain(anyelement, boolean),
+  pgherald.plain_type(oid, boolean), pgherald.as_text(anyelement), pgherald.as_jsonb(anyelement),
+  pgherald.is_array(anyelement), pgherald.typed(text, anyelement) TO pgherald_teller;
 GRANT USAGE ON SCHEMA pgherald TO {{login}};
 GRANT SELECT ON pgherald.meta, pgherald.journal, pgherald.loss TO {{login}};
 GRANT EXECUTE ON FUNCTION pgherald.epoch(), pgherald.tell(bigint[]), pgherald.replay(bigint[], bigint[]),

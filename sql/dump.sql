@@ -21,11 +21,11 @@ BEGIN
     SELECT DISTINCT u.rolname
     FROM watched AS w
     JOIN pg_roles AS u ON u.oid = w.relowner
-    WHERE NOT u.rolsuper AND u.rolname <> 'pgherald_owner'
+    WHERE NOT u.rolsuper AND u.rolname NOT IN ({{owner_literals}})
       AND NOT EXISTS (SELECT FROM watched AS other WHERE NOT has_table_privilege(u.oid, other.oid, 'SELECT'))
       AND NOT EXISTS (SELECT FROM pg_attribute AS a
                       CROSS JOIN LATERAL aclexplode(a.attacl) AS acl
-                      WHERE acl.grantee = to_regrole('pgherald_owner')
+                      WHERE acl.grantee = to_regrole('pgherald_teller')
                         AND NOT has_column_privilege(u.oid, a.attrelid, a.attnum, 'SELECT'))
   LOOP
     EXECUTE format('GRANT USAGE ON SCHEMA pgherald TO %I', dumper);

@@ -32,6 +32,8 @@ DECLARE
   before  text[];     -- its owners before
   after   text[];     -- and after
   leave   json;       -- what a former owner still gets
+  names        json;  -- those in other tables, of this row and of the row before
+  former_names json;
 BEGIN
   -- The guard: whatever goes wrong in here, the application's statement succeeds.
   BEGIN
@@ -64,18 +66,17 @@ BEGIN
       RETURN NULL;
     END IF;
 
-    -- Rows as jsonb, so that a column may be altered or dropped without asking us.
+    -- Rows as objects of what is watched, so that a column may be altered or dropped without asking us.
     IF TG_OP = 'INSERT' THEN
-      news := ARRAY(SELECT to_jsonb(new_rows.*) FROM new_rows);
+      news := ARRAY(SELECT pgherald_v.r FROM new_rows AS pgherald_row {{cross}});
     ELSIF TG_OP = 'DELETE' THEN
-      olds := ARRAY(SELECT to_jsonb(old_rows.*) FROM old_rows);
+      olds := ARRAY(SELECT pgherald_v.r FROM old_rows AS pgherald_row {{cross}});
     ELSE  -- paired by key; where it changed there is one gone and one new
       SELECT array_agg(o.r ORDER BY coalesce(n.place, o.place), n.place NULLS FIRST),
              array_agg(n.r ORDER BY coalesce(n.place, o.place), n.place NULLS FIRST)
       INTO olds, news
-      FROM (SELECT to_jsonb(old_rows.*) AS r, row_number() OVER () AS place FROM old_rows) AS o
-      FULL JOIN (SELECT to_jsonb(new_rows.*) AS r, row_number() OVER () AS place
-                 FROM new_rows) AS n
+      FROM (SELECT pgherald_v.r, row_number() OVER () AS place FROM old_rows AS pgherald_row {{cross}}) AS o
+      FULL JOIN (SELECT pgherald_v.r, row_number() OVER () AS place FROM new_rows AS pgherald_row {{cross}}) AS n
         ON {{same_key}};
     END IF;
 
@@ -94,8 +95,10 @@ BEGIN
       END IF;
       before := {{own_old}};
       after := {{own_new}};
+      {{set_names}}
       leave := NULL;
       IF changed AND before <> after THEN
+        {{set_former_names}}
         leave := {{leave}};
       END IF;
       payload := (

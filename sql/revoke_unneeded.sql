@@ -43,7 +43,7 @@ BEGIN
                AND NOT EXISTS (SELECT FROM needed AS n
                                WHERE n.role = u.oid AND n.col IS NULL AND acl.privilege_type = 'USAGE'
                                  AND CASE WHEN n.col IS NULL THEN to_regnamespace(n.object) END = s.oid)) AS x
-           WHERE u.rolname IN ('pgherald_owner', 'pgherald_auth')
+           WHERE u.rolname IN ({{owner_literals}})
   LOOP
     EXECUTE format('REVOKE %s FROM %I', r.what, r.role);
   END LOOP;

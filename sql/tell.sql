@@ -1,13 +1,22 @@
 --# What of a watch with capture = journal clients are told. See core.sql for {{names}}.
--- The documents of these transactions, names and further owners as they are now. A row that was written
--- for another list of columns says "fetch again". For pgherald.tell(), which has the settings; kept such
--- that PostgreSQL inlines it there: planned once in a session.
-CREATE OR REPLACE FUNCTION pgherald.tell_{{topic}}(txids bigint[])
+-- The documents of these rows of the journal, names and further owners as they are now. A row that was written
+-- for another list of columns says "fetch again". For pgherald.tell(), which has the settings and reads the
+-- journal: who reads tables of the application may not. `whole` has what settle_{{topic}}() needs besides.
+CREATE OR REPLACE FUNCTION pgherald.tell_{{topic}}(places bigint[], written pgherald.journal[], whole boolean)
 RETURNS TABLE (place bigint, txid bigint, id bigint, at timestamptz, topic text, op "char", own_old text[],
-               own_new text[], doc json, leave json)
-LANGUAGE sql STABLE
+               own_new text[], doc json, leave json, pk text, data jsonb, past jsonb)
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET row_security = off
 AS $pgherald$
-  SELECT page.place, j.txid, j.id, j.at, j.topic,
+#variable_conflict use_column
+BEGIN
+  -- Nothing of a table is planned with other rights, whatever somebody has altered here.
+  IF current_user OPERATOR(pg_catalog.<>) 'pgherald_teller' THEN
+    RAISE insufficient_privilege;
+  END IF;
+  RETURN QUERY
+  SELECT j.place, j.txid, j.id, j.at, j.topic,
          CASE WHEN it.one IS NULL AND j.op IN ('i', 'u', 'd') THEN 'r' ELSE j.op END,
          {{told_old}},
          {{told_new}},
@@ -16,15 +25,17 @@ AS $pgherald$
               WHEN j.op IN ('i', 'u', 'd') THEN '{"reason":"loss"}'
               ELSE j.data END,
          CASE WHEN it.was IS NOT NULL
-              THEN {{leave}} END
-  FROM unnest(txids) WITH ORDINALITY AS page(txid, place)
-  JOIN pgherald.journal AS j ON j.txid = page.txid
+              THEN {{leave}} END,
+         j.pk, CASE WHEN whole THEN b.data END, CASE WHEN whole THEN b.past END
+  FROM unnest(places, written)
+    AS j (place, txid, id, at, topic, op, pk, own_old, own_new, data, past)
   CROSS JOIN LATERAL (SELECT j.data::jsonb AS data, j.past::jsonb AS past OFFSET 0) AS b
   CROSS JOIN LATERAL (SELECT CASE WHEN b.data->>0 = '{{mark}}' THEN b.data END AS one,
                              CASE WHEN b.past->>0 = '{{mark}}' THEN b.past END AS was
                       OFFSET 0) AS it
   {{told_owners}}
-  WHERE j.topic = '{{topic}}'
+  ORDER BY 1, 3;
+END
 $pgherald$;
 
 -- The same for transactions that wrote more than once of a row. When triggers, cascades or functions of the
@@ -33,15 +44,22 @@ $pgherald$;
 -- the one before has left, and the last one is the row as it is. Else the transaction tells of the row
 -- once: from what it was before, to what it is now. (One that another transaction has changed since may be
 -- told so as well: then that one's event follows.)
-CREATE OR REPLACE FUNCTION pgherald.settle_{{topic}}(txids bigint[])
+CREATE OR REPLACE FUNCTION pgherald.settle_{{topic}}(places bigint[], written pgherald.journal[])
 RETURNS TABLE (place bigint, txid bigint, id bigint, at timestamptz, topic text, op "char", own_old text[],
                own_new text[], doc json, leave json)
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET row_security = off
 AS $pgherald$
+#variable_conflict use_column
+BEGIN
+  -- Nothing of a table is planned with other rights, whatever somebody has altered here.
+  IF current_user OPERATOR(pg_catalog.<>) 'pgherald_teller' THEN
+    RAISE insufficient_privilege;
+  END IF;
+  RETURN QUERY
   WITH told AS MATERIALIZED (
-    SELECT t.*, j.pk, j.data::jsonb AS data, j.past::jsonb AS past
-    FROM pgherald.tell_{{topic}}(txids) AS t
-    JOIN pgherald.journal AS j ON j.txid = t.txid AND j.id = t.id),
+    SELECT * FROM pgherald.tell_{{topic}}(places, written, true)),
   -- '-' is a row that is not there
   often AS (
     SELECT told.txid, told.pk, max(told.id) AS last_id,
@@ -93,5 +111,10 @@ AS $pgherald$
                 WHEN s.start <> '-' THEN CASE WHEN s.present THEN 'u'::"char" ELSE 'd' END
                 WHEN s.present THEN 'i'
                 ELSE 'x' END AS op) AS so
+  ORDER BY 1, 3;
+END
 $pgherald$;
-REVOKE ALL ON FUNCTION pgherald.tell_{{topic}}(bigint[]), pgherald.settle_{{topic}}(bigint[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgherald.tell_{{topic}}(bigint[], pgherald.journal[], boolean),
+  pgherald.settle_{{topic}}(bigint[], pgherald.journal[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pgherald.tell_{{topic}}(bigint[], pgherald.journal[], boolean),
+  pgherald.settle_{{topic}}(bigint[], pgherald.journal[]) TO pgherald_owner;

@@ -16,6 +16,16 @@ BEGIN
   END IF;
 END
 $pgherald$;
-DROP FUNCTION IF EXISTS pgherald.on_{{topic}}(), pgherald.tell_{{topic}}(bigint[]),
-  pgherald.settle_{{topic}}(bigint[]);
+DO $pgherald$
+DECLARE
+  f regprocedure;
+BEGIN
+  FOR f IN SELECT p.oid FROM pg_proc AS p
+           WHERE p.pronamespace = to_regnamespace('pgherald')
+             AND p.proname IN ('on_{{topic}}', 'tell_{{topic}}', 'settle_{{topic}}', 'names_{{topic}}',
+                               'owners_{{topic}}') LOOP
+    EXECUTE format('DROP FUNCTION %s', f);
+  END LOOP;
+END
+$pgherald$;
 COMMIT;

@@ -22,11 +22,20 @@ $pgherald$;
 {{on}}
 REVOKE ALL ON FUNCTION pgherald.on_{{topic}}() FROM PUBLIC;
 {{settings}}
-
-{{tell}}
-
 {{stamp}}
 
+-- What reads tables of the application belongs to a role that reads nothing else: not the journal.
+GRANT CREATE ON SCHEMA pgherald TO pgherald_teller;
+SET LOCAL ROLE pgherald_teller;
+
+{{tell}}
+{{names}}
+{{owners}}
+{{tables_only}}
+{{stamp_teller}}
+
+SET LOCAL ROLE pgherald_owner;
+REVOKE CREATE ON SCHEMA pgherald FROM pgherald_teller;
 RESET ROLE;
 
 -- Made when missing or not ours; left alone, without any lock, when they are as they should be.

@@ -2,7 +2,7 @@
 --! role-missing danger stop
 --! The installation makes these roles; without them nobody can record or read.
 SELECT r.name, 'the role does not exist', 'pgherald sql install --apply'
-FROM unnest('{pgherald_owner,pgherald_auth}'::text[]) AS r (name)
+FROM unnest('{pgherald_owner,pgherald_teller,pgherald_auth}'::text[]) AS r (name)
 WHERE to_regrole(r.name) IS NULL
 
 --! role-attributes danger
@@ -23,7 +23,7 @@ SELECT r.rolname, concat_ws(', ', CASE WHEN r.rolcanlogin THEN 'it can log in' E
        || CASE WHEN r.rolcreatedb THEN ' NOCREATEDB' ELSE '' END
        || CASE WHEN r.rolreplication THEN ' NOREPLICATION' ELSE '' END || ';'
 FROM pg_roles AS r
-WHERE r.rolname IN ('pgherald_owner', 'pgherald_auth')
+WHERE r.rolname IN ({{owner_literals}})
   AND (r.rolcanlogin OR r.rolsuper OR r.rolbypassrls AND r.rolname = 'pgherald_owner'
        OR r.rolcreaterole OR r.rolcreatedb
        OR r.rolreplication)
@@ -35,7 +35,7 @@ SELECT m.member::regrole, 'it is a member of ' || m.roleid::regrole,
        format('REVOKE %s FROM %s;', m.roleid::regrole, m.member::regrole)
 FROM pg_auth_members AS m
 JOIN pg_roles AS r ON r.oid = m.member
-WHERE m.roleid IN (to_regrole('pgherald_owner'), to_regrole('pgherald_auth'))
+WHERE m.roleid IN (to_regrole('pgherald_owner'), to_regrole('pgherald_teller'), to_regrole('pgherald_auth'))
   AND NOT r.rolsuper AND NOT r.rolcreaterole
 GROUP BY m.member, m.roleid
 
@@ -44,7 +44,7 @@ GROUP BY m.member, m.roleid
 SELECT m.roleid::regrole, m.member::regrole || ' is a member of it',
        format('REVOKE %s FROM %s;', m.roleid::regrole, m.member::regrole)
 FROM pg_auth_members AS m
-WHERE m.member IN (to_regrole('pgherald_owner'), to_regrole('pgherald_auth'))
+WHERE m.member IN (to_regrole('pgherald_owner'), to_regrole('pgherald_teller'), to_regrole('pgherald_auth'))
 GROUP BY m.roleid, m.member
 
 --! right-unknown danger
@@ -166,7 +166,7 @@ FROM (SELECT a.attrelid::regclass AS rel, acl.grantee, format('%s (%I)', acl.pri
       FROM pg_class AS r
       CROSS JOIN LATERAL aclexplode(r.relacl) AS acl
       WHERE r.relkind IN ('r', 'p', 'v', 'm', 'f') AND r.relnamespace <> to_regnamespace('pgherald')) AS x
-WHERE x.grantee IN (to_regrole('pgherald_owner'), to_regrole('pgherald_auth'))
+WHERE x.grantee IN (to_regrole('pgherald_owner'), to_regrole('pgherald_teller'), to_regrole('pgherald_auth'))
   -- functions of a configuration that is gone, and tables that are, have findings of their own
   AND NOT EXISTS (SELECT FROM pg_proc AS p
                   WHERE p.pronamespace = to_regnamespace('pgherald')

@@ -101,29 +101,22 @@ WHERE r.relpersistence = 'u'
 
 --! rls-watched notice
 --! Policies do not filter events: who may hear of a row is decided by its owner columns and the
---! [role] sections alone. Where they keep rows from pgherald_owner, a transaction that writes more than
---! once of a row is told as "fetch again".
+--! [role] sections alone. A transaction that writes more than once of a row is told as "fetch again" while
+--! pgherald_teller has no BYPASSRLS: no policy is run for it.
 SELECT w.rel, 'it has row level security', NULL
 FROM watch AS w
 JOIN pg_class AS r ON r.oid = w.oid
 WHERE r.relrowsecurity
 
 --! rls-joined danger
---! Our functions read this table with the rights of a role that is subject to its policies: names would be
---! null, owners be missed. Look-ups run no policy of anybody: they fail, and every token is refused.
+--! Our functions run no policy of anybody: where one would apply they fail. Changes are told as "fetch again", or
+--! every token is refused.
 SELECT j.rel, 'it has row level security, to which ' || j.role || ' is subject',
-       CASE j.role WHEN 'pgherald_owner'
-            THEN format('CREATE POLICY pgherald ON %s FOR SELECT TO pgherald_owner USING (true);', j.rel)
-            ELSE format('ALTER ROLE %s BYPASSRLS;', j.role) END
+       format('ALTER ROLE %s BYPASSRLS;', j.role)
 FROM joined AS j
 JOIN pg_class AS r ON r.oid = j.oid
 JOIN pg_roles AS u ON u.oid = to_regrole(j.role)
-WHERE r.relrowsecurity AND NOT u.rolbypassrls
-  AND NOT EXISTS (SELECT FROM pg_policy AS p
-                  WHERE j.role = 'pgherald_owner'
-                    AND p.polrelid = r.oid AND p.polpermissive AND p.polcmd IN ('r', '*')
-                    AND (u.oid = ANY (p.polroles) OR 0 = ANY (p.polroles))
-                    AND pg_get_expr(p.polqual, p.polrelid) = 'true')
+WHERE j.looks AND r.relrowsecurity AND NOT u.rolbypassrls
 
 --! children notice
 --! What is written into a child by its own name is not recorded: a statement fires the triggers of

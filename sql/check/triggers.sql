@@ -42,7 +42,8 @@ SELECT e.evtname, 'the event trigger calls ' || e.evtfoid::regprocedure,
        format('DROP EVENT TRIGGER %I;', e.evtname)
 FROM pg_event_trigger AS e
 JOIN pg_proc AS p ON p.oid = e.evtfoid
-WHERE p.pronamespace = to_regnamespace('pgherald') OR p.proowner IN (to_regrole('pgherald_owner'), to_regrole('pgherald_auth'))
+WHERE p.pronamespace = to_regnamespace('pgherald')
+   OR p.proowner IN (to_regrole('pgherald_owner'), to_regrole('pgherald_teller'), to_regrole('pgherald_auth'))
 
 --! replica-role danger
 --! Sessions that begin with session_replication_role = replica fire no ordinary trigger: what they

@@ -21,13 +21,11 @@ watch AS (
 pinned AS (
   SELECT '{timezone=utc,"datestyle=iso, ymd",intervalstyle=iso_8601,bytea_output=hex,
            extra_float_digits=1}'::text[] AS settings),
--- tables that the functions read besides the watched rows
+-- tables that the functions read; `looks` those where names, owners, tokens or users are looked up
 joined AS (
-  SELECT r.role, r.object AS rel, CASE r.kind WHEN 'column' THEN to_regclass(r.object) END AS oid
-  FROM want_right AS r WHERE r.kind = 'column' AND r.role <> 'pgherald_owner'
-  UNION
-  SELECT 'pgherald_owner', looks.rel, to_regclass(looks.rel)
-  FROM watch AS w CROSS JOIN LATERAL unnest(w.looks) AS looks (rel)),
+  SELECT DISTINCT r.role, r.object AS rel, CASE r.kind WHEN 'column' THEN to_regclass(r.object) END AS oid,
+         r.role <> 'pgherald_teller' OR EXISTS (SELECT FROM watch AS w WHERE r.object = ANY (w.looks)) AS looks
+  FROM want_right AS r WHERE r.kind = 'column'),
 -- who owns watched tables; `reads` whether he may read all that the journal has anything of (sql/dump.sql)
 dumper AS (
   SELECT u.oid, u.rolname,
@@ -35,7 +33,7 @@ dumper AS (
                      WHERE other.oid IS NOT NULL AND NOT has_table_privilege(u.oid, other.oid, 'SELECT'))
          AND NOT EXISTS (SELECT FROM pg_attribute AS a
                          CROSS JOIN LATERAL aclexplode(a.attacl) AS acl
-                         WHERE acl.grantee = to_regrole('pgherald_owner')
+                         WHERE acl.grantee = to_regrole('pgherald_teller')
                            AND NOT has_column_privilege(u.oid, a.attrelid, a.attnum, 'SELECT')) AS reads
   FROM pg_roles AS u
   WHERE NOT u.rolsuper

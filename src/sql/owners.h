@@ -4,7 +4,7 @@
 #ifndef PGHERALD_SQL_OWNERS_H
 #define PGHERALD_SQL_OWNERS_H
 
-#define OWNER_LITERALS "'pgherald_owner', 'pgherald_auth'"
-#define OWNER_NAMES    "pgherald_owner, pgherald_auth"
+#define OWNER_LITERALS "'pgherald_owner', 'pgherald_teller', 'pgherald_auth'"
+#define OWNER_NAMES    "pgherald_owner, pgherald_teller, pgherald_auth"
 
 #endif

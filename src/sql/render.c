@@ -178,11 +178,11 @@ static void add_tellers(struct buf *out, const char *const *topics, size_t n)
 		buf_printf(out,
 			   "%sIF of_topic = '%s' THEN\n"
 			   "  IF often THEN\n"
-			   "    RETURN QUERY SELECT * FROM pgherald.settle_%s(txids) ORDER BY "
-			   "place, id;\n"
+			   "    RETURN QUERY SELECT * FROM pgherald.settle_%s(places, written);\n"
 			   "  ELSE\n"
-			   "    RETURN QUERY SELECT * FROM pgherald.tell_%s(txids) ORDER BY place, "
-			   "id;\n"
+			   "    RETURN QUERY SELECT t.place, t.txid, t.id, t.at, t.topic, t.op, "
+			   "t.own_old, t.own_new, t.doc, t.leave\n"
+			   "                 FROM pgherald.tell_%s(places, written, false) AS t;\n"
 			   "  END IF;\n"
 			   "  CONTINUE;\n"
 			   "END IF;",
@@ -207,8 +207,8 @@ static void render_for_login(struct buf *out, const char *text, const char *logi
 	render_comment(&comment, login);
 	render_stamp(&stamp,
 		     "'utc', 'epoch', 'next_id', 'too_much', 'refetch', 'lost', 'shut_when_full', "
-		     "'plain', 'plain_type', 'only_plain', 'as_text', 'typed', 'revoked', 'tell', "
-		     "'replay', "
+		     "'plain', 'plain_type', 'only_plain', 'as_text', 'as_jsonb', 'is_array', "
+		     "'typed', 'revoked', 'tell', 'replay', "
 		     "'fetch_again', 'prune'");
 	add_tellers(&tellers, topics, n_topics);
 	const struct slot slots[] = {

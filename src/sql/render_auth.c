@@ -336,19 +336,10 @@ static bool fill_parts(struct buf *parts, const struct render_auth *a,
 	return ok;
 }
 
-/* A template that stands inside of another, which has its line break. */
-static void fill_piece(struct buf *piece, const char *text, const struct slot *slots)
-{
-	buf_init(piece, RENDER_MAX);
-	template_fill(piece, text, slots);
-	if (piece->len)
-		piece->data[--piece->len] = '\0';
-}
-
 bool render_auth(struct buf *out, const struct render_auth *a, struct buf *error)
 {
-	struct buf parts[N_PARTS], begin, lookup, cases;
-	struct slot slots[N_PARTS + 8];
+	struct buf parts[N_PARTS], begin, lookup, cases, tables_only;
+	struct slot slots[N_PARTS + 9];
 	struct auth_table tokens, users = {0};
 	bool ok;
 
@@ -366,21 +357,27 @@ bool render_auth(struct buf *out, const struct render_auth *a, struct buf *error
 		slots[N_PARTS + 3] = (struct slot){"may_ring", render_may_ring(a->doorbell)};
 		slots[N_PARTS + 4] = (struct slot){NULL, NULL};
 		render_begin(&begin);
-		fill_piece(&lookup,
-			   a->sessions ? sql_auth_session
-			   : a->users  ? sql_auth_user
-				       : sql_auth_token,
-			   slots);
-		fill_piece(&cases,
-			   a->sessions ? sql_revoke_session
-			   : a->users  ? ""
-				       : sql_revoke_token,
-			   slots);
+		buf_init(&lookup, RENDER_MAX);
+		template_fill_within(&lookup,
+				     a->sessions ? sql_auth_session
+				     : a->users	 ? sql_auth_user
+						 : sql_auth_token,
+				     slots);
+		buf_init(&cases, RENDER_MAX);
+		template_fill_within(&cases,
+				     a->sessions ? sql_revoke_session
+				     : a->users	 ? ""
+						 : sql_revoke_token,
+				     slots);
+		buf_init(&tables_only, RENDER_MAX);
+		template_fill_within(&tables_only, sql_tables_only, slots);
 		slots[N_PARTS + 4] = (struct slot){"lookup", buf_cstr(&lookup)};
 		slots[N_PARTS + 5] = (struct slot){"token_cases", buf_cstr(&cases)};
 		slots[N_PARTS + 6] = (struct slot){"begin", buf_cstr(&begin)};
-		slots[N_PARTS + 7] = (struct slot){NULL, NULL};
+		slots[N_PARTS + 7] = (struct slot){"tables_only", buf_cstr(&tables_only)};
+		slots[N_PARTS + 8] = (struct slot){NULL, NULL};
 		template_fill(out, sql_auth, slots);
+		buf_free(&tables_only);
 		buf_free(&begin);
 		buf_free(&lookup);
 		buf_free(&cases);

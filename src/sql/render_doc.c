@@ -53,14 +53,16 @@ static bool in_leave(const struct watch *w, size_t field)
 static void add_label(struct buf *out, const struct watch_field *f, const struct row *row,
 		      bool text)
 {
-	buf_str(out, text ? "(SELECT pgherald.as_text(t." : "(SELECT t.");
+	autobuf match = {0};
+
+	buf_str(out, text ? "(SELECT pgherald.as_text(t." : "(SELECT pgherald.as_jsonb(t.");
 	ident_add(out, f->join_label);
-	buf_str(out, text ? ")\n FROM " : "\n FROM ");
+	buf_str(out, ")\n FROM ");
 	ident_add_table(out, f->join_schema, f->join_table);
-	buf_str(out, " AS t\n WHERE t.");
-	ident_add(out, f->join_key);
-	buf_str(out, " = ");
-	render_typed(out, row, f->column, "t", f->join_key);
+	buf_str(out, " AS t\n WHERE ");
+	buf_init(&match, RENDER_MAX);
+	render_match(&match, row, f->column, "t", f->join_key);
+	render_indented(out, buf_cstr(&match), strlen(" WHERE "));
 	buf_str(out, "\n LIMIT 1)");
 }
 
@@ -70,23 +72,27 @@ static void add_name(struct buf *out, const struct watch *w, const struct watch_
 		     const struct row *row)
 {
 	bool text = f->cast != CAST_NONE;
-	const char *otherwise = text ? "     ELSE " : "     ELSE to_jsonb(";
+	const char *arrow = text ? "->>" : "->";
 	size_t place = 0, names;
 	autobuf label = {0};
 
+	for (size_t i = 0; &w->fields[i] != f; i++)
+		place += w->fields[i].join_table != NULL;
+	if (row->names) {
+		buf_printf(out, "%s%s%zu", row->names, arrow, place);
+		return;
+	}
 	if (!row->named) {
 		add_label(out, f, row, text);
 		return;
 	}
 	buf_init(&label, RENDER_MAX);
 	add_label(&label, f, row, text);
-	for (size_t i = 0; &w->fields[i] != f; i++)
-		place += w->fields[i].join_table != NULL;
 	names = render_names_place(row);
-	buf_printf(out, "CASE WHEN jsonb_typeof(%s->%zu) = 'array' THEN %s->%zu%s%zu\n%s",
-		   row->name, names, row->name, names, text ? "->>" : "->", place, otherwise);
-	render_indented(out, buf_cstr(&label), strlen(otherwise));
-	buf_str(out, text ? " END" : ") END");
+	buf_printf(out, "CASE WHEN jsonb_typeof(%s->%zu) = 'array' THEN %s->%zu%s%zu\n     ELSE ",
+		   row->name, names, row->name, names, arrow, place);
+	render_indented(out, buf_cstr(&label), strlen("     ELSE "));
+	buf_str(out, " END");
 }
 
 static void add_field(struct buf *out, const struct watch *w, const struct watch_field *f,
@@ -158,16 +164,17 @@ static void add_items(struct buf *out, const struct columns *c, const struct row
 
 /* A function takes 100 arguments at most (FUNC_MAX_ARGS of PostgreSQL); an array has no such limit.
  */
-void render_data(struct buf *out, const struct watch *w, const struct columns *c,
-		 const struct row *row, const char *names)
+static void add_data(struct buf *out, const struct watch *w, const struct columns *c,
+		     const struct row *row, const char *names, const char *as)
 {
 	bool many = c->n + 2 > 100;
 	const char *begin = many ? "array_to_json(ARRAY[to_json('" : "json_build_array('";
 	size_t indent = many ? strlen("array_to_json(ARRAY[") : strlen("json_build_array(");
+	autofree char *open = xasprintf("%s%s", many ? "to_json(" : "", as);
 	autobuf items;
 
 	buf_init(&items, RENDER_MAX);
-	add_items(&items, c, row, many ? "to_json(" : "", many ? ")" : "");
+	add_items(&items, c, row, open, many && *as ? "))" : many || *as ? ")" : "");
 	if (names)
 		buf_printf(&items, ", %s", names);
 	buf_str(out, begin);
@@ -177,6 +184,42 @@ void render_data(struct buf *out, const struct watch *w, const struct columns *c
 		buf_char(out, ' ');
 	render_indented(out, buf_cstr(&items), indent);
 	buf_str(out, many ? "])" : ")");
+}
+
+/* Which of the two, the planner knows; what it costs when the statement is run is the one. */
+void render_data(struct buf *out, const struct watch *w, const struct columns *c,
+		 const struct row *row, const char *names)
+{
+	autobuf plain = {0};
+
+	buf_str(out, "CASE WHEN ");
+	buf_init(&plain, RENDER_MAX);
+	render_plain(&plain, c, row);
+	render_indented(out, buf_cstr(&plain), strlen("      "));
+	buf_str(out, "\n     THEN ");
+	buf_clear(&plain);
+	add_data(&plain, w, c, row, names, "");
+	render_indented(out, buf_cstr(&plain), strlen("     THEN "));
+	buf_str(out, "\n     ELSE ");
+	buf_clear(&plain);
+	add_data(&plain, w, c, row, names, "pgherald.as_jsonb(");
+	render_indented(out, buf_cstr(&plain), strlen("     ELSE "));
+	buf_str(out, " END");
+}
+
+/* A row as an object of the watched columns; some hundred arguments at a time. */
+void render_object(struct buf *out, const struct columns *c, const struct row *row)
+{
+	for (size_t i = 0; i < c->n; i++) {
+		buf_str(out, i % 40 ? ",\n  "
+			     : i    ? ")\n|| jsonb_build_object(\n  "
+				    : "jsonb_build_object(\n  ");
+		ident_add_literal(out, c->names[i]);
+		buf_str(out, ", pgherald.as_jsonb(");
+		render_column(out, row, c->names[i]);
+		buf_char(out, ')');
+	}
+	buf_char(out, ')');
 }
 
 void render_names(struct buf *out, const struct watch *w, const struct row *row)

@@ -19,7 +19,9 @@ void render_leave(struct buf *out, const struct watch *w, const struct row *row)
 /* What the journal keeps of a row; `names` is NULL or an expression to go behind the columns. */
 void render_data(struct buf *out, const struct watch *w, const struct columns *c,
 		 const struct row *row, const char *names);
-/* The names of a row that is gone, as one json array. */
+/* A row with types as a jsonb object of these columns. */
+void render_object(struct buf *out, const struct columns *c, const struct row *row);
+/* The names of a row, as one json array. */
 void render_names(struct buf *out, const struct watch *w, const struct row *row);
 
 #endif

@@ -25,6 +25,20 @@ void owner_columns_of(const struct watch *w, struct columns *c)
 		columns_add(c, w->owners[i].column);
 }
 
+void name_columns_of(const struct watch *w, struct columns *c)
+{
+	for (size_t i = 0; i < w->n_fields; i++)
+		if (w->fields[i].join_table)
+			columns_add(c, w->fields[i].column);
+}
+
+void hop_columns_of(const struct watch *w, struct columns *c)
+{
+	for (size_t i = 0; i < w->n_owners; i++)
+		if (w->owners[i].n_hops)
+			columns_add(c, w->owners[i].column);
+}
+
 void columns_of(const struct watch *w, struct columns *c)
 {
 	for (size_t i = 0; i < w->n_key; i++)
@@ -99,7 +113,7 @@ static size_t place_of(const struct columns *c, const char *column)
 
 	while (strcmp(c->names[i], column) != 0)
 		i++;
-	return i + 1; /* after the mark */
+	return i + 1; /* after the mark; arrays begin with 1 */
 }
 
 size_t render_names_place(const struct row *row)
@@ -110,6 +124,12 @@ size_t render_names_place(const struct row *row)
 void render_value(struct buf *out, const struct row *row, const char *arrow, const char *column)
 {
 	buf_str(out, row->name);
+	if (row->keys) {
+		buf_char(out, '[');
+		buf_u64(out, place_of(row->keys, column));
+		buf_char(out, ']');
+		return;
+	}
 	buf_str(out, arrow);
 	if (row->places)
 		buf_u64(out, place_of(row->places, column));
@@ -130,8 +150,7 @@ void render_column(struct buf *out, const struct row *row, const char *column)
 	ident_add(out, column);
 }
 
-/* The one spelling of keys and owners: what PostgreSQL makes of the column as text. */
-static void add_text(struct buf *out, const struct row *row, const char *column)
+void render_text(struct buf *out, const struct row *row, const char *column)
 {
 	if (row->record) {
 		buf_str(out, "pgherald.as_text(");
@@ -142,21 +161,52 @@ static void add_text(struct buf *out, const struct row *row, const char *column)
 	}
 }
 
-/* A sub-select, so that it is made once, not for each row of a table without an index. */
-void render_typed(struct buf *out, const struct row *row, const char *column, const char *alias,
+static void add_plain(struct buf *out, const struct row *row, const char *column, bool enter)
+{
+	buf_str(out, "pgherald.plain(CASE WHEN false THEN ");
+	render_column(out, row, column);
+	buf_str(out, enter ? " END, true)" : " END)");
+}
+
+void render_plain(struct buf *out, const struct columns *c, const struct row *row)
+{
+	for (size_t i = 0; i < c->n; i++) {
+		buf_str(out, i ? "\nAND " : "");
+		add_plain(out, row, c->names[i], false);
+	}
+}
+
+/* Where a value of the other's type can be made of text, or both be compared, without anybody's
+ * code, an index serves: the planner has dropped the rest before it looks for one. Made in a
+ * sub-select: once, and not for each row of a table without an index. */
+void render_match(struct buf *out, const struct row *row, const char *column, const char *alias,
 		  const char *key)
 {
 	const struct row target = {.name = alias, .record = true};
 
+	buf_str(out, "CASE WHEN ");
+	add_plain(out, &target, key, !row->record);
+	if (row->record) {
+		buf_str(out, " AND ");
+		add_plain(out, row, column, false);
+	}
+	buf_str(out, "\n     THEN ");
+	render_column(out, &target, key);
+	buf_str(out, " = ");
 	if (row->record) {
 		render_column(out, row, column);
-		return;
+	} else {
+		buf_str(out, "(SELECT pgherald.typed(");
+		render_value(out, row, "->>", column);
+		buf_str(out, ", CASE WHEN false THEN ");
+		render_column(out, &target, key);
+		buf_str(out, " END))");
 	}
-	buf_str(out, "(SELECT pgherald.typed(");
-	render_value(out, row, "->>", column);
-	buf_str(out, ", CASE WHEN false THEN ");
-	render_column(out, &target, key);
-	buf_str(out, " END))");
+	buf_str(out, "\n     ELSE ");
+	render_text(out, &target, key);
+	buf_str(out, " = ");
+	render_text(out, row, column);
+	buf_str(out, " END");
 }
 
 void render_key(struct buf *out, const struct watch *w, const struct row *row)
@@ -164,7 +214,7 @@ void render_key(struct buf *out, const struct watch *w, const struct row *row)
 	for (size_t i = 0; i < w->n_key; i++) {
 		buf_str(out, i ? " || ',' || " : "");
 		buf_str(out, w->n_key > 1 ? "(" : "");
-		add_text(out, row, w->key[i]);
+		render_text(out, row, w->key[i]);
 		buf_str(out, w->n_key > 1 ? ")" : "");
 	}
 }
@@ -182,17 +232,17 @@ void render_own(struct buf *out, const struct watch *w, const struct row *row)
 		buf_str(out, "CASE WHEN ");
 		render_column(out, row, c.names[0]);
 		buf_str(out, " IS NULL THEN '{}'\n     ELSE ARRAY[");
-		add_text(out, row, c.names[0]);
+		render_text(out, row, c.names[0]);
 		buf_str(out, "] END");
 	} else if (c.n == 1) {
 		buf_str(out, "array_remove(ARRAY[");
-		add_text(out, row, c.names[0]);
+		render_text(out, row, c.names[0]);
 		buf_str(out, "], NULL)");
 	} else {
 		buf_str(out, "ARRAY(SELECT DISTINCT owner FROM (");
 		for (size_t i = 0; i < c.n; i++) {
 			buf_str(out, i ? "\n      UNION ALL SELECT " : "SELECT ");
-			add_text(out, row, c.names[i]);
+			render_text(out, row, c.names[i]);
 			buf_str(out, i ? "" : " AS owner");
 		}
 		buf_str(out, ") AS owners\n"
@@ -204,26 +254,36 @@ void render_own(struct buf *out, const struct watch *w, const struct row *row)
 /* The owners that one column leads to, as rows of one text column. */
 static void add_hops(struct buf *out, const struct watch_owner *o, const struct row *row)
 {
+	autobuf match = {0};
+
 	buf_printf(out, "SELECT pgherald.as_text(h%zu.", o->n_hops);
 	ident_add(out, o->hops[o->n_hops - 1].value);
 	buf_str(out, ")\nFROM ");
 	for (size_t i = 0; i < o->n_hops; i++) {
 		const struct watch_hop *h = &o->hops[i];
+		autofree char *before = xasprintf("h%zu", i), *here = xasprintf("h%zu", i + 1);
 
 		buf_str(out, i ? "\nJOIN " : "");
 		ident_add_table(out, h->schema, h->table);
-		buf_printf(out, " AS h%zu", i + 1);
+		buf_printf(out, " AS %s", here);
 		if (!i)
 			continue;
-		buf_printf(out, " ON h%zu.", i + 1);
-		ident_add(out, h->key);
-		buf_printf(out, " = h%zu.", i);
-		ident_add(out, o->hops[i - 1].value);
+		buf_str(out, " ON ");
+		render_match(out, &(struct row){.name = before, .record = true},
+			     o->hops[i - 1].value, here, h->key);
 	}
-	buf_str(out, "\nWHERE h1.");
-	ident_add(out, o->hops->key);
-	buf_str(out, " = ");
-	render_typed(out, row, o->column, "h1", o->hops->key);
+	buf_str(out, "\nWHERE ");
+	buf_init(&match, RENDER_MAX);
+	render_match(&match, row, o->column, "h1", o->hops->key);
+	render_indented(out, buf_cstr(&match), strlen("WHERE "));
+}
+
+static bool has_own(const struct watch *w)
+{
+	for (size_t i = 0; i < w->n_owners; i++)
+		if (!w->owners[i].n_hops)
+			return true;
+	return false;
 }
 
 /* One more than a row may have before it says "fetch again": EVENT_OWNERS_MAX in hub/event.h. */
@@ -231,25 +291,38 @@ static void add_hops(struct buf *out, const struct watch_owner *o, const struct 
 
 void render_owners(struct buf *out, const struct watch *w, const struct row *row, const char *own)
 {
+	const char *separator = "";
+
 	if (!watch_has_hops(w)) {
 		buf_str(out, own);
 		return;
 	}
-	buf_str(out, "ARRAY(SELECT DISTINCT owner FROM (\n  SELECT unnest(");
-	render_indented(out, own, strlen("  SELECT unnest("));
-	buf_str(out, ") AS owner");
-	for (size_t i = 0; i < w->n_owners; i++) {
+	if (row->owners && !has_own(w)) {
+		buf_str(out, row->owners);
+		return;
+	}
+	buf_str(out, "ARRAY(SELECT DISTINCT owner FROM (\n  ");
+	if (own) {
+		buf_str(out, "SELECT unnest(");
+		render_indented(out, own, strlen("  SELECT unnest("));
+		buf_str(out, ") AS owner");
+		separator = "\n  UNION ALL\n  ";
+	}
+	if (row->owners)
+		buf_printf(out, "%sSELECT unnest(%s)", separator, row->owners);
+	for (size_t i = 0; !row->owners && i < w->n_owners; i++) {
 		autobuf hops = {0};
 
 		if (!w->owners[i].n_hops)
 			continue;
 		buf_init(&hops, RENDER_MAX);
 		add_hops(&hops, &w->owners[i], row);
-		buf_str(out, "\n  UNION ALL\n  ");
+		buf_str(out, separator);
 		render_indented(out, buf_cstr(&hops), 2);
+		separator = "\n  UNION ALL\n  ";
 	}
-	buf_str(out,
-		") AS owners\nWHERE owner IS NOT NULL ORDER BY owner LIMIT " TOO_MANY_OWNERS ")");
+	buf_str(out, ") AS owners (owner)\n"
+		     "WHERE owner IS NOT NULL ORDER BY owner LIMIT " TOO_MANY_OWNERS ")");
 }
 
 /* "ROW(past.a, past.b)::record" */

@@ -16,20 +16,26 @@ struct columns {
 	size_t n;
 };
 
-/* A row with its types, its columns behind a name or bare; or as jsonb: an object of columns or,
- * with `places`, the array that the journal has: a mark, the columns in this order, and of a row
- * that is gone (`named`: this may be one) an array of the joined names. */
+/* A row with its types (`record`), its columns behind a name or bare; or as jsonb: an object of
+ * columns or, with `places`, the array that the journal has: a mark, the columns in this order, and
+ * of a row that is gone (`named`: this may be one) an array of the joined names. Or with `keys`
+ * only these columns, as a text[]. `names` is an expression that has the joined names as json
+ * already, `owners` one that has the owners in other tables. */
 struct row {
 	const char *name; /* NULL: bare */
-	const struct columns *places;
+	const struct columns *places, *keys;
 	bool record, named;
+	const char *names, *owners;
 };
 
 void columns_add(struct columns *c, const char *name);
 /* Every column of the watched table that is read: key, fields, owners. */
 void columns_of(const struct watch *w, struct columns *c);
-/* Those that say whose a row is. */
+/* Those that say whose a row is; those of them that lead to other tables; those that lead to names
+ * there. */
 void owner_columns_of(const struct watch *w, struct columns *c);
+void hop_columns_of(const struct watch *w, struct columns *c);
+void name_columns_of(const struct watch *w, struct columns *c);
 
 /* Some column of some table; `spelled`: its values are made text, and not json. */
 struct table_column {
@@ -47,21 +53,24 @@ void utc_columns_of(const struct watch *w, table_column_fn *each, void *arg);
 void render_comma(struct buf *out, size_t i, size_t *line_start);
 /* Appends text whose further lines begin with this many spaces. */
 void render_indented(struct buf *out, const char *text, size_t indent);
-/* A column as it is; of jsonb with -> or ->>. */
+/* A column as it is; of jsonb with -> or ->>; the one spelling of keys and owners. */
 void render_column(struct buf *out, const struct row *row, const char *column);
 void render_value(struct buf *out, const struct row *row, const char *arrow, const char *column);
+void render_text(struct buf *out, const struct row *row, const char *column);
 /* The place of the array of names. */
 size_t render_names_place(const struct row *row);
-/* A column in the type of another table's, to be compared with that one: jsonb knows fewer. `alias`
- * is the other table. */
-void render_typed(struct buf *out, const struct row *row, const char *column, const char *alias,
+/* That the other table `alias` has this column as its `key`. */
+void render_match(struct buf *out, const struct row *row, const char *column, const char *alias,
 		  const char *key);
 /* The key as text, NULL when a column of it is missing. */
 void render_key(struct buf *out, const struct watch *w, const struct row *row);
 /* text[] of the owners that the row itself names: distinct, sorted, no NULL. */
 void render_own(struct buf *out, const struct watch *w, const struct row *row);
-/* The same with those that stand in other tables; `own` is the expression of the former. */
+/* The same with those that stand in other tables; `own` is the expression of the former, NULL for
+ * nobody. */
 void render_owners(struct buf *out, const struct watch *w, const struct row *row, const char *own);
+/* The condition that all these columns can be read as they are (pgherald.plain() in core.sql). */
+void render_plain(struct buf *out, const struct columns *c, const struct row *row);
 /* That two rows with types have other values in these columns, were it only in their image. */
 void render_differ(struct buf *out, const struct columns *c, const char *a, const char *b);
 /* That they have the same. */

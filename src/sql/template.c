@@ -70,3 +70,12 @@ void template_fill(struct buf *out, const char *text, const struct slot *slots)
 		text = *end ? end + 1 : end;
 	}
 }
+
+void template_fill_within(struct buf *out, const char *text, const struct slot *slots)
+{
+	size_t before = out->len;
+
+	template_fill(out, text, slots);
+	if (out->len > before)
+		out->data[--out->len] = '\0';
+}

@@ -14,5 +14,7 @@ struct slot {
  * not among them is a bug (assert). Further lines of a value are indented as far as the first, and
  * a line that held nothing but an empty value goes. */
 void template_fill(struct buf *out, const char *text, const struct slot *slots);
+/* The same for a template within another, which has the last line break itself. */
+void template_fill_within(struct buf *out, const char *text, const struct slot *slots);
 
 #endif

@@ -6,9 +6,9 @@ SET LOCAL search_path = public, pg_temp;
 SELECT no_plan();
 
 -- --- The roles ----------------------------------------------------------------------------------
-SELECT has_role(r) FROM unnest('{pgherald_owner,pgherald_auth,pgherald}'::name[]) AS r;
+SELECT has_role(r) FROM unnest('{pgherald_owner,pgherald_teller,pgherald_auth,pgherald}'::name[]) AS r;
 SELECT hasnt_role('pgherald_reader');
-SELECT isnt_superuser(r) FROM unnest('{pgherald_owner,pgherald_auth,pgherald,app}'::name[]) AS r;
+SELECT isnt_superuser(r) FROM unnest('{pgherald_owner,pgherald_teller,pgherald_auth,pgherald,app}'::name[]) AS r;
 SELECT set_eq(
   $$SELECT rolname::text FROM pg_roles WHERE rolname ~ '^pgherald' AND rolcanlogin$$,
   ARRAY['pgherald'], 'only the daemon''s role can log in');
@@ -24,13 +24,14 @@ SELECT is_empty(
   $$SELECT m.roleid::regrole FROM pg_auth_members AS m WHERE m.member::regrole::text ~ '^pgherald'$$,
   'none of our roles is a member of another');
 
--- --- The two owners -----------------------------------------------------------------------------
+-- --- The three owners -----------------------------------------------------------------------------
 SELECT schema_owner_is('pgherald', 'pgherald_owner');
 SELECT is_empty(
   $$SELECT oid::regclass FROM pg_class WHERE relnamespace = 'pgherald'::regnamespace
     AND relowner <> 'pgherald_owner'::regrole$$, 'it owns every table, index and sequence');
 SELECT function_owner_is('pgherald', proname, string_to_array(oidvectortypes(proargtypes), ', ')::name[],
                          CASE WHEN proname ~ '^(auth|session|revoke)_' THEN 'pgherald_auth'
+                              WHEN proname ~ '^(tell|settle|names|owners)_' THEN 'pgherald_teller'
                               ELSE 'pgherald_owner' END::name)
 FROM pg_proc WHERE pronamespace = 'pgherald'::regnamespace;
 SELECT is_definer('pgherald', proname, string_to_array(oidvectortypes(proargtypes), ', ')::name[])
@@ -44,18 +45,26 @@ SELECT is_empty(
   'every definer function pins its search_path, with pg_temp last');
 SELECT is_empty(
   $$SELECT oid::regprocedure FROM pg_proc
-    WHERE proowner = 'pgherald_auth'::regrole AND NOT 'row_security=off' = ANY (coalesce(proconfig, '{}'))$$,
-  'what looks up tokens runs no policy');
+    WHERE proowner IN ('pgherald_auth'::regrole, 'pgherald_teller'::regrole)
+      AND NOT 'row_security=off' = ANY (coalesce(proconfig, '{}'))$$,
+  'what reads tables of the application runs no policy');
+SELECT is_empty(
+  $$SELECT a.attrelid::regclass, a.attname FROM pg_attribute AS a
+    JOIN pg_class AS r ON r.oid = a.attrelid
+    WHERE r.relnamespace = 'public'::regnamespace AND r.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped
+      AND has_column_privilege('pgherald_owner', a.attrelid, a.attnum, 'SELECT, INSERT, UPDATE')$$,
+  'what has the journal reads no table of the application');
 SELECT is_empty(
   $$SELECT a.attrelid::regclass, a.attname FROM pg_attribute AS a
     WHERE a.attrelid IN ('authtoken_token'::regclass)
-      AND a.attnum > 0 AND has_column_privilege('pgherald_owner', a.attrelid, a.attnum, 'SELECT')$$,
-  'what records and tells reads no token');
+      AND a.attnum > 0 AND has_column_privilege('pgherald_teller', a.attrelid, a.attnum, 'SELECT')$$,
+  'what tells reads no token');
 SELECT is_empty(
   $$SELECT r.oid::regclass FROM pg_class AS r
     WHERE r.relnamespace = 'pgherald'::regnamespace AND r.relkind = 'r'
-      AND has_any_column_privilege('pgherald_auth', r.oid, 'SELECT, INSERT, UPDATE')$$,
-  'what looks up tokens reads and writes no event');
+      AND (has_any_column_privilege('pgherald_auth', r.oid, 'SELECT, INSERT, UPDATE')
+           OR has_any_column_privilege('pgherald_teller', r.oid, 'SELECT, INSERT, UPDATE'))$$,
+  'what reads tables of the application reads and writes no event');
 
 -- --- Rights on our objects: the whole table -----------------------------------------------------
 -- object, role, rights; whatever is not here must be nothing
@@ -65,7 +74,8 @@ INSERT INTO expected VALUES
   ('pgherald.journal', 'pgherald', 'SELECT'),
   ('pgherald.meta', 'pgherald', 'SELECT'),
   ('pgherald.loss', 'pgherald', 'SELECT'),
-  ('schema pgherald', 'pgherald_auth', 'USAGE');
+  ('schema pgherald', 'pgherald_auth', 'USAGE'),
+  ('schema pgherald', 'pgherald_teller', 'USAGE');
 INSERT INTO expected
 SELECT oid::regprocedure::text, 'pgherald', 'EXECUTE'
 FROM pg_proc
@@ -75,6 +85,15 @@ SELECT oid::regprocedure::text, 'pgherald_auth', 'EXECUTE'
 FROM pg_proc
 WHERE pronamespace = 'pgherald'::regnamespace
   AND proname IN ('plain', 'plain_type', 'only_plain', 'as_text', 'typed', 'revoked');
+INSERT INTO expected
+SELECT oid::regprocedure::text, 'pgherald_teller', 'EXECUTE'
+FROM pg_proc
+WHERE pronamespace = 'pgherald'::regnamespace
+  AND proname IN ('utc', 'plain', 'plain_type', 'as_text', 'as_jsonb', 'is_array', 'typed');
+INSERT INTO expected  -- of pgherald_teller
+SELECT oid::regprocedure::text, 'pgherald_owner', 'EXECUTE'
+FROM pg_proc
+WHERE pronamespace = 'pgherald'::regnamespace AND proname ~ '^(tell|settle|names|owners)_';
 CREATE TEMP VIEW granted AS
   SELECT o.object, CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END AS role,
          string_agg(a.privilege_type, ',' ORDER BY a.privilege_type) AS rights
@@ -111,7 +130,7 @@ SELECT is_empty(
 -- --- The daemon and the tables of the application -----------------------------------------------
 SELECT table_privs_are('public', t, r, '{}'::name[])
 FROM unnest('{api_user,authtoken_token,api_project,api_estimate}'::name[]) AS t,
-     unnest('{pgherald,pgherald_auth,pgherald_owner}'::name[]) AS r;
+     unnest('{pgherald,pgherald_auth,pgherald_teller,pgherald_owner}'::name[]) AS r;
 SELECT is_empty(
   $$SELECT a.attrelid::regclass, a.attname, x.* FROM pg_attribute AS a, aclexplode(a.attacl) AS x
     WHERE x.grantee = 'pgherald'::regrole$$,
@@ -119,12 +138,12 @@ SELECT is_empty(
 SELECT is_empty(
   $$SELECT a.attrelid::regclass, a.attname, x.privilege_type
     FROM pg_attribute AS a, aclexplode(a.attacl) AS x
-    WHERE x.grantee IN ('pgherald_owner'::regrole, 'pgherald_auth'::regrole)
+    WHERE x.grantee IN ('pgherald_owner'::regrole, 'pgherald_teller'::regrole, 'pgherald_auth'::regrole)
       AND (x.privilege_type <> 'SELECT' OR x.is_grantable)$$,
   'the owners read named columns and do nothing else');
 SELECT is_empty(
   $$SELECT FROM pg_attribute AS a, aclexplode(a.attacl) AS x
-    WHERE x.grantee IN ('pgherald_owner'::regrole, 'pgherald_auth'::regrole)
+    WHERE x.grantee IN ('pgherald_owner'::regrole, 'pgherald_teller'::regrole, 'pgherald_auth'::regrole)
       AND a.attname IN ('note', 'password')$$,
   'not a column more than the configuration names');
 
@@ -138,7 +157,7 @@ SELECT is_empty(
       AND has_function_privilege('app', oid, 'EXECUTE') AND prosecdef$$,
   'app may execute no definer function of ours');
 SELECT isnt_member_of(r, ARRAY['app']::name[])
-FROM unnest('{pgherald_owner,pgherald_auth}'::name[]) AS r;
+FROM unnest('{pgherald_owner,pgherald_teller,pgherald_auth}'::name[]) AS r;
 
 -- --- The triggers -------------------------------------------------------------------------------
 SELECT has_trigger('public'::name, t, ('zz_pgherald_' || k)::name)

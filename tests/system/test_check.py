@@ -71,8 +71,9 @@ def checked(cluster, installed):
     cluster.execute("""
         ALTER ROLE pgherald_owner NOLOGIN NOSUPERUSER NOCREATEROLE NOCREATEDB NOREPLICATION NOBYPASSRLS;
         ALTER ROLE pgherald_auth NOLOGIN NOSUPERUSER NOCREATEROLE NOCREATEDB NOREPLICATION NOBYPASSRLS;
-        ALTER ROLE app RESET ALL; REVOKE pgherald_owner, pgherald_auth FROM intruder;
-        REVOKE intruder FROM pgherald_owner, pgherald_auth""")
+        ALTER ROLE pgherald_teller NOLOGIN NOSUPERUSER NOCREATEROLE NOCREATEDB NOREPLICATION NOBYPASSRLS;
+        ALTER ROLE app RESET ALL; REVOKE pgherald_owner, pgherald_teller, pgherald_auth FROM intruder;
+        REVOKE intruder FROM pgherald_owner, pgherald_teller, pgherald_auth""")
     installed.db.run("DROP OWNED BY intruder CASCADE")
 
 
@@ -80,7 +81,7 @@ def checked(cluster, installed):
 
 DAMAGE = {
     # the schema
-    "object-missing": "DROP TABLE pgherald.journal",
+    "object-missing": "DROP TABLE pgherald.journal CASCADE",
     "object-missing gate": "DROP SEQUENCE pgherald.gate",
     "object-missing sequence": "DROP SEQUENCE pgherald.loss",
     "meta-rows": "DELETE FROM pgherald.meta",
@@ -142,6 +143,7 @@ DAMAGE = {
     "right-unknown schema": "GRANT CREATE ON SCHEMA pgherald TO intruder",
     "right-unknown journal": "GRANT SELECT, INSERT ON pgherald.journal TO intruder",
     "right-unknown daemon": "GRANT DELETE ON pgherald.journal TO pgherald",
+    "right-unknown teller": "GRANT SELECT ON pgherald.journal TO pgherald_teller",
     "right-unknown auth": "GRANT SELECT ON pgherald.journal TO pgherald_auth",
     "right-unknown loss": "GRANT USAGE ON SEQUENCE pgherald.loss TO intruder",
     "right-unknown function": "GRANT EXECUTE ON FUNCTION pgherald.auth_drf(text[]) TO PUBLIC",
@@ -153,7 +155,7 @@ DAMAGE = {
     "right-missing auth": "REVOKE EXECUTE ON FUNCTION pgherald.revoked(text[]) FROM pgherald_auth",
     "right-missing function": "REVOKE EXECUTE ON FUNCTION pgherald.auth_drf(text[]) FROM "
                               "pgherald",
-    "joined-column": "REVOKE SELECT (username) ON api_user FROM pgherald_owner",
+    "joined-column": "REVOKE SELECT (username) ON api_user FROM pgherald_teller",
     "joined-column auth": "REVOKE SELECT (key) ON authtoken_token FROM pgherald_auth",
     "right-beyond": "GRANT SELECT (key) ON authtoken_token TO pgherald_owner",
     "right-beyond table": "GRANT UPDATE ON api_user TO pgherald_auth",
@@ -285,10 +287,10 @@ def test_what_is_no_table_is_not_read(checked):
 
 def test_a_joined_table_becomes_a_view(checked):
     checked.db.run("ALTER TABLE api_user RENAME TO hidden; CREATE VIEW api_user AS SELECT * FROM hidden;"
-                   "GRANT SELECT (id, username) ON api_user TO pgherald_owner;"
+                   "GRANT SELECT (id, username) ON api_user TO pgherald_teller;"
                    "GRANT SELECT (id, role, is_active) ON api_user TO pgherald_auth")
     found = [f for f in checked.run() if f["id"] == "joined-kind"]
-    assert {f["message"] for f in found} == {"it is a view, and pgherald_owner would read it",
+    assert {f["message"] for f in found} == {"it is a view, and pgherald_teller would read it",
                                              "it is a view, and pgherald_auth would read it"}
 
 
@@ -326,17 +328,19 @@ def test_changed_by_hand_or_by_another_configuration(checked):
     conf.write_text(conf.read_text().replace("  status, created_at::utc\n", "  status\n"))
     *found, right = checked.expect(*["function-differs"] * 3, "right-beyond")  # what records, and what tells
     assert all("another version or configuration" in f["message"] for f in found)
-    assert right["message"] == "pgherald_owner has SELECT (created_at)"
+    assert right["message"] == "pgherald_teller has SELECT (created_at)"
 
 
 def test_a_watch_that_left_the_configuration(checked):
     text = checked.install.conf.read_text()
     checked.install.conf.write_text(text[:text.index("[watch project]")])
-    found = checked.expect("function-differs", *["function-unknown"] * 3, fix=False)
+    found = checked.expect("function-differs", *["function-unknown"] * 4, fix=False)
     checked.mend(found)
     checked.expect("right-beyond")  # of what the functions have read, and no other does
     assert {f["object"] for f in found} == {"pgherald.tell(bigint[])", "pgherald.on_project()",
-                                            "pgherald.tell_project(bigint[])", "pgherald.settle_project(bigint[])"}
+                                            "pgherald.tell_project(bigint[],pgherald.journal[],boolean)",
+                                            "pgherald.settle_project(bigint[],pgherald.journal[])",
+                                            "pgherald.owners_project(text[])"}
     assert checked.db.one("SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'zz_pgherald%' "
                           "AND tgrelid = 'api_project'::regclass") == 0
 

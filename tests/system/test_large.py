@@ -14,18 +14,18 @@ MIB = 1 << 20
 def slow_down(db, seconds):
     """Each row of the topic "estimate" takes so long to tell, as with a join without an index."""
     mark = db.one("SELECT substring(prosrc FROM '''[0-9a-f]{8}''') FROM pg_proc WHERE proname = 'tell_estimate'")
-    db.run("ALTER FUNCTION pgherald.tell_estimate(bigint[]) RENAME TO tell_estimate_quickly")
-    db.run(f"""CREATE FUNCTION pgherald.tell_estimate(txids bigint[])
+    kept = "(bigint[], pgherald.journal[], boolean)"
+    db.run(f"ALTER FUNCTION pgherald.tell_estimate{kept} RENAME TO tell_estimate_quickly")
+    db.run(f"""CREATE FUNCTION pgherald.tell_estimate(places bigint[], written pgherald.journal[], whole boolean)
       RETURNS TABLE (place bigint, txid bigint, id bigint, at timestamptz, topic text, op "char", own_old text[],
-                     own_new text[], doc json, leave json)
-      LANGUAGE plpgsql STABLE AS $$
+                     own_new text[], doc json, leave json, pk text, data jsonb, past jsonb)
+      LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$
       #variable_conflict use_column
       BEGIN  -- {mark}: by this the daemon knows that it is of its configuration
-        PERFORM pg_catalog.pg_sleep({seconds} * (SELECT pg_catalog.count(*) FROM pgherald.journal AS j
-                                                 WHERE j.txid = ANY (txids) AND j.topic = 'estimate'));
-        RETURN QUERY SELECT * FROM pgherald.tell_estimate_quickly(txids);
+        PERFORM pg_catalog.pg_sleep({seconds} * pg_catalog.cardinality(written));
+        RETURN QUERY SELECT * FROM pgherald.tell_estimate_quickly(places, written, whole);
       END $$;
-      ALTER FUNCTION pgherald.tell_estimate(bigint[]) OWNER TO pgherald_owner""")
+      ALTER FUNCTION pgherald.tell_estimate{kept} OWNER TO pgherald_teller""")
 
 
 def insert(db, number, foreman="NULL"):

@@ -170,7 +170,7 @@ def test_nobody_hears_of_what_the_row_was_in_between(told):
 def test_where_the_row_cannot_be_read(told):
     """Then, and only then, such a transaction says "fetch again"."""
     b = told(ORDERS % ACTIONS["total"], WATCH_ORDERS, OF_ORDERS)
-    b.db.run("REVOKE SELECT (qty) ON orders FROM pgherald_owner")
+    b.db.run("REVOKE SELECT (qty) ON orders FROM pgherald_teller")
     b.db.run("INSERT INTO orders VALUES (1, 2, 10, NULL, 1)")
     b.db.run("UPDATE orders SET owner = 2")
     assert [e[1] for e in b.hear()] == ["r", "r", "u"]

@@ -17,7 +17,7 @@ SOURCE = Path(__file__).resolve().parents[2]
 @pytest.fixture
 def no_roles(cluster):
     """The cluster as if pgherald had never been there: other tests leave the roles behind."""
-    cluster.execute("DROP ROLE IF EXISTS pgherald_owner, pgherald_auth, pgherald")
+    cluster.execute("DROP ROLE IF EXISTS pgherald_owner, pgherald_teller, pgherald_auth, pgherald")
 
 
 # What pg_dump would show of us, for servers that are newer than the pg_dump at hand.
@@ -151,29 +151,29 @@ def test_one_watch_only(db, install):
 def test_comment_holds_version_and_hash_of_the_body(db, installed):
     rows = db.run("SELECT obj_description(oid, 'pg_proc'), md5(prosrc) FROM pg_proc "
                   "WHERE pronamespace = 'pgherald'::regnamespace")
-    assert len(rows) == 26
+    assert len(rows) == 30
     for comment, md5 in rows:
         assert re.fullmatch(rf"pgherald \S+ md5 {md5}", comment)
 
 
 # Inlined, or called by functions that have the settings: they would only cost there.
-BARE = {"utc", "plain", "only_plain", "as_text", "typed", "tell_estimate", "tell_project", "settle_estimate",
-        "settle_project"}
-# Called by functions that have the rights.
-PARTS = {"next_id", "plain_type", "too_much", "refetch", "lost", "shut_when_full"}
-AUTH = {"auth_drf", "revoke_drf"}
+BARE = {"utc", "plain", "only_plain", "as_text", "as_jsonb", "typed"}
+OWNERS = {"auth_drf": "pgherald_auth", "revoke_drf": "pgherald_auth",
+          **{f"{what}_{topic}": "pgherald_teller" for what in ("tell", "settle", "names", "owners")
+             for topic in ("estimate", "project")}}
+CALLED_BY_OTHERS = {"next_id", "too_much", "refetch", "lost", "shut_when_full", "plain_type", "is_array"}
 
 
 def test_owner_and_settings_of_the_functions(db, installed):
     rows = db.run("SELECT proname, pg_get_userbyid(proowner), prosecdef, coalesce(proconfig, '{}'), "
                   "has_function_privilege('app', oid, 'EXECUTE') FROM pg_proc "
                   "WHERE pronamespace = 'pgherald'::regnamespace")
-    assert {name for name, *_ in rows} >= BARE | AUTH
+    assert {name for name, *_ in rows} >= BARE | set(OWNERS) - {"names_project", "owners_estimate"} | CALLED_BY_OTHERS
     for name, owner, definer, settings, public in rows:
-        assert owner == ("pgherald_auth" if name in AUTH else "pgherald_owner"), name
-        assert definer == (name not in BARE | PARTS), name
+        assert owner == OWNERS.get(name, "pgherald_owner"), name
+        assert definer == (name not in BARE | CALLED_BY_OTHERS), name
         assert ("search_path=pg_catalog, pg_temp" in settings) == (name not in BARE), name
-        assert ("row_security=off" in settings) == (name in AUTH), name
+        assert ("row_security=off" in settings) == (name in OWNERS), name
         assert not public, name
 
 
@@ -424,8 +424,8 @@ def test_uninstalling_a_watch_takes_its_rights_along(db, install):
     install.write(CONF + "[watch extra]\ntable = public.authtoken_token\nkey = key\n"
                   "fields = key, kind=user_id->other.kind.name, who=user_id->public.api_user.username\n")
     rights = ("SELECT a.attrelid::regclass || '.' || a.attname FROM pg_attribute a, aclexplode(a.attacl) x "
-              "WHERE x.grantee = 'pgherald_owner'::regrole UNION ALL SELECT n.nspname FROM pg_namespace n, "
-              "aclexplode(n.nspacl) x WHERE x.grantee = 'pgherald_owner'::regrole "
+              "WHERE x.grantee = 'pgherald_teller'::regrole UNION ALL SELECT n.nspname FROM pg_namespace n, "
+              "aclexplode(n.nspacl) x WHERE x.grantee = 'pgherald_teller'::regrole "
               "AND n.nspname <> 'pgherald' ORDER BY 1")
     install.apply()
     before = [r[0] for r in db.run(rights)]
@@ -464,7 +464,7 @@ def test_upgrade_waits_for_no_table(db, installed):
                                    "AND relnamespace = 'public'::regnamespace")]
     db.run("UPDATE pg_proc SET prosrc = 'x' WHERE pronamespace = 'pgherald'::regnamespace")
     if db.one("SHOW server_version_num")[:2] < "18":  # a GRANT that is due may lock the table there
-        db.run("REVOKE SELECT (name) ON api_project FROM pgherald_owner")
+        db.run("REVOKE SELECT (name) ON api_project FROM pgherald_teller")
     inside = db.connect(autocommit=False)
     inside.cursor().execute("LOCK TABLE " + ", ".join(tables) + " IN ROW EXCLUSIVE MODE")
     waiting = [subprocess.Popen([db.cluster.tool("psql"), db.conninfo(), "-qc",
@@ -483,7 +483,7 @@ def test_upgrade_waits_for_no_table(db, installed):
             p.wait()
         inside.close()
     db.run("UPDATE api_estimate SET status = 'x'")
-    assert db.one("SELECT has_column_privilege('pgherald_owner', 'api_project', 'name', 'SELECT')")
+    assert db.one("SELECT has_column_privilege('pgherald_teller', 'api_project', 'name', 'SELECT')")
 
 
 @pytest.mark.parametrize("version, said", [

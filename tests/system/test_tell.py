@@ -218,7 +218,7 @@ def test_functions_that_returned_other_columns_are_replaced(app, command):
     app.run(INSERT)
     before = app.told()
     for name in ("tell", "tell_estimate"):
-        app.db.run(f"DROP FUNCTION pgherald.{name}(bigint[]); CREATE FUNCTION pgherald.{name}"
+        app.db.run(f"DROP FUNCTION IF EXISTS pgherald.{name}(bigint[]); CREATE FUNCTION pgherald.{name}"
                    "(txids bigint[]) RETURNS TABLE (txid bigint, doc json) LANGUAGE sql "
                    f"AS 'SELECT 1::bigint, NULL::json'; ALTER FUNCTION pgherald.{name}(bigint[]) "
                    "OWNER TO pgherald_owner")
@@ -232,8 +232,9 @@ def test_the_journal_of_version_1_is_taken_over(app):
     app.db.run("ALTER TABLE pgherald.journal RENAME data TO doc; "
                "ALTER TABLE pgherald.journal RENAME past TO leave; "
                "UPDATE pgherald.meta SET schema_version = 1; "
-               "DROP FUNCTION pgherald.tell(bigint[]), pgherald.tell_estimate(bigint[]), "
-               "pgherald.tell_project(bigint[]); "
+               "DROP FUNCTION pgherald.tell(bigint[]), "
+               "pgherald.tell_estimate(bigint[], pgherald.journal[], boolean), "
+               "pgherald.tell_project(bigint[], pgherald.journal[], boolean); "
                "INSERT INTO pgherald.journal (topic, op, pk, doc, leave) "
                "VALUES ('estimate', 'u', '1', '{\"estimate_id\":1}', '{\"estimate_id\":1}')")
     assert app.installed.sql("upgrade", "--apply").returncode == 1

@@ -68,8 +68,8 @@ role_column = role
 table = public.item
 owners = owner_id, id<-public.member.item_id.user_id
 fields = id, title, status, code, size, moods, span, at::utc, total, note_text=status::text,
-  customer=customer_id->public.customer.name
-leave = id
+  customer=customer_id->public.customer.name, nick=owner_id->public.users.nick
+leave = id, customer
 [watch news]
 table = public.news
 capture = notify
@@ -186,7 +186,7 @@ class Trap:
     plant: str
     proof: str = ""
     refused: str = ""  # the installer says this and does nothing
-    residual: str = ""  # PostgreSQL leaves this door: the role that may meet it, and no other
+    residual: tuple[str, ...] = ()  # PostgreSQL leaves this door: the roles that may meet it, and no other
     super: bool = False  # a superuser has planted it
 
 
@@ -245,6 +245,9 @@ BEFORE = [
                                     "timestamptz", "regnamespace", "regprocedure", "record"]),
          "SET search_path = public, pg_catalog; SELECT '1'::public.oid"),
 ]
+
+# What the planner computes of the former: the finding foreign-code.
+LEFT = {"index of item", "predicate of item"}
 
 # Those that need no table: what the owner of a database can do to the owner of its tables.
 NAMES = [t for t in BEFORE if t.name in ("operators", "functions", "types") or "of the database" in t.name]
@@ -322,10 +325,36 @@ def viewed(table):
                 f"SELECT FROM public.{table}")
 
 
-def indexed(table, role):
+ALTERING = """
+CREATE FUNCTION public.differs(name, name) RETURNS boolean LANGUAGE plpgsql AS $f$
+  BEGIN PERFORM public.strike('operator'); RETURN false; END $f$;
+CREATE OPERATOR public.<> (LEFTARG = name, RIGHTARG = name, FUNCTION = public.differs);
+CREATE FUNCTION public.alter_all() RETURNS void LANGUAGE plpgsql AS $f$
+DECLARE
+  f regprocedure;
+BEGIN
+  FOR f IN SELECT p.oid FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_roles AS r ON r.oid = p.proowner
+           WHERE r.rolname = current_user AND p.pronamespace = 'pgherald'::regnamespace LOOP
+    EXECUTE format('ALTER FUNCTION %s SECURITY INVOKER SET search_path = public, pg_catalog', f);
+  END LOOP;
+END $f$;
+CREATE FUNCTION public.alter_it() RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $f$
+BEGIN
+  PERFORM public.strike('index that alters'), public.alter_all();
+  RETURN true;
+END $f$;"""
+
+
+def indexed(table, *roles):
     """The planner computes constant calls of an index: this door PostgreSQL leaves."""
     return Trap(f"index of {table}", f"CREATE INDEX ON public.{table} ((public.spy('index of {table}')))",
-                f"SELECT FROM public.{table}", residual=role)
+                f"SELECT FROM public.{table}", residual=roles)
+
+
+def altering(table, *roles):
+    """Through the same door: the role alters its functions, so that they run with the rights of their caller."""
+    return Trap(f"index of {table} alters what reads it", ALTERING + f"""
+CREATE INDEX ON public.{table} ((public.alter_it()))""", f"SELECT FROM public.{table}", residual=roles)
 
 
 # Planted when all is installed, each in a database of its own.
@@ -346,7 +375,38 @@ AFTER = [
     retyped("membership", "group_id", ["1", "2"]),
     domained("users", "id", "bigint"),
     domained("token", "user_id", "bigint"),
-    *[policy(t) for t in ("token", "users", "django_session", "grp", "membership")],
-    *[viewed(t) for t in ("token", "users", "django_session", "grp", "membership")],
-    *[indexed(t, "pgherald_auth") for t in ("token", "users", "django_session", "grp", "membership")],
+    # watched
+    retyped("item", "id", ["1", "2", "3", "4", "5", "9"]),
+    retyped("item", "title", ["a", "b", "c", "d"]),
+    retyped("item", "at", ["2026-01-01 00:00:00+00"]),
+    retyped("item", "total", ["1"]),
+    retyped("item", "customer_id", ["1", "2"]),
+    retyped("item", "owner_id", ["1", "2"]),
+    retyped("news", "title", ["a", "b", "c", "d"]),
+    retyped("news", "owner_id", ["1", "2"]),
+    domained("item", "id", "bigint"),
+    domained("item", "owner_id", "bigint"),
+    Trap("casts of watched types", cast("public.mood", "json") + cast("public.mood", "jsonb")
+         + cast("public.mood", "text", "AS IMPLICIT", "'x'") + cast("public.mood", "int8", "AS IMPLICIT")
+         + cast("text", "public.mood", "AS ASSIGNMENT") + cast("public.mood[]", "text", "AS ASSIGNMENT")
+         + cast("public.size", "text") + cast("public.span", "json") + cast("public.span", "text"),
+         "SELECT to_json('glad'::public.mood)"),
+    Trap("a domain of a watched and a joined table gets a check",
+         "ALTER DOMAIN public.code ADD CHECK (public.spy('domain'))", "SELECT 'a'::public.code"),
+    # with names and owners
+    retyped("customer", "id", ["1", "2"]),
+    retyped("customer", "name", ["Bridge", "Tower"]),
+    retyped("member", "item_id", ["1", "2"]),
+    retyped("member", "user_id", ["2"]),
+    retyped("users", "nick", ["boss", "anna"]),
+    domained("customer", "id", "bigint"),
+    domained("member", "item_id", "bigint"),
+    *[policy(t) for t in ("token", "users", "django_session", "grp", "membership", "customer", "member", "item")],
+    *[viewed(t) for t in ("token", "users", "django_session", "grp", "membership", "customer", "member", "item")],
+    *[indexed(t, "pgherald_auth") for t in ("token", "django_session", "grp", "membership")],
+    *[indexed(t, "pgherald_teller") for t in ("customer", "member", "item")],
+    indexed("users", "pgherald_auth", "pgherald_teller"),
+    *[altering(t, "pgherald_auth") for t in ("token", "django_session", "grp")],
+    *[altering(t, "pgherald_teller") for t in ("customer", "member", "item")],
+    altering("users", "pgherald_auth", "pgherald_teller"),
 ]

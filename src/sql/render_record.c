@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * See render_parts.h: what the trigger of a watch with capture = journal records. */
+#include "config.h"
+#include "sql/render_parts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "sql/ident.h"
+#include "sql/render.h"
+#include "sql/render_doc.h"
+#include "sql/template.h"
+#include "sql/text.h"
+
+/* What on_journal.sql calls what it has found in other tables, by the place of the row. */
+#define NAMES "pgherald_names"
+#define OWN   "pgherald_own"
+#define WAS   "pgherald_was"
+#define PLACE "pgherald_place"
+
+static const struct row this = {.name = "this", .record = true}, bare = {.record = true};
+
+/* "ARRAY[a::text, b::text]" of the columns that say whose a row is. */
+static void add_via(struct buf *out, const struct watch *w)
+{
+	struct columns c = {0};
+	size_t line = 0;
+
+	owner_columns_of(w, &c);
+	buf_str(out, "ARRAY[");
+	for (size_t i = 0; i < c.n; i++) {
+		render_comma(out, i, &line);
+		render_text(out, &bare, c.names[i]);
+	}
+	buf_str(out, "] AS via");
+	free(c.names);
+}
+
+/* "pgherald.names_TOPIC(ARRAY[a, b])" */
+static void add_call(struct buf *out, const char *what, const struct watch *w,
+		     const struct columns *keys, const struct row *row)
+{
+	size_t line = out->len;
+
+	buf_printf(out, "pgherald.%s_%s(ARRAY[", what, w->topic);
+	for (size_t i = 0; i < keys->n; i++) {
+		render_comma(out, i, &line);
+		render_text(out, row, keys->names[i]);
+	}
+	buf_str(out, "])");
+}
+
+void render_asked_names(struct buf *out, const struct watch *w, const struct row *row)
+{
+	struct columns c = {0};
+
+	name_columns_of(w, &c);
+	add_call(out, "names", w, &c, row);
+	free(c.names);
+}
+
+void render_asked_owners(struct buf *out, const struct watch *w, const struct row *row)
+{
+	struct row asked = *row;
+	struct columns c = {0};
+	autobuf own = {0}, others = {0};
+
+	buf_init(&own, RENDER_MAX);
+	render_own(&own, w, row);
+	buf_init(&others, RENDER_MAX);
+	hop_columns_of(w, &c);
+	if (c.n)
+		add_call(&others, "owners", w, &c, row);
+	free(c.names);
+	asked.owners = buf_cstr(&others);
+	render_owners(out, w, &asked, buf_cstr(&own));
+}
+
+static void add_each(struct buf *out, const struct watch *w)
+{
+	buf_str(out, "SELECT pgherald_v.pk, pgherald_v.own, pgherald_v.data");
+	if (watch_has_hops(w))
+		buf_str(out, ", pgherald_v.via");
+}
+
+/* The owners that the row itself names, and those that were found for it in the array `found`;
+ * where nothing was found there is a NULL among them: whoever reads looks. */
+static void add_own(struct buf *out, const struct watch *w, const struct row *row,
+		    const char *found, const char *place)
+{
+	autobuf own = {0};
+
+	if (!watch_has_hops(w)) {
+		render_own(out, w, row);
+		return;
+	}
+	buf_init(&own, RENDER_MAX);
+	buf_printf(&own, "coalesce(%s[%s]::text[], array_append(", found, place);
+	buf_str(out, buf_cstr(&own));
+	buf_clear(&own);
+	render_own(&own, w, row);
+	render_indented(out, buf_cstr(&own), strlen("coalesce("));
+	buf_str(out, ", NULL))");
+}
+
+/* A column that is gone reads as null: what is not found in the row is found in pgherald_gone. */
+static void add_gone(struct buf *out, const struct columns *c)
+{
+	size_t line = out->len;
+
+	buf_str(out, "CROSS JOIN (VALUES (");
+	for (size_t i = 0; i < c->n; i++) {
+		render_comma(out, i, &line);
+		buf_str(out, "NULL::text");
+	}
+	buf_str(out, ")) AS pgherald_gone (");
+	line = out->len;
+	for (size_t i = 0; i < c->n; i++) {
+		render_comma(out, i, &line);
+		ident_add(out, c->names[i]);
+	}
+	buf_str(out, ")\nCROSS JOIN LATERAL (SELECT ");
+}
+
+static void add_each_row(struct buf *out, struct buf *each)
+{
+	buf_str(each, "\nFROM (SELECT pgherald_row.*) AS pgherald_x) AS pgherald_v");
+	render_indented(out, buf_cstr(each), strlen("CROSS JOIN LATERAL (SELECT "));
+}
+
+static void add_cross(struct buf *out, const struct watch *w, const struct columns *c,
+		      const char *found, const char *names)
+{
+	autobuf each = {0};
+
+	add_gone(out, c);
+	buf_init(&each, RENDER_MAX);
+	render_key(&each, w, &bare);
+	buf_str(&each, " AS pk,\n");
+	add_own(&each, w, &bare, found, PLACE);
+	buf_str(&each, " AS own,\n");
+	if (watch_has_hops(w)) {
+		add_via(&each, w);
+		buf_str(&each, ",\n");
+	}
+	render_data(&each, w, c, &bare, names);
+	buf_str(&each, " AS data");
+	add_each_row(out, &each);
+}
+
+/* Rows as objects, so that a column may be altered or dropped without asking us. */
+void render_cross_object(struct buf *out, const struct columns *c)
+{
+	autobuf each = {0};
+
+	add_gone(out, c);
+	buf_init(&each, RENDER_MAX);
+	render_object(&each, c, &bare);
+	buf_str(&each, " AS r");
+	add_each_row(out, &each);
+}
+
+/* look.sql: the owners of these rows, and their names, into the arrays; NULL for what is not
+ * wanted. */
+static void add_look(struct buf *out, const struct watch *w, const char *rows, const char *owners,
+		     const char *names)
+{
+	autobuf looks = {0}, what = {0};
+
+	buf_init(&looks, RENDER_MAX);
+	buf_init(&what, RENDER_MAX);
+	if (owners && watch_has_hops(w)) {
+		render_asked_owners(&what, w, &this);
+		buf_printf(&looks, "%s := ARRAY(SELECT ", owners);
+		render_indented(&looks, buf_cstr(&what), strlen("pgherald_own := ARRAY(SELECT "));
+		buf_printf(&looks,
+			   "::text\n"
+			   "                      FROM %s AS this LIMIT 501);",
+			   rows);
+	}
+	if (names && watch_has_names(w)) {
+		buf_printf(&looks, "%s%s := ARRAY(SELECT ", looks.len ? "\n" : "", names);
+		render_asked_names(&looks, w, &this);
+		buf_printf(&looks,
+			   "\n"
+			   "                        FROM %s AS this LIMIT 501);",
+			   rows);
+	}
+	if (looks.len)
+		template_fill_within(
+			out, sql_look,
+			(const struct slot[]){{"looks", buf_cstr(&looks)}, {NULL, NULL}});
+}
+
+/* That an update has left the key and the columns alone that say who owns the row. */
+static void add_this_stays(struct buf *out, const struct watch *w)
+{
+	struct columns c = {0};
+
+	for (size_t i = 0; i < w->n_key; i++)
+		columns_add(&c, w->key[i]);
+	owner_columns_of(w, &c);
+	render_agree(out, &c, "this", "past");
+	free(c.names);
+}
+
+/* Rows of these topics belong to somebody else when a row of ours does. */
+void render_rescope(struct buf *out, const struct watch *w)
+{
+	if (!w->n_rescope)
+		return;
+	if (w->notify)
+		buf_str(out, "IF changed AND before <> after THEN\n");
+	else
+		buf_str(out, "IF moved OR reason IS NOT NULL AND TG_OP = 'UPDATE' THEN\n"
+			     "  INSERT INTO pgherald.journal (id, topic, op, data) OVERRIDING "
+			     "SYSTEM VALUE\n"
+			     "  VALUES ");
+	for (size_t i = 0; i < w->n_rescope; i++) {
+		if (w->notify) {
+			buf_str(out, "  PERFORM pg_notify('pgherald_inline',\n"
+				     "                    '{\"v\":1,\"topic\":\"");
+			buf_str(out, w->rescope[i]);
+			buf_str(out, "\",\"op\":\"r\",\"reason\":\"rescope\"}');\n");
+			continue;
+		}
+		buf_str(out, i ? ",\n         (pgherald.next_id(), " : "(pgherald.next_id(), ");
+		ident_add_literal(out, w->rescope[i]);
+		buf_str(out, ", 'r', '{\"reason\":\"rescope\"}')");
+	}
+	buf_str(out, w->notify ? "END IF;" : ";\nEND IF;");
+}
+
+void record_parts(struct buf *parts, const struct watch *w, const struct columns *c)
+{
+	bool names = watch_has_names(w), hops = watch_has_hops(w);
+
+	render_key(&parts[PART_THIS_KEY], w, &this);
+	add_own(&parts[PART_THIS_OWN], w, &this, OWN, "1");
+	add_this_stays(&parts[PART_THIS_STAYS], w);
+	render_differ(&parts[PART_THIS_DIFFERS], c, "past", "this");
+	render_data(&parts[PART_THIS_DATA], w, c, &this, NULL);
+	render_data(&parts[PART_THIS_DATA_GONE], w, c, &this, names ? NAMES "[1]" : NULL);
+	add_each(&parts[PART_EACH], w);
+	if (names || hops)
+		buf_str(&parts[PART_PLACE], ", row_number() OVER () AS " PLACE);
+	add_cross(&parts[PART_CROSS_OLD], w, c, WAS, NULL);
+	add_cross(&parts[PART_CROSS_NEW], w, c, OWN, NULL);
+	add_cross(&parts[PART_CROSS_GONE], w, c, OWN, names ? NAMES "[" PLACE "]" : NULL);
+	add_look(&parts[PART_LOOK_NEW], w, "new_rows", OWN, NULL);
+	add_look(&parts[PART_LOOK_OLD], w, "old_rows", WAS, NULL);
+	add_look(&parts[PART_LOOK_GONE], w, "old_rows", OWN, NAMES);
+	buf_str(&parts[PART_MOVED], hops ? "o.own <> n.own OR o.via <> n.via" : "o.own <> n.own");
+	render_rescope(&parts[PART_RESCOPE], w);
+}
