@@ -298,11 +298,15 @@ static void on_state(void *arg, bool up)
 	if (!up)
 		return;
 	conn_worked(&a->conn);
+	a->connected(a->arg);
 	auth_ask_next(a);
 }
 
-void auth_start(struct auth *a, struct loop *loop, struct conf *conf)
+void auth_start(struct auth *a, struct loop *loop, struct conf *conf, void (*connected)(void *arg),
+		void *arg)
 {
+	a->connected = connected;
+	a->arg = arg;
 	list_init(&a->waiting);
 	list_init(&a->asked);
 	a->busy = a->open = false;

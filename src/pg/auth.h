@@ -29,9 +29,13 @@ struct auth {
 	uint64_t complain_at_ms;   /* not before, about credentials that cannot be read */
 	uint64_t locked_at_ms;	   /* not before, about a table that is locked */
 	struct complaint failures; /* of whole look-ups */
+	/* The connection is there; what is sent now goes before all questions. */
+	void (*connected)(void *arg);
+	void *arg;
 };
 
-void auth_start(struct auth *a, struct loop *loop, struct conf *conf);
+void auth_start(struct auth *a, struct loop *loop, struct conf *conf, void (*connected)(void *arg),
+		void *arg);
 /* `conf` replaces the one before. */
 void auth_reload(struct auth *a, struct conf *conf);
 /* What waits is answered LOOKUP_UNAVAILABLE. */

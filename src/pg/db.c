@@ -70,8 +70,14 @@ static void on_state(void *arg, bool up)
 		inbox_post(db->workers[w], &p->letter);
 	}
 	auth_open(&db->auth, up);
-	if (up)
-		shape_up(&db->shape);
+}
+
+/* Before the first token is looked up: whoever listens hears of every change that comes after. */
+static void on_connected(void *arg)
+{
+	struct db *db = arg;
+
+	shape_up(&db->shape);
 }
 
 static void on_problems(void *arg, const char *lines)
@@ -229,7 +235,7 @@ bool db_start(struct db *db, struct loop *loop, struct conf *conf, struct inbox 
 	db->journal.arg = db;
 	db->prune_timer = (struct loop_timer){.fire = on_prune_timer, .arg = db};
 	journal_start(&db->journal, loop, conf->conninfo);
-	auth_start(&db->auth, loop, conf);
+	auth_start(&db->auth, loop, conf, on_connected, db);
 	replay_start(&db->replay, loop, conf);
 	shape_start(&db->shape, loop, &db->auth.conn, conf, on_problems, db);
 	loop_timer_set(loop, &db->prune_timer, PRUNE_EVERY_MS);

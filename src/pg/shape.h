@@ -42,7 +42,7 @@ void shape_reload(struct shape *s, struct conf *conf);
 void shape_hint(struct shape *s);
 /* Clients of this topic have been told that its table was emptied. */
 void shape_emptied(struct shape *s, const char *topic);
-/* The connection is there: looks. */
+/* The connection is there: looks, before anything else is asked on it. */
 void shape_up(struct shape *s);
 
 #endif
