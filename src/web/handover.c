@@ -69,6 +69,8 @@ enum MHD_Result handover_start(struct handover *h, struct worker *w, struct MHD_
 		setsockopt(descriptor(c), SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof(send_buffer));
 	MHD_add_response_header(r, "Content-Type", form_type(s->form));
 	MHD_add_response_header(r, "Cache-Control", "no-cache, no-transform");
+	if (s->is_answer)
+		MHD_add_response_header(r, "Connection", "close");
 	MHD_add_response_header(r, "X-Accel-Buffering", "no");
 #if MHD_VERSION >= 0x00097310
 	MHD_set_response_options(r, MHD_RF_SEND_KEEP_ALIVE_HEADER, MHD_RO_END);

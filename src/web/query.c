@@ -98,7 +98,8 @@ static const struct parameter *find(const char *name)
 static void list_forms(struct buf *b, const char *(*what)(enum wire_form form))
 {
 	for (enum wire_form form = 0; form < N_FORMS; form++)
-		buf_printf(b, "%s%s", form ? ", " : "", what(form));
+		if (what(form))
+			buf_printf(b, "%s%s", form ? ", " : "", what(form));
 	buf_char(b, '.');
 }
 
@@ -218,7 +219,9 @@ static bool check_upgrade(struct reading *r, struct MHD_Connection *c)
 static enum wire_form form_accepted(const char *accept, bool names_sse)
 {
 	for (enum wire_form form = 0; form < N_FORMS; form++)
-		if (form == FORM_SSE ? names_sse : negotiate_names(accept, form_media(form)))
+		if (form == FORM_SSE
+			    ? names_sse
+			    : form_media(form) && negotiate_names(accept, form_media(form)))
 			return form;
 	return negotiate_accepts(accept, form_media(FORM_SSE)) ? FORM_SSE : N_FORMS;
 }

@@ -21,7 +21,7 @@
 
 #define HELLO_MAX    2048 /* bytes */
 #define USER_MAX     255  /* bytes, up to six for each in JSON; a longer one is not told */
-#define FAREWELL_MAX 128  /* bytes */
+#define FAREWELL_MAX 256  /* bytes */
 #define WORDS_MAX    64	  /* of the log */
 
 static void on_ready(void *arg, uint32_t events);
@@ -123,6 +123,7 @@ struct stream *stream_new(struct worker *w, struct conf *conf, const struct conf
 	s->peer = s->token + strlen(token) + 1;
 	s->filter = wish->filter;
 	s->form = (uint8_t)wish->form;
+	s->is_answer = form_is_answer(wish->form);
 	s->chunked = wish->chunked;
 	s->who_am_i = wish->who_am_i;
 	s->door = (uint8_t)wish->door;
@@ -200,7 +201,7 @@ void stream_adopt(struct stream *s, int fd)
 		return;
 	}
 	if (s->close_reason) {
-		s->state = STREAM_CLOSING;
+		s->state = STREAM_CATCHING; /* in nothing yet */
 		stream_end(s, s->close_reason);
 		return;
 	}
@@ -210,21 +211,17 @@ void stream_adopt(struct stream *s, int fd)
 		stream_begin_past(s);
 }
 
-void stream_farewell(struct stream *s, const char *reason)
+/* The last words; the stream ends behind them. */
+static void conclude(struct stream *s, uint64_t retry_ms, const char *reason)
 {
-	uint32_t r = 0;
+	struct cursor_text at = {""};
 	struct frame *f;
 	struct buf b;
 
-	if (s->fd.fd < 0 || s->state == STREAM_CLOSING)
-		return;
-	if (getrandom(&r, sizeof(r), GRND_NONBLOCK) != sizeof(r))
-		r = (uint32_t)s->id * 2654435761U;
-	/* Between one and three times the usual: the next daemon gets them spread out. Without a
-	 * blank line, which is an event to clients that do not look whether there is data. */
+	if (s->is_answer)
+		stream_position(s, &at);
 	buf_init(&b, FAREWELL_MAX);
-	form_farewell(s->form, &b, s->route->retry_ms + r % (2 * s->route->retry_ms + 1),
-		      (int64_t)time(NULL));
+	form_farewell(s->form, &b, retry_ms, (int64_t)time(NULL), at.text);
 	f = frame_new(buf_cstr(&b), b.len);
 	buf_free(&b);
 	queue_force(&s->queue, f);
@@ -233,6 +230,25 @@ void stream_farewell(struct stream *s, const char *reason)
 	s->state = STREAM_CLOSING;
 	s->close_reason = reason;
 	worker_dirty(s->worker, &s->dirty);
+}
+
+void stream_answer(struct stream *s)
+{
+	if (s->fd.fd >= 0 && s->state != STREAM_CLOSING)
+		conclude(s, 0, "answered");
+}
+
+void stream_farewell(struct stream *s, const char *reason)
+{
+	uint32_t r = 0;
+
+	if (s->fd.fd < 0 || s->state == STREAM_CLOSING)
+		return;
+	if (getrandom(&r, sizeof(r), GRND_NONBLOCK) != sizeof(r))
+		r = (uint32_t)s->id * 2654435761U;
+	/* Between one and three times the usual: the next daemon gets them spread out. Without a
+	 * blank line, which is an event to clients that do not look whether there is data. */
+	conclude(s, s->route->retry_ms + r % (2 * s->route->retry_ms + 1), reason);
 }
 
 static void on_ready(void *arg, uint32_t events)

@@ -43,6 +43,7 @@ struct stream {
 	uint32_t sent_of_first; /* bytes of the queue's first frame that are out */
 	uint8_t door;		/* of its route's: by which it came */
 	uint8_t form;		/* enum wire_form: what its client is sent */
+	bool is_answer;		/* of its form: it ends with what it first has to say */
 	bool who_am_i;		/* its greeting names the user and the keep-alive */
 	bool chunked;		/* HTTP/1.1; false: the same bytes without chunk framing */
 	bool blocked;		/* the socket takes no more until EPOLLOUT */
@@ -120,6 +121,8 @@ void stream_flush(struct stream *s, uint64_t now_ms);
 void stream_continue(struct stream *s);
 /* Queues one of the daemon's own frames (keep-alive, comment, resync). */
 void stream_offer(struct stream *s, struct frame *f);
+/* Its time for a keep-alive has come. An answer ends instead. */
+void stream_keep_alive(struct stream *s, struct frame *f);
 /* Sends a quiet one this frame, which means nothing to its client: if he has gone, a proxy between
  * us may notice only when it cannot pass on what it gets. */
 void stream_probe(struct stream *s, struct frame *f);
@@ -140,6 +143,11 @@ bool stream_is_concerned(const struct stream *s, const struct keys *users);
 bool stream_rescope(struct stream *s);
 
 /* Between the files of stream: */
+
+/* Ends an answer, which has what there is to say. */
+void stream_answer(struct stream *s);
+/* Where its client stands when it has got all that is queued. */
+void stream_position(const struct stream *s, struct cursor_text *ret);
 
 #define STREAM_MAX_IOV JOINED_MAX_FRAMES /* frames per writev, and of the past queued at once */
 

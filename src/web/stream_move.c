@@ -18,19 +18,6 @@ static bool can_leave(const struct stream *s)
 	       !s->sent_of_first && !s->blocked && !stream_is_held(s);
 }
 
-static void position(const struct stream *s, struct cursor_text *ret)
-{
-	const struct worker *w = s->worker;
-	struct cursor both;
-
-	*ret = w->position;
-	if (!s->skip) /* else the client had more from elsewhere */
-		return;
-	cursor_union(&both, s->skip, &w->position_cursor);
-	both.loss = w->position_cursor.loss;
-	cursor_format(&both, ret);
-}
-
 static char *joined(char *const *items, size_t n)
 {
 	struct buf b;
@@ -51,7 +38,7 @@ bool stream_leave(struct stream *s, struct departure *d)
 
 	if (!can_leave(s))
 		return false;
-	position(s, &at);
+	stream_position(s, &at);
 	l = (struct luggage){
 		.token = s->token,
 		.user = s->member.who->user_id,

@@ -478,6 +478,35 @@ void stream_restart(struct stream *s)
 		stream_fall_behind(s, s->worker->hub.ring.head);
 }
 
+/* What it has been given of the past is in `skip`, or before `place`; who is live has got all. */
+void stream_position(const struct stream *s, struct cursor_text *ret)
+{
+	const struct worker *w = s->worker;
+	struct cursor at = w->position_cursor, both;
+	bool live = s->state == STREAM_LIVE;
+
+	if (live && !s->skip) {
+		*ret = w->position;
+		return;
+	}
+	if (!live) {
+		autofree char *place = s->place	  ? xstrdup(s->place)
+				       : s->hello ? position_of_hello(s)
+						  : NULL;
+
+		if (!place || !cursor_parse(&at, place, strlen(place))) {
+			assert(s->skip); /* its client came with it */
+			at = *s->skip;
+		}
+	}
+	if (s->skip)
+		cursor_union(&both, s->skip, &at);
+	else
+		both = at;
+	both.loss = live ? w->position_cursor.loss : s->loss;
+	cursor_format(&both, ret);
+}
+
 void stream_begin_past(struct stream *s)
 {
 	const struct ring *ring = &s->worker->hub.ring;

@@ -5,6 +5,7 @@
 #include "web/stream.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -103,8 +104,23 @@ static void send_at_once(struct stream *s, struct frame *f)
 
 void stream_last_chunk(struct stream *s)
 {
+	const char *words = s->state == STREAM_CLOSING ? "" : form_break(s->form);
+
+	if (*words) {
+		struct frame *f = frame_new(words, strlen(words));
+		struct iovec v = piece(s, f, 0);
+
+		(void)!send(s->fd.fd, v.iov_base, v.iov_len, SEND_FLAGS);
+		frame_unref(f);
+	}
 	if (s->chunked)
 		(void)!send(s->fd.fd, "0\r\n\r\n", 5, SEND_FLAGS);
+}
+
+/* An answer has told all there is, or as much as a queue holds. */
+static bool is_answered(const struct stream *s)
+{
+	return s->n_events && (s->state == STREAM_LIVE || s->n_events >= s->queue.max_frames);
 }
 
 void stream_flush(struct stream *s, uint64_t now_ms)
@@ -114,6 +130,8 @@ void stream_flush(struct stream *s, uint64_t now_ms)
 		return;
 	if (s->state == STREAM_CLOSING)
 		stream_end(s, s->close_reason);
+	else if (s->is_answer && is_answered(s))
+		stream_answer(s);
 	else if (s->state != STREAM_LIVE)
 		stream_continue(s);
 }
@@ -125,6 +143,14 @@ void stream_offer(struct stream *s, struct frame *f)
 		worker_dirty(s->worker, &s->dirty);
 }
 
+void stream_keep_alive(struct stream *s, struct frame *f)
+{
+	if (s->is_answer)
+		stream_answer(s);
+	else
+		stream_offer(s, f);
+}
+
 void stream_probe(struct stream *s, struct frame *f)
 {
 	if (s->state == STREAM_LIVE && !s->queue.n) /* others are being written to */
@@ -132,12 +158,13 @@ void stream_probe(struct stream *s, struct frame *f)
 }
 
 /* Whether what it hears now may go out now, while it is in the processor's caches, instead of in a
- * second walk over all streams: when this turn brings no more and its flush interval is over. */
+ * second walk over all streams: when this turn brings no more and its flush interval is over. Not
+ * an answer, which ends with it: where to go on is known when all of the letter has been told. */
 static bool is_due(const struct stream *s)
 {
 	const struct worker *w = s->worker;
 
-	return w->last_event && s->state == STREAM_LIVE && !s->blocked &&
+	return w->last_event && s->state == STREAM_LIVE && !s->blocked && !s->is_answer &&
 	       loop_now_ms(w->loop) >= s->flushed_ms + w->conf->flush_ms;
 }
 

@@ -137,8 +137,9 @@ static void turn_wheel(struct worker *w)
 		if (s->fd.fd < 0)
 			continue;
 		/* A stream that is ahead of this worker, or behind it, keeps its own position. */
-		stream_offer(s, words_in(s->state == STREAM_LIVE && !s->skip ? &with_id : &without,
-					 s->form));
+		stream_keep_alive(
+			s, words_in(s->state == STREAM_LIVE && !s->skip ? &with_id : &without,
+				    s->form));
 	}
 	words_free(&with_id);
 	words_free(&without);

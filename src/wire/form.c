@@ -8,6 +8,7 @@
 
 #include "wire/dialect.h"
 #include "wire/ndjson.h"
+#include "wire/poll.h"
 #include "wire/sse.h"
 
 #define MESSAGE_MAX ((size_t)1 << 30) /* PostgreSQL's own limit for a value */
@@ -19,17 +20,42 @@ static const struct form {
 	/* A message with an id and a time to come back in milliseconds; NULL and 0: without. */
 	void (*message)(struct buf *b, const char *json, size_t len, const char *id,
 			uint64_t retry_ms);
-	/* What SSE can say without a message; NULL: it is said with one, or not at all. */
+	/* What can be said without a message; NULL: it is said with one, or not at all. */
 	void (*retry)(struct buf *b, uint64_t ms);
 	void (*comment)(struct buf *b, const char *text);
 	const char *probe;
+	/* Of an answer: what stands before its first message, and its end. */
+	const char *begin;
+	void (*end)(struct buf *b, const char *id, uint64_t retry_ms);
+	const char *broken;
 } forms[N_FORMS] = {
 	/* Event streams are UTF-8 (WHATWG HTML, section 9.2.5); some clients take what a proxy or
 	 * they themselves guess when nothing is said. */
-	[FORM_SSE] = {"sse", "text/event-stream", "text/event-stream; charset=utf-8", "SSE",
-		      &dialect_django, sse_message, sse_retry, sse_comment, ":\n"},
-	[FORM_NDJSON] = {"ndjson", "application/x-ndjson", "application/x-ndjson", "NDJSON",
-			 &dialect_django, ndjson_message, NULL, NULL, NULL},
+	[FORM_SSE] = {.name = "sse",
+		      .media = "text/event-stream",
+		      .type = "text/event-stream; charset=utf-8",
+		      .title = "SSE",
+		      .dialect = &dialect_django,
+		      .message = sse_message,
+		      .retry = sse_retry,
+		      .comment = sse_comment,
+		      .probe = ":\n"},
+	[FORM_NDJSON] = {.name = "ndjson",
+			 .media = "application/x-ndjson",
+			 .type = "application/x-ndjson",
+			 .title = "NDJSON",
+			 .dialect = &dialect_django,
+			 .message = ndjson_message},
+	/* Not by Accept: many clients name application/json without a thought. */
+	[FORM_POLL] = {.name = "poll",
+		       .type = "application/json",
+		       .title = "poll",
+		       .dialect = &dialect_django,
+		       .message = poll_message,
+		       .probe = "\n",
+		       .begin = POLL_BEGIN,
+		       .end = poll_end,
+		       .broken = POLL_BROKEN},
 };
 
 const char *form_name(enum wire_form form)
@@ -61,6 +87,16 @@ enum wire_form form_find(const char *name)
 	return form;
 }
 
+bool form_is_answer(enum wire_form form)
+{
+	return forms[form].end != NULL;
+}
+
+const char *form_break(enum wire_form form)
+{
+	return forms[form].broken ? forms[form].broken : "";
+}
+
 /* A message of the dialect, framed; the dialect's buffer is done with. */
 static void put(enum wire_form form, struct buf *b, struct buf *json, const char *id,
 		uint64_t retry_ms)
@@ -75,6 +111,8 @@ void form_hello(enum wire_form form, struct buf *b, const char *user, uint64_t k
 {
 	struct buf json;
 
+	if (forms[form].begin)
+		buf_str(b, forms[form].begin);
 	buf_init(&json, MESSAGE_MAX);
 	forms[form].dialect->hello(&json, user, keepalive_s);
 	put(form, b, &json, id, retry_ms);
@@ -109,10 +147,15 @@ void form_keepalive(enum wire_form form, struct buf *b, int64_t at, const char *
 	put(form, b, &json, id, 0);
 }
 
-void form_farewell(enum wire_form form, struct buf *b, uint64_t retry_ms, int64_t at)
+void form_farewell(enum wire_form form, struct buf *b, uint64_t retry_ms, int64_t at,
+		   const char *id)
 {
 	struct buf json;
 
+	if (forms[form].end) {
+		forms[form].end(b, id, retry_ms);
+		return;
+	}
 	if (forms[form].retry) {
 		forms[form].retry(b, retry_ms);
 		return;

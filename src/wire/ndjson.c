@@ -6,7 +6,7 @@
 #include <assert.h>
 #include <string.h>
 
-void ndjson_message(struct buf *b, const char *json, size_t len, const char *id, uint64_t retry_ms)
+void ndjson_object(struct buf *b, const char *json, size_t len, const char *id, uint64_t retry_ms)
 {
 	const char *end = json + len - 1; /* the last brace */
 
@@ -27,5 +27,11 @@ void ndjson_message(struct buf *b, const char *json, size_t len, const char *id,
 		buf_str(b, ", \"retry\": ");
 		buf_u64(b, retry_ms);
 	}
-	buf_str(b, "}\n");
+	buf_char(b, '}');
+}
+
+void ndjson_message(struct buf *b, const char *json, size_t len, const char *id, uint64_t retry_ms)
+{
+	ndjson_object(b, json, len, id, retry_ms);
+	buf_char(b, '\n');
 }

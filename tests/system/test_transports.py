@@ -7,6 +7,7 @@ import random
 import shutil
 import signal
 import subprocess
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -36,7 +37,37 @@ def ndjson(d, token, **more):
     return c
 
 
+class Poll:
+    """A client that asks again and again, read like the others: `more()` is one answer."""
+
+    def __init__(self, d, token, last_id=None, extra_query=""):
+        self.d, self.token, self.last_id, self.query = d, token, last_id, extra_query
+        self.frames, self.polls, self.retry = [], 0, None
+
+    def more(self):
+        query = "&".join(filter(None, ["transport=poll", self.query, self.last_id and "last_event_id=" + self.last_id]))
+        status, headers, body = self.d.get(f"{EVENTS}?{query}", self.token)
+        assert status == 200 and headers["Content-Type"] == "application/json", (status, body)
+        answer = json.loads(body)
+        first, *rest = answer["events"]
+        assert first["event"] == "connected" and list(answer) == ["events", "last_event_id", "retry"]
+        self.frames += rest
+        self.last_id, self.retry, self.polls = answer["last_event_id"], answer["retry"], self.polls + 1
+        return rest
+
+    def messages(self):
+        return [{k: v for k, v in m.items() if k != "id"} for m in self.frames]
+
+    def read_until(self, condition):
+        while not condition():
+            self.more()
+
+    def close(self):
+        pass
+
+
 TRANSPORTS = {"sse": lambda d, token, **more: Client(d, token, by_query=False, **more).hello(), "ndjson": ndjson}
+RESUMABLE = TRANSPORTS | {"poll": Poll}
 
 
 def insert(served, number, foreman=2):
@@ -89,7 +120,7 @@ def test_what_is_asked_for(served, d, accept, query, transport):
         assert c.hello().headers["Content-Type"] == transport
         return
     c.read_until(lambda: c.ended)
-    assert c.status == 406 and b"sse, ndjson" in c.buffer + c.raw_body or NDJSON.encode() in c.raw_body + c.buffer
+    assert c.status == 406 and b"sse, ndjson, poll." in c.buffer + c.raw_body or NDJSON.encode() in c.raw_body + c.buffer
 
 
 def test_refusals_are_no_stream(served, d):
@@ -113,7 +144,7 @@ def test_one_position_for_all(served, d):
         for _ in range(chance.randrange(4)):
             insert(served, n)
             n += 1
-        c = TRANSPORTS[chance.choice(list(TRANSPORTS))](d, served.anna, last_id=last)
+        c = RESUMABLE[chance.choice(list(RESUMABLE))](d, served.anna, last_id=last)
         want = chance.randrange(n - len(told) + 1)
         c.read_until(lambda c=c, want=want: len(numbers(c)) >= want)
         told, last = told + numbers(c), c.last_id
@@ -159,7 +190,91 @@ keepalive = 1s
     d.signal(signal.SIGTERM)
     boss.read_until(lambda: boss.ended)
     assert boss.frames[-1].json["event"] == "system.farewell" and 3000 <= boss.parser.retry <= 9000
+    d.wait_end()
     assert "NDJSON stream closed" in d.log()
+
+
+def test_a_poll_waits_for_something(served, d):
+    """It is answered with the first event, and with nothing but a position after `keepalive`."""
+    served.daemon.stop()
+    served.install.conf.write_text(served.install.conf.read_text() + """
+[route events]
+path = /api/v1/sse/events/
+keepalive = 1s
+""")
+    d.start().wait_ready()
+    quiet = Poll(d, served.anna)
+    assert quiet.more() == [] and quiet.retry == 0
+    before = quiet.last_id
+    insert(served, 1, foreman=3)
+    wait_until(lambda: quiet.more() == [] and quiet.last_id != before, "the position moves along")
+    waiting = Client(d, served.anna, extra_query="transport=poll")
+    waiting.parser.feed = lambda data: []
+    waiting.read_until(lambda: b"connected" in waiting.raw_body)
+    insert(served, 2)
+    waiting.read_until(lambda: waiting.ended)
+    answer = json.loads(waiting.raw_body)
+    assert [e["event"] for e in answer["events"]] == ["connected", "estimate.created"]
+    assert answer["last_event_id"] == answer["events"][1]["id"]
+    assert waiting.headers["Connection"] == "close"
+    old = Client(d, served.anna, extra_query="transport=poll", version="1.0", last_id=before)
+    old.parser.feed = lambda data: []
+    old.read_until(lambda: old.ended)
+    assert len(json.loads(old.raw_body)["events"]) == 2
+
+
+def test_polls_miss_nothing(served, d):
+    """One row, many rows, all the while: in order, each once, in answers that have an end."""
+    c = Poll(d, served.boss)
+    fresh = Client(d, served.boss, extra_query="transport=poll")
+    fresh.parser.feed = lambda data: []
+    fresh.read_until(lambda: b"connected" in fresh.raw_body)
+    insert(served, 0)
+    fresh.read_until(lambda: fresh.ended)
+    c.last_id = json.loads(fresh.raw_body)["last_event_id"]
+    n = 400
+    writer = threading.Thread(target=lambda: [
+        served.db.run("INSERT INTO api_estimate (number, project_id, foreman_id)"
+                      " SELECT i, 10, 2 FROM generate_series(%s::int, %s::int) AS i", (i, i + k - 1))
+        for i, k in [(i, 1) for i in range(1, 50)] + [(i, 50) for i in range(50, n, 50)]])
+    writer.start()
+    c.read_until(lambda: n - 1 in numbers(c))
+    writer.join()
+    assert numbers(c) == list(range(1, n))
+    assert c.polls > 1
+    later = Poll(d, served.boss, last_id=c.frames[0]["id"])
+    later.read_until(lambda: n - 1 in numbers(later))
+    assert numbers(later) == list(range(2, n)) and later.polls >= n // 200
+
+
+def test_polls_that_are_ended(served, d):
+    """Whatever ends an answer, it is a document; and it never says more than has been told."""
+    def waiting(token):
+        c = Client(d, token, extra_query="transport=poll")
+        c.parser.feed = lambda data: []
+        return c.read_until(lambda: b"connected" in c.raw_body)
+    anna, boss = waiting(served.anna), waiting(served.boss)
+    served.db.run("DELETE FROM authtoken_token WHERE user_id = 2")
+    anna.read_until(lambda: anna.ended)
+    assert json.loads(anna.raw_body)["last_event_id"] is None
+    d.signal(signal.SIGTERM)
+    boss.read_until(lambda: boss.ended)
+    answer = json.loads(boss.raw_body)
+    assert answer["last_event_id"] and 3000 <= answer["retry"] <= 9000
+    d.wait_end()
+    insert(served, 7)
+    d.start().wait_ready()
+    c = Poll(d, served.boss, last_id=answer["last_event_id"])
+    c.more()
+    assert numbers(c) == [7]
+    c.last_id = "nonsense"
+    assert c.more()[0]["data"]["reason"] == "cursor"
+    before = c.polls
+    insert(served, 8)
+    c.read_until(lambda: 8 in numbers(c))
+    assert numbers(c) == [7, 8] and c.polls <= before + 2
+    status, _, _ = d.get(EVENTS + "?transport=poll", served.anna)
+    assert status == 401
 
 
 NODE = """

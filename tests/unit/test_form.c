@@ -19,7 +19,9 @@ TEST(names)
 {
 	for (enum wire_form form = 0; form < N_FORMS; form++) {
 		assert_int_equal(form_find(form_name(form)), form);
-		assert_memory_equal(form_type(form), form_media(form), strlen(form_media(form)));
+		if (form_media(form))
+			assert_memory_equal(form_type(form), form_media(form),
+					    strlen(form_media(form)));
 		assert_true(*form_title(form));
 	}
 	assert_int_equal(form_find(""), N_FORMS);
@@ -42,7 +44,7 @@ TEST(sse)
 	form_keepalive(FORM_SSE, &b, 7, NULL);
 	form_comment(FORM_SSE, &b, "words");
 	form_probe(FORM_SSE, &b, 7);
-	form_farewell(FORM_SSE, &b, 4000, 7);
+	form_farewell(FORM_SSE, &b, 4000, 7, NULL);
 	assert_string_equal(text_of(&b), "data: {\"event\": \"keepalive\", \"timestamp\": 7}\n\n"
 					 ": words\n:\nretry: 4000\n");
 }
@@ -57,7 +59,7 @@ TEST(ndjson)
 	form_keepalive(FORM_NDJSON, &b, 7, "e.0.3");
 	form_comment(FORM_NDJSON, &b, "words");
 	form_probe(FORM_NDJSON, &b, 8);
-	form_farewell(FORM_NDJSON, &b, 4000, 9);
+	form_farewell(FORM_NDJSON, &b, 4000, 9, NULL);
 	assert_string_equal(
 		text_of(&b),
 		"{\"event\": \"connected\", \"message\": \"SSE connection established\", "
@@ -69,6 +71,32 @@ TEST(ndjson)
 		"{\"event\": \"keepalive\", \"timestamp\": 7, \"id\": \"e.0.3\"}\n"
 		"{\"event\": \"keepalive\", \"timestamp\": 8}\n"
 		"{\"event\": \"system.farewell\", \"timestamp\": 9, \"retry\": 4000}\n");
+}
+
+TEST(poll)
+{
+	autobuf b = {.max = 4096};
+
+	assert_true(form_is_answer(FORM_POLL) && !form_is_answer(FORM_SSE));
+	form_hello(FORM_POLL, &b, NULL, 0, 3000, "e.0.1");
+	form_event(FORM_POLL, &b, "a.updated", "1", "leave", 7, "e.0.2");
+	form_comment(FORM_POLL, &b, "words");
+	form_probe(FORM_POLL, &b, 8);
+	form_resync(FORM_POLL, &b, "loss", "[]", 7, NULL);
+	form_farewell(FORM_POLL, &b, 0, 9, "e.0.3");
+	assert_string_equal(
+		text_of(&b),
+		"{\"events\": [\n{\"event\": \"connected\", \"message\": \"SSE connection "
+		"established\", \"id\": \"e.0.1\", \"retry\": 3000},\n"
+		"{\"event\": \"a.updated\", \"data\": 1, \"scope\": \"leave\", \"timestamp\": 7, "
+		"\"id\": \"e.0.2\"}\n,\n"
+		"{\"event\": \"system.resync\", \"data\": {\"reason\": \"loss\", \"topics\": []}, "
+		"\"timestamp\": 7}\n], \"last_event_id\": \"e.0.3\", \"retry\": 0}\n");
+	buf_clear(&b);
+	form_hello(FORM_POLL, &b, NULL, 0, 3000, "e.0.1");
+	buf_str(&b, form_break(FORM_POLL));
+	json_object_put(json_tokener_parse(text_of(&b)));
+	assert_string_equal(form_break(FORM_NDJSON), "");
 }
 
 /* A document with blanks of all kinds between its tokens, and escapes in its strings. */
@@ -120,6 +148,7 @@ int main(void)
 		cmocka_unit_test(names),
 		cmocka_unit_test(sse),
 		cmocka_unit_test(ndjson),
+		cmocka_unit_test(poll),
 		cmocka_unit_test(an_object_is_a_line),
 	};
 

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * See poll.h. */
+#include "config.h"
+#include "wire/poll.h"
+
+#include "wire/ndjson.h"
+
+void poll_message(struct buf *b, const char *json, size_t len, const char *id, uint64_t retry_ms)
+{
+	if (!retry_ms)
+		buf_str(b, ",\n");
+	ndjson_object(b, json, len, id, retry_ms);
+}
+
+void poll_end(struct buf *b, const char *id, uint64_t retry_ms)
+{
+	buf_printf(b, "\n], \"last_event_id\": \"%s\", \"retry\": ", id);
+	buf_u64(b, retry_ms);
+	buf_str(b, "}\n");
+}
