@@ -24,6 +24,8 @@ REVOKE ALL ON FUNCTION pgherald.on_{{topic}}() FROM PUBLIC;
 {{settings}}
 {{stamp}}
 
+-- Those of version 3 were given transactions, and belonged to who has the journal.
+DROP FUNCTION IF EXISTS pgherald.tell_{{topic}}(bigint[]), pgherald.settle_{{topic}}(bigint[]);
 -- What reads tables of the application belongs to a role that reads nothing else: not the journal.
 GRANT CREATE ON SCHEMA pgherald TO pgherald_teller;
 SET LOCAL ROLE pgherald_teller;

@@ -396,7 +396,7 @@ def test_install_over_version_2(two):
         site.apply()
         text = VERSION_2.format(login=login, db=site.db.name)
         site.db.run(text if site is first else text.replace("CREATE ROLE pgherald_reader;", ""))
-    assert "older than this program's 3" in first.sql("upgrade", "--apply").stderr
+    assert "older than this program's 4" in first.sql("upgrade", "--apply").stderr
     triggers_before = first.db.run("SELECT oid FROM pg_trigger WHERE tgname LIKE 'zz%' ORDER BY 1")
     first.apply()
     assert first.db.run("SELECT oid FROM pg_trigger WHERE tgname LIKE 'zz%' ORDER BY 1") == triggers_before
@@ -487,8 +487,8 @@ def test_upgrade_waits_for_no_table(db, installed):
 
 
 @pytest.mark.parametrize("version, said", [
-    (7, "version 7, newer than this program, which knows version 3"),
-    (0, "version 0, older than this program's 3")])
+    (7, "version 7, newer than this program, which knows version 4"),
+    (0, "version 0, older than this program's 4")])
 def test_upgrade_refuses_another_schema(db, installed, version, said):
     db.run("UPDATE pgherald.meta SET schema_version = %s", (version,))
     db.run("UPDATE pg_proc SET prosrc = 'x' WHERE proname = 'epoch'")

@@ -227,6 +227,29 @@ def test_functions_that_returned_other_columns_are_replaced(app, command):
     assert app.installed.sql("check").returncode == 0
 
 
+def test_functions_of_version_3_tell_until_they_are_replaced(app):
+    """Each watch is replaced in a transaction of its own: meanwhile nothing says "fetch again"."""
+    app.run(INSERT)
+    before = app.told()
+    app.db.run("UPDATE pgherald.meta SET schema_version = 3; "
+               "DROP FUNCTION pgherald.tell_estimate(bigint[], pgherald.journal[], boolean), "
+               "pgherald.settle_estimate(bigint[], pgherald.journal[])")
+    for name in ("tell", "settle"):
+        app.db.run(f"""
+            CREATE FUNCTION pgherald.{name}_estimate(txids bigint[])
+            RETURNS TABLE (place bigint, txid bigint, id bigint, at timestamptz, topic text, op "char", own_old text[],
+                           own_new text[], doc json, leave json) LANGUAGE sql STABLE AS
+            $$SELECT p.place, j.txid, j.id, j.at, j.topic, j.op, j.own_old, j.own_new, '{{"by":"{name}"}}'::json, NULL::json
+              FROM unnest(txids) WITH ORDINALITY AS p(txid, place) JOIN pgherald.journal AS j ON j.txid = p.txid
+              WHERE j.topic = 'estimate'$$;
+            ALTER FUNCTION pgherald.{name}_estimate(bigint[]) OWNER TO pgherald_owner""")
+    assert app.told() == [("i", {"by": "tell"}, None)]
+    assert app.installed.sql("upgrade", "--apply").returncode == 1
+    app.installed.apply()
+    assert app.told() == before
+    assert app.installed.sql("check").returncode == 0
+
+
 def test_the_journal_of_version_1_is_taken_over(app):
     """Its rows have finished documents, and say "fetch again"."""
     app.db.run("ALTER TABLE pgherald.journal RENAME data TO doc; "
