@@ -136,15 +136,18 @@ static void table_parts(struct buf *parts, const struct watch *w, const struct c
 static void key_parts(struct buf *parts, const struct watch *w)
 {
 	struct columns names = {0}, hops = {0};
+	/* by the function: a column of the application may be called keys */
+	autofree char *for_names = xasprintf("names_%s.keys", w->topic),
+		      *for_owners = xasprintf("owners_%s.keys", w->topic);
 
 	name_columns_of(w, &names);
 	hop_columns_of(w, &hops);
 	if (names.n)
 		render_names(&parts[PART_NAMES_OF_KEYS], w,
-			     &(struct row){.name = "keys", .keys = &names});
+			     &(struct row){.name = for_names, .keys = &names});
 	if (hops.n)
 		render_owners(&parts[PART_OWNERS_OF_KEYS], w,
-			      &(struct row){.name = "keys", .keys = &hops}, NULL);
+			      &(struct row){.name = for_owners, .keys = &hops}, NULL);
 	free(names.names);
 	free(hops.names);
 }

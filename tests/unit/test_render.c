@@ -186,13 +186,16 @@ static void test_quick_way(void **state)
 	assert_has(&out, "THEN h1.p_id = this.id\n");
 	assert_has(&out, "THEN h1.p_id = (SELECT pgherald.typed(it.one->>1, CASE WHEN false THEN "
 			 "h1.p_id END))");
-	assert_has(&out, "THEN h1.p_id = (SELECT pgherald.typed(keys[1], CASE WHEN false THEN "
-			 "h1.p_id END))");
+	assert_has(
+		&out,
+		"THEN h1.p_id = (SELECT pgherald.typed(owners_topic1.keys[1], CASE WHEN false THEN "
+		"h1.p_id END))");
 	assert_has(&out, "ORDER BY owner LIMIT 10001) END AS after,\n");
 	assert_has(&out, "this.id, this.project_id, this.at, this.amount, this.\"Odd One\", "
 			 "this.foreman_id)\n");
 	assert_has(&out, ", pgherald_names[1])\n"); /* of a row that is gone */
-	assert_has(&out, "THEN t.id = (SELECT pgherald.typed(keys[1], CASE WHEN false THEN t.id "
+	assert_has(&out, "THEN t.id = (SELECT pgherald.typed(names_topic1.keys[1], CASE WHEN false "
+			 "THEN t.id "
 			 "END))\n");
 	assert_has(&out, "(SELECT pgherald.as_jsonb(t.since)\n");
 	assert_has(&out, "('s', 't', 'project_id', false),\n");
