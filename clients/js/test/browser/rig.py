@@ -54,6 +54,7 @@ role_column = role
 path = /web/events/
 auth = web
 keepalive = 1s
+retry = 1500ms
 """
 NGINX = """
 daemon off;
@@ -104,6 +105,7 @@ class Rig:
         text = re.sub(r"(?m)^conninfo *=.*", "conninfo = " + self.db.conninfo("pgherald"), text)
         text = re.sub(r"(?m)^cors_origins *=.*", f"cors_origins = http://127.0.0.1:{self.port}", text)
         text = re.sub(r"(?m)^keepalive *=.*", "keepalive = 1s\nqueue_events = 100000", text)
+        text = re.sub(r"(?m)^retry *=.*", "retry = 1500ms", text)
         self.conf.write_text(text + SECTIONS.format(key=key), encoding="utf-8")
         done = subprocess.run([PGHERALD, "sql", "install", "--apply", "-c", self.conf, "--dsn", self.db.conninfo()],
                               capture_output=True, text=True)

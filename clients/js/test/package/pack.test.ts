@@ -43,6 +43,18 @@ test('what is imported is there, as a module and as CommonJS', () => {
   writeFileSync(join(app, 'a.cjs'), entries.map((e) => `if (!Object.keys(require('${e}')).length) throw '${e}';`).join('\n'));
   run(app, process.execPath, 'a.mjs');
   run(app, process.execPath, 'a.cjs');
+
+  // What the documents import, by these names.
+  const documents = ['../../README.md', 'README.md'].map((file) => readFileSync(join(js, file), 'utf8')).join('\n');
+  const shown = documents.match(/^import \{[^}]*\} from ["']@pgherald\/client.*$/gm)!;
+  expect(shown.length).toBeGreaterThan(5);
+  writeFileSync(join(app, 'shown.mjs'), shown.map((line, i) => line.replace(/\{[^}]*\}/, (names) => names.replace(/(\w+)(?=\s*[,}])/g, `$1 as $1_${i}`))).join('\n'));
+  run(app, process.execPath, 'shown.mjs');
+
+  // A server component may have all of it but what is React's; that its bundler takes for the client's.
+  const server = entries.filter((e) => !/react|estimates|zustand/.test(e));
+  writeFileSync(join(app, 'server.mjs'), server.map((e) => `import '${e}';`).join('\n'));
+  run(app, process.execPath, '--conditions=react-server', 'server.mjs');
 });
 
 test('what React needs to know stands first in each file', () => {
