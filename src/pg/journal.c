@@ -485,12 +485,14 @@ static void on_listen(void *arg, const PGresult *r)
 }
 
 /* A notification that has no form in UTF-8 ends the session of whoever listens: in a database of
- * another encoding everybody can send one. Who does so again and again is not listened to. */
+ * another encoding everybody can send one. Who does so again and again is not listened to. Before
+ * version 14 a server only says that it cannot go on with its sentence, which is 08P01. */
 static void mind_the_ears(struct journal *j)
 {
+	static const char states[] = "22021 22P05 08P01";
 	uint64_t now = loop_now_ms(j->loop);
 
-	if (strcmp(j->conn.last_words, "22021") != 0 && strcmp(j->conn.last_words, "22P05") != 0 &&
+	if ((!*j->conn.last_words || !strstr(states, j->conn.last_words)) &&
 	    (j->busy || !strstr(j->conn.complaint, "\"UTF8\"")))
 		return;
 	if (now >= j->garbled_ms + GARBLED_MS)
