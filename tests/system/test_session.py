@@ -14,6 +14,7 @@ import pytest
 from conftest import PGHERALD, run_pgherald
 from lib.daemon import Client, Daemon, wait_until
 from lib.django_env import PROJECT, PYTHONS, Django, Unavailable
+from lib.names import call_columns_like_ours
 
 WEB = "/web/events/"
 LISTED = "http://127.0.0.1:8000"  # in the example's cors_origins
@@ -460,3 +461,25 @@ def test_another_preset_on_the_same_section(site):
         site.conf.write_text(text)
         site.sql("install", "--apply")
     assert site.status(site.login()) == 200
+
+
+@pytest.mark.parametrize("kind", ["text", "jsonb"])
+def test_columns_with_our_names_change_nothing(site, kind):
+    """The session that ends is named, and not everybody looked up again."""
+    table = "django_session"
+    there = site.db.run("SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0", [table])
+    call_columns_like_ours(site.db, kind, table)
+    try:
+        for how in ("logout", "row ended", "emptied"):
+            code, reason = ENDS[how]
+            key = site.login()
+            client = site.stream(key).hello()
+            site.settle(client, key)
+            before = site.db.one("SELECT max(id) FROM pgherald.journal")
+            site.closed_by(client, key, code.format(key=key), reason)
+            whose = site.db.run("SELECT own_old FROM pgherald.journal WHERE op = 'a' AND id > %s", [before])
+            assert whose and all(owners and owners[0].startswith("session:") for (owners,) in whose), (how, whose)
+    finally:
+        new = {name for (name,) in site.db.run("SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass "
+                                               "AND attnum > 0 AND NOT attisdropped", [table])}
+        site.db.run(f"ALTER TABLE {table} " + ", ".join(f'DROP "{n}"' for n in new - {n for (n,) in there}))
