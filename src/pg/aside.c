@@ -276,11 +276,13 @@ static void mind_the_time(struct aside *a, size_t told)
 }
 
 /* What the first of those that wait is worth to the log. */
-static void complain(const struct aside *a, const char *why)
+static void complain(struct aside *a, const char *why)
 {
-	log_warn("journal: transaction %" PRIu64 " of %s cannot be told (%s): clients are told to "
-		 "refetch",
-		 a->plan.order[a->plan.done], a->items[a->plan.done].topics, why);
+	if (complaint_due(&a->bad, why, now_ms(a)))
+		log_warn("journal: transaction %" PRIu64
+			 " of %s cannot be told (%s): clients are told to refetch; %" PRIu64
+			 " so far",
+			 a->plan.order[a->plan.done], a->items[a->plan.done].topics, why, a->bad.n);
 }
 
 bool aside_take(struct aside *a, const struct cursor *base, const struct snapshot *seen,

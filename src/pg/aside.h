@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/complaint.h"
 #include "base/loop.h"
 #include "pg/conn.h"
 #include "pg/fetch.h"
@@ -48,6 +49,7 @@ struct aside {
 	uint64_t sent_ms;  /* when the page under way was asked for */
 	uint64_t alone_ms; /* since when there is no connection; 0 = there is one, or none needed */
 	uint64_t closed_ms; /* until then it is not to be had */
+	struct complaint bad;
 	void (*ready)(void *arg);
 	void *arg;
 };

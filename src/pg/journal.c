@@ -44,7 +44,9 @@ static struct event **one_resync(struct journal *j, const char *reason, const ch
 	struct event **list = xcalloc(1, sizeof(struct event *));
 
 	list[0] = event_resync(reason, j->topics, cursor, unix_now());
-	log_warn("journal: clients are told to refetch (%s)", reason);
+	if (complaint_due(&j->refetches, reason, loop_now_ms(j->loop)))
+		log_warn("journal: clients are told to refetch (%s); %" PRIu64 " so far", reason,
+			 j->refetches.n);
 	return list;
 }
 
@@ -289,14 +291,16 @@ static void take_bad(struct journal *j, const PGresult *r, bool heavy)
 {
 	bool size = PQresultStatus(r) == PGRES_TUPLES_OK;
 	uint64_t txid = j->plan.order[j->plan.done];
+	const char *why = size ? "too large" : conn_error(r);
 
 	if (heavy && aside_possible(&j->aside)) {
 		look_anew(j, txid);
 		return;
 	}
-	log_warn("journal: transaction %" PRIu64
-		 " cannot be told (%s): clients are told to refetch",
-		 txid, size ? "too large" : conn_error(r));
+	if (complaint_due(&j->bad, why, loop_now_ms(j->loop)))
+		log_warn("journal: transaction %" PRIu64
+			 " cannot be told (%s): clients are told to refetch; %" PRIu64 " so far",
+			 txid, why, j->bad.n);
 	fetch_tell_bare(&j->plan, size ? "size" : "loss");
 	ask_page(j);
 }

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "base/complaint.h"
 #include "base/loop.h"
 #include "hub/event.h"
 #include "pg/aside.h"
@@ -51,6 +52,7 @@ struct journal {
 	uint64_t loss_noted;	  /* the loss counter last seen */
 	uint64_t loss_until;	  /* that loss waits for the transactions below this; 0 = told */
 	struct fetch_plan plan;
+	struct complaint bad, refetches;
 
 	/* Events in order and the position after them; the list is the callee's to unref and free.
 	 * `restart`: these follow a gap that a resync among them tells of; nothing older than

@@ -153,6 +153,7 @@ def test_a_transaction_that_does_not_fit_says_fetch_again(small):
     told = [m for m in boss.messages() if m["event"] == "system.resync"]
     assert [m["data"] for m in told] == [{"reason": "size", "topics": ["estimate"]}] * 2
     assert [w for w in order(boss) if w != "system.resync"] == [*(f"c{n}" for n in range(60)), "end"]
+    assert d.log().count("cannot be told (too large)") == 1  # then counted
     grown = peak_memory(d) - before
     print(f"{grown / MIB:.0f} MiB more than {before / MIB:.0f}")
     assert grown < 16 * MIB, f"{grown / MIB:.0f} MiB"  # with 32 MB of documents
