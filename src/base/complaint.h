@@ -9,13 +9,18 @@
 
 #include "base/mem.h"
 
-#define COMPLAINT_OTHER_MS 10000  /* another reason no sooner than this: two may take turns */
+#define COMPLAINT_REASONS  8	 /* so many are kept apart … */
+#define COMPLAINT_OTHER_MS 10000 /* … or more, each in the place of one that is older than this */
 #define COMPLAINT_SAME_MS  600000 /* the same one again */
 
+struct complaint_reason {
+	char text[120];
+	uint64_t said_ms; /* when it was due */
+};
+
 struct complaint {
-	char why[160];	  /* the last one that was due */
-	uint64_t n;	  /* failures so far */
-	uint64_t said_ms; /* when it was */
+	struct complaint_reason reasons[COMPLAINT_REASONS];
+	uint64_t n; /* failures so far */
 };
 
 /* One more failure; whether to log it, with c->n. */

@@ -3,6 +3,7 @@
 #include "config.h"
 #include "unit.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/complaint.h"
@@ -27,12 +28,27 @@ TEST(once_then_as_a_number)
 TEST(reasons_that_take_turns)
 {
 	struct complaint c = {0};
-	unsigned n = 0;
+	char why[] = "no 0";
 
-	for (uint64_t now = 0; now < 100000; now++)
-		n += complaint_due(&c, now % 2 ? "no right" : "no table", now);
-	assert_in_range(n, 2, 10);
-	assert_int_equal(c.n, 100000);
+	for (uint64_t now = 50; now < 1050; now++) { /* each once, at its first time */
+		why[3] = (char)('0' + now % COMPLAINT_REASONS);
+		assert_int_equal(complaint_due(&c, why, now), now < 50 + COMPLAINT_REASONS);
+	}
+	assert_int_equal(c.n, 1000);
+}
+
+/* A reason that is new each time is no reason to write a line each time. */
+TEST(more_reasons_than_can_be_kept)
+{
+	struct complaint c = {0};
+	unsigned n = 0;
+	char why[40];
+
+	for (uint64_t now = 50; now < 50 + 10 * COMPLAINT_OTHER_MS; now++) {
+		snprintf(why, sizeof(why), "transaction %d", (int)now);
+		n += complaint_due(&c, why, now);
+	}
+	assert_int_equal(n, 10 * COMPLAINT_REASONS);
 }
 
 int main(void)
@@ -40,6 +56,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(once_then_as_a_number),
 		cmocka_unit_test(reasons_that_take_turns),
+		cmocka_unit_test(more_reasons_than_can_be_kept),
 	};
 
 	return cmocka_run_group_tests_name("complaint", tests, NULL, NULL);
