@@ -2,7 +2,8 @@
 """The promise: every committed change reaches every entitled client exactly once, in the order of
 its row, and nobody else, whatever dies in between. Writers hold transactions open for random
 times, roll back and use savepoints; the daemon is killed again and again, its database sessions
-are terminated, the server is restarted, and clients drop and come back by Last-Event-ID."""
+are terminated, the server is restarted, and clients drop and come back by Last-Event-ID, each time
+over another transport."""
 
 import os
 import random
@@ -13,7 +14,7 @@ import psycopg2
 import pytest
 
 from conftest import PGHERALD, TOLD, Install
-from lib.daemon import PATIENCE_S, Client, Daemon, wait_until
+from lib.daemon import PATIENCE_S, Answer, Client, Daemon, Lines, Parser, wait_until
 
 ROWS, WRITERS, SECONDS = 12, 8, 14
 COMMITS = 400  # at least, however slow the machine
@@ -50,6 +51,9 @@ leave = k, v
 path = /api/v1/sse/events/
 queue_events = 1000
 """
+
+
+TRANSPORTS = {"sse": Parser, "ndjson": Lines, "poll": Answer}
 
 
 class Writer(threading.Thread):
@@ -113,7 +117,13 @@ class Follower(threading.Thread):
             self.resumes += 1
 
     def one_connection(self):
-        c = Client(self.daemon_process, TOKENS[self.who], self.last_id)
+        # Not with a poll at first: who throws away its answer has no position to come back with.
+        transport = self.random.choice(list(TRANSPORTS)[:None if self.last_id else 2])
+        c = Client(self.daemon_process, TOKENS[self.who], self.last_id, parser=TRANSPORTS[transport](),
+                   extra_query=f"transport={transport}")
+        if transport == "poll":
+            self.one_answer(c)
+            return
         seen = 0
         drop_after = self.random.choice((1, 3, 20, 200, 5000))
         try:
@@ -127,6 +137,20 @@ class Follower(threading.Thread):
         finally:
             c.close()
 
+    def one_answer(self, c):
+        drops = self.random.random() < 0.2
+        try:
+            while not self.stopping.is_set() and not c.ended:
+                c.read_some(0.05)
+                if c.status not in (None, 200) or (drops and c.raw_body.count(b"\n") > 2):
+                    return
+        finally:
+            c.close()
+        frames, position = c.parser.finish()
+        for frame in frames:
+            self.take(frame)
+        self.last_id = position or self.last_id
+
     def take(self, frame):
         if frame.id:
             self.last_id = frame.id
@@ -135,7 +159,7 @@ class Follower(threading.Thread):
         if message["event"].startswith("counter."):
             d = message["data"]
             self.heard.append((d["k"], d["v"], message.get("scope")))
-        elif message["event"] not in ("connected", "keepalive"):
+        elif message["event"] not in ("connected", "keepalive", "system.farewell"):
             self.other.append(message)
 
 

@@ -8,27 +8,12 @@ import shutil
 import signal
 import subprocess
 import threading
-from types import SimpleNamespace
 
 import pytest
 
-from lib.daemon import EVENTS, Client, wait_until
+from lib.daemon import EVENTS, Answer, Client, Lines, wait_until
 
 NDJSON = "application/x-ndjson"
-
-
-class Lines:
-    """A reader of newline-delimited JSON: what is no object is no line."""
-
-    def __init__(self):
-        self.rest, self.retry = b"", None
-
-    def feed(self, data):
-        *lines, self.rest = (self.rest + data).split(b"\n")
-        for line in lines:
-            message = json.loads(line)
-            self.retry = message.pop("retry", self.retry)
-            yield SimpleNamespace(id=message.pop("id", None), json=message)
 
 
 def ndjson(d, token, **more):
@@ -208,17 +193,15 @@ keepalive = 1s
     before = quiet.last_id
     insert(served, 1, foreman=3)
     wait_until(lambda: quiet.more() == [] and quiet.last_id != before, "the position moves along")
-    waiting = Client(d, served.anna, extra_query="transport=poll")
-    waiting.parser.feed = lambda data: []
+    waiting = Client(d, served.anna, extra_query="transport=poll", parser=Answer())
     waiting.read_until(lambda: b"connected" in waiting.raw_body)
     insert(served, 2)
     waiting.read_until(lambda: waiting.ended)
     answer = json.loads(waiting.raw_body)
     assert [e["event"] for e in answer["events"]] == ["connected", "estimate.created"]
     assert answer["last_event_id"] == answer["events"][1]["id"]
-    assert waiting.headers["Connection"] == "close"
-    old = Client(d, served.anna, extra_query="transport=poll", version="1.0", last_id=before)
-    old.parser.feed = lambda data: []
+    assert waiting.headers["Connection"] == "close" and waiting.headers["Cache-Control"] == "no-store"
+    old = Client(d, served.anna, extra_query="transport=poll", version="1.0", last_id=before, parser=Answer())
     old.read_until(lambda: old.ended)
     assert len(json.loads(old.raw_body)["events"]) == 2
 
@@ -226,8 +209,7 @@ keepalive = 1s
 def test_polls_miss_nothing(served, d):
     """One row, many rows, all the while: in order, each once, in answers that have an end."""
     c = Poll(d, served.boss)
-    fresh = Client(d, served.boss, extra_query="transport=poll")
-    fresh.parser.feed = lambda data: []
+    fresh = Client(d, served.boss, extra_query="transport=poll", parser=Answer())
     fresh.read_until(lambda: b"connected" in fresh.raw_body)
     insert(served, 0)
     fresh.read_until(lambda: fresh.ended)
@@ -250,8 +232,7 @@ def test_polls_miss_nothing(served, d):
 def test_polls_that_are_ended(served, d):
     """Whatever ends an answer, it is a document; and it never says more than has been told."""
     def waiting(token):
-        c = Client(d, token, extra_query="transport=poll")
-        c.parser.feed = lambda data: []
+        c = Client(d, token, extra_query="transport=poll", parser=Answer())
         return c.read_until(lambda: b"connected" in c.raw_body)
     anna, boss = waiting(served.anna), waiting(served.boss)
     served.db.run("DELETE FROM authtoken_token WHERE user_id = 2")

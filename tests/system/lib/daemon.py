@@ -223,6 +223,40 @@ class Parser:
                 raise AssertionError(f"unexpected field {name!r}")
 
 
+class Lines:
+    """A reader of newline-delimited JSON, frames out: what is no object is no line."""
+
+    def __init__(self):
+        self.rest, self.retry = b"", None
+
+    def feed(self, data):
+        *lines, self.rest = (self.rest + data).split(b"\n")
+        for line in lines:
+            message = json.loads(line)
+            self.retry = message.pop("retry", self.retry)
+            yield Frame(message.pop("id", None), json.dumps(message), [])
+
+
+class Answer:
+    """A reader of long-poll's document, which is none before its end: then finish() has the frames."""
+
+    def __init__(self):
+        self.rest = b""
+
+    def feed(self, data):
+        self.rest += data
+        return []
+
+    def finish(self):
+        """Frames and the position to go on from; None, and nothing, of an answer that was cut off."""
+        try:
+            answer = json.loads(self.rest)
+        except ValueError:
+            return [], None
+        return ([Frame(m.pop("id", None), json.dumps(m), []) for m in answer["events"]],
+                answer["last_event_id"])
+
+
 class Client:
     """A real HTTP client of a stream, read by the test when it wants to."""
 
