@@ -94,13 +94,12 @@ static char *from_cookie(struct MHD_Connection *c, const struct conf_auth *a)
 	return token ? xstrndup(token, len) : NULL;
 }
 
-static char *from_header(struct MHD_Connection *c, const char *in_url)
+static const char *from_header(struct MHD_Connection *c, const char *in_url)
 {
 	const char *text = asker_header(c, "Authorization");
 	const char *token = text ? credential_from_header(text) : NULL;
 
-	token = token ? token : in_url;
-	return token ? xstrdup(token) : NULL;
+	return token ? token : in_url;
 }
 
 /* What everybody has: a name for those of one address. */
@@ -123,7 +122,7 @@ static bool takes(const struct conf_auth *a, const char *token)
 void asker_present(const struct asker *a, struct MHD_Connection *c, const struct conf *conf,
 		   const struct conf_route *route, const char *in_url, struct asker_credential *ret)
 {
-	autofree char *in_header = from_header(c, in_url);
+	const char *in_header = from_header(c, in_url);
 
 	*ret = (struct asker_credential){.auth = door_of(conf, route, 0)};
 	for (unsigned i = 0; i < route->auth.n; i++) {
