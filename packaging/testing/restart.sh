@@ -51,7 +51,8 @@ life() {
 	check "restart: installs" inside sh -c 'dpkg -i /out/pgherald_*.deb' || return
 	check "restart: a database" database || return
 	configure /etc/pgherald/pgherald.conf "[server]
-max_requests_per_address = 0"
+max_requests_per_address = 0
+max_streams_per_user = 0"
 	check "restart: sql install" sql_install || return
 	inside systemctl start pgherald.socket
 	check "restart: starts" starts || return
