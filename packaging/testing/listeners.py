@@ -121,6 +121,7 @@ async def main():
             break
         await asyncio.sleep(0.1)
     state["opened"] = sum(one.opened for one in listeners)
+    state["opened by staff"] = sum(one.opened for one in listeners if one.user == 1)
     state["heard"] = sum(sum(one.heard.values()) for one in listeners)
     doubled = sum(n - 1 for one in listeners for n in one.heard.values())
     others = sum(len(one.heard.keys() - want[one.user]) for one in listeners)

@@ -19,6 +19,8 @@ write() {
 }
 opened() { inside grep -qx "opened $streams" /run/listeners || {
 	inside cat /run/listeners
+	inside journalctl -u pgherald --no-pager -o cat | grep 'SSE stream closed' | grep -o 'reason=.*' |
+		sed 's/ seconds=.*//' | sort | uniq -c
 	return 1
 }; }
 again() {

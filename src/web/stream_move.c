@@ -9,13 +9,15 @@
 #include "web/departure.h"
 #include "web/worker.h"
 
-/* Only who is as far as this worker and owes his client nothing: his position is then the worker's,
- * and the last byte that is out ends an event. And only one of the form in which the next process
- * says its farewell to those that it cannot take. */
+/* Only who owes his client nothing: the last byte that is out ends an event. He is as far as this
+ * worker, or reads the journal and is as far as `skip`; what he has asked for, rights included, the
+ * next process asks for again. And only one of the form in which that says its farewell to those
+ * that it cannot take. */
 static bool can_leave(const struct stream *s)
 {
-	return s->form == FORM_SSE && s->state == STREAM_LIVE && s->fd.fd >= 0 && !s->queue.n &&
-	       !s->sent_of_first && !s->blocked && !stream_is_held(s);
+	return s->form == FORM_SSE &&
+	       (s->state == STREAM_REPLAYING || (s->state == STREAM_LIVE && !stream_is_held(s))) &&
+	       s->fd.fd >= 0 && !s->queue.n && !s->sent_of_first && !s->blocked;
 }
 
 static char *joined(char *const *items, size_t n)

@@ -163,6 +163,31 @@ def test_who_owes_his_client_something_says_farewell(kept):
     good.read_until(lambda: numbers(good)[-1] == "after")
 
 
+def test_who_still_reads_the_journal_goes_on_as_well(kept):
+    """He is as far as his position says; the next process reads on from there."""
+    anna = listen(kept, kept.anna)
+    position = anna.last_id
+    insert(kept, "missed")
+    anna.read_until(lambda: numbers(anna) == ["missed"])
+    kept.daemon.stop()
+    kept.daemon.start().wait_ready()  # its ring has nothing that was told before
+    holder = kept.db.connect(autocommit=False)
+    holder.cursor().execute("LOCK TABLE pgherald.journal IN ACCESS EXCLUSIVE MODE")
+    back = Client(kept.daemon, kept.anna, last_id=position).hello()
+    wait_until(lambda: kept.db.one("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+                                   " AND query ~ 'missed|replay|journal' AND usename = 'pgherald'") >= 2,
+               "the reader and the replay wait")
+    leave(kept)
+    assert "1 streams are handed over" in kept.daemon.log()
+    holder.rollback()
+    insert(kept, "between")
+    kept.daemon.start().wait_ready()
+    insert(kept, "after")
+    back.read_until(lambda: len(numbers(back)) == 3)
+    assert numbers(back) == ["missed", "between", "after"] and not back.ended
+    assert [f.json["event"] for f in back.frames].count("connected") == 1
+
+
 def test_a_state_that_cannot_be_read(kept):
     """A version that does not know it says farewell to all, each in his framing."""
     clients = [listen(kept, kept.boss),
