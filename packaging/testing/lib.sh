@@ -21,12 +21,12 @@ check() {
 	fi
 }
 
-# soon COMMAND...: until it succeeds, for 60 s at most.
+# soon COMMAND...: until it succeeds, for $patience seconds at most.
 soon() {
-	local end=$((SECONDS + 60))
+	local end=$((SECONDS + ${patience:-60}))
 	until "$@" >/dev/null 2>&1; do
 		((SECONDS < end)) || {
-			echo "not within 60 s: $*"
+			echo "not within ${patience:-60} s: $*"
 			"$@"
 			return 1
 		}

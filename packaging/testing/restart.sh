@@ -14,7 +14,7 @@ listen() {
 }
 write() {
 	inside systemd-run -q --unit=writers -p User=postgres -p RuntimeDirectory=writers -p RuntimeDirectoryPreserve=yes \
-		python3 /src/packaging/testing/writers.py 4 5 && soon inside sh -c '[ "$(runuser -u postgres -- psql -Atd shop \
+		python3 /src/packaging/testing/writers.py 4 1 && soon inside sh -c '[ "$(runuser -u postgres -- psql -Atd shop \
 			-c "SELECT count(*) FROM orders_order WHERE number LIKE '\''W-%'\''")" -gt 20 ]'
 }
 opened() { inside grep -qx "opened $streams" /run/listeners || {
@@ -34,7 +34,7 @@ again() {
 nothing_lost() {
 	inside systemctl stop writers && inside test -s /run/writers/expected || return
 	inside systemctl kill -s TERM listeners
-	soon inside grep -E '^(good|bad):' /run/listeners && inside cat /run/listeners && inside grep -q '^good:' /run/listeners &&
+	patience=120 soon inside grep -E '^(good|bad):' /run/listeners && inside cat /run/listeners && inside grep -q '^good:' /run/listeners &&
 		! inside grep resync /run/listeners && opened
 }
 handed_over() { inside journalctl -u pgherald --no-pager | grep -c 'handed over to the next process'; }

@@ -51,7 +51,7 @@ functions() { # `upgrade`, or `install` where it says that the schema is older
 nothing_lost() {
 	inside systemctl stop writers && inside test -s /run/writers/expected || return
 	inside systemctl kill -s TERM listeners
-	soon inside grep -E '^(good|bad):' /run/listeners && how && inside grep -q '^good:' /run/listeners &&
+	patience=120 soon inside grep -E '^(good|bad):' /run/listeners && how && inside grep -q '^good:' /run/listeners &&
 		! inside grep resync /run/listeners
 }
 old_sql_install() { # in the way that works with every release
