@@ -11,7 +11,7 @@ import threading
 import pytest
 
 from conftest import PGHERALD
-from lib.daemon import Client, wait_until
+from lib.daemon import Client, Reader, wait_until
 from lib.manager import Managed, Store
 
 
@@ -21,7 +21,8 @@ def kept(served, tmp_path):
     store = Store()
     with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
         served.use_long_queues()
-        served.configure("[server]\n", "[server]\ndrain = 1s\n")
+        served.configure("[server]\n", "[server]\ndrain = 1s\nmax_streams_per_user = 0\n"
+                         "max_requests_per_address = 0\n")
         served.daemon = Managed(PGHERALD, served.install.conf, tmp_path / "daemon.log", [listener],
                                 store, 2)
         served.daemon.start().wait_ready()
@@ -95,7 +96,13 @@ def test_same_connection_same_position(kept):
 
 def test_again_and_again_with_writers(kept):
     """No event is lost or doubled, no connection closed, whenever the stop comes."""
-    clients = [listen(kept, kept.boss) for _ in range(20)]
+    clients = [Client(kept.daemon, kept.boss).hello() for _ in range(300)]
+    insert(kept, "live")
+    reader = Reader()
+    reader.start()
+    for c in clients:
+        reader.add(c)
+    wait_until(lambda: all(every_number(c) for c in clients), "all are live")
     ended, written = threading.Event(), []
 
     def write(name):
@@ -120,8 +127,9 @@ def test_again_and_again_with_writers(kept):
         ended.set()
         for w in writers:
             w.join()
+    wait_until(lambda: all(len(numbers(c)) >= len(written) or c.ended for c in clients), "all of it is heard")
+    reader.stop()
     for c in clients:
-        c.read_until(lambda c=c: len(numbers(c)) >= len(written))
         assert sorted(numbers(c)) == sorted(written)
         assert [f.json["event"] for f in c.frames].count("connected") == 1 and not c.ended
         assert not [m for m in c.messages() if m["event"] == "system.resync"]
