@@ -25,8 +25,9 @@ make_deb() { # what an administrator types, in the unpacked release
 		umask 077
 		setpriv --reuid=nobody --regid=nogroup --clear-groups env HOME=/nowhere DEB_BUILD_OPTIONS=nocheck sh -euc "
 			tar -xf *.tar.gz
-			mkdir pgherald-*/b
-			cd pgherald-*/b
+			cd pgherald-*/
+			mkdir b
+			cd b
 			../configure -q >configure.log
 			make -s deb"
 		cp pgherald-*/b/deb/* /out
