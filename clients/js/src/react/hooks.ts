@@ -7,6 +7,8 @@ import type { EventMap, Handler, HeraldEvent, Pattern, Status } from '../types.j
 
 const IDLE: Status = { state: 'idle', since: 0, attempt: 0, lag: 0, leader: false, shared: false };
 const none = () => () => {};
+const RETRY_MIN_MS = 1000;
+const RETRY_MAX_MS = 30_000;
 
 /**
  * Calls `handler` for each event of these types while the component is there. The handler may be
@@ -59,7 +61,7 @@ export interface Live<T> {
 
 /**
  * What `fetcher` gives, loaded after the daemon's greeting, so that no change falls in between, and
- * again when something of the key's topic changes. The key: `'order'`, or `['order', id]`.
+ * again when something of the key's topic changes, or when it has failed. The key: `'order'`, or `['order', id]`.
  */
 export function useLive<T>(
   key: string | readonly [topic: string, ...more: unknown[]],
@@ -83,6 +85,8 @@ export function useLive<T>(
     const abort = (typeof AbortController == 'function' ? new AbortController() : { signal: undefined, abort() {} }) as AbortController;
     let gone = false;
     let timer: ReturnType<typeof setTimeout> | undefined;
+    let retry: ReturnType<typeof setTimeout> | undefined;
+    let pause = RETRY_MIN_MS;
     let busy = false;
     let stale = false; // it has changed while it was being fetched
     let missed: HeraldEvent[] = []; // the same, with `apply`
@@ -92,6 +96,7 @@ export function useLive<T>(
         return;
       }
       busy = true;
+      clearTimeout(retry);
       do {
         let next: typeof state;
         try {
@@ -107,6 +112,12 @@ export function useLive<T>(
         }
         if (gone) return;
         setState((s) => (s.text == text ? { ...s, error: undefined, ...next } : next));
+        // The stream has come back, the application not yet: what is shown must not stay old.
+        if ('error' in next) {
+          clearTimeout(retry);
+          retry = setTimeout(load, pause * (0.5 + Math.random() / 2));
+          pause = Math.min(2 * pause, RETRY_MAX_MS);
+        } else pause = RETRY_MIN_MS;
       } while (stale);
       busy = false;
     };
@@ -130,6 +141,7 @@ export function useLive<T>(
     return () => {
       off();
       clearTimeout(timer);
+      clearTimeout(retry);
       gone = true;
       abort.abort();
     };

@@ -8,7 +8,7 @@ type Key = readonly unknown[];
 
 /** What is needed of a QueryClient. */
 export interface QueryClientLike {
-  invalidateQueries(filters: { queryKey: Key }): Promise<unknown>;
+  invalidateQueries(filters: { queryKey: Key }, options: { throwOnError: boolean }): Promise<unknown>;
   setQueriesData(filters: { queryKey: Key }, update: (old: any) => any): unknown;
   setQueryData(key: Key, update: (old: any) => any): unknown;
   removeQueries(filters: { queryKey: Key }): void;
@@ -29,6 +29,9 @@ export interface QueryOptions {
   maxWait?: number;
 }
 
+const RETRY_MIN_MS = 500; // twice that is the first pause
+const RETRY_MAX_MS = 30_000;
+
 /** Rules by topic. Returns how to end it. */
 export function connectQuery(
   herald: Herald<any>,
@@ -41,6 +44,8 @@ export function connectQuery(
   let first = 0; // since when something is stale, in ms
   let busy = false;
   let ended = false;
+  let pause = RETRY_MIN_MS;
+  const put = (keys: readonly Key[]) => keys.forEach((key) => stale.set(JSON.stringify(key), key));
 
   // One refetch at a time: the next one would cancel it, and under steady events none would end.
   const refetch = async () => {
@@ -49,12 +54,23 @@ export function connectQuery(
     first = 0;
     const keys = [...stale.values()];
     stale.clear();
-    await Promise.all(keys.map((queryKey) => client.invalidateQueries({ queryKey }))).catch(() => {});
+    const failed: Key[] = [];
+    await Promise.all(
+      keys.map((queryKey) => client.invalidateQueries({ queryKey }, { throwOnError: true }).catch(() => failed.push(queryKey))),
+    );
     busy = false;
-    refetch();
+    const more = stale.size;
+    put(failed);
+    pause = failed[0] ? Math.min(2 * pause, RETRY_MAX_MS) : RETRY_MIN_MS;
+    if (more) refetch();
+    else if (failed[0]) {
+      // The stream has come back, the application not yet: what is shown must not stay old.
+      clearTimeout(timer);
+      timer = setTimeout(refetch, pause * (0.5 + Math.random() / 2));
+    }
   };
   const mark = (keys: readonly Key[], at: number) => {
-    for (const key of keys) stale.set(JSON.stringify(key), key);
+    put(keys);
     first = first || Date.now();
     clearTimeout(timer);
     timer = setTimeout(refetch, Math.min(at, Math.max(0, first + maxWait - Date.now())));

@@ -3,7 +3,7 @@
 import { StrictMode, act, useState, version, type ReactNode } from 'react';
 import { createRoot, type Root } from 'react-dom/client';
 import { renderToString } from 'react-dom/server';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createHerald, type Herald } from '../../src/index.js';
 import { HeraldProvider, SSEProvider, SSEStatus, useHerald, useLive, useSSE, useSSEStatus } from '../../src/react/index.js';
 import { createFakeServer, createMockHerald } from '../../src/testing/index.js';
@@ -196,6 +196,47 @@ describe('useLive', () => {
     await act(async () => answers[answers.length - 1]!('z'));
     await settle();
     expect(box.textContent).toBe('z');
+  });
+
+  test('a load that fails is tried again, and an event does not wait for that', async () => {
+    vi.useFakeTimers();
+    try {
+      const herald = createMockHerald();
+      let works = false;
+      let fetched = 0;
+      const fetcher = async () => {
+        fetched++;
+        if (!works) throw new Error('502');
+        return 'data ' + fetched;
+      };
+      function List() {
+        const { data, error } = useLive('order', fetcher);
+        return <b>{error ? '' + error : data}</b>;
+      }
+      const pass = (ms: number) => act(() => vi.advanceTimersByTimeAsync(ms));
+      await draw(herald, <List />);
+      await pass(0);
+      const first = fetched;
+      expect(box.textContent).toBe('Error: 502');
+      await pass(60_000);
+      expect(fetched - first).toBeGreaterThanOrEqual(5);
+      expect(fetched - first).toBeLessThanOrEqual(12);
+      works = true;
+      const before = fetched;
+      herald.emit('order.updated', {});
+      await pass(200);
+      expect([box.textContent, fetched]).toEqual(['data ' + fetched, before + 1]);
+      await pass(60_000);
+      expect(fetched).toBe(before + 1);
+      works = false;
+      herald.resync('storm', ['order']);
+      await pass(0);
+      await draw(herald, null);
+      await pass(60_000);
+      expect(fetched).toBe(before + 2);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   test('in a browser without AbortController', async () => {

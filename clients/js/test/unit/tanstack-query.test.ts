@@ -16,10 +16,12 @@ async function rig(slow = 0) {
   const herald = createMockHerald({ state: 'connecting' });
   const client = new QueryClient();
   let fetched = 0;
+  const answer = { works: true };
   const observer = new QueryObserver(client, {
     queryKey: ['order', 'list'],
     queryFn: async () => {
       fetched++;
+      if (!answer.works) throw new Error('502');
       if (slow) await new Promise((done) => setTimeout(done, slow));
       return [{ id: 1, status: 'new' }] as Order[];
     },
@@ -28,7 +30,7 @@ async function rig(slow = 0) {
   });
   const off = observer.subscribe(() => {});
   await clock.tick(slow);
-  return { herald, client, fetched: () => fetched, data: () => observer.getCurrentResult().data, off };
+  return { herald, client, fetched: () => fetched, answer, data: () => observer.getCurrentResult().data, off };
 }
 
 describe('invalidation', () => {
@@ -83,6 +85,35 @@ describe('invalidation', () => {
     }
     await clock.tick(7000);
     expect(fetched() - before).toBe(3);
+    off();
+  });
+
+  test('a refetch that fails is tried again until it does not', async () => {
+    const { herald, client, fetched, answer, off } = await rig();
+    const end = connectQuery(herald, client, { order: {}, item: {} });
+    herald.setStatus({ state: 'open' });
+    await clock.tick(10);
+    const before = fetched();
+    answer.works = false;
+    herald.resync('loss', ['order']);
+    await clock.tick(60_000);
+    expect(fetched() - before).toBeGreaterThanOrEqual(5);
+    expect(fetched() - before).toBeLessThanOrEqual(12);
+    answer.works = true;
+    const sick = fetched();
+    // Another topic's refetch, which has nothing to do with it, tries it again as well.
+    herald.emit('item.updated', { id: 1 });
+    await clock.tick(200);
+    expect(fetched()).toBe(sick + 1);
+    await clock.tick(120_000);
+    expect(fetched()).toBe(sick + 1);
+    answer.works = false;
+    herald.resync('loss', ['order']);
+    await clock.tick(10);
+    end();
+    const last = fetched();
+    await clock.tick(120_000);
+    expect(fetched()).toBe(last);
     off();
   });
 
