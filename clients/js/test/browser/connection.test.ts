@@ -231,4 +231,55 @@ describe.skipIf(missing('chromium', CHROMIUM))('a stream', () => {
     await until('the abort', async () => (await heard()).includes('aborted'));
     await until('one stream less', async () => (await rig.call('streams')) == 1);
   });
+
+  test('the snippet of the guide for chats, as it stands: lines of JSON, read by hand', async () => {
+    const tab = await tabs.blank();
+    await tab.evaluate((token) => {
+      const w = window as any;
+      w.heard = [];
+      // What the guide says of console.log, JSON and the token stays the page's own.
+      const json = { parse: (line: string) => (w.heard.push(JSON.parse(line)), w.heard[w.heard.length - 1]) };
+      const abortController = (w.aborter = new AbortController());
+      const snippet = `
+const response = await fetch('/my/chat/session-id/events/', {
+  headers: {
+    'Authorization': 'Bearer ' + token
+  },
+  signal: abortController.signal
+});
+
+const reader = response.body.getReader();
+const decoder = new TextDecoder();
+
+while (true) {
+  const {done, value} = await reader.read();
+  if (done) break;
+  
+  const chunk = decoder.decode(value);
+  const lines = chunk.split('\\n').filter(line => line.trim());
+  
+  for (const line of lines) {
+    const event = JSON.parse(line);
+    if (event.event_type === 'task_started') {
+      console.log('Task started:', event);
+    }
+  }
+}`;
+      const run = new Function('token', 'abortController', 'JSON', `return (async () => {${snippet}})()`);
+      run(token, abortController, json).catch((error: Error) => w.heard.push({ event: error.name }));
+    }, rig.users.manager!.token);
+    const heard = () => tab.evaluate(() => (window as any).heard.map((e: any) => e.event) as string[]);
+    await until('the greeting', async () => (await heard())[0] == 'connected');
+    // One after the other: the snippet takes for granted that no line is cut on its way.
+    for (let i = 1; i <= 5; i++) {
+      await change();
+      await until('the event', async () => (await heard()).filter((e) => e == 'thing.updated').length == i);
+    }
+    await tab.evaluate(() => (window as any).aborter.abort());
+    await until('the abort', async () => (await heard()).includes('AbortError'));
+    await until('no stream', async () => (await rig.call('streams')) == 0);
+    const all = new Set(await heard());
+    all.delete('keepalive');
+    expect([...all]).toEqual(['connected', 'thing.updated', 'AbortError']);
+  });
 });

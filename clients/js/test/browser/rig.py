@@ -71,6 +71,7 @@ http {{
   server {{
     listen 127.0.0.1:{port};
     location ~ ^/(api/v1/sse|web)/ {{ proxy_pass http://127.0.0.1:{daemon}; proxy_read_timeout 1h; }}
+    location /my/chat/session-id/events/ {{ proxy_pass http://127.0.0.1:{daemon}/api/v1/sse/events/?transport=ndjson; }}
     location ~ ^/(rows|api/v1/orders/)$ {{ proxy_pass http://127.0.0.1:{rows}; }}
     location ~ ^/(api|admin|login|logout)/ {{ proxy_pass http://127.0.0.1:{django}; proxy_set_header Host $http_host; }}
     location / {{ root {pages}; try_files $uri $uri/index.html /index.html; add_header Cache-Control no-cache; }}
