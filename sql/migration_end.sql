@@ -9,6 +9,7 @@ BEGIN
              WHERE n.nspname = 'pgherald_lent' AND p.proname = 'give_back' AND p.pronargs = 0
                AND p.prosecdef AND n.nspowner = p.proowner AND (o.rolsuper OR o.rolcreaterole)
                AND NOT r.rolsuper  -- who needs no leave
+               AND current_setting('pgherald.leave', true) IS DISTINCT FROM 'keep'  -- another text follows
                AND has_schema_privilege(n.oid, 'USAGE') AND has_function_privilege(p.oid, 'EXECUTE')) THEN
     PERFORM pgherald_lent.give_back();
   END IF;

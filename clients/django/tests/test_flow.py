@@ -134,6 +134,20 @@ connection.cursor().execute({sql!r})""",
     assert plain.db.one("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'pgherald%'") == 0
 
 
+def test_one_leave_for_all_that_wait(plain):
+    """Two migrations with watches in one run, the second of which ends one."""
+    plain.prepared()
+    models = plain.dir / "orders" / "models.py"
+    models.write_text(
+        models.read_text().replace("    class Herald:\n        topic", "    class Other:\n        topic")
+    )
+    plain.manage("pgherald", "makemigrations")
+    plain.db.run(plain.manage("pgherald", "roles"))
+    plain.manage("migrate", "-v", "0")
+    assert plain.db.one(MEMBER) == 0 and plain.db.one(TRIGGERS) == 8
+    assert "pgherald.W" not in plain.manage("check", "--database", "default")
+
+
 def test_the_administrators_way(plain):
     """No migration of ours: an administrator installs, and the application's role has nothing."""
     plain.manage("makemigrations", "orders", "-v", "0")

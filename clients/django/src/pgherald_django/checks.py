@@ -106,7 +106,7 @@ def check_database(databases: Optional[Sequence[str]] = None, **kwargs: Any) -> 
     if waits and not member and "migrate" not in sys.argv[1:2]:
         return [
             checks.Warning(
-                f"the migration {waits} puts pgherald into the database, which the role {user!r} may not yet",
+                f"the migration {waits[0]} puts pgherald in the database, which the role {user!r} may not",
                 hint="Let an administrator of the database run what `manage.py pgherald roles` prints.",
                 id="pgherald.W002",
             )

@@ -18,10 +18,17 @@ RACES = {"23505", "42710", "XX000", "55P03"}
 _installed: Dict[Tuple[str, str], str] = {}  # (alias, name of the database): the sections in force there
 
 
-def forward(watched: str, gone: Iterable[str], before: str) -> str:
-    """SQL that brings a database to these sections; `gone` are topics of `before` that end."""
+LEAVE = "SELECT pg_catalog.set_config('pgherald.leave', '{}', true);\n"
+
+
+def forward(watched: str, gone: Iterable[str], before: str, keep: bool = False) -> str:
+    """SQL that brings a database to these sections; `gone` are topics of `before` that end. What an
+    administrator has lent is given back by the last piece, and kept if another migration is to need it."""
     parts = [program.statements(["uninstall", "--watch", topic], before) for topic in gone]
-    return "\n".join([*parts, program.statements(["render"], watched)])
+    last = program.statements(["render"], watched)
+    if not parts and not keep:
+        return last
+    return "\n".join([LEAVE.format("keep"), *parts, LEAVE.format("keep" if keep else "give back"), last])
 
 
 def backward(watched: str) -> str:

@@ -35,13 +35,10 @@ def last() -> Optional[Watches]:
     return found[-1][1] if found else None
 
 
-def waiting(connection: Any) -> Optional[str]:
-    """The name of a migration with watches that has not been run there, or None."""
+def waiting(connection: Any) -> List[str]:
+    """The names of migrations with watches that have not been run there, in order."""
     loader = _loader(connection)
-    for node, _ in _found(loader):
-        if node not in loader.applied_migrations:
-            return ".".join(node)
-    return None
+    return [".".join(node) for node, _ in _found(loader) if node not in loader.applied_migrations]
 
 
 def next_migration(app_label: str, name: str = "") -> Optional[Migration]:

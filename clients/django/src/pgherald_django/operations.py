@@ -36,7 +36,11 @@ class Watches(Operation):
         """Nothing of a model changes."""
 
     def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
-        self._bring(app_label, schema_editor, self.before, self.watched)
+        from . import migrations
+
+        # This one counts: it is noted as applied when it is done.
+        keep = not schema_editor.collect_sql and len(migrations.waiting(schema_editor.connection)) > 1
+        self._bring(app_label, schema_editor, self.before, self.watched, keep)
 
     def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
         self._bring(app_label, schema_editor, self.watched, self.before)
@@ -48,7 +52,7 @@ class Watches(Operation):
     def migration_name_fragment(self) -> str:
         return "pgherald_watches"
 
-    def _bring(self, app_label: str, schema_editor: Any, old: str, new: str) -> None:
+    def _bring(self, app_label: str, schema_editor: Any, old: str, new: str, keep: bool = False) -> None:
         connection = schema_editor.connection
         alias = connection.alias
         if connection.vendor != "postgresql" or alias != conf.get("DATABASE") or conf.get("BINARY") is None:
@@ -56,7 +60,7 @@ class Watches(Operation):
         if not router.allow_migrate(alias, app_label, pgherald=True):
             return
         gone = [topic for topic in render.topics(old) if topic not in render.topics(new)]
-        sql = install.forward(new, gone, old) if new else install.backward(old)
+        sql = install.forward(new, gone, old, keep) if new else install.backward(old)
         if schema_editor.collect_sql:
             schema_editor.execute(sql, params=None)
             return
