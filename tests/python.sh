@@ -50,9 +50,11 @@ newer_python() {
 	return 1
 }
 
-# django NAME PYTHON: the tests of clients/django with the versions of locks/NAME.txt.
+# django NAME PYTHON: the tests of clients/django with the versions of locks/NAME.txt, if there is one.
 django() {
-	environment "$1" "$2" -r "$top/clients/django/tests/locks/$1.txt" || return
+	local lock=$top/clients/django/tests/locks/$1.txt
+	chosen=$2
+	[[ ! -e $lock ]] || environment "$1" "$2" -r "$lock" || return
 	(cd "$top/clients/django" && PGHERALD=${PGHERALD:-$top/build/pgherald} "$chosen" -m pytest -q \
 		-p no:cacheprovider --color=no --junitxml="$reports/$1.xml" tests)
 	passed "$1" $?
@@ -82,6 +84,9 @@ newer=$(newer_python) || {
 	[[ ${1-} == --matrix ]] || old+=(django52-psycopg3)
 	new=()
 }
+if [[ ${1-} == --matrix ]] && "$python" -c 'import django, rest_framework, psycopg2, pytest' 2>/dev/null; then
+	django django-distribution "$python"
+fi
 for name in "${old[@]}"; do django "$name" "$python"; done
 for name in "${new[@]}"; do django "$name" "$newer"; done
 if environment django-lint "$python" -r "$top/clients/django/tests/locks/lint.txt"; then

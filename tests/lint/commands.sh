@@ -34,4 +34,11 @@ for command in $("$pgherald" --help | sed -n '/^Commands:/,/^$/s/^  \([a-z][a-z]
 		}
 	done
 done
+# The synopsis of pgherald(8) names the commands of sql in the order of the program.
+synopsis=$(sed -n 's/^\.Cm sql Cm //p' doc/pgherald.8)
+names=$("$pgherald" sql --list | sed 's/ .*//' | paste -s -d'|' | sed 's/|/ | /g')
+[ "$synopsis" = "$names" ] || {
+	echo "doc/pgherald.8:1: the synopsis has sql $synopsis; the program has $names"
+	bad=1
+}
 exit $bad
