@@ -79,10 +79,11 @@ CREATE TABLE IF NOT EXISTS pgherald.journal (
   id      bigint GENERATED ALWAYS AS IDENTITY,
   at      timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
   topic   text NOT NULL,
-  op      "char" NOT NULL,                    -- i, u, d, t, r or a:
+  op      "char" NOT NULL,                    -- i, u, d, t, r, a, w or v:
           -- insert, update, delete, truncate, resync: "fetch again", or authorisation: rights of the
-          -- users in own_old have changed, of everybody when it is empty
-  pk      text,                               -- NULL for t, r and a
+          -- users in own_old have changed, of everybody when it is empty; or, with follow = yes, a way to owners
+          -- of this row has changed, and, behind it, vigil: what was looked for there (sql/way.sql)
+  pk      text,                               -- NULL for t, r, a and v
   own_old text[] NOT NULL DEFAULT '{}',       -- owners before; of u without past they are own_new, too
   own_new text[] NOT NULL DEFAULT '{}',       -- owners after
   data    json,                               -- the watched columns' values, the row before for d: an
@@ -244,6 +245,23 @@ BEGIN
 END
 $pgherald$;
 
+-- Rows of this topic have other owners, and nobody can say which: "fetch again", once in a transaction.
+CREATE OR REPLACE FUNCTION pgherald.rescope(of_topic text) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $pgherald$
+#variable_conflict use_column
+DECLARE
+  place CONSTANT text := nullif(current_setting('pgherald.tx_' || of_topic, true), '');
+BEGIN
+  IF place IS NULL OR NOT EXISTS (SELECT FROM pgherald.journal AS j
+                                  WHERE j.ctid = place::tid AND j.txid = txid_current_if_assigned()
+                                    AND j.topic = of_topic AND j.op = 'r') THEN
+    PERFORM pgherald.refetch(of_topic, 'rescope', 1);
+  END IF;
+END
+$pgherald$;
+
 -- A change could not be recorded: counts it, which no rollback takes back, and says "fetch again".
 CREATE OR REPLACE FUNCTION pgherald.lost(of_topic text) RETURNS void
 LANGUAGE plpgsql
@@ -264,6 +282,17 @@ BEGIN
       NULL;  -- the counter has told the daemon
   END;
 END
+$pgherald$;
+
+-- Whether an index of this table begins with this column.
+CREATE OR REPLACE FUNCTION pgherald.indexed(name text, col text) RETURNS boolean
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $pgherald$
+  SELECT EXISTS (SELECT FROM pg_index AS i
+                 JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+                 WHERE i.indrelid = to_regclass(name) AND a.attname = col AND i.indisvalid
+                   AND i.indpred IS NULL)
 $pgherald$;
 
 -- Whether the journal has become too large; the sequence's end closes it.
@@ -478,7 +507,7 @@ BEGIN
       {{tellers}}
       -- Of another configuration for the same database, or of the extension's dump.
       IF to_regprocedure(format('pgherald.%I(bigint[], pgherald.journal[])', 'settle_' || of_topic)) IS NOT NULL THEN
-        IF often THEN
+        IF often OR to_regprocedure(format('pgherald.%I()', 'way_' || of_topic || '_1')) IS NOT NULL THEN
           RETURN QUERY EXECUTE format('SELECT * FROM pgherald.%I($1, $2)', 'settle_' || of_topic)
             USING places, written;
         ELSE
@@ -516,8 +545,8 @@ BEGIN
     END;
     RETURN QUERY
     SELECT page.place, j.txid, j.id, j.at, j.topic,
-           CASE WHEN j.op IN ('i', 'u', 'd') THEN 'r' ELSE j.op END, j.own_old, j.own_new,
-           CASE WHEN j.op IN ('i', 'u', 'd') THEN '{"reason":"loss"}' ELSE j.data END, NULL::json
+           CASE WHEN j.op IN ('i', 'u', 'd', 'w', 'v') THEN 'r' ELSE j.op END, j.own_old, j.own_new,
+           CASE WHEN j.op IN ('i', 'u', 'd', 'w', 'v') THEN '{"reason":"loss"}' ELSE j.data END, NULL::json
     FROM unnest(txids) WITH ORDINALITY AS page(txid, place)
     JOIN pgherald.journal AS j ON j.txid = page.txid
     WHERE j.topic = of_topic;
@@ -553,6 +582,9 @@ BEGIN
     GROUP BY j.topic
   LOOP
     BEGIN
+      IF to_regprocedure(format('pgherald.%I()', 'way_' || of_topic || '_1')) IS NOT NULL THEN
+        RAISE 'whose a row is the whole transaction says';
+      END IF;
       RETURN QUERY EXECUTE format('SELECT t.place, t.txid, t.id, t.at, t.topic, t.op, t.own_old, t.own_new, '
                                   't.doc, t.leave FROM pgherald.%I($1, $2, false) AS t',
                                   'tell_' || of_topic) USING places, written;
@@ -671,7 +703,9 @@ REVOKE ALL ON FUNCTION pgherald.utc(timestamptz), pgherald.utc(text), pgherald.e
   pgherald.only_plain(anyelement, boolean), pgherald.as_text(anyelement), pgherald.as_jsonb(anyelement),
   pgherald.is_array(anyelement), pgherald.typed(text, anyelement),
   pgherald.revoked(text[]),
-  pgherald.too_much(text, int), pgherald.refetch(text, text, int), pgherald.lost(text), pgherald.shut_when_full(),
+  pgherald.too_much(text, int), pgherald.refetch(text, text, int),
+  pgherald.rescope(text), pgherald.lost(text),
+  pgherald.indexed(text, text), pgherald.shut_when_full(),
   pgherald.tell(bigint[]), pgherald.replay(bigint[], bigint[]), pgherald.fetch_again(text[], text[]),
   pgherald.prune(interval, int, bigint) FROM PUBLIC;
 GRANT USAGE ON SCHEMA pgherald TO pgherald_auth;
@@ -681,7 +715,7 @@ GRANT EXECUTE ON FUNCTION pgherald.plain(anyelement, boolean), pgherald.plain_ty
 GRANT USAGE ON SCHEMA pgherald TO pgherald_teller;
 GRANT EXECUTE ON FUNCTION pgherald.utc(timestamptz), pgherald.utc(text), pgherald.plain(anyelement, boolean),
   pgherald.plain_type(oid, boolean), pgherald.as_text(anyelement), pgherald.as_jsonb(anyelement),
-  pgherald.is_array(anyelement), pgherald.typed(text, anyelement) TO pgherald_teller;
+  pgherald.is_array(anyelement), pgherald.typed(text, anyelement), pgherald.indexed(text, text) TO pgherald_teller;
 GRANT USAGE ON SCHEMA pgherald TO {{login}};
 GRANT SELECT ON pgherald.meta, pgherald.journal, pgherald.loss TO {{login}};
 GRANT EXECUTE ON FUNCTION pgherald.epoch(), pgherald.tell(bigint[]), pgherald.replay(bigint[], bigint[]),

@@ -17,7 +17,7 @@ BEGIN
       FROM pg_trigger AS t
       JOIN pg_class AS r ON r.oid = t.tgrelid
       JOIN pg_proc AS p ON p.oid = t.tgfoid
-      WHERE p.pronamespace = to_regnamespace('pgherald') AND p.proname ~ '^on_')
+      WHERE p.pronamespace = to_regnamespace('pgherald') AND p.proname ~ '^(on|way)_')
     SELECT DISTINCT u.rolname
     FROM watched AS w
     JOIN pg_roles AS u ON u.oid = w.relowner

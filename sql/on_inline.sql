@@ -60,9 +60,11 @@ BEGIN
       -- The same text each time: PostgreSQL sends it once per transaction.
       PERFORM pg_notify('pgherald_inline',
                         '{"v":1,"topic":"{{topic}}","op":"r","reason":"storm"}');
+      {{rescope_all}}
       RETURN NULL;
     ELSIF TG_OP = 'TRUNCATE' THEN
       PERFORM pg_notify('pgherald_inline', '{"v":1,"topic":"{{topic}}","op":"t"}');
+      {{rescope_all}}
       RETURN NULL;
     END IF;
 

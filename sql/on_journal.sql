@@ -14,7 +14,7 @@ DECLARE
                       -- has failed
   n_here  int;        -- rows of this statement, as far as counted
   written int;
-  moved   boolean;    -- whether an update gave a row to other owners
+  moved   boolean;    -- whether a row that has owners came or went, or an update gave it to others
   no_key  boolean;
   reason  text;       -- why this statement becomes one "fetch again"
   last_id bigint;
@@ -69,8 +69,8 @@ BEGIN
              nullif(current_setting('pgherald.actor', true), '')
       FROM new_rows AS this
       RETURNING CASE WHEN age(xmin) < -32 THEN -id
-                     WHEN id % 64 = 0 OR {{asleep}}
-                     THEN id END INTO more;
+                     WHEN id % 64 = 0 OR {{asleep}}{{or_new_moved}}
+                     THEN id END{{new_moved}} INTO more{{and_moved}};
     ELSIF TG_OP = 'DELETE' THEN
       {{look_gone}}
       INSERT INTO pgherald.journal (topic, op, pk, own_old, data, actor)
@@ -81,8 +81,8 @@ BEGIN
              nullif(current_setting('pgherald.actor', true), '')
       FROM old_rows AS this
       RETURNING CASE WHEN age(xmin) < -32 THEN -id
-                     WHEN id % 64 = 0 OR {{asleep}}
-                     THEN id END INTO more;
+                     WHEN id % 64 = 0 OR {{asleep}}{{or_old_moved}}
+                     THEN id END{{old_moved}} INTO more{{and_moved}};
     ELSE
       more := 0;
     END IF;
@@ -124,6 +124,7 @@ BEGIN
         last_id := pgherald.refetch('{{topic}}', reason, coalesce(n_here, 0));
       ELSIF TG_OP = 'TRUNCATE' THEN
         written := 1;
+        moved := true;
         INSERT INTO pgherald.journal (topic, op) VALUES ('{{topic}}', 't') RETURNING id INTO last_id;
       ELSIF TG_OP = 'INSERT' THEN
         WITH recorded AS (
@@ -132,9 +133,9 @@ BEGIN
           FROM ({{each}}
                 FROM (SELECT new_rows.*{{place}} FROM new_rows) AS pgherald_row
                 {{cross_new}}) AS it
-          RETURNING id, pk)
-        SELECT count(*), max(recorded.id), bool_or(recorded.pk IS NULL)
-        INTO written, last_id, no_key FROM recorded;
+          RETURNING id, pk, own_new <> '{}' AS moved)
+        SELECT count(*), max(recorded.id), bool_or(recorded.moved), bool_or(recorded.pk IS NULL)
+        INTO written, last_id, moved, no_key FROM recorded;
       ELSIF TG_OP = 'DELETE' THEN
         WITH recorded AS (
           INSERT INTO pgherald.journal (topic, op, pk, own_old, data, actor)
@@ -142,9 +143,9 @@ BEGIN
           FROM ({{each}}
                 FROM (SELECT old_rows.*{{place}} FROM old_rows) AS pgherald_row
                 {{cross_gone}}) AS it
-          RETURNING id, pk)
-        SELECT count(*), max(recorded.id), bool_or(recorded.pk IS NULL)
-        INTO written, last_id, no_key FROM recorded;
+          RETURNING id, pk, own_old <> '{}' AS moved)
+        SELECT count(*), max(recorded.id), bool_or(recorded.moved), bool_or(recorded.pk IS NULL)
+        INTO written, last_id, moved, no_key FROM recorded;
       ELSE
         {{look_old}}
         -- Paired by key; where it changed there is one gone and one new. A cascade that comes back to the

@@ -17,12 +17,14 @@ BEGIN
   END IF;
   RETURN QUERY
   SELECT j.place, j.txid, j.id, j.at, j.topic,
-         CASE WHEN it.one IS NULL AND j.op IN ('i', 'u', 'd') THEN 'r' ELSE j.op END,
+         CASE WHEN it.one IS NULL AND j.op IN ('i', 'u', 'd', 'w') OR j.op = 'v' AND b.data->>0 <> '{{way_mark}}' THEN 'r'
+              ELSE j.op END,
          {{told_old}},
          {{told_new}},
          CASE WHEN it.one IS NOT NULL
               THEN {{doc}}
               WHEN j.op IN ('i', 'u', 'd') THEN '{"reason":"loss"}'
+              WHEN j.op IN ('w', 'v') THEN '{"reason":"rescope"}'
               ELSE j.data END,
          CASE WHEN it.was IS NOT NULL
               THEN {{leave}} END,
@@ -44,6 +46,8 @@ $pgherald$;
 -- the one before has left, and the last one is the row as it is. Else the transaction tells of the row
 -- once: from what it was before, to what it is now. (One that another transaction has changed since may be
 -- told so as well: then that one's event follows.)
+-- With follow = yes each row is looked at: whoever owns it now hears of it, whatever others have done on the
+-- way since. Of w rows (see way_{{topic}}_1) nobody but who has lost it, and does not own it, or has won it, and does.
 CREATE OR REPLACE FUNCTION pgherald.settle_{{topic}}(places bigint[], written pgherald.journal[])
 RETURNS TABLE (place bigint, txid bigint, id bigint, at timestamptz, topic text, op "char", own_old text[],
                own_new text[], doc json, leave json)
@@ -62,21 +66,33 @@ BEGIN
     SELECT * FROM pgherald.tell_{{topic}}(places, written, true)),
   -- '-' is a row that is not there
   often AS (
-    SELECT told.txid, told.pk, max(told.id) AS last_id,
-           array_agg(CASE WHEN told.op = 'i' THEN '-' ELSE {{told_before}} END ORDER BY told.id) AS befores,
-           array_agg(CASE WHEN told.op = 'd' THEN '-' ELSE {{told_after}} END ORDER BY told.id) AS afters,
-           array_agg(CASE WHEN told.op = 'd' THEN told.data ELSE coalesce(told.past, told.data) END
-                     ORDER BY told.id) AS images,
+    SELECT told.txid, told.pk, max(told.id) AS last_id, bool_or(told.op = 'w') AS by_way,
+           bool_or(told.op = 'd') AS gone,
+           array_agg(CASE WHEN told.op = 'i' THEN '-' ELSE {{told_before}} END ORDER BY told.id)
+             FILTER (WHERE told.op <> 'w') AS befores,
+           array_agg(CASE WHEN told.op = 'd' THEN '-' ELSE {{told_after}} END ORDER BY told.id)
+             FILTER (WHERE told.op <> 'w') AS afters,
+           array_agg(told.own_old::text ORDER BY told.id) FILTER (WHERE told.op <> 'w') AS owners,
+           array_agg(CASE WHEN told.op = 'd' THEN told.data ELSE coalesce(told.past, told.data) END ORDER BY told.id)
+             FILTER (WHERE told.op <> 'w') AS images,
+           (array_agg(told.data ORDER BY told.id))[1] AS image,
+           (array_agg(told.own_new::text ORDER BY told.id DESC))[1] AS last_own,
            (array_agg(told.doc::text ORDER BY told.id DESC))[1] AS last_doc
     FROM told
-    WHERE told.op IN ('i', 'u', 'd')
+    WHERE told.op IN ('i', 'u', 'd', 'w')
     GROUP BY told.txid, told.pk
-    HAVING count(*) > 1),
+    HAVING {{often}}),
   settled AS MATERIALIZED (
-    SELECT o.txid, o.pk, o.last_id, f.start, now.own, now.one IS NOT NULL AS present, say.doc, say.leave,
-           (o.befores[2:] = o.afters[:cardinality(o.afters) - 1]
+    SELECT o.txid, o.pk, o.last_id, now.own, say.doc, say.leave, steps.before, steps.once, way.lost, way.won,
+           (NOT o.by_way AND o.befores[2:] = o.afters[:cardinality(o.afters) - 1]
             AND o.afters[cardinality(o.afters)] = f.now
-            AND (now.one IS NULL OR o.last_doc = say.doc::text)) IS TRUE AS holds
+            AND (now.one IS NULL OR o.last_doc = say.doc::text AND o.last_own = now.own::text)
+            AND {{alone}} AND way.lost = '{}' AND steps.once <@ (steps.before || now.own)) IS TRUE AS holds,
+           CASE WHEN o.befores IS NULL THEN 'o'
+                WHEN f.start <> '-' AND now.one IS NOT NULL THEN 'u'
+                WHEN f.start <> '-' THEN 'd'
+                WHEN now.one IS NOT NULL THEN 'i'
+                ELSE 'x' END AS op
     FROM often AS o
     LEFT JOIN LATERAL (
       SELECT {{this_data}}::jsonb AS one,
@@ -94,23 +110,47 @@ BEGIN
     LEFT JOIN LATERAL (
       SELECT u.image FROM unnest(o.befores, o.images) WITH ORDINALITY AS u (node, image, n)
       WHERE u.node = f.start ORDER BY u.n DESC LIMIT 1) AS w ON true
-    CROSS JOIN LATERAL (SELECT coalesce(now.one, w.image) AS one, w.image AS was OFFSET 0) AS it
+    CROSS JOIN LATERAL (SELECT coalesce(now.one, w.image, o.image) AS one, coalesce(w.image, o.image) AS was
+                        OFFSET 0) AS it
     CROSS JOIN LATERAL (SELECT {{doc}} AS doc,
-                               {{leave}} AS leave OFFSET 0) AS say)
+                               {{leave}} AS leave OFFSET 0) AS say
+    -- `once` is who owns now what the row was before, however the owners have changed meanwhile
+    CROSS JOIN LATERAL (
+      SELECT ARRAY(SELECT DISTINCT unnest(u.own::text[]) FROM unnest(o.befores, o.owners) AS u (node, own)
+                   WHERE u.node = f.start AND f.start <> '-' ORDER BY 1) AS before,
+             CASE WHEN f.start <> '-' THEN {{once}} ELSE '{}' END AS once OFFSET 0) AS steps
+    {{lost_and_won}}),
+  net AS (
+    SELECT s.txid, s.pk, s.last_id, s.doc, s.leave, s.op::"char" AS op, o.own_old,
+           CASE s.op WHEN 'd' THEN ARRAY(SELECT unnest(s.once) EXCEPT SELECT unnest(o.own_old) ORDER BY 1)
+                     WHEN 'o' THEN ARRAY(SELECT unnest(s.own) INTERSECT SELECT unnest(s.won) ORDER BY 1)
+                     WHEN 'x' THEN '{}'
+                     ELSE s.own END AS own_new
+    FROM settled AS s
+    CROSS JOIN LATERAL (
+      SELECT CASE WHEN s.op IN ('i', 'x') THEN '{}'
+                  WHEN s.op = 'o' THEN ARRAY(SELECT unnest(s.lost) EXCEPT SELECT unnest(s.own) ORDER BY 1)
+                  ELSE ARRAY((SELECT unnest(s.before) EXCEPT SELECT unnest(s.won))
+                             UNION SELECT unnest(s.lost)
+                             UNION (SELECT unnest(s.once) WHERE s.op = 'u' EXCEPT SELECT unnest(s.own))
+                             ORDER BY 1) END AS own_old OFFSET 0) AS o
+    WHERE NOT s.holds)
   SELECT told.place, told.txid, told.id, told.at, told.topic, so.op,
-         CASE WHEN net.holds THEN told.own_old WHEN so.op IN ('u', 'd') THEN {{net_old}} ELSE '{}' END,
-         CASE WHEN net.holds THEN told.own_new WHEN so.op IN ('i', 'u') THEN net.own ELSE '{}' END,
-         CASE WHEN net.holds THEN told.doc WHEN so.op <> 'x' THEN net.doc END,
-         CASE WHEN net.holds THEN told.leave WHEN so.op = 'u' THEN net.leave END
+         CASE WHEN so.op = 'x' THEN '{}' WHEN way.op IS NOT NULL THEN way.lost
+              WHEN net.txid IS NOT NULL THEN net.own_old ELSE told.own_old END,
+         CASE WHEN so.op = 'x' THEN '{}' WHEN way.op IS NOT NULL THEN way.won
+              WHEN net.txid IS NOT NULL THEN net.own_new ELSE told.own_new END,
+         CASE WHEN so.op = 'x' THEN NULL WHEN way.op IS NOT NULL THEN '{"reason":"rescope"}'
+              WHEN net.txid IS NOT NULL THEN net.doc ELSE told.doc END,
+         CASE WHEN net.txid IS NULL THEN told.leave WHEN so.op IN ('u', 'd', 'o') THEN net.leave END
   FROM told
-  LEFT JOIN settled AS s ON s.txid = told.txid AND s.pk = told.pk AND told.op IN ('i', 'u', 'd')
-  CROSS JOIN LATERAL (SELECT coalesce(s.holds, true) AS holds, s.own, s.doc, s.leave, s.start) AS net
+  LEFT JOIN net ON net.txid = told.txid AND net.pk = told.pk AND told.op IN ('i', 'u', 'd', 'w')
+  {{of_way}}
   CROSS JOIN LATERAL (
-    SELECT CASE WHEN net.holds THEN told.op
-                WHEN told.id <> s.last_id THEN 'x'
-                WHEN s.start <> '-' THEN CASE WHEN s.present THEN 'u'::"char" ELSE 'd' END
-                WHEN s.present THEN 'i'
-                ELSE 'x' END AS op) AS so
+    SELECT CASE WHEN way.op IS NOT NULL THEN way.op
+                WHEN net.txid IS NULL THEN told.op
+                WHEN told.id <> net.last_id OR net.op = 'o' AND net.own_old = '{}' AND net.own_new = '{}' THEN 'x'
+                ELSE net.op END AS op) AS so
   ORDER BY 1, 3;
 END
 $pgherald$;

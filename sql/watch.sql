@@ -90,6 +90,26 @@ BEGIN
 END
 $pgherald$;
 
+-- Ways to owners that are followed no longer. (Not of `upgrade`: this locks their tables.)
+DO $pgherald$
+DECLARE
+  way record;
+BEGIN
+  FOR way IN SELECT p.oid::regprocedure AS function,
+                    ARRAY(SELECT format('DROP TRIGGER %I ON %s', t.tgname, t.tgrelid::regclass)
+                          FROM pg_trigger AS t WHERE t.tgfoid = p.oid) AS triggers
+             FROM pg_proc AS p
+             WHERE p.pronamespace = 'pgherald'::regnamespace AND p.proname ~ '^(way|seek)_{{topic}}_[0-9]+$'
+               AND substring(p.proname FROM '[0-9]+$')::int > {{n_ways}}
+  LOOP
+    FOR i IN 1 .. cardinality(way.triggers) LOOP
+      EXECUTE way.triggers[i];
+    END LOOP;
+    EXECUTE format('DROP ROUTINE %s', way.function);
+  END LOOP;
+END
+$pgherald$;
+
 SET LOCAL ROLE pgherald_owner;
 INSERT INTO pgherald.journal (id, topic, op, data) OVERRIDING SYSTEM VALUE
 SELECT pgherald.next_id(), '{{topic}}', 'r', '{"reason":"schema"}'

@@ -72,7 +72,8 @@ struct conf_watch {
 	char *table, *key, *owners, *fields, *leave;
 	struct conf_list rescope; /* topics to fetch again when a row changes its owners */
 	int capture;		  /* enum capture */
-	struct watch *parsed;	  /* what the strings mean */
+	bool follow;
+	struct watch *parsed; /* what the strings mean */
 };
 
 /* [listen NAME]: a channel on which the application itself sends JSON. */

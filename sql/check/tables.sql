@@ -55,7 +55,9 @@ WHERE r.relkind NOT IN ('r', 'p')
 --! the application's statements that write to it through this table. Stop watching the table.
 SELECT w.rel, format('the foreign table %s is a part of it', part.oid::regclass),
        format('pgherald sql uninstall --watch %s --apply', w.topic)
-FROM watch AS w
+FROM (SELECT w.topic, w.rel, w.oid FROM watch AS w
+      UNION
+      SELECT y.topic, y.rel, to_regclass(y.rel) FROM way AS y WHERE y.follow) AS w
 CROSS JOIN LATERAL (WITH RECURSIVE below AS (
                       SELECT w.oid
                       UNION ALL
@@ -117,6 +119,29 @@ FROM joined AS j
 JOIN pg_class AS r ON r.oid = j.oid
 JOIN pg_roles AS u ON u.oid = to_regrole(j.role)
 WHERE j.looks AND r.relrowsecurity AND NOT u.rolbypassrls
+
+--! owners-unfollowed notice
+--! A change of this table changes who owns rows of another one, and nobody is told: who gains a row does not
+--! hear of it, who loses one keeps it on his screen. In the configuration, follow = yes says who comes and goes.
+SELECT y.rel, format('it decides who owns rows of [watch %s]; follow = yes there tells them', y.topic),
+       NULL
+FROM way AS y
+WHERE NOT y.follow
+  AND NOT EXISTS (SELECT FROM watch AS w
+                  WHERE w.oid = to_regclass(y.rel) AND y.topic = ANY (w.rescope) AND y.value = ANY (w.owners))
+GROUP BY y.rel, y.topic
+
+--! way-index warning
+--! Rows are looked for by this column when owners have changed on the way to them. Without an index nobody looks
+--! back: those concerned are told to fetch again; and on each event the table is read as a whole for its owners.
+SELECT i.rel, format('no index begins with %I, by which [watch %s] is followed', i.col, i.topic),
+       format('CREATE INDEX CONCURRENTLY ON %s (%I);', i.rel, i.col)
+FROM (SELECT y.topic, y.back_rel AS rel, y.back AS col FROM way AS y WHERE y.follow
+      UNION
+      SELECT y.topic, y.rel, y.key FROM way AS y WHERE y.follow) AS i
+JOIN pg_attribute AS a ON a.attrelid = to_regclass(i.rel) AND a.attname = i.col AND NOT a.attisdropped
+WHERE NOT EXISTS (SELECT FROM pg_index AS x
+                  WHERE x.indrelid = a.attrelid AND x.indkey[0] = a.attnum AND x.indisvalid AND x.indpred IS NULL)
 
 --! children notice
 --! What is written into a child by its own name is not recorded: a statement fires the triggers of

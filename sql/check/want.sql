@@ -16,7 +16,13 @@ watch AS (
   SELECT w.*, to_regclass(w.rel) AS oid, to_regprocedure('pgherald.on_' || w.topic || '()') AS fn
   FROM conf, jsonb_to_recordset(c->'watches')
     AS w (topic text, rel text, key text[], columns text[], text_columns jsonb,
-          utc_columns jsonb, looks text[])),
+          utc_columns jsonb, looks text[], follow boolean, ways jsonb, owners text[], rescope text[])),
+-- tables on the way to owners, and the columns that lead back
+way AS (
+  SELECT w.topic, w.follow, y.*
+  FROM watch AS w
+  CROSS JOIN LATERAL jsonb_to_recordset(w.ways)
+    AS y (rel text, key text, value text, back_rel text, back text)),
 -- what the function of a watch pins when the text of a column depends on it (sql/settings.sql)
 pinned AS (
   SELECT '{timezone=utc,"datestyle=iso, ymd",intervalstyle=iso_8601,bytea_output=hex,

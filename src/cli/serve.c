@@ -23,6 +23,7 @@
 #include "conf.h"
 #include "hub/registry.h"
 #include "pg/db.h"
+#include "sql/render_way.h"
 #include "web/arrival.h"
 #include "web/commons.h"
 #include "web/departure.h"
@@ -429,6 +430,32 @@ static bool valid_listen(const struct conf *conf, struct buf *error)
 	return ok;
 }
 
+/* Whether this watch says so when its rows get other owners that `way` leads to. */
+static bool tells_owners(const struct watch *w, const struct way *way)
+{
+	bool named = false, owns = false;
+
+	for (size_t i = 0; i < w->n_rescope; i++)
+		named |= !strcmp(w->rescope[i], way->watch->topic);
+	for (size_t i = 0; i < w->n_owners; i++)
+		owns |= !w->owners[i].n_hops && !strcmp(w->owners[i].column, way->hop->value);
+	return named && owns && !strcmp(w->schema, way->hop->schema) &&
+	       !strcmp(w->table, way->hop->table);
+}
+
+static void hint_at_way(void *arg, const struct way *way)
+{
+	const struct conf *conf = arg;
+
+	for (size_t i = 0; i < conf->n_watches; i++)
+		if (tells_owners(conf->watches[i].parsed, way))
+			return;
+	printf("hint: [watch %s] who owns rows by way of %s.%s is not told when that table "
+	       "changes: "
+	       "see follow in pgherald.conf(5)\n",
+	       way->watch->topic, way->hop->schema, way->hop->table);
+}
+
 int cli_check(const char *conf_path, int print)
 {
 	struct conf *conf = load(conf_path, !print);
@@ -443,6 +470,9 @@ int cli_check(const char *conf_path, int print)
 		fputs(buf_cstr(&text), stdout);
 	} else {
 		ok = valid_listen(conf, &text);
+		for (size_t i = 0; ok && i < conf->n_watches; i++)
+			if (!conf->watches[i].follow)
+				ways_of(conf->watches[i].parsed, hint_at_way, conf);
 		if (ok)
 			printf("%s: configuration OK\n", conf_path);
 		else

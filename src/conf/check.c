@@ -50,6 +50,18 @@ static void default_routes(struct conf *c)
 	r->query_token = false;
 }
 
+static bool check_follow(struct parser *p, const struct conf_watch *w, unsigned line)
+{
+	if (w->follow && !watch_has_hops(w->parsed))
+		return parser_fail(p, line,
+				   "[watch %s] follow is for owners that stand in other tables "
+				   "(COLUMN<-SCHEMA.TABLE.FK.OWNER)",
+				   w->name);
+	if (w->follow && w->parsed->notify)
+		return parser_fail(p, line, "[watch %s] follow needs capture = journal", w->name);
+	return true;
+}
+
 static bool check_watch(struct parser *p, struct conf_watch *w, unsigned line)
 {
 	struct buf why;
@@ -67,6 +79,8 @@ static bool check_watch(struct parser *p, struct conf_watch *w, unsigned line)
 		w->parsed->notify = w->capture == CAPTURE_NOTIFY;
 		w->parsed->rescope = (const char *const *)w->rescope.items;
 		w->parsed->n_rescope = w->rescope.n;
+		w->parsed->follow = w->follow;
+		ok = check_follow(p, w, line);
 	}
 	buf_free(&why);
 	return ok;

@@ -122,6 +122,7 @@ static const struct setting watch_settings[] = {
 	{"owners", TYPE_TEXT, AT(conf_watch, owners), "", 0, NULL, 0, 0},
 	{"fields", TYPE_TEXT, AT(conf_watch, fields), NULL, REQUIRED, NULL, 0, 0},
 	{"leave", TYPE_TEXT, AT(conf_watch, leave), "", 0, NULL, 0, 0},
+	{"follow", TYPE_YESNO, AT(conf_watch, follow), "no", 0, NULL, 0, 0},
 	{"rescope", TYPE_LIST, AT(conf_watch, rescope), "", 0, NULL, 0, 0},
 	{"capture", TYPE_CHOICE, AT(conf_watch, capture), "journal", 0, capture_names, 0, 0},
 	{0},

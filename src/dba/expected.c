@@ -10,6 +10,7 @@
 #include "dba/statement.h"
 #include "sql/ident.h"
 #include "sql/render_doc.h"
+#include "sql/render_way.h"
 #include "wire/json.h"
 
 static void add_key(struct buf *out, const char *key)
@@ -115,6 +116,48 @@ static void add_text_column(void *arg, const struct table_column *c)
 	buf_str(out, c->spelled ? ",\"spelled\":true}" : "}");
 }
 
+/* A table on the way to owners, and the column that leads back from it. */
+static void add_way(void *arg, const struct way *way)
+{
+	struct buf *out = arg;
+	const struct watch_hop *h = way->hop, *before = way->place ? h - 1 : NULL;
+	autobuf table = {0}, back = {0};
+
+	buf_init(&table, STATEMENT_MAX);
+	ident_add_table(&table, h->schema, h->table);
+	buf_init(&back, STATEMENT_MAX);
+	ident_add_table(&back, before ? before->schema : way->watch->schema,
+			before ? before->table : way->watch->table);
+	add_object(out);
+	add_text(out, "rel", buf_cstr(&table));
+	add_text(out, "key", h->key);
+	add_text(out, "value", h->value);
+	add_text(out, "back_rel", buf_cstr(&back));
+	add_text(out, "back", before ? before->value : way->owner->column);
+	buf_char(out, '}');
+}
+
+static void add_owners(struct buf *out, const struct watch *w)
+{
+	add_key(out, "follow");
+	buf_str(out, w->follow ? "true" : "false");
+	add_key(out, "ways");
+	buf_char(out, '[');
+	ways_of(w, add_way, out);
+	buf_char(out, ']');
+	add_key(out, "owners");
+	buf_char(out, '[');
+	for (size_t i = 0; i < w->n_owners; i++)
+		if (!w->owners[i].n_hops)
+			add_names(out, w->owners[i].column);
+	buf_char(out, ']');
+	add_key(out, "rescope");
+	buf_char(out, '[');
+	for (size_t i = 0; i < w->n_rescope; i++)
+		add_names(out, w->rescope[i]);
+	buf_char(out, ']');
+}
+
 static void add_watch(struct buf *out, const struct watch *w)
 {
 	autobuf table = {0};
@@ -145,6 +188,7 @@ static void add_watch(struct buf *out, const struct watch *w)
 	buf_char(out, '[');
 	utc_columns_of(w, add_text_column, out);
 	buf_char(out, ']');
+	add_owners(out, w);
 	add_key(out, "looks");
 	buf_char(out, '[');
 	for (size_t i = 0; i < w->n_fields; i++)

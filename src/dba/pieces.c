@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "sql/render.h"
+#include "sql/render_way.h"
 
 static bool failed(const char *what, const char *about)
 {
@@ -26,22 +27,47 @@ bool pieces_know(const struct conf *conf, const char *only)
 void pieces_core(struct script *s, const struct conf *conf)
 {
 	autobuf sql = {0};
-	const char **topics = xcalloc(conf->n_watches + 1, sizeof(*topics));
+	const struct watch **told = xcalloc(conf->n_watches + 1, sizeof(*told));
 	size_t n = 0;
 
 	for (size_t i = 0; i < conf->n_watches; i++)
 		if (!conf->watches[i].parsed->notify)
-			topics[n++] = conf->watches[i].parsed->topic;
+			told[n++] = conf->watches[i].parsed;
 	buf_init(&sql, RENDER_MAX);
-	render_core(&sql, conf->login, conf->journal_size, topics, n);
-	free(topics);
+	render_core(&sql, conf->login, conf->journal_size, told, n);
+	free(told);
 	script_add(s, xstrdup("core"), buf_steal(&sql));
+}
+
+struct ways {
+	struct script *script;
+	bool install;
+};
+
+/* A table of its own in a transaction of its own: nothing holds one while it waits for another. */
+static void add_way(void *arg, const struct way *way)
+{
+	struct ways *ways = arg;
+	autobuf sql = {0};
+
+	buf_init(&sql, RENDER_MAX);
+	if (ways->install)
+		render_way(&sql, way);
+	else
+		render_unway(&sql, way);
+	script_add(ways->script,
+		   xasprintf("watch %s, owners by way of %s.%s", way->watch->topic,
+			     way->hop->schema, way->hop->table),
+		   buf_steal(&sql));
 }
 
 bool pieces_watch(struct script *s, const struct conf_watch *w, bool install)
 {
+	struct ways ways = {s, install};
 	autobuf sql = {0};
 
+	if (!install && w->parsed->follow) /* what calls it goes first */
+		ways_of(w->parsed, add_way, &ways);
 	buf_init(&sql, RENDER_MAX);
 	if (install)
 		render_watch(&sql, w->parsed);
@@ -51,6 +77,8 @@ bool pieces_watch(struct script *s, const struct conf_watch *w, bool install)
 		return failed("too many fields in watch ", w->name);
 	script_add(s, xasprintf("watch %s (%s.%s)", w->name, w->parsed->schema, w->parsed->table),
 		   buf_steal(&sql));
+	if (install && w->parsed->follow)
+		ways_of(w->parsed, add_way, &ways);
 	return true;
 }
 

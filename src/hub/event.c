@@ -119,7 +119,7 @@ static bool is_resync(const struct event *e)
 
 static const char *verb(char op)
 {
-	return op == 'i' ? "created" : op == 'u' ? "updated" : "deleted";
+	return op == 'i' ? "created" : op == 'd' ? "deleted" : "updated";
 }
 
 /* Why a row says "refetch": {"reason":"…"}, as the triggers write it. */
@@ -142,7 +142,7 @@ static const char *refetch_reason(const struct event_row *row)
 {
 	if (row->op == 't')
 		return "truncate";
-	if (row->op != 'i' && row->op != 'u' && row->op != 'd')
+	if (row->op != 'i' && row->op != 'u' && row->op != 'd' && row->op != 'o')
 		return reason_in(row->doc);
 	return too_many_owners(row) ? "owners" : NULL;
 }
@@ -260,14 +260,19 @@ bool event_allowed(const struct event *e, const struct scope_policy *policy)
 	return !e->topic;
 }
 
+bool event_is_for_owners(const struct event *e)
+{
+	return e->op == 'f' || e->op == 'o';
+}
+
 enum scope_view event_view(const struct event *e, const struct scope_policy *policy,
 			   const struct principal *who)
 {
 	if (!event_allowed(e, policy))
 		return VIEW_NOTHING;
-	if (e->op == 'r' || (policy->receives == RECEIVES_ALL && e->op != 'f'))
+	if (e->op == 'r' || (policy->receives == RECEIVES_ALL && !event_is_for_owners(e)))
 		return VIEW_WHOLE;
-	if (policy->receives == RECEIVES_ALL) /* they heard of it anyway */
+	if (policy->receives == RECEIVES_ALL) /* the row is what it was */
 		return VIEW_NOTHING;
 	return scope_own_view(e->op, principal_is_among(who, &e->before),
 			      principal_is_among(who, &e->after));

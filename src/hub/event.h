@@ -17,8 +17,9 @@
 
 struct event {
 	atomic_int refs;
-	char op;       /* i u d, r: resync, f: resync for its owners alone; for nobody's eyes are
-			* a: rights changed, and x: told by another row of its transaction */
+	char op;       /* i u d, o: nothing but its owners changed, r: resync, f: resync for its
+			* owners alone; for nobody's eyes are a: rights changed, and x: told by
+			* another row of its transaction */
 	uint64_t txid; /* of the journal row; 0 for an event that is not in the journal */
 	uint64_t id;
 	int64_t at;   /* Unix seconds */
@@ -58,6 +59,8 @@ struct frame *event_frame(struct event *e, enum wire_form form, enum scope_view 
  * caller owns the reference. */
 struct frame *event_frame_with(const struct event *e, enum wire_form form, enum scope_view view,
 			       const char *cursor);
+/* Whether it is nothing to roles that receive all. */
+bool event_is_for_owners(const struct event *e);
 /* Whether a role may hear this type of event at all; of a resync, anything of its topic. */
 bool event_allowed(const struct event *e, const struct scope_policy *policy);
 /* What one principal under `policy` sees of it: the rule for replay, which hub_publish() must

@@ -232,7 +232,7 @@ static void to_everybody(struct hub *h, uint64_t allowed, struct event *e)
 {
 	struct hub_group *g, *tmp;
 
-	for (size_t i = 0; i < h->n_policies && e->op != 'f'; i++)
+	for (size_t i = 0; i < h->n_policies && !event_is_for_owners(e); i++)
 		if (e->op == 'r' || h->policies[i].receives == RECEIVES_ALL)
 			to_group(h, &h->roles[i], allowed, e, VIEW_WHOLE);
 	HASH_ITER (hh, h->keys, g, tmp)
@@ -260,7 +260,7 @@ void hub_publish(struct hub *h, struct event *e)
 	if (e->op == 'r' || e->for_everybody) {
 		to_everybody(h, allowed, e);
 	} else {
-		for (size_t i = 0; i < h->n_policies && e->op != 'f'; i++)
+		for (size_t i = 0; i < h->n_policies && !event_is_for_owners(e); i++)
 			if (h->policies[i].receives == RECEIVES_ALL)
 				to_group(h, &h->roles[i], allowed, e, VIEW_WHOLE);
 		to_keys(h, allowed, e);

@@ -108,7 +108,12 @@ enum scope_view scope_own_view(char op, bool before, bool after)
 	case 'i':
 		return after ? VIEW_WHOLE : VIEW_NOTHING;
 	case 'd':
-		return before ? VIEW_WHOLE : VIEW_NOTHING;
+		/* after: who came to own it while it was being deleted knows its key */
+		return before ? VIEW_WHOLE : after ? VIEW_LEAVE : VIEW_NOTHING;
+	case 'o':
+		if (before && after)
+			return VIEW_NOTHING;
+		return after ? VIEW_ENTER : before ? VIEW_LEAVE : VIEW_NOTHING;
 	case 'u':
 		if (before && after)
 			return VIEW_WHOLE;

@@ -68,14 +68,18 @@ static const char all_sql[] =
 	" FROM found AS f GROUP BY f.txid) AS t ON true"
 	" GROUP BY m.floor_txid, l.is_called, l.last_value";
 
-/* $7 the user, $8 his session, $9 the seed of the hashes. */
+/* $7 the user, $8 his session, $9 the seed of the hashes, $10 topics whose owners are followed: whose their
+ * rows are is found out when they are told. So it is where a NULL stands for owners. */
 static const char own_sql[] =
 	WALK("j.txid, j.id, j.topic, j.pk, " STORED ","
-	     " CASE WHEN j.op IN ('r', 't') THEN 'r'"
+	     " CASE WHEN j.topic = ANY ($10::text[]) THEN 'h'"
+	     " WHEN j.op IN ('r', 't', 'w', 'v') THEN 'r'"
 	     " WHEN j.op = 'a' THEN CASE WHEN j.own_old = '{}' OR $7 = ANY (j.own_old)"
 	     " OR $8 = ANY (j.own_old) THEN 'a' END"
-	     " WHEN j.op <> 'd' AND $7 = ANY (j.own_new) THEN 'h'"
-	     " WHEN $7 = ANY (j.own_old) THEN 'l' END AS kind")
+	     " WHEN j.op <> 'd' AND ($7 = ANY (j.own_new)"
+	     " OR pg_catalog.array_position(j.own_new, NULL) IS NOT NULL) THEN 'h'"
+	     " WHEN $7 = ANY (j.own_old) OR pg_catalog.array_position(j.own_old, NULL) IS NOT NULL"
+	     " THEN 'l' END AS kind")
 	" SELECT" HEADER_COLUMNS
 	LIST("f.txid") "," LIST("f.id") ","
 	LIST("pg_catalog.hashtextextended(f.topic, $9::bigint) & " MAX_HASH) ","
@@ -165,6 +169,19 @@ static char *array(const uint64_t *list, size_t n, uint64_t more)
 	return buf_steal(&b);
 }
 
+/* {"a","b"}: nothing in their names needs an escape. */
+static char *followed_topics(const struct conf *conf)
+{
+	struct buf b;
+
+	buf_init(&b, SIZE_MAX / 2);
+	for (size_t i = 0; i < conf->n_watches; i++)
+		if (conf->watches[i].follow)
+			buf_printf(&b, "%c\"%s\"", b.len ? ',' : '{', conf->watches[i].name);
+	buf_str(&b, b.len ? "}" : "{}");
+	return buf_steal(&b);
+}
+
 static void send_slice(struct missed *m, struct conn *c, conn_result_fn *done, void *arg)
 {
 	uint64_t first = m->half_open ? m->half_txid : 0;
@@ -175,11 +192,12 @@ static void send_slice(struct missed *m, struct conn *c, conn_result_fn *done, v
 	autofree char *half_id = xasprintf("%" PRIu64, m->half_id);
 	autofree char *rows = xasprintf("%" PRIu64, m->slice_rows);
 	autofree char *seed = xasprintf("%" PRIu64, m->seed);
+	autofree char *followed = followed_topics(m->conf);
 	const char *const params[] = {xmax, out,     in,	 half, half_id,
-				      rows, m->user, m->session, seed};
+				      rows, m->user, m->session, seed, followed};
 
 	if (m->user)
-		conn_query_prepared(c, "own", own_sql, 9, params, done, arg);
+		conn_query_prepared(c, "own", own_sql, 10, params, done, arg);
 	else
 		conn_query_prepared(c, "all", all_sql, 6, params, done, arg);
 }

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "sql/render_doc.h"
+#include "sql/render_way.h"
 
 enum {
 	AGAIN_MS = 1000, /* while the connection is away */
@@ -21,7 +22,8 @@ enum {
 
 /* (unnest() of several arrays is only known without its schema; only pg_catalog is on the path.)
  * $1 to $4 are topics, schemas, tables and marks ("" for capture = notify) of the watches; $5 to $8
- * topics, schemas, tables and columns of everything that is read. By name and not by regclass,
+ * topics, schemas, tables and columns of everything that is read; $9 to $12 topics, schemas, tables
+ * and trigger functions of what is followed. By name and not by regclass,
  * which asks for rights on the schema. Rows of topic, problem, remedy; the gravest first. */
 static const char look_sql[] =
 	"WITH RECURSIVE watch AS (SELECT w.*, r.oid FROM unnest($1::text[], $2::text[], "
@@ -61,6 +63,16 @@ static const char look_sql[] =
 	" WHERE t.tgrelid = w.oid AND t.tgfoid = f.oid AND t.tgenabled IN ('O', 'A')"
 	" AND t.tgname IN ('zz_pgherald_i', 'zz_pgherald_u', 'zz_pgherald_d', 'zz_pgherald_t')) < 4"
 	" UNION ALL"
+	" SELECT 3, y.topic, pg_catalog.format('triggers on %I.%I are missing or disabled', y.nsp, "
+	"y.rel),"
+	" 'pgherald sql install --apply'"
+	" FROM unnest($9::text[], $10::text[], $11::text[], $12::text[]) AS y (topic, nsp, rel, fn)"
+	" WHERE (SELECT pg_catalog.count(*) FROM function AS f JOIN pg_catalog.pg_trigger AS t"
+	" ON t.tgfoid = f.oid JOIN pg_catalog.pg_class AS r ON r.oid = t.tgrelid"
+	" JOIN pg_catalog.pg_namespace AS n ON n.oid = r.relnamespace"
+	" WHERE f.proname = y.fn AND n.nspname = y.nsp AND r.relname = y.rel"
+	" AND t.tgenabled IN ('O', 'A')) < 4"
+	" UNION ALL"
 	" SELECT 4, w.topic, 'what is installed is of another configuration',"
 	" 'pgherald sql install --apply'"
 	" FROM watch AS w JOIN function AS f ON f.proname = 'tell_' || w.topic"
@@ -77,7 +89,7 @@ static const char look_sql[] =
 	" NULL FROM watch AS w WHERE w.oid IS NOT NULL) AS found"
 	" ORDER BY found.topic, found.place, found.problem";
 
-enum { N_PARAMS = 8, N_COLUMNS = 3 };
+enum { N_PARAMS = 12, N_COLUMNS = 3 };
 
 static void look(struct shape *s);
 
@@ -100,6 +112,17 @@ static void add_column(struct buf *params, const struct watch *w, const char *sc
 	add(&params[5], schema);
 	add(&params[6], table);
 	add(&params[7], column);
+}
+
+static void add_way(void *arg, const struct way *way)
+{
+	struct buf *params = arg;
+	autofree char *function = xasprintf("way_%s_%zu", way->watch->topic, way->n);
+
+	add(&params[8], way->watch->topic);
+	add(&params[9], way->hop->schema);
+	add(&params[10], way->hop->table);
+	add(&params[11], function);
 }
 
 static void add_watch(struct buf *params, const struct watch *w)
@@ -135,6 +158,8 @@ static void add_watch(struct buf *params, const struct watch *w)
 			add_column(params, w, h->schema, h->table, h->value);
 		}
 	}
+	if (w->follow)
+		ways_of(w, add_way, params);
 	free(columns.names);
 }
 

@@ -172,26 +172,38 @@ const char *render_asleep(enum watch_doorbell doorbell)
 }
 
 /* A statement for each: pgherald.tell() keeps their plans. */
-static void add_tellers(struct buf *out, const char *const *topics, size_t n)
+static void add_tellers(struct buf *out, const struct watch *const *told, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
-		buf_printf(out,
-			   "%sIF of_topic = '%s' THEN\n"
-			   "  IF often THEN\n"
-			   "    RETURN QUERY SELECT * FROM pgherald.settle_%s(places, written);\n"
-			   "  ELSE\n"
-			   "    RETURN QUERY SELECT t.place, t.txid, t.id, t.at, t.topic, t.op, "
-			   "t.own_old, t.own_new, t.doc, t.leave\n"
-			   "                 FROM pgherald.tell_%s(places, written, false) AS t;\n"
-			   "  END IF;\n"
-			   "  CONTINUE;\n"
-			   "END IF;",
-			   i ? "\n" : "", topics[i], topics[i], topics[i]);
+	static const char always[] =
+		"%sIF of_topic = '%s' THEN\n"
+		"  RETURN QUERY SELECT * FROM pgherald.settle_%s(places, written);\n"
+		"  CONTINUE;\n"
+		"END IF;";
+	static const char often[] =
+		"%sIF of_topic = '%s' THEN\n"
+		"  IF often THEN\n"
+		"    RETURN QUERY SELECT * FROM pgherald.settle_%s(places, written);\n"
+		"  ELSE\n"
+		"    RETURN QUERY SELECT t.place, t.txid, t.id, t.at, t.topic, t.op, t.own_old, "
+		"t.own_new, t.doc, t.leave\n"
+		"                 FROM pgherald.tell_%s(places, written, false) AS t;\n"
+		"  END IF;\n"
+		"  CONTINUE;\n"
+		"END IF;";
+
+	for (size_t i = 0; i < n; i++) {
+		const char *topic = told[i]->topic, *line = i ? "\n" : "";
+
+		if (told[i]->follow)
+			buf_printf(out, always, line, topic, topic);
+		else
+			buf_printf(out, often, line, topic, topic, topic);
+	}
 }
 
 /* core and uninstall have the same slots */
 static void render_for_login(struct buf *out, const char *text, const char *login,
-			     uint64_t journal_bytes, const char *const *topics, size_t n_topics)
+			     uint64_t journal_bytes, const struct watch *const *told, size_t n_told)
 {
 	autobuf ident, literal, comment, stamp, tellers, begin;
 	autofree char *max_bytes = xasprintf("%" PRIu64, journal_bytes);
@@ -205,12 +217,14 @@ static void render_for_login(struct buf *out, const char *text, const char *logi
 	ident_add(&ident, login);
 	ident_add_literal(&literal, login);
 	render_comment(&comment, login);
-	render_stamp(&stamp,
-		     "'utc', 'epoch', 'next_id', 'too_much', 'refetch', 'lost', 'shut_when_full', "
-		     "'plain', 'plain_type', 'only_plain', 'as_text', 'as_jsonb', 'is_array', "
-		     "'typed', 'revoked', 'tell', 'replay', "
-		     "'fetch_again', 'prune'");
-	add_tellers(&tellers, topics, n_topics);
+	render_stamp(
+		&stamp,
+		"'utc', 'epoch', 'next_id', 'too_much', 'refetch', 'rescope', 'lost', 'indexed', "
+		"'shut_when_full', "
+		"'plain', 'plain_type', 'only_plain', 'as_text', 'as_jsonb', 'is_array', "
+		"'typed', 'revoked', 'tell', 'replay', "
+		"'fetch_again', 'prune'");
+	add_tellers(&tellers, told, n_told);
 	const struct slot slots[] = {
 		{"version", PACKAGE_VERSION},
 		{"login", buf_cstr(&ident)},
@@ -226,9 +240,9 @@ static void render_for_login(struct buf *out, const char *text, const char *logi
 }
 
 void render_core(struct buf *out, const char *login, uint64_t journal_bytes,
-		 const char *const *topics, size_t n_topics)
+		 const struct watch *const *told, size_t n_told)
 {
-	render_for_login(out, sql_core, login, journal_bytes, topics, n_topics);
+	render_for_login(out, sql_core, login, journal_bytes, told, n_told);
 }
 
 void render_uninstall(struct buf *out, const char *login)

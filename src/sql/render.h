@@ -34,9 +34,9 @@ struct render_auth {
 };
 
 /* Roles, schema, journal and common functions; `login` is the daemon's role, `journal_bytes` the
- * size at which the triggers stop adding to the journal, `topics` those of watches that use it. */
+ * size at which the triggers stop adding to the journal, `told` the watches that use it. */
 void render_core(struct buf *out, const char *login, uint64_t journal_bytes,
-		 const char *const *topics, size_t n_topics);
+		 const struct watch *const *told, size_t n_told);
 /* Trigger function and triggers of one table. */
 void render_watch(struct buf *out, const struct watch *w);
 /* pgherald.auth_NAME(); false with `error` when a table's name cannot be read. */

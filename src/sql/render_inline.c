@@ -49,5 +49,5 @@ void inline_parts(struct buf *parts, const struct watch *w, const struct columns
 	}
 	render_doc(&parts[PART_DOC], w, &one);
 	render_leave(&parts[PART_LEAVE], w, &was);
-	render_rescope(&parts[PART_RESCOPE], w);
+	rescope_parts(parts, w);
 }

@@ -39,6 +39,12 @@ enum part {
 	PART_LOOK_GONE,
 	PART_MOVED,
 	PART_RESCOPE,
+	PART_RESCOPE_ALL,
+	PART_OR_NEW_MOVED,
+	PART_NEW_MOVED,
+	PART_OR_OLD_MOVED,
+	PART_OLD_MOVED,
+	PART_AND_MOVED,
 	/* what clients are told */
 	PART_MARK,
 	PART_DOC,
@@ -46,12 +52,17 @@ enum part {
 	PART_TOLD_OWNERS,
 	PART_TOLD_OLD,
 	PART_TOLD_NEW,
-	PART_TOLD_BEFORE,
-	PART_TOLD_AFTER,
 	PART_THIS_OWNERS,
 	PART_THIS_IS,
+	PART_TOLD_BEFORE,
+	PART_TOLD_AFTER,
 	PART_NOW_NODE,
-	PART_NET_OLD,
+	PART_ALONE,
+	PART_OFTEN,
+	PART_ONCE,
+	PART_LOST_AND_WON,
+	PART_OF_WAY,
+	PART_WAY_MARK,
 	/* the same without a journal */
 	PART_CROSS,
 	PART_PK,
@@ -64,6 +75,7 @@ enum part {
 	/* what stands in other tables */
 	PART_NAMES_OF_KEYS,
 	PART_OWNERS_OF_KEYS,
+	PART_N_WAYS,
 	PART_STAMP,
 	PART_STAMP_TELLER,
 	PART_FUNCTIONS,
@@ -83,6 +95,6 @@ void render_asked_names(struct buf *out, const struct watch *w, const struct row
 /* What the trigger functions share: rows as objects of the watched columns; topics to fetch again.
  */
 void render_cross_object(struct buf *out, const struct columns *c);
-void render_rescope(struct buf *out, const struct watch *w);
+void rescope_parts(struct buf *parts, const struct watch *w);
 
 #endif

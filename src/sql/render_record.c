@@ -204,31 +204,35 @@ static void add_this_stays(struct buf *out, const struct watch *w)
 	free(c.names);
 }
 
-/* Rows of these topics belong to somebody else when a row of ours does. */
-void render_rescope(struct buf *out, const struct watch *w)
+static void add_rescope(struct buf *out, const struct watch *w)
 {
+	for (size_t i = 0; i < w->n_rescope; i++) {
+		buf_str(out, i ? "\n" : "");
+		buf_str(out, w->notify ? "PERFORM pg_notify('pgherald_inline',\n"
+					 "                  '{\"v\":1,\"topic\":\""
+				       : "PERFORM pgherald.rescope('");
+		buf_str(out, w->rescope[i]);
+		buf_str(out, w->notify ? "\",\"op\":\"r\",\"reason\":\"rescope\"}');" : "');");
+	}
+}
+
+void rescope_parts(struct buf *parts, const struct watch *w)
+{
+	struct buf *some = &parts[PART_RESCOPE], *all = &parts[PART_RESCOPE_ALL];
+
 	if (!w->n_rescope)
 		return;
-	if (w->notify)
-		buf_str(out, "IF changed AND before <> after THEN\n");
-	else
-		buf_str(out, "IF moved OR reason IS NOT NULL AND TG_OP = 'UPDATE' THEN\n"
-			     "  INSERT INTO pgherald.journal (id, topic, op, data) OVERRIDING "
-			     "SYSTEM VALUE\n"
-			     "  VALUES ");
-	for (size_t i = 0; i < w->n_rescope; i++) {
-		if (w->notify) {
-			buf_str(out, "  PERFORM pg_notify('pgherald_inline',\n"
-				     "                    '{\"v\":1,\"topic\":\"");
-			buf_str(out, w->rescope[i]);
-			buf_str(out, "\",\"op\":\"r\",\"reason\":\"rescope\"}');\n");
-			continue;
-		}
-		buf_str(out, i ? ",\n         (pgherald.next_id(), " : "(pgherald.next_id(), ");
-		ident_add_literal(out, w->rescope[i]);
-		buf_str(out, ", 'r', '{\"reason\":\"rescope\"}')");
-	}
-	buf_str(out, w->notify ? "END IF;" : ";\nEND IF;");
+	add_rescope(all, w);
+	buf_str(some, w->notify ? "IF before <> after THEN\n  "
+				: "IF moved OR reason IS NOT NULL THEN\n  ");
+	render_indented(some, buf_cstr(all), 2);
+	buf_str(some, "\nEND IF;");
+	/* in the quick way: then one row is not all that there is to do */
+	buf_str(&parts[PART_OR_NEW_MOVED], " OR own_new <> '{}'");
+	buf_str(&parts[PART_NEW_MOVED], ", own_new <> '{}'");
+	buf_str(&parts[PART_OR_OLD_MOVED], " OR own_old <> '{}'");
+	buf_str(&parts[PART_OLD_MOVED], ", own_old <> '{}'");
+	buf_str(&parts[PART_AND_MOVED], ", moved");
 }
 
 void record_parts(struct buf *parts, const struct watch *w, const struct columns *c)
@@ -247,9 +251,12 @@ void record_parts(struct buf *parts, const struct watch *w, const struct columns
 	add_cross(&parts[PART_CROSS_OLD], w, c, WAS, NULL);
 	add_cross(&parts[PART_CROSS_NEW], w, c, OWN, NULL);
 	add_cross(&parts[PART_CROSS_GONE], w, c, OWN, names ? NAMES "[" PLACE "]" : NULL);
-	add_look(&parts[PART_LOOK_NEW], w, "new_rows", OWN, NULL);
+	if (!w->follow) /* whoever reads looks anyway */
+		add_look(&parts[PART_LOOK_NEW], w, "new_rows", OWN, NULL);
 	add_look(&parts[PART_LOOK_OLD], w, "old_rows", WAS, NULL);
 	add_look(&parts[PART_LOOK_GONE], w, "old_rows", OWN, NAMES);
-	buf_str(&parts[PART_MOVED], hops ? "o.own <> n.own OR o.via <> n.via" : "o.own <> n.own");
-	render_rescope(&parts[PART_RESCOPE], w);
+	buf_str(&parts[PART_MOVED], w->follow ? "o.via <> n.via"
+				    : hops    ? "o.own <> n.own OR o.via <> n.via"
+					      : "o.own <> n.own");
+	rescope_parts(parts, w);
 }

@@ -124,6 +124,8 @@ size_t render_names_place(const struct row *row)
 void render_value(struct buf *out, const struct row *row, const char *arrow, const char *column)
 {
 	buf_str(out, row->name);
+	if (row->text)
+		return;
 	if (row->keys) {
 		buf_char(out, '[');
 		buf_u64(out, place_of(row->keys, column));

@@ -20,11 +20,12 @@ struct columns {
  * columns or, with `places`, the array that the journal has: a mark, the columns in this order, and
  * of a row that is gone (`named`: this may be one) an array of the joined names. Or with `keys`
  * only these columns, as a text[]. `names` is an expression that has the joined names as json
- * already, `owners` one that has the owners in other tables. */
+ * already, `owners` one that has the owners in other tables. With `text` the name is an expression
+ * that has whichever column is asked for, as text. */
 struct row {
 	const char *name; /* NULL: bare */
 	const struct columns *places, *keys;
-	bool record, named;
+	bool record, named, text;
 	const char *names, *owners;
 };
 

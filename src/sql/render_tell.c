@@ -3,10 +3,12 @@
 #include "config.h"
 #include "sql/render_parts.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "sql/render.h"
 #include "sql/render_doc.h"
+#include "sql/render_way.h"
 
 static const struct row this = {.name = "this", .record = true};
 
@@ -65,12 +67,54 @@ static void add_told_owners(struct buf *parts, const struct watch *w, const stru
 /* That "this" is the row that the journal's first image is one of. */
 static void add_this_is(struct buf *out, const struct watch *w, const struct columns *c)
 {
-	const struct row image = {.name = "o.images[1]", .places = c};
+	const struct row image = {.name = "o.image", .places = c};
 
 	for (size_t i = 0; i < w->n_key; i++) {
 		buf_str(out, i ? " AND " : "");
 		render_match(out, &image, w->key[i], "this", w->key[i]);
 	}
+}
+
+/* What of a row says whose it is, as text: as long as that stays the way to its owners does. */
+static void add_node(struct buf *out, const struct watch *w, const struct row *row)
+{
+	struct columns via = {0};
+
+	owner_columns_of(w, &via);
+	buf_str(out, "jsonb_build_array(");
+	for (size_t i = 0; i < via.n; i++) {
+		buf_str(out, i ? ", " : "");
+		render_column(out, row, via.names[i]);
+	}
+	buf_str(out, ")::text");
+	free(via.names);
+}
+
+/* The steps that a row takes within a transaction, from owners to owners. Where the way to these is
+ * followed they may change meanwhile, so it is from columns to columns; and only a single step is
+ * told as it was recorded. */
+static void settle_parts(struct buf *parts, const struct watch *w, const struct columns *c,
+			 const struct row *was)
+{
+	const struct row now = {.name = "now.one", .places = c},
+			 after = {.name = "told.data", .places = c},
+			 before = {.name = "coalesce(told.past, told.data)", .places = c};
+
+	if (!w->follow) {
+		buf_str(&parts[PART_TOLD_BEFORE], "told.own_old::text");
+		buf_str(&parts[PART_TOLD_AFTER], "told.own_new::text");
+		buf_str(&parts[PART_NOW_NODE], "now.own::text");
+		buf_str(&parts[PART_ALONE], "true");
+		buf_str(&parts[PART_OFTEN], "count(*) > 1");
+		buf_str(&parts[PART_ONCE], "'{}'::text[]");
+		return;
+	}
+	add_node(&parts[PART_TOLD_BEFORE], w, &before);
+	add_node(&parts[PART_TOLD_AFTER], w, &after);
+	add_node(&parts[PART_NOW_NODE], w, &now);
+	buf_str(&parts[PART_ALONE], "cardinality(o.befores) = 1");
+	buf_str(&parts[PART_OFTEN], "true");
+	render_all_owners(&parts[PART_ONCE], w, was);
 }
 
 void tell_parts(struct buf *parts, const struct watch *w, const struct columns *c)
@@ -82,10 +126,10 @@ void tell_parts(struct buf *parts, const struct watch *w, const struct columns *
 	render_doc(&parts[PART_DOC], w, &one);
 	render_leave(&parts[PART_LEAVE], w, &was);
 	add_told_owners(parts, w, &one, &was);
-	buf_str(&parts[PART_TOLD_BEFORE], "told.own_old::text");
-	buf_str(&parts[PART_TOLD_AFTER], "told.own_new::text");
 	render_all_owners(&parts[PART_THIS_OWNERS], w, &this);
 	add_this_is(&parts[PART_THIS_IS], w, c);
-	buf_str(&parts[PART_NOW_NODE], "now.own::text");
-	buf_str(&parts[PART_NET_OLD], "net.start::text[]");
+	settle_parts(parts, w, c, &was);
+	render_lost_and_won(&parts[PART_LOST_AND_WON], w, c);
+	render_of_way(&parts[PART_OF_WAY], w, c);
+	ways_mark(&parts[PART_WAY_MARK], w);
 }

@@ -40,18 +40,29 @@ static const char *const part_names[N_PARTS] = {
 	[PART_LOOK_GONE] = "look_gone",
 	[PART_MOVED] = "moved",
 	[PART_RESCOPE] = "rescope",
+	[PART_RESCOPE_ALL] = "rescope_all",
+	[PART_OR_NEW_MOVED] = "or_new_moved",
+	[PART_NEW_MOVED] = "new_moved",
+	[PART_OR_OLD_MOVED] = "or_old_moved",
+	[PART_OLD_MOVED] = "old_moved",
+	[PART_AND_MOVED] = "and_moved",
 	[PART_MARK] = "mark",
 	[PART_DOC] = "doc",
 	[PART_LEAVE] = "leave",
 	[PART_TOLD_OWNERS] = "told_owners",
 	[PART_TOLD_OLD] = "told_old",
 	[PART_TOLD_NEW] = "told_new",
-	[PART_TOLD_BEFORE] = "told_before",
-	[PART_TOLD_AFTER] = "told_after",
 	[PART_THIS_OWNERS] = "this_owners",
 	[PART_THIS_IS] = "this_is",
+	[PART_TOLD_BEFORE] = "told_before",
+	[PART_TOLD_AFTER] = "told_after",
 	[PART_NOW_NODE] = "now_node",
-	[PART_NET_OLD] = "net_old",
+	[PART_ALONE] = "alone",
+	[PART_OFTEN] = "often",
+	[PART_ONCE] = "once",
+	[PART_LOST_AND_WON] = "lost_and_won",
+	[PART_OF_WAY] = "of_way",
+	[PART_WAY_MARK] = "way_mark",
 	[PART_CROSS] = "cross",
 	[PART_PK] = "pk",
 	[PART_SAME_KEY] = "same_key",
@@ -62,6 +73,7 @@ static const char *const part_names[N_PARTS] = {
 	[PART_SET_FORMER_NAMES] = "set_former_names",
 	[PART_NAMES_OF_KEYS] = "names_of_keys",
 	[PART_OWNERS_OF_KEYS] = "owners_of_keys",
+	[PART_N_WAYS] = "n_ways",
 	[PART_STAMP] = "stamp",
 	[PART_STAMP_TELLER] = "stamp_teller",
 	[PART_FUNCTIONS] = "functions",
@@ -119,6 +131,15 @@ static void add_grants(struct buf *out, const struct watch *w, const struct colu
 	render_grants_finish(g, out);
 }
 
+static size_t count_ways(const struct watch *w)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < w->n_owners; i++)
+		n += w->owners[i].n_hops;
+	return n;
+}
+
 static void table_parts(struct buf *parts, const struct watch *w, const struct columns *c)
 {
 	ident_add_table(&parts[PART_TABLE], w->schema, w->table);
@@ -131,6 +152,7 @@ static void table_parts(struct buf *parts, const struct watch *w, const struct c
 	text_columns_of(w, add_table_column, &parts[PART_TEXT_COLUMNS]);
 	utc_columns_of(w, add_table_column, &parts[PART_UTC_COLUMNS]);
 	add_grants(&parts[PART_GRANTS], w, c);
+	buf_u64(&parts[PART_N_WAYS], w->follow ? count_ways(w) : 0);
 }
 
 static void key_parts(struct buf *parts, const struct watch *w)
@@ -175,16 +197,17 @@ static void add_stamps(struct buf *parts, const struct watch *w)
 
 static void render(struct buf *out, const char *text, const struct watch *w)
 {
-	enum { REFUSE, ON, TELL, NAMES_OF, OWNERS_OF, TABLES_ONLY, SETTINGS, N_INNER };
+	enum { PARTS, REFUSE, ON, TELL, NAMES_OF, OWNERS_OF, TABLES_ONLY, SETTINGS, N_INNER };
 	enum { N_OTHERS = 5 };
 	static const char *const inner_names[N_INNER] = {
-		"refuse", "on", "tell", "names", "owners", "tables_only", "settings"};
+		"parts", "refuse", "on", "tell", "names", "owners", "tables_only", "settings"};
 	static const char no_names[] =
 		"DROP FUNCTION IF EXISTS pgherald.names_{{topic}}(text[]);\n",
 			  no_owners[] =
 				  "DROP FUNCTION IF EXISTS pgherald.owners_{{topic}}(text[]);\n";
 	bool names = watch_has_names(w), owners = watch_has_hops(w);
 	const char *const inner_texts[N_INNER] = {
+		[PARTS] = sql_parts,
 		[REFUSE] = sql_refuse,
 		[ON] = w->notify ? sql_on_inline : sql_on_journal,
 		[TELL] = w->notify ? sql_tell_nothing : sql_tell,

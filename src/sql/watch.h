@@ -43,7 +43,8 @@ struct watch {
 	size_t n_leave;
 	/* What the section and [database] say besides, set by whoever parsed; not freed here. */
 	enum watch_doorbell { DOORBELL_AUTO, DOORBELL_NOTIFY, DOORBELL_POLL } doorbell;
-	bool notify;		    /* capture = notify: no journal */
+	bool notify; /* capture = notify: no journal */
+	bool follow; /* the tables on the way to owners tell who gains and loses rows */
 	const char *const *rescope; /* topics to fetch again when a row changes its owners */
 	size_t n_rescope;
 };

@@ -89,7 +89,7 @@ INSERT INTO expected
 SELECT oid::regprocedure::text, 'pgherald_teller', 'EXECUTE'
 FROM pg_proc
 WHERE pronamespace = 'pgherald'::regnamespace
-  AND proname IN ('utc', 'plain', 'plain_type', 'as_text', 'as_jsonb', 'is_array', 'typed');
+  AND proname IN ('utc', 'plain', 'plain_type', 'as_text', 'as_jsonb', 'is_array', 'typed', 'indexed');
 INSERT INTO expected  -- of pgherald_teller
 SELECT oid::regprocedure::text, 'pgherald_owner', 'EXECUTE'
 FROM pg_proc

@@ -343,6 +343,7 @@ def test_rescope(watch):
                "[watch t]\ntable = public.t\nowners = v\nfields = id\nrescope = child\n"
                "[watch child]\ntable = public.child\nowners = t_id<-public.t.id.v\nfields = id\n")
     db.run("INSERT INTO t VALUES (1, 2), (2, 2)")
+    assert taken(db) == [("t", "i", "1"), ("t", "i", "2"), ("child", "r", None)]
     db.run("INSERT INTO child VALUES (5, 1)")
     db.run("UPDATE t SET v = v")
     assert db.run(f"SELECT own_new FROM {TOLD} WHERE topic = 'child'") == [(["2"],)]
@@ -353,10 +354,23 @@ def test_rescope(watch):
     assert db.one(f"SELECT doc::text FROM {TOLD} WHERE topic = 'child'") == (
         '{"reason":"rescope"}')
     taken(db)
-    db.run("INSERT INTO t SELECT g, 1 FROM generate_series(10, 700) g")
-    assert taken(db) == [("t", "r", None)]
-    db.run("UPDATE t SET v = 4 WHERE id > 2")  # who knows which owners
-    assert taken(db) == [("t", "r", None), ("child", "r", None)]
+    for many in ("INSERT INTO t SELECT g, 1 FROM generate_series(10, 700) g",
+                 "UPDATE t SET v = 4 WHERE id > 2", "DELETE FROM t WHERE id > 9"):  # who knows which owners
+        db.run(many)
+        assert taken(db) == [("t", "r", None), ("child", "r", None)]
+    # a row that comes or goes with owners, by the quick way; and one that has none
+    db.run("DELETE FROM child")
+    for one, op in (("INSERT INTO t VALUES (3, 7)", "i"), ("DELETE FROM t WHERE id = 3", "d")):
+        taken(db)
+        db.run(one)
+        assert taken(db) == [("t", op, "3"), ("child", "r", None)]
+    for one, op in (("INSERT INTO t VALUES (3, NULL)", "i"), ("DELETE FROM t WHERE id = 3", "d")):
+        db.run(one)
+        assert taken(db) == [("t", op, "3")]
+    db.run("BEGIN; INSERT INTO t VALUES (3, 1); DELETE FROM t WHERE id = 3; INSERT INTO t VALUES (3, 1); COMMIT")
+    assert [c for c in taken(db) if c[0] == "child"] == [("child", "r", None)]  # once
+    db.run("TRUNCATE t CASCADE")
+    assert ("child", "r", None) in taken(db)
 
 
 def test_dump_and_restore(watch, cluster, tmp_path):

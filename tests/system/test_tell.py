@@ -267,7 +267,7 @@ def test_the_journal_of_version_1_is_taken_over(app):
     assert told[0] == REFETCH
     assert told[1][1]["project_name"] == "Bridge"
     found = json.loads(app.installed.sql("check", "--json").stdout)["findings"]
-    assert {f["id"] for f in found} <= {"prepared-possible", "server-version"}  # the tests' servers
+    assert {f["id"] for f in found} <= {"prepared-possible", "server-version", "owners-unfollowed"}  # the tests' servers
 
 
 # --- the daemon ----------------------------------------------------------------------------

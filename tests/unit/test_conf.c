@@ -409,10 +409,10 @@ TEST(secrets_are_not_printed)
 
 /* Values that are not the default, tried in turn until one is taken. */
 static const char *const candidates[] = {
-	"192.0.2.1", "forwarded", "0660",	  "7",	    "7s",    "7ms",  "128KiB",
-	"json",	     "debug",	  "stats",	  "groups", "no",    "own",  "/x/y",
-	"r",	     "a",	  "public.other", "id",	    "other", "poll", "notify",
-	"knox",	     "z",	  "RS256",	  "a=b",    "claims"};
+	"192.0.2.1", "forwarded", "0660",	  "7",	    "7s",     "7ms",  "128KiB",
+	"json",	     "debug",	  "stats",	  "groups", "no",     "own",  "/x/y",
+	"r",	     "a",	  "public.other", "id",	    "other",  "poll", "notify",
+	"knox",	     "z",	  "RS256",	  "a=b",    "claims", "yes"};
 
 static char *word(char **at)
 {
@@ -472,6 +472,8 @@ TEST(every_setting_is_settable)
 				if (!strcmp(section, "auth") &&
 				    !strcmp(setting, at_home[k].setting))
 					rest = at_home[k].rest;
+			if (!strcmp(setting, "follow"))
+				rest = "table = public.z\nowners = a<-public.b.c.d\nfields = id\n";
 			buf_init(&text, 10000);
 			buf_printf(&text, LEAST "[%s%s]\n%s = %s\n", section, name, setting,
 				   candidates[i]);

@@ -212,6 +212,16 @@ TEST(resyncs_of_some_and_words_to_nobody)
 	assert_int_equal(event_view(e, &all, &one), VIEW_WHOLE);
 	event_unref(e);
 	row = update;
+	row.op = 'o'; /* nothing of the row has changed: only who has won or lost it hears */
+	row.before = "{1}";
+	row.after = "{7}";
+	e = event_new(&row);
+	assert_string_equal(e->type, "estimate.updated");
+	assert_int_equal(event_view(e, &own, &seven), VIEW_ENTER);
+	assert_int_equal(event_view(e, &own, &one), VIEW_LEAVE);
+	assert_int_equal(event_view(e, &all, &seven), VIEW_NOTHING);
+	event_unref(e);
+	row = update;
 	row.op = 'x';
 	e = event_new(&row);
 	assert_int_equal(event_view(e, &own, &seven), VIEW_NOTHING);

@@ -152,7 +152,7 @@ static void test_document(void **state)
 		   "  FROM unnest(ARRAY['id', 'project_id', 'at', 'amount', 'foreman_id']) AS c "
 		   "(name)\n");
 	assert_has(&out, "SELECT it.was->1 AS \"estimate_id\") AS doc) END,\n");
-	assert_has(&out, "THEN this.id = (SELECT pgherald.typed(o.images[1]->>1, CASE WHEN false "
+	assert_has(&out, "THEN this.id = (SELECT pgherald.typed(o.image->>1, CASE WHEN false "
 			 "THEN this.id END))\n");
 }
 
@@ -270,8 +270,8 @@ static void test_keys(void **state)
 	render_one(&out, "s.\"T\"", "a, b", NULL, "a, b", NULL);
 	assert_has(&out, "(pgherald.as_text(this.a)) || ',' || (pgherald.as_text(this.b)),\n");
 	assert_has(&out, "(pgherald.as_text(a)) || ',' || (pgherald.as_text(b)) AS pk,\n");
-	assert_has(&out, "ELSE pgherald.as_text(this.a) = o.images[1]->>1 END AND CASE WHEN ");
-	assert_has(&out, "ELSE pgherald.as_text(this.b) = o.images[1]->>2 END) AS now");
+	assert_has(&out, "ELSE pgherald.as_text(this.a) = o.image->>1 END AND CASE WHEN ");
+	assert_has(&out, "ELSE pgherald.as_text(this.b) = o.image->>2 END) AS now");
 	assert_has(&out, "= 's.\"T\"'::pg_catalog.regclass");
 	assert_has(&out, "AFTER TRUNCATE ON s.\"T\"");
 	assert_has(&out, "GRANT SELECT (a, b) ON s.\"T\" TO pgherald_teller;");
@@ -332,16 +332,21 @@ static void test_hardening(void **state)
 
 static void test_core_and_uninstall(void **state)
 {
-	static const char *const topics[] = {"one", "two"};
+	struct watch one = {.topic = (char[]){"one"}, .follow = true},
+		     two = {.topic = (char[]){"two"}};
+	const struct watch *const told[] = {&one, &two};
 	autobuf core, end;
 
 	(void)state;
 	buf_init(&core, RENDER_MAX);
 	buf_init(&end, RENDER_MAX);
-	render_core(&core, "My \"login'", 1000, topics, 2);
+	render_core(&core, "My \"login'", 1000, told, 2);
 	render_uninstall(&end, "My \"login'");
 	assert_has(&core, "CREATE ROLE \"My \"\"login'\" LOGIN;");
 	assert_has(&core, "rolname = 'My \"login'''");
+	assert_has(&core, "IF of_topic = 'one' THEN\n"
+			  "        RETURN QUERY SELECT * FROM pgherald.settle_one(places, "
+			  "written);\n");
 	assert_has(&core, "IF of_topic = 'two' THEN\n"
 			  "        IF often THEN\n"
 			  "          RETURN QUERY SELECT * FROM pgherald.settle_two(places, "

@@ -61,7 +61,9 @@ TEST(own_views)
 		{'i', true, false, VIEW_NOTHING},  {'u', false, false, VIEW_NOTHING},
 		{'u', false, true, VIEW_ENTER},	   {'u', true, true, VIEW_WHOLE},
 		{'u', true, false, VIEW_LEAVE},	   {'d', true, false, VIEW_WHOLE},
-		{'d', false, true, VIEW_NOTHING},  {'d', false, false, VIEW_NOTHING},
+		{'d', false, true, VIEW_LEAVE},	   {'d', false, false, VIEW_NOTHING},
+		{'d', true, true, VIEW_WHOLE},	   {'o', true, true, VIEW_NOTHING},
+		{'o', true, false, VIEW_LEAVE},	   {'o', false, true, VIEW_ENTER},
 		{'f', true, false, VIEW_WHOLE},	   {'f', false, true, VIEW_WHOLE},
 		{'f', true, true, VIEW_WHOLE},	   {'f', false, false, VIEW_NOTHING},
 		{'x', true, true, VIEW_NOTHING}, /* fails closed */

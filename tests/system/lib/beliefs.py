@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: PostgreSQL
+"""What users must believe of rows by what they were told, against what the tables say."""
+
+ALL = "all"
+# As the daemon asks: planned once (src/pg/conn.c), and transactions in the order of their last row.
+SETTINGS = "; ".join(f"SET {s}" for s in (
+    "jit = off", "enable_seqscan = off", "enable_mergejoin = off", "enable_hashjoin = off",
+    "plan_cache_mode = force_generic_plan"))
+NEW = """SELECT topic, op, own_old, own_new, doc, leave FROM pgherald.tell(
+  ARRAY(SELECT txid FROM pgherald.journal GROUP BY txid ORDER BY max(id))) ORDER BY place, id"""
+
+
+class Beliefs:
+    """What each user, and a role that hears everything, must believe of a topic's rows by what was told: key to
+    document. `tables` has for each "document, owners" of its rows."""
+
+    def __init__(self, db, tables, users=("1", "2", "3")):
+        self.db, self.tables, self.users = db, tables, users
+        self.of = {(who, t): self.truth(who, t) for who in (*users, ALL) for t in tables}
+        self.again = 0  # how often somebody was told to fetch again
+        self.reader = db.connect().cursor()
+        self.reader.execute(SETTINGS)
+
+    def truth(self, who, table):
+        """The table as this user may see it."""
+        rows = self.db.run(f"SELECT {self.tables[table]} FROM {table}")
+        return {str(doc["id"]): doc for doc, owners in rows if who == ALL or who in owners}
+
+    def hear(self):
+        """Takes in what was told since the last time; (topic, op, before, after, doc) of each."""
+        self.reader.execute(NEW)
+        events = self.reader.fetchall()
+        self.db.run("DELETE FROM pgherald.journal")
+        for topic, op, before, after, doc, leave in events:
+            for who in (*self.users, ALL):
+                self.take(who, topic, op, who in before, who in after, doc, leave)
+        return [e[:5] for e in events]
+
+    def take(self, who, topic, op, before, after, doc, leave):
+        """As src/hub/scope.c has it."""
+        rows, everything = self.of[who, topic], who == ALL
+        if op in "rt" or op == "f" and (before or after) and not everything:
+            self.of[who, topic] = self.truth(who, topic)
+            self.again += 1
+        elif op == "o" and everything:
+            pass
+        elif op in "iuo" and (after or everything):
+            rows[str(doc["id"])] = doc
+        elif op == "d" and (before or everything):
+            rows.pop(str(doc["id"]), None)
+        elif op in "uo" and before or op == "d" and after:
+            rows.pop(str(leave["id"]), None)
+
+    def check(self, what):
+        for (who, table), rows in self.of.items():
+            truth = self.truth(who, table)
+            assert rows == truth, f"{who} believes of {table} {rows}, and it is {truth}: {what}"
