@@ -5,9 +5,9 @@
 -- `pgherald sql render --migration` prints, which ends by giving the leave back.
 -- Locks: none.
 DO $pgherald$
-DECLARE
-  name text;
-  trap record;
+DECLARE  -- read while the search_path is whatever the owner of the database has made it
+  name pg_catalog.text;
+  trap pg_catalog.record;
 BEGIN
   PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
   -- Event triggers run as whoever makes something.

@@ -209,6 +209,10 @@ def test_no_command_runs_code_of_the_application(trapped):
         "install": lambda: done(trapped.sql("install", "--apply")),
         "install again": lambda: done(trapped.sql("install", "--apply")),
         "render": lambda: done(trapped.psql(done(trapped.sql("render")), TEMPORARY)),
+        "roles": lambda: done(trapped.psql(done(trapped.sql("roles", "--for", EVIL))
+                                           + "SELECT pgherald_lent.give_back();", TEMPORARY)),
+        "migration": lambda: done(trapped.psql("BEGIN;" + done(trapped.sql("render", "--migration")) + "COMMIT;",
+                                               TEMPORARY)),
         "upgrade": lambda: done(trapped.sql("upgrade", "--apply")),
         "upgrade, printed": lambda: done(trapped.psql(done(trapped.sql("upgrade")), TEMPORARY)),
         "check": lambda: trapped.sql("check"),
