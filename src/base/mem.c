@@ -79,3 +79,9 @@ void mem_autoclose(const int *fd)
 	if (*fd >= 0)
 		close(*fd);
 }
+
+void xsort(void *items, size_t n, size_t size, int (*compare)(const void *a, const void *b))
+{
+	if (n)
+		qsort(items, n, size, compare);
+}

@@ -26,4 +26,7 @@ void mem_autoclose(const int *fd);
 #define autofree  __attribute__((cleanup(mem_autofree)))
 #define autoclose __attribute__((cleanup(mem_autoclose)))
 
+/* qsort(), also of an array that is NULL since it has nothing in it, which C11 7.22.5.2 forbids. */
+void xsort(void *items, size_t n, size_t size, int (*compare)(const void *a, const void *b));
+
 #endif

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
+
 void principal_free(struct principal *p)
 {
 	if (!p)
@@ -28,7 +30,7 @@ void keys_sort(struct keys *k)
 
 	if (k->n < 2)
 		return;
-	qsort(k->list, k->n, sizeof(*k->list), by_key);
+	xsort(k->list, k->n, sizeof(*k->list), by_key);
 	for (size_t i = 0; i < k->n; i++)
 		if (!n || strcmp(k->list[n - 1], k->list[i]) != 0)
 			k->list[n++] = k->list[i];

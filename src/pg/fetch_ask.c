@@ -212,7 +212,7 @@ static void put_position(struct params *p, const struct fetch_from *from,
 	out = xcalloc(from->n_out, sizeof(*out));
 	in = xcalloc(from->n_in + apart->n_known, sizeof(*in));
 	memcpy(late, apart->known, apart->n_known * sizeof(*late));
-	qsort(late, apart->n_known, sizeof(*late), ascending);
+	xsort(late, apart->n_known, sizeof(*late), ascending);
 	for (size_t i = 0; i < from->n_out; i++) { /* ascending, too */
 		while (k < apart->n_known && late[k] < from->out[i])
 			k++;

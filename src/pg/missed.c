@@ -278,7 +278,7 @@ static void move_on(struct missed *m, uint64_t xmax, const struct snapshot *now,
 	if (m->half_open && m->half_txid >= xmax && !running(now, m->half_txid))
 		ids_add(&in, m->half_txid);
 	m->half_open = false;
-	qsort(out.list, out.n, sizeof(*out.list), ascending);
+	xsort(out.list, out.n, sizeof(*out.list), ascending);
 	free(m->out.list);
 	free(m->in.list);
 	m->out = out;
@@ -355,7 +355,7 @@ static struct missed_tx *read_transactions(const PGresult *r, size_t *ret_n)
 		tx[i] = (struct missed_tx){next_number(&txids), next_number(&low),
 					   next_number(&high), next_number(&rows),
 					   next_number(&stored)};
-	qsort(tx, n, sizeof(*tx), by_txid);
+	xsort(tx, n, sizeof(*tx), by_txid);
 	*ret_n = n;
 	return tx;
 }
@@ -456,7 +456,7 @@ static struct share *shares_of(const struct missed *m, size_t n_rows, size_t *re
 		/* The one whose beginning the client has goes first. */
 		shares[n - 1].last_id = row->txid == m->half_txid ? 0 : row->id;
 	}
-	qsort(shares, n, sizeof(*shares), by_last_id);
+	xsort(shares, n, sizeof(*shares), by_last_id);
 	*ret_n = n;
 	return shares;
 }
@@ -484,9 +484,9 @@ static void plan_own(struct missed *m)
 	size_t n = m->n_found, n_shares, at = 0;
 	struct share *shares;
 
-	qsort(m->found, n, sizeof(*m->found), by_id);
+	xsort(m->found, n, sizeof(*m->found), by_id);
 	missed_mark(m->found, n);
-	qsort(m->found, n, sizeof(*m->found), by_transaction);
+	xsort(m->found, n, sizeof(*m->found), by_transaction);
 	shares = shares_of(m, n, &n_shares);
 	m->ids = xcalloc(n, sizeof(*m->ids));
 	m->nameless = xcalloc(n, sizeof(*m->nameless));

@@ -68,7 +68,7 @@ size_t missed_cut(struct missed_tx *tx, size_t n, uint64_t from, uint64_t first,
 	for (size_t i = at; i < n; i++)
 		if (tx[i].txid < *ret_cut && tx[i].max_id < bound)
 			swap(&tx[n_ready++], &tx[i]);
-	qsort(tx + at, n_ready - at, sizeof(*tx), by_max_id);
+	xsort(tx + at, n_ready - at, sizeof(*tx), by_max_id);
 	return n_ready;
 }
 

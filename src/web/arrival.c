@@ -239,7 +239,7 @@ void arrivals_take(const struct sd_fd *passed, size_t n, struct worker **workers
 	sd_unstore(DEPARTURE_BAG);
 	bytes = state >= 0 ? departure_state(state, &len) : NULL;
 	if (bytes && luggage_read(bytes, len, &all, &n_all))
-		qsort(all, n_all, sizeof(*all), by_socket);
+		xsort(all, n_all, sizeof(*all), by_socket);
 	n_sockets = departure_unpack(bag, &sockets);
 	for (size_t i = 0; i < n_sockets; i++) {
 		const struct luggage *l = find(all, n_all, sockets[i].fd);

@@ -388,12 +388,12 @@ void cursor_batch_begin(struct cursor_batch *b, const struct cursor *base,
 	b->left = b->left_memory = xcalloc(n, sizeof(*b->left));
 	if (n)
 		memcpy(b->left, order, n * sizeof(*order));
-	qsort(b->left, n, sizeof(*b->left), ascending);
+	xsort(b->left, n, sizeof(*b->left), ascending);
 	b->n_left = n;
 	b->delivered = xcalloc(n + n_before, sizeof(*b->delivered));
 	if (n_before)
 		memcpy(b->delivered, before, n_before * sizeof(*before));
-	qsort(b->delivered, n_before, sizeof(*b->delivered), ascending);
+	xsort(b->delivered, n_before, sizeof(*b->delivered), ascending);
 	b->n_delivered = n_before;
 }
 
