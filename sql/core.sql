@@ -582,8 +582,9 @@ BEGIN
     GROUP BY j.topic
   LOOP
     BEGIN
-      IF to_regprocedure(format('pgherald.%I()', 'way_' || of_topic || '_1')) IS NOT NULL THEN
-        RAISE 'whose a row is the whole transaction says';
+      IF to_regprocedure(format('pgherald.%I()', 'way_' || of_topic || '_1')) IS NOT NULL
+         OR EXISTS (SELECT FROM unnest(written) AS w GROUP BY w.txid, w.pk HAVING count(w.pk) > 1) THEN
+        RAISE 'what is told of a row the whole transaction says';
       END IF;
       RETURN QUERY EXECUTE format('SELECT t.place, t.txid, t.id, t.at, t.topic, t.op, t.own_old, t.own_new, '
                                   't.doc, t.leave FROM pgherald.%I($1, $2, false) AS t',

@@ -80,12 +80,16 @@ static const char own_sql[] =
 	     " OR pg_catalog.array_position(j.own_new, NULL) IS NOT NULL) THEN 'h'"
 	     " WHEN $7 = ANY (j.own_old) OR pg_catalog.array_position(j.own_old, NULL) IS NOT NULL"
 	     " THEN 'l' END AS kind")
+	/* A transaction that wrote of a row more than once is told by what it ends with: all of them. */
+	", own AS (SELECT f.txid, f.id, f.topic, f.pk, f.stored, coalesce(f.kind, CASE WHEN pg_catalog.count(*)"
+	" FILTER (WHERE f.kind IN ('h', 'l')) OVER (PARTITION BY f.txid, f.topic, f.pk) > 0 THEN 'l' END) AS kind"
+	" FROM found AS f)"
 	" SELECT" HEADER_COLUMNS
 	LIST("f.txid") "," LIST("f.id") ","
 	LIST("pg_catalog.hashtextextended(f.topic, $9::bigint) & " MAX_HASH) ","
 	LIST("pg_catalog.hashtextextended(f.topic || ' ' || coalesce(f.pk, ''), $9::bigint) & " MAX_HASH) ","
 	LIST("f.kind") "," LIST("f.stored")
-	" FROM pgherald.meta AS m CROSS JOIN pgherald.loss AS l LEFT JOIN found AS f ON f.kind IS NOT NULL"
+	" FROM pgherald.meta AS m CROSS JOIN pgherald.loss AS l LEFT JOIN own AS f ON f.kind IS NOT NULL"
 	" GROUP BY m.floor_txid, l.is_called, l.last_value";
 /* clang-format on */
 

@@ -183,6 +183,38 @@ def test_clients_hear_it(served):
         d.start().wait_ready()
 
 
+def test_of_several_hands_a_replay_tells_what_was_told_live(served):
+    """Who comes back and hears only his own, of transactions that have taken a row through several hands:
+    step by step, or by triggers that write again, so that only what they end with is told."""
+    served.configure("[server]", "[server]\nring_events = 1")
+    served.db.run("CREATE FUNCTION pass_on() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+                  "IF NEW.status = 'pass' AND NEW.foreman_id > 1 THEN UPDATE api_estimate "
+                  "SET foreman_id = NEW.foreman_id - 1 WHERE id = NEW.id; END IF; RETURN NULL; END $$; "
+                  "CREATE TRIGGER pass_on AFTER UPDATE ON api_estimate "
+                  "FOR EACH ROW EXECUTE FUNCTION pass_on()")
+    d = served.daemon.start().wait_ready()
+    boss = Client(d, served.boss).hello()
+    served.db.run("INSERT INTO api_estimate (id, number, project_id, foreman_id)"
+                  " VALUES (1, 'A', 10, 2), (2, 'A', 10, 3)")
+    boss.wait_messages(2)
+    start = boss.last_id
+    live = [Client(d, who, last_id=start).hello() for who in (served.anna, served.boris)]
+    served.db.run("BEGIN; UPDATE api_estimate SET foreman_id = 3 WHERE id = 1;"
+                  "UPDATE api_estimate SET foreman_id = 1 WHERE id = 1;"
+                  "UPDATE api_estimate SET number = 'B' WHERE id = 1; COMMIT")
+    served.db.run("UPDATE api_estimate SET status = 'pass' WHERE id = 2")
+    served.db.run("INSERT INTO api_estimate (id, number, project_id, foreman_id) VALUES (11, 'end', 10, 2), (12, 'end', 10, 3)")
+
+    def told(client):
+        client.wait_message("estimate.created", estimate_number="end")
+        return [(m["event"], m["data"]["estimate_id"], m.get("scope")) for m in client.messages()]
+
+    heard = [told(client) for client in live]
+    assert heard[0][0] == ("estimate.updated", 1, "leave") and heard[1][-2] == ("estimate.updated", 2, "leave")
+    assert all(event != "estimate.created" for client in heard for event, *_ in client[:-1])
+    assert [told(Client(d, who, last_id=start)) for who in (served.anna, served.boris)] == heard
+
+
 # --- random programs -----------------------------------------------------------------------------
 
 TABLES = """

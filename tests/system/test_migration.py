@@ -29,7 +29,8 @@ def shop(cluster, db, tmp_path):
         cluster.execute(f"DO $$ BEGIN CREATE ROLE {role}; EXCEPTION WHEN duplicate_object THEN NULL; END $$")
     db.run(SHOP)
     yield Install(db, tmp_path)
-    db.run(f"REVOKE {', '.join(OWNERS)} FROM shop")
+    db.run("DROP OWNED BY shop CASCADE")
+    cluster.execute("DROP ROLE shop")
 
 
 def text(shop, *args):
