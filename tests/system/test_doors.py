@@ -242,7 +242,7 @@ def test_everybody_hears_what_the_role_may(doors):
     for guest in guests:
         guest.wait_message("project.updated", project_id=10)
         assert len(guest.messages()) == 1
-    assert "anonymous@127.0.0.1" in doors.daemon.log()
+    doors.daemon.wait_log("anonymous@127.0.0.1")
 
 
 def test_check_and_uninstall(doors):

@@ -57,7 +57,7 @@ def test_who_takes_long_is_waited_for_by_nobody_else(served):
     assert order(boss) == ["Viaduct", "0", "1", "2", "3", "4", "5"]
     anna.wait_messages(4)
     assert order(anna) == ["0", "1", "2", "3"]
-    assert "estimate takes long to tell" in d.log()
+    d.wait_log("estimate takes long to tell")
     # from now on at once aside; and a client that comes back from before has all of it, once
     served.db.run("UPDATE api_project SET name = 'Aqueduct' WHERE id = 11")
     insert(served.db, 6)
@@ -196,6 +196,6 @@ def test_who_cannot_tell_aside_tells_it_all_the_same(small):
         insert(db, "after")
         c.read_until(lambda: "after" in order(c), "what comes after it")
         assert order(c) == ["large", "after"]
-        assert "no connection to tell aside" in d.log()
+        d.wait_log("no connection to tell aside")
     finally:
         db.run("ALTER ROLE pgherald CONNECTION LIMIT -1")

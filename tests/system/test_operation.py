@@ -130,7 +130,7 @@ def test_a_unix_socket(served, tmp_path):
     change(served)
     for c in clients:
         c.wait_message("estimate.created")
-    assert "route=events peer=unix" in d.log()
+    d.wait_log("route=events peer=unix")
     done = serve_in_vain(d.conf)
     assert done.returncode == 1 and "Address already in use" in done.stderr
     d.address = inet

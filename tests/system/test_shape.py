@@ -75,7 +75,7 @@ def test_migration_is_noticed(served, connect, migration):
     mark = served.daemon.log_size()
     served.db.run(do)
     served.daemon.wait_log(f"watch estimate: {problem}", mark)
-    assert "pgherald sql install --apply" in served.daemon.log(mark)
+    served.daemon.wait_log("pgherald sql install --apply", mark)
     assert any(p.startswith(f"watch estimate: {problem}") for p in problems(served))
     for client in (boss, anna):
         assert client.wait_message("system.resync", reason="schema")["data"]["topics"] == ["estimate"]

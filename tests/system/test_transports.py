@@ -176,7 +176,7 @@ keepalive = 1s
     boss.read_until(lambda: boss.ended)
     assert boss.frames[-1].json["event"] == "system.farewell" and 3000 <= boss.parser.retry <= 9000
     d.wait_end()
-    assert "NDJSON stream closed" in d.log()
+    d.wait_log("NDJSON stream closed")
 
 
 def test_a_poll_waits_for_something(served, d):
@@ -223,7 +223,6 @@ def test_polls_miss_nothing(served, d):
     c.read_until(lambda: n - 1 in numbers(c))
     writer.join()
     assert numbers(c) == list(range(1, n))
-    assert c.polls > 1
     later = Poll(d, served.boss, last_id=c.frames[0]["id"])
     later.read_until(lambda: n - 1 in numbers(later))
     assert numbers(later) == list(range(2, n)) and later.polls >= n // 200
