@@ -230,7 +230,8 @@ bool db_start(struct db *db, struct loop *loop, struct conf *conf, struct inbox 
 	settings(db, conf);
 	db->journal.on_events = on_events;
 	db->journal.in_flight = &db->in_flight;
-	db->journal.max_in_flight = conf->ring_bytes;
+	db->journal.max_in_flight =
+		conf->ring_bytes < SIZE_MAX ? (size_t)conf->ring_bytes : SIZE_MAX;
 	db->journal.on_state = on_state;
 	db->journal.arg = db;
 	db->prune_timer = (struct loop_timer){.fire = on_prune_timer, .arg = db};

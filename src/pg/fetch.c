@@ -93,7 +93,7 @@ static bool read_header(struct fetch_plan *p, const PGresult *r, const char **wh
 	p->xmax = p->now.xmax;
 	p->loss = number(r, 0, FETCH_TXID);
 	p->floor = number(r, 0, FETCH_ID);
-	p->page = number(r, 0, FETCH_AT);
+	p->page = (size_t)number(r, 0, FETCH_AT);
 	p->revoked = revoked ? xstrdup(revoked) : NULL;
 	p->n = p->cap = number_list(text(r, 0, FETCH_BEFORE), &p->order);
 	if (number_list(text(r, 0, FETCH_AFTER), &p->rows) != p->n ||
@@ -129,7 +129,7 @@ static bool read_late(struct fetch_plan *p, const PGresult *r)
 		p->late = xrealloc(p->late, p->n_late + 1, sizeof(*p->late));
 		late = &p->late[p->n_late++];
 		*late = (struct fetch_late){.txid = number(r, i, FETCH_TXID),
-					    .before = number(r, i, FETCH_AT),
+					    .before = (size_t)number(r, i, FETCH_AT),
 					    .rows = number(r, i, FETCH_LEAVE),
 					    .stored = number(r, i, FETCH_AFTER),
 					    .topics = xstrdup(topics ? topics : "{}")};
@@ -312,7 +312,7 @@ static size_t read_transaction(struct fetch_plan *p, const PGresult *r, int row,
 		events[n] = read_row(p, r, row, n, cursor.text);
 		n++;
 	}
-	p->ids_done += p->rows[p->done];
+	p->ids_done += (size_t)p->rows[p->done];
 	p->done++;
 	return n;
 }

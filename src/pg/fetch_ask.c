@@ -293,10 +293,10 @@ size_t fetch_page_size(const struct fetch_plan *p, const struct fetch_limits *l)
 
 static size_t rows_of_page(const struct fetch_plan *p)
 {
-	uint64_t rows = 0;
+	size_t rows = 0;
 
 	for (size_t i = p->done; i < p->done + p->page; i++)
-		rows += p->rows[i];
+		rows += (size_t)p->rows[i];
 	return rows;
 }
 

@@ -133,7 +133,7 @@ unsigned lobby_enter(struct lobby *l, struct guest *g, int fd, const struct addr
 	l->n++;
 	g->waiting = a = entry(l, address);
 	if (a && l->max_per_address)
-		evicted = shrink(l, a, l->max_per_address - 1, now_ms);
+		evicted = shrink(l, a, (size_t)l->max_per_address - 1, now_ms);
 	list_push(&l->waiting, &g->all);
 	if (a) {
 		list_push(&a->waiting, &g->mates);
@@ -151,7 +151,7 @@ unsigned lobby_trim(struct lobby *l, uint64_t now_ms)
 	pthread_mutex_lock(&l->lock);
 	HASH_ITER (hh, l->addresses, a, tmp) {
 		if (l->max_per_address && a->n_waiting > l->max_per_address)
-			n += shrink(l, a, l->max_per_address, now_ms);
+			n += shrink(l, a, (size_t)l->max_per_address, now_ms);
 	}
 	pthread_mutex_unlock(&l->lock);
 	return n;

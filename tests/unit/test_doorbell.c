@@ -241,7 +241,8 @@ static void write_some(struct world *w)
 			w->daemons[k].rings += w->writers[i].rings;
 		}
 		w->writers[i].xid = 0;
-		w->writers[i].next_at = w->now + rng_below(&w->rng, 2 * w->gap_ms * N_WRITERS);
+		w->writers[i].next_at =
+			w->now + rng_below(&w->rng, (size_t)(2 * w->gap_ms * N_WRITERS));
 	}
 }
 

@@ -78,7 +78,7 @@ static void publish_large(uint64_t first, uint64_t last)
 
 	for (uint64_t n = first; n <= last; n++)
 		events[n - first] = large_event(n);
-	rig_publish(&rig, events, last + 1 - first, last);
+	rig_publish(&rig, events, (size_t)(last + 1 - first), last);
 }
 
 static void wait_number(struct client *c, uint64_t n)
