@@ -84,6 +84,9 @@ TEST(schema)
 	struct json_object *o;
 	autobuf out;
 
+	if (sizeof(void *) ==
+	    4) /* json-c of Debian 13 for i386 aborts in free() when it lets go of o */
+		skip();
 	write(schema_write, &out);
 	o = json_tokener_parse(buf_cstr(&out));
 	assert_non_null(o);
