@@ -71,7 +71,7 @@ static bool look(const char *dsn, struct topics *t)
 static int print(const struct options *o, const struct conf *conf)
 {
 	struct topics t;
-	autobuf out;
+	autobuf out = {0};
 	bool ok;
 
 	buf_init(&out, OUTPUT_MAX);

@@ -106,7 +106,7 @@ static void add_table(struct buf *out, const char *schema, const char *table)
 static void add_text_column(void *arg, const struct table_column *c)
 {
 	struct buf *out = arg;
-	autobuf table;
+	autobuf table = {0};
 
 	buf_init(&table, STATEMENT_MAX);
 	ident_add_table(&table, c->schema, c->table);

@@ -88,7 +88,7 @@ static void say_what_is_left(PGconn *db)
 int prune_run(const struct conf *conf, const char *conninfo, bool apply, bool json)
 {
 	uint64_t deleted = 1, total = 0, batches = 0;
-	autobuf sql;
+	autobuf sql = {0};
 	PGconn *db;
 	bool ok = true;
 

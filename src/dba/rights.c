@@ -48,7 +48,7 @@ static void add_functions(struct buf *out, const struct objects *r)
 
 static void fill(struct buf *out, const char *text, const struct objects *r)
 {
-	autobuf rights, functions, begin;
+	autobuf rights = {0}, functions = {0}, begin = {0};
 
 	add_rights(&rights, r);
 	add_functions(&functions, r);
@@ -68,7 +68,7 @@ void rights_grant_missing(struct buf *out, const struct objects *r)
 
 void rights_grant_dump(struct buf *out)
 {
-	autobuf begin;
+	autobuf begin = {0};
 
 	render_begin(&begin);
 	template_fill(out, sql_dump,

@@ -37,7 +37,7 @@ bool script_print(const struct script *s)
 
 void script_begin(struct buf *out)
 {
-	autobuf begin;
+	autobuf begin = {0};
 
 	render_begin(&begin);
 	buf_str(out, buf_cstr(&begin));

@@ -67,7 +67,7 @@ bool reader_expect(struct reader *r, const char *token, const char *after)
 /* An identifier as it stands in the catalog: bare, or "quoted" with "" for a quote. */
 bool reader_name(struct reader *r, const char *what, char **ret)
 {
-	autobuf name;
+	autobuf name = {0};
 	const char *start;
 
 	buf_init(&name, READER_MAX_NAME);

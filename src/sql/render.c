@@ -76,11 +76,11 @@ static void add_table_grant(const struct render_grants *g, size_t i, struct buf 
 static void add_kinds(const struct render_grants *g, struct buf *out)
 {
 	const char *separator = "";
-	autobuf tables;
+	autobuf tables = {0};
 
 	buf_init(&tables, RENDER_MAX);
 	for (size_t i = 0; i < g->n; i++) {
-		autobuf name;
+		autobuf name = {0};
 
 		if (seen_before(g, i, true))
 			continue;
@@ -205,7 +205,7 @@ static void add_tellers(struct buf *out, const struct watch *const *told, size_t
 static void render_for_login(struct buf *out, const char *text, const char *login,
 			     uint64_t journal_bytes, const struct watch *const *told, size_t n_told)
 {
-	autobuf ident, literal, comment, stamp, tellers, begin;
+	autobuf ident = {0}, literal = {0}, comment = {0}, stamp = {0}, tellers = {0}, begin = {0};
 	autofree char *max_bytes = xasprintf("%" PRIu64, journal_bytes);
 
 	buf_init(&ident, RENDER_MAX);

@@ -240,7 +240,7 @@ static void add_names(struct buf *parts, const struct render_auth *a)
 	autofree char *function = xasprintf("auth_%s", a->name);
 	autofree char *users = xasprintf("session_%s", a->name);
 	autofree char *revoke = xasprintf("revoke_%s", a->name);
-	autobuf text;
+	autobuf text = {0};
 
 	buf_init(&text, RENDER_MAX);
 	ident_add(&parts[PART_FUNCTION], function);

@@ -98,7 +98,7 @@ static void add_name(struct buf *out, const struct watch *w, const struct watch_
 static void add_field(struct buf *out, const struct watch *w, const struct watch_field *f,
 		      const struct row *row)
 {
-	autobuf value;
+	autobuf value = {0};
 
 	buf_init(&value, RENDER_MAX);
 	if (f->join_table)
@@ -118,7 +118,7 @@ static void add_field(struct buf *out, const struct watch *w, const struct watch
 
 static void add_object(struct buf *out, const struct watch *w, const struct row *row, bool leave)
 {
-	autobuf fields;
+	autobuf fields = {0};
 	bool first = true;
 
 	buf_init(&fields, RENDER_MAX);
@@ -171,7 +171,7 @@ static void add_data(struct buf *out, const struct watch *w, const struct column
 	const char *begin = many ? "array_to_json(ARRAY[to_json('" : "json_build_array('";
 	size_t indent = many ? strlen("array_to_json(ARRAY[") : strlen("json_build_array(");
 	autofree char *open = xasprintf("%s%s", many ? "to_json(" : "", as);
-	autobuf items;
+	autobuf items = {0};
 
 	buf_init(&items, RENDER_MAX);
 	add_items(&items, c, row, open, many && *as ? "))" : many || *as ? ")" : "");

@@ -91,7 +91,7 @@ bool render_revoke_groups(struct buf *out, const struct render_auth *a, struct b
 void render_revoke_table(struct buf *out, const struct auth_table *t, const char *holds,
 			 const char *events)
 {
-	autobuf name;
+	autobuf name = {0};
 
 	buf_init(&name, RENDER_MAX);
 	ident_add_literal(&name, buf_cstr(&t->sql));

@@ -92,7 +92,7 @@ static void add_message(struct buf *out, const struct topic *topic, bool leave)
 	buf_str(out, "      \"event\": {\"enum\": [");
 	for (size_t i = 0; i < 3; i++) {
 		static const char *const verbs[] = {"created", "updated", "deleted"};
-		autobuf event;
+		autobuf event = {0};
 
 		if (leave && i != 1)
 			continue;

@@ -25,7 +25,7 @@ static bool taken(const struct topics *t, const char *name)
 /* "order-item" becomes OrderItem, and OrderItem2 if that is somebody else's. */
 static char *type_name(const struct topics *t, const char *topic)
 {
-	autobuf name;
+	autobuf name = {0};
 	bool upper = true;
 	size_t len;
 

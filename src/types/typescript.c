@@ -90,7 +90,7 @@ void typescript_write(struct buf *out, const struct topics *t)
 		"export interface Events {\n");
 	for (size_t i = 0; i < t->n; i++)
 		for (size_t k = 0; k < sizeof(verbs) / sizeof(*verbs); k++) {
-			autobuf event;
+			autobuf event = {0};
 
 			buf_init(&event, 1024);
 			buf_printf(&event, "%s.%s", t->items[i].watch->topic, verbs[k]);

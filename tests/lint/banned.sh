@@ -61,6 +61,11 @@ END { exit bad }
 ' $files
 c=$?
 
+# What is cleaned up at every way out has a value before the first of them.
+# shellcheck disable=SC2086
+grep -nE '(^|[^A-Za-z_])(autobuf|autofree|autoclose)[ \t][^=;]*;' /dev/null $files |
+	sed 's/^\([^:]*:[0-9]*\):.*/\1: freed at the end of its block, and without a value until then/' | grep . && c=1
+
 # A test that sleeps is slow on a good day and wrong on a bad one. Only the helpers in lib/ may, in
 # the loops that wait for a condition.
 files=$(find tests/system tests/unit tests/fuzz -name '*.py' ! -path 'tests/system/lib/*' 2>/dev/null | LC_ALL=C sort)

@@ -188,7 +188,7 @@ TEST(resyncs_of_some_and_words_to_nobody)
 	const struct principal seven = {.user_id = (char[]){"7"}}, one = {.user_id = (char[]){"1"}};
 	struct event_row row = update;
 	struct event *e;
-	autobuf many;
+	autobuf many = {0};
 
 	row.op = 'f';
 	row.doc = "{\"reason\":\"rescope\"}";

@@ -38,7 +38,7 @@ static void assert_behind(const struct buf *text, const char *line, const char *
 static void render_one(struct buf *out, const char *table, const char *key, const char *owners,
 		       const char *fields, const char *leave)
 {
-	autobuf error;
+	autobuf error = {0};
 	struct watch *w;
 
 	buf_init(&error, 1000);
@@ -72,7 +72,7 @@ static void test_names(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		autobuf out;
+		autobuf out = {0};
 
 		buf_init(&out, 100);
 		ident_add(&out, cases[i][0]);
@@ -82,7 +82,7 @@ static void test_names(void **state)
 
 static void test_literals(void **state)
 {
-	autobuf out;
+	autobuf out = {0};
 
 	(void)state;
 	buf_init(&out, 100);
@@ -99,7 +99,7 @@ static void test_template(void **state)
 		{"none", ""},
 		{NULL, NULL},
 	};
-	autobuf out;
+	autobuf out = {0};
 
 	(void)state;
 	buf_init(&out, 1000);
@@ -111,7 +111,7 @@ static void test_template(void **state)
 
 static void test_document(void **state)
 {
-	autobuf out;
+	autobuf out = {0};
 
 	(void)state;
 	render_one(&out, "public.api_estimate", "id", "foreman_id",
@@ -159,7 +159,7 @@ static void test_document(void **state)
 /* The quick way: from a row of a transition table, whose columns have their types. */
 static void test_quick_way(void **state)
 {
-	autobuf out;
+	autobuf out = {0};
 
 	(void)state;
 	render_one(&out, "s.t", "id", "foreman_id, id<-s.e.p_id.f_id",
@@ -219,7 +219,7 @@ static void test_quick_way(void **state)
 /* What the rows of a watch begin with; the caller frees. */
 static char *mark_of(const char *key, const char *fields)
 {
-	autobuf out;
+	autobuf out = {0};
 	const char *p;
 
 	render_one(&out, "s.t", key, NULL, fields, NULL);
@@ -264,7 +264,7 @@ static void test_mark(void **state)
 
 static void test_keys(void **state)
 {
-	autobuf out;
+	autobuf out = {0};
 
 	(void)state;
 	render_one(&out, "s.\"T\"", "a, b", NULL, "a, b", NULL);
@@ -279,7 +279,7 @@ static void test_keys(void **state)
 
 static void test_reverse_owners_and_joined_leave(void **state)
 {
-	autobuf out;
+	autobuf out = {0};
 
 	(void)state;
 	render_one(&out, "s.p", "id", "id<-s.e.p_id.f_id, boss", "id, n=x->s.n.l, m=y->s.n.l", "m");
@@ -304,7 +304,7 @@ static void test_reverse_owners_and_joined_leave(void **state)
 
 static void test_hardening(void **state)
 {
-	autobuf out;
+	autobuf out = {0};
 
 	(void)state;
 	render_one(&out, "s.t", "id", NULL, "id", NULL);
@@ -335,7 +335,7 @@ static void test_core_and_uninstall(void **state)
 	struct watch one = {.topic = (char[]){"one"}, .follow = true},
 		     two = {.topic = (char[]){"two"}};
 	const struct watch *const told[] = {&one, &two};
-	autobuf core, end;
+	autobuf core = {0}, end = {0};
 
 	(void)state;
 	buf_init(&core, RENDER_MAX);
@@ -382,7 +382,7 @@ static void test_auth(void **state)
 		.roles = roles,
 		.n_roles = 2,
 	};
-	autobuf out, error;
+	autobuf out = {0}, error = {0};
 
 	(void)state;
 	buf_init(&out, RENDER_MAX);

@@ -16,7 +16,7 @@
 
 static struct watch *parse(const char *owners, const char *fields, const char *leave)
 {
-	autobuf error;
+	autobuf error = {0};
 	struct watch *w;
 
 	buf_init(&error, 1000);
@@ -129,7 +129,7 @@ static void test_quoted_names(void **state)
 
 static void test_defaults(void **state)
 {
-	autobuf error;
+	autobuf error = {0};
 	struct watch *w;
 
 	(void)state;
@@ -201,7 +201,7 @@ static void test_mistakes(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(mistakes) / sizeof(*mistakes); i++) {
 		const struct mistake *m = &mistakes[i];
-		autobuf error;
+		autobuf error = {0};
 
 		buf_init(&error, 1000);
 		assert_null(watch_parse(m->topic, m->table, m->key, m->owners, m->fields, m->leave,
@@ -232,7 +232,7 @@ static void test_limits(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		autobuf fields, owners, key, error;
+		autobuf fields = {0}, owners = {0}, key = {0}, error = {0};
 		struct watch *w;
 
 		buf_init(&fields, 10000);
