@@ -82,7 +82,8 @@ CREATE TABLE IF NOT EXISTS pgherald.journal (
   op      "char" NOT NULL,                    -- i, u, d, t, r, a, w or v:
           -- insert, update, delete, truncate, resync: "fetch again", or authorisation: rights of the
           -- users in own_old have changed, of everybody when it is empty; or, with follow = yes, a way to owners
-          -- of this row has changed, and, behind it, vigil: what was looked for there (sql/way.sql)
+          -- of this row has changed, and, behind it, vigil: what was looked for there (sql/way.sql). I, U
+          -- and D are i, u and d of a watch with channels: its rows are for keys, and not for users' ids
   pk      text,                               -- NULL for t, r, a and v
   own_old text[] NOT NULL DEFAULT '{}',       -- owners before; of u without past they are own_new, too
   own_new text[] NOT NULL DEFAULT '{}',       -- owners after
@@ -401,6 +402,20 @@ BEGIN
 END
 $pgherald$;
 
+-- Keys: whom a row is for, where that may be somebody else than users (hub/scope.h). That of a user is his id,
+-- behind a '=' when it looks like another kind of key; that of a channel '#' and its name. What is no name of a
+-- channel is nobody's. So simple that PostgreSQL inlines them.
+CREATE OR REPLACE FUNCTION pgherald.user_key(id text) RETURNS text
+LANGUAGE sql IMMUTABLE
+AS $pgherald$
+  SELECT pg_catalog.regexp_replace(id, '^(?=[#*=])', '=')
+$pgherald$;
+CREATE OR REPLACE FUNCTION pgherald.channel_key(name text) RETURNS text
+LANGUAGE sql IMMUTABLE
+AS $pgherald$
+  SELECT '#' OPERATOR(pg_catalog.||) pg_catalog."substring"(name, '^[A-Za-z0-9_.:@-]{1,128}$')
+$pgherald$;
+
 -- Tells the daemon that rights of these users have changed ('{}': of everybody; NULL: whose could not be found
 -- out, so everybody's, and if that fails it is counted as a loss). It looks them up again. False when this
 -- transaction has said so already.
@@ -467,7 +482,8 @@ $pgherald$;
 
 -- What these transactions changed, as clients are told: tell_TOPIC() makes the documents of its watch, and
 -- settle_TOPIC() when one of them wrote more than once of a row. `place` is that of the transaction in the
--- list. An op `x` is told to nobody: what it was is in another row of its transaction. What cannot be told
+-- list. An op in capitals is that of a row whose owners are keys. An op `x` is told to nobody: what it was is in
+-- another row of its transaction. What cannot be told
 -- says "fetch again" instead: nothing is left out, and no topic stops another. Who has a table locked from
 -- which names come, a migration for one, is waited for, but not for long. How it is planned is left to the
 -- session: the daemon's plans once, and with nothing but index look-ups.
@@ -545,8 +561,9 @@ BEGIN
     END;
     RETURN QUERY
     SELECT page.place, j.txid, j.id, j.at, j.topic,
-           CASE WHEN j.op IN ('i', 'u', 'd', 'w', 'v') THEN 'r' ELSE j.op END, j.own_old, j.own_new,
-           CASE WHEN j.op IN ('i', 'u', 'd', 'w', 'v') THEN '{"reason":"loss"}' ELSE j.data END, NULL::json
+           CASE WHEN j.op IN ('i', 'u', 'd', 'w', 'v', 'I', 'U', 'D') THEN 'r' ELSE j.op END, j.own_old, j.own_new,
+           CASE WHEN j.op IN ('i', 'u', 'd', 'w', 'v', 'I', 'U', 'D') THEN '{"reason":"loss"}' ELSE j.data END,
+           NULL::json
     FROM unnest(txids) WITH ORDINALITY AS page(txid, place)
     JOIN pgherald.journal AS j ON j.txid = page.txid
     WHERE j.topic = of_topic;
@@ -703,7 +720,7 @@ REVOKE ALL ON FUNCTION pgherald.utc(timestamptz), pgherald.utc(text), pgherald.e
   pgherald.plain(anyelement, boolean), pgherald.plain_type(oid, boolean),
   pgherald.only_plain(anyelement, boolean), pgherald.as_text(anyelement), pgherald.as_jsonb(anyelement),
   pgherald.is_array(anyelement), pgherald.typed(text, anyelement),
-  pgherald.revoked(text[]),
+  pgherald.user_key(text), pgherald.channel_key(text), pgherald.revoked(text[]),
   pgherald.too_much(text, int), pgherald.refetch(text, text, int),
   pgherald.rescope(text), pgherald.lost(text),
   pgherald.indexed(text, text), pgherald.shut_when_full(),
@@ -716,7 +733,8 @@ GRANT EXECUTE ON FUNCTION pgherald.plain(anyelement, boolean), pgherald.plain_ty
 GRANT USAGE ON SCHEMA pgherald TO pgherald_teller;
 GRANT EXECUTE ON FUNCTION pgherald.utc(timestamptz), pgherald.utc(text), pgherald.plain(anyelement, boolean),
   pgherald.plain_type(oid, boolean), pgherald.as_text(anyelement), pgherald.as_jsonb(anyelement),
-  pgherald.is_array(anyelement), pgherald.typed(text, anyelement), pgherald.indexed(text, text) TO pgherald_teller;
+  pgherald.is_array(anyelement), pgherald.typed(text, anyelement), pgherald.indexed(text, text),
+  pgherald.user_key(text), pgherald.channel_key(text) TO pgherald_teller;
 GRANT USAGE ON SCHEMA pgherald TO {{login}};
 GRANT SELECT ON pgherald.meta, pgherald.journal, pgherald.loss TO {{login}};
 GRANT EXECUTE ON FUNCTION pgherald.epoch(), pgherald.tell(bigint[]), pgherald.replay(bigint[], bigint[]),

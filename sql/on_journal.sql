@@ -49,7 +49,7 @@ BEGIN
       {{look_new}}
       INSERT INTO pgherald.journal (topic, op, pk, own_new, data, actor)
       SELECT '{{topic}}',
-             CASE WHEN {{this_stays}} THEN 'u'::"char" END,
+             CASE WHEN {{this_stays}} THEN '{{u}}'::"char" END,
              {{this_key}},
              {{this_own}},
              {{this_data}},
@@ -62,7 +62,7 @@ BEGIN
     ELSIF TG_OP = 'INSERT' THEN
       {{look_new}}
       INSERT INTO pgherald.journal (topic, op, pk, own_new, data, actor)
-      SELECT '{{topic}}', 'i',
+      SELECT '{{topic}}', '{{i}}',
              {{this_key}},
              {{this_own}},
              {{this_data}},
@@ -74,7 +74,7 @@ BEGIN
     ELSIF TG_OP = 'DELETE' THEN
       {{look_gone}}
       INSERT INTO pgherald.journal (topic, op, pk, own_old, data, actor)
-      SELECT '{{topic}}', 'd',
+      SELECT '{{topic}}', '{{d}}',
              {{this_key}},
              {{this_own}},
              {{this_data_gone}},
@@ -129,7 +129,7 @@ BEGIN
       ELSIF TG_OP = 'INSERT' THEN
         WITH recorded AS (
           INSERT INTO pgherald.journal (topic, op, pk, own_new, data, actor)
-          SELECT '{{topic}}', 'i', it.pk, it.own, it.data, nullif(current_setting('pgherald.actor', true), '')
+          SELECT '{{topic}}', '{{i}}', it.pk, it.own, it.data, nullif(current_setting('pgherald.actor', true), '')
           FROM ({{each}}
                 FROM (SELECT new_rows.*{{place}} FROM new_rows) AS pgherald_row
                 {{cross_new}}) AS it
@@ -139,7 +139,7 @@ BEGIN
       ELSIF TG_OP = 'DELETE' THEN
         WITH recorded AS (
           INSERT INTO pgherald.journal (topic, op, pk, own_old, data, actor)
-          SELECT '{{topic}}', 'd', it.pk, it.own, it.data, nullif(current_setting('pgherald.actor', true), '')
+          SELECT '{{topic}}', '{{d}}', it.pk, it.own, it.data, nullif(current_setting('pgherald.actor', true), '')
           FROM ({{each}}
                 FROM (SELECT old_rows.*{{place}} FROM old_rows) AS pgherald_row
                 {{cross_gone}}) AS it
@@ -153,7 +153,7 @@ BEGIN
         WITH recorded AS (
           INSERT INTO pgherald.journal (topic, op, pk, own_old, own_new, data, past, actor)
           SELECT '{{topic}}',
-                 (CASE WHEN o.place IS NULL THEN 'i' WHEN n.place IS NULL THEN 'd' ELSE 'u' END)::"char",
+                 (CASE WHEN o.place IS NULL THEN '{{i}}' WHEN n.place IS NULL THEN '{{d}}' ELSE '{{u}}' END)::"char",
                  coalesce(n.pk, o.pk), coalesce(o.own, '{}'), coalesce(n.own, '{}'), coalesce(n.data, o.data),
                  CASE WHEN {{moved}} THEN o.data END,
                  nullif(current_setting('pgherald.actor', true), '')

@@ -17,20 +17,18 @@ BEGIN
   END IF;
   RETURN QUERY
   SELECT j.place, j.txid, j.id, j.at, j.topic,
-         CASE WHEN it.one IS NULL AND j.op IN ('i', 'u', 'd', 'w') OR j.op = 'v' AND b.data->>0 <> '{{way_mark}}' THEN 'r'
-              ELSE j.op END,
+         {{told_op}},
          {{told_old}},
          {{told_new}},
          CASE WHEN it.one IS NOT NULL
               THEN {{doc}}
-              WHEN j.op IN ('i', 'u', 'd') THEN '{"reason":"loss"}'
+              WHEN j.op IN ('i', 'u', 'd', 'I', 'U', 'D') THEN '{"reason":"loss"}'
               WHEN j.op IN ('w', 'v') THEN '{"reason":"rescope"}'
               ELSE j.data END,
          CASE WHEN it.was IS NOT NULL
               THEN {{leave}} END,
          j.pk, CASE WHEN whole THEN b.data END, CASE WHEN whole THEN b.past END
-  FROM unnest(places, written)
-    AS j (place, txid, id, at, topic, op, pk, own_old, own_new, data, past)
+  FROM {{written}}
   CROSS JOIN LATERAL (SELECT j.data::jsonb AS data, j.past::jsonb AS past OFFSET 0) AS b
   CROSS JOIN LATERAL (SELECT CASE WHEN b.data->>0 = '{{mark}}' THEN b.data END AS one,
                              CASE WHEN b.past->>0 = '{{mark}}' THEN b.past END AS was
@@ -135,7 +133,7 @@ BEGIN
                              UNION (SELECT unnest(s.once) WHERE s.op = 'u' EXCEPT SELECT unnest(s.own))
                              ORDER BY 1) END AS own_old OFFSET 0) AS o
     WHERE NOT s.holds)
-  SELECT told.place, told.txid, told.id, told.at, told.topic, so.op,
+  SELECT told.place, told.txid, told.id, told.at, told.topic, {{settled_op}},
          CASE WHEN so.op = 'x' THEN '{}' WHEN way.op IS NOT NULL THEN way.lost
               WHEN net.txid IS NOT NULL THEN net.own_old ELSE told.own_old END,
          CASE WHEN so.op = 'x' THEN '{}' WHEN way.op IS NOT NULL THEN way.won

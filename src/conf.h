@@ -69,7 +69,7 @@ struct conf_auth {
 /* [watch NAME]: a table whose changes are events; NAME is the topic. */
 struct conf_watch {
 	char *name;
-	char *table, *key, *owners, *fields, *leave;
+	char *table, *key, *owners, *channels, *fields, *leave;
 	struct conf_list rescope; /* topics to fetch again when a row changes its owners */
 	int capture;		  /* enum capture */
 	bool follow;

@@ -62,6 +62,14 @@ static bool check_follow(struct parser *p, const struct conf_watch *w, unsigned 
 	return true;
 }
 
+static bool check_channels(struct parser *p, const struct conf_watch *w, unsigned line)
+{
+	const char *not_with = w->follow ? "follow = yes" : "capture = notify";
+
+	return !w->parsed->n_channels || (!w->follow && !w->parsed->notify) ||
+	       parser_fail(p, line, "[watch %s] channels cannot be had with %s", w->name, not_with);
+}
+
 static bool check_watch(struct parser *p, struct conf_watch *w, unsigned line)
 {
 	struct buf why;
@@ -72,7 +80,7 @@ static bool check_watch(struct parser *p, struct conf_watch *w, unsigned line)
 	buf_init(&why, 512);
 	w->parsed = watch_parse(w->name, w->table, w->key, *w->owners ? w->owners : NULL, w->fields,
 				*w->leave ? w->leave : NULL, &why);
-	if (!w->parsed)
+	if (!w->parsed || !watch_parse_channels(w->parsed, w->channels, &why))
 		ok = parser_fail(p, line, "[watch %s] %s", w->name, buf_cstr(&why));
 	else {
 		w->parsed->doorbell = (enum watch_doorbell)p->conf->doorbell;
@@ -80,7 +88,7 @@ static bool check_watch(struct parser *p, struct conf_watch *w, unsigned line)
 		w->parsed->rescope = (const char *const *)w->rescope.items;
 		w->parsed->n_rescope = w->rescope.n;
 		w->parsed->follow = w->follow;
-		ok = check_follow(p, w, line);
+		ok = check_follow(p, w, line) && check_channels(p, w, line);
 	}
 	buf_free(&why);
 	return ok;

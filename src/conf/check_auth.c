@@ -100,12 +100,13 @@ static bool check_jwt(struct parser *p, const struct conf_auth *a, unsigned line
 	return true;
 }
 
-/* Everybody has the same name, so nothing can be somebody's own. */
+/* Everybody has the same name, so nothing can be somebody's own, but for what goes to channels. */
 static bool check_none(struct parser *p, const struct conf_auth *a, unsigned line)
 {
 	for (size_t i = 0; i < p->conf->n_roles; i++)
 		if (!strcmp(p->conf->roles[i].name, a->role))
 			return p->conf->roles[i].receives != RECEIVES_OWN ||
+			       p->conf->roles[i].n_channels ||
 			       parser_fail(p, line,
 					   "[auth %s] role: [role %s] receives what is its user's "
 					   "own, and nobody is known here",

@@ -20,11 +20,14 @@ static const char *const capture_names[] = {"journal", "notify", NULL};
 static const char *const doorbell_names[] = {"auto", "notify", "poll", NULL};
 static const char *const kind_names[] = {"events", "stats", NULL};
 
-/* [role] is hub/scope.h's struct; its two pattern fields lie as a conf_list does. */
+/* [role] is hub/scope.h's struct; each two fields of its lists lie as a conf_list does. */
 _Static_assert(offsetof(struct scope_policy, n_patterns) -
-			       offsetof(struct scope_policy, patterns) ==
-		       offsetof(struct conf_list, n),
-	       "scope_policy.patterns must look like a conf_list");
+				       offsetof(struct scope_policy, patterns) ==
+			       offsetof(struct conf_list, n) &&
+		       offsetof(struct scope_policy, n_channels) -
+				       offsetof(struct scope_policy, channels) ==
+			       offsetof(struct conf_list, n),
+	       "the lists of scope_policy must look like a conf_list");
 
 #define AT(type, field) offsetof(struct type, field)
 
@@ -76,6 +79,7 @@ static const struct setting role_settings[] = {
 	{"receives", TYPE_CHOICE, AT(scope_policy, receives), "none", REQUIRED, receives_names, 0,
 	 0},
 	{"events", TYPE_LIST, AT(scope_policy, patterns), "", 0, NULL, 0, 0},
+	{"channels", TYPE_LIST, AT(scope_policy, channels), "", 0, NULL, 0, 0},
 	{0},
 };
 
@@ -120,6 +124,7 @@ static const struct setting watch_settings[] = {
 	{"table", TYPE_TEXT, AT(conf_watch, table), NULL, REQUIRED, NULL, 0, 0},
 	{"key", TYPE_TEXT, AT(conf_watch, key), "id", 0, NULL, 0, 0},
 	{"owners", TYPE_TEXT, AT(conf_watch, owners), "", 0, NULL, 0, 0},
+	{"channels", TYPE_TEXT, AT(conf_watch, channels), "", 0, NULL, 0, 0},
 	{"fields", TYPE_TEXT, AT(conf_watch, fields), NULL, REQUIRED, NULL, 0, 0},
 	{"leave", TYPE_TEXT, AT(conf_watch, leave), "", 0, NULL, 0, 0},
 	{"follow", TYPE_YESNO, AT(conf_watch, follow), "no", 0, NULL, 0, 0},

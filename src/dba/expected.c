@@ -178,6 +178,9 @@ static void add_watch(struct buf *out, const struct watch *w)
 		add_names(out, w->fields[i].column);
 	for (size_t i = 0; i < w->n_owners; i++)
 		add_names(out, w->owners[i].column);
+	for (size_t i = 0; i < w->n_channels; i++)
+		for (size_t k = 1; k < w->channels[i].n; k += 2)
+			add_names(out, w->channels[i].pieces[k]);
 	buf_char(out, ']');
 	add_key(out, "text_columns");
 	buf_char(out, '[');

@@ -142,7 +142,7 @@ static const char *refetch_reason(const struct event_row *row)
 {
 	if (row->op == 't')
 		return "truncate";
-	if (row->op != 'i' && row->op != 'u' && row->op != 'd' && row->op != 'o')
+	if (row->op != 'i' && row->op != 'u' && row->op != 'd' && row->op != 'o' && row->op != 'm')
 		return reason_in(row->doc);
 	return too_many_owners(row) ? "owners" : NULL;
 }
@@ -270,10 +270,12 @@ enum scope_view event_view(const struct event *e, const struct scope_policy *pol
 {
 	if (!event_allowed(e, policy))
 		return VIEW_NOTHING;
-	if (e->op == 'r' || (policy->receives == RECEIVES_ALL && !event_is_for_owners(e)))
-		return VIEW_WHOLE;
-	if (policy->receives == RECEIVES_ALL) /* the row is what it was */
-		return VIEW_NOTHING;
+	if (e->op != 'm') { /* who hears of every row does not read everybody's letters */
+		if (e->op == 'r' || (policy->receives == RECEIVES_ALL && !event_is_for_owners(e)))
+			return VIEW_WHOLE;
+		if (policy->receives == RECEIVES_ALL) /* the row is what it was */
+			return VIEW_NOTHING;
+	}
 	return scope_own_view(e->op, principal_is_among(who, &e->before),
 			      principal_is_among(who, &e->after));
 }

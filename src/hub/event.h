@@ -18,8 +18,8 @@
 struct event {
 	atomic_int refs;
 	char op;       /* i u d, o: nothing but its owners changed, r: resync, f: resync for its
-			* owners alone; for nobody's eyes are a: rights changed, and x: told by
-			* another row of its transaction */
+			* owners alone, m: a message; for nobody's eyes are a: rights changed, and x: told
+			* by       another row of its transaction */
 	uint64_t txid; /* of the journal row; 0 for an event that is not in the journal */
 	uint64_t id;
 	int64_t at;   /* Unix seconds */
@@ -43,7 +43,7 @@ struct event_row {
 	uint64_t txid, id;
 	int64_t at;
 	const char *topic, *doc, *leave, *before, *after, *cursor;
-	const char *type; /* NULL: topic and operation make it */
+	const char *type; /* NULL: topic and operation make it; a message has one */
 };
 
 /* One reference is the caller's. Rows that collapsed ('r'), truncated ('t') or have too many owners

@@ -202,6 +202,29 @@ static void to_group(struct hub *h, struct hub_group *g, uint64_t allowed, struc
 	}
 }
 
+/* Who sits in a group for another reason than his keys: each is asked. */
+static void to_those_meant(struct hub *h, struct hub_group *g, uint64_t allowed, struct event *e)
+{
+	for (size_t i = g->n; i-- > 0;) {
+		struct hub_member *m = g->members[i];
+		enum scope_view view = VIEW_NOTHING;
+
+		if (m->group == g && allowed >> m->role & 1)
+			view = event_view(e, &h->policies[m->role], m->who);
+		if (view != VIEW_NOTHING)
+			h->deliver(m, e, view);
+	}
+}
+
+/* Who hears of every row. */
+static void to_role(struct hub *h, struct hub_group *g, uint64_t allowed, struct event *e)
+{
+	if (e->op == 'm')
+		to_those_meant(h, g, allowed, e);
+	else
+		to_group(h, g, allowed, e, VIEW_WHOLE);
+}
+
 static void to_key(struct hub *h, const char *key, uint64_t allowed, struct event *e, bool before,
 		   bool after)
 {
@@ -236,15 +259,7 @@ static void to_everybody(struct hub *h, uint64_t allowed, struct event *e)
 		if (e->op == 'r' || h->policies[i].receives == RECEIVES_ALL)
 			to_group(h, &h->roles[i], allowed, e, VIEW_WHOLE);
 	HASH_ITER (hh, h->keys, g, tmp)
-		for (size_t i = g->n; i-- > 0;) {
-			struct hub_member *m = g->members[i];
-			enum scope_view view = VIEW_NOTHING;
-
-			if (m->group == g && allowed >> m->role & 1)
-				view = event_view(e, &h->policies[m->role], m->who);
-			if (view != VIEW_NOTHING)
-				h->deliver(m, e, view);
-		}
+		to_those_meant(h, g, allowed, e);
 }
 
 void hub_publish(struct hub *h, struct event *e)
@@ -262,7 +277,7 @@ void hub_publish(struct hub *h, struct event *e)
 	} else {
 		for (size_t i = 0; i < h->n_policies && !event_is_for_owners(e); i++)
 			if (h->policies[i].receives == RECEIVES_ALL)
-				to_group(h, &h->roles[i], allowed, e, VIEW_WHOLE);
+				to_role(h, &h->roles[i], allowed, e);
 		to_keys(h, allowed, e);
 	}
 	end_walk(h);

@@ -36,5 +36,6 @@ void post_replay_free(struct post_replay *p)
 		p->free_plan(p->plan);
 	free(p->user_id);
 	free(p->session);
+	free(p->channels);
 	free(p);
 }

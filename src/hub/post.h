@@ -88,10 +88,11 @@ typedef void replay_plan_free_fn(struct replay_plan *plan);
 struct post_replay {
 	struct letter letter;
 	struct inbox *reply_to;
-	void *asker;   /* the worker's own; NULL once the stream is gone */
-	char *user_id; /* whose turn it is */
-	char *session; /* as in struct principal */
-	bool own;      /* only what concerns him: his role hears its own */
+	void *asker;	       /* the worker's own; NULL once the stream is gone */
+	char *user_id;	       /* whose turn it is */
+	char *session;	       /* as in struct principal */
+	struct keys *channels; /* the same */
+	bool own;	       /* only what concerns him: his role hears its own */
 	struct cursor from;
 	enum replay_verdict verdict;
 	const char *reason;    /* with REPLAY_RESET: pruned, epoch, cursor or storm */

@@ -37,6 +37,29 @@ void keys_sort(struct keys *k)
 	k->n = n;
 }
 
+struct keys *keys_copy(const struct keys *k)
+{
+	size_t size = 0;
+	struct keys *copy;
+	char *at;
+
+	if (!k)
+		return NULL;
+	for (size_t i = 0; i < k->n; i++)
+		size += sizeof(char *) + strlen(k->list[i]) + 1;
+	copy = xcalloc(1, sizeof(*copy) + size);
+	copy->list = (char **)(void *)(copy + 1);
+	copy->n = k->n;
+	at = (char *)(copy->list + k->n);
+	for (size_t i = 0; i < k->n; i++) {
+		size_t len = strlen(k->list[i]) + 1;
+
+		copy->list[i] = memcpy(at, k->list[i], len);
+		at += len;
+	}
+	return copy;
+}
+
 bool key_is_escaped(const char *user_id)
 {
 	return *user_id == '#' || *user_id == '*' || *user_id == '=';
@@ -120,6 +143,8 @@ enum scope_view scope_own_view(char op, bool before, bool after)
 		if (before && after)
 			return VIEW_WHOLE;
 		return after ? VIEW_ENTER : before ? VIEW_LEAVE : VIEW_NOTHING;
+	case 'm':
+		return after ? VIEW_WHOLE : VIEW_NOTHING;
 	case 'f':
 		return before || after ? VIEW_WHOLE : VIEW_NOTHING;
 	default: /* fail closed: an operation we do not know belongs to nobody */

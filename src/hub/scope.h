@@ -16,6 +16,8 @@ struct scope_policy {
 	int receives;	 /* enum receives */
 	char **patterns; /* event types, e.g. "estimate.*"; none = every type */
 	size_t n_patterns;
+	char **channels; /* patterns of those that its users may ask for; none = none */
+	size_t n_channels;
 };
 
 /* A set of audience keys: what an event is for, or what a listener hears. Each once, in the order
@@ -30,6 +32,8 @@ struct keys {
 /* Brings keys that were filled in anyhow into that order; drops what stands there twice. */
 void keys_sort(struct keys *k);
 bool keys_have(const struct keys *k, const char *key);
+/* The same in one allocation; NULL for NULL. */
+struct keys *keys_copy(const struct keys *k);
 /* Whether an id is spelled with a '=' before it. */
 bool key_is_escaped(const char *user_id);
 

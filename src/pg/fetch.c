@@ -262,13 +262,20 @@ static enum told look_at(struct fetch_plan *p, const PGresult *r, int row, size_
 	return rows != p->rows[place] ? TOLD_GONE : whole ? TOLD_WHOLE : TOLD_CUT;
 }
 
+/* An op in capitals is one of a row that is for keys. */
+static const char keyed_ops[] = "IUD", plain_ops[] = "iud";
+
 /* The n-th row of its transaction. */
 static struct event *read_row(const struct fetch_plan *p, const PGresult *r, int i, size_t n,
 			      const char *cursor)
 {
 	const char *op = text(r, i, FETCH_OP), *topic = text(r, i, FETCH_TOPIC);
+	const char *keyed = op && *op ? strchr(keyed_ops, *op) : NULL;
 	const struct event_row row = {
-		.op = op ? *op : '?',
+		.op = keyed ? plain_ops[keyed - keyed_ops]
+		      : op  ? *op
+			    : '?',
+		.keyed = keyed != NULL,
 		.txid = number(r, i, FETCH_TXID),
 		.id = number(r, i, FETCH_ID),
 		.at = (int64_t)number(r, i, FETCH_AT),

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "pg/fetch.h"
+#include "wire/array.h"
 
 enum column {
 	COL_EPOCH,
@@ -69,13 +70,18 @@ static const char all_sql[] =
 	" GROUP BY m.floor_txid, l.is_called, l.last_value";
 
 /* $7 the user, $8 his session, $9 the seed of the hashes, $10 topics whose owners are followed: whose their
- * rows are is found out when they are told. So it is where a NULL stands for owners. */
+ * rows are is found out when they are told. So it is where a NULL stands for owners. $11 his keys, for rows
+ * that are for keys. */
 static const char own_sql[] =
 	WALK("j.txid, j.id, j.topic, j.pk, " STORED ","
 	     " CASE WHEN j.topic = ANY ($10::text[]) THEN 'h'"
 	     " WHEN j.op IN ('r', 't', 'w', 'v') THEN 'r'"
 	     " WHEN j.op = 'a' THEN CASE WHEN j.own_old = '{}' OR $7 = ANY (j.own_old)"
 	     " OR $8 = ANY (j.own_old) THEN 'a' END"
+	     " WHEN j.op IN ('I', 'U', 'D') THEN CASE WHEN j.op <> 'D' AND (j.own_new && $11::text[]"
+	     " OR pg_catalog.array_position(j.own_new, NULL) IS NOT NULL) THEN 'h'"
+	     " WHEN j.own_old && $11::text[] OR pg_catalog.array_position(j.own_old, NULL) IS NOT NULL"
+	     " THEN 'l' END"
 	     " WHEN j.op <> 'd' AND ($7 = ANY (j.own_new)"
 	     " OR pg_catalog.array_position(j.own_new, NULL) IS NOT NULL) THEN 'h'"
 	     " WHEN $7 = ANY (j.own_old) OR pg_catalog.array_position(j.own_old, NULL) IS NOT NULL"
@@ -113,8 +119,23 @@ static void ids_set(struct missed_ids *ids, const uint64_t *list, size_t n)
 		ids_add(ids, list[i]);
 }
 
+/* {"…","#channel","*"} */
+static char *keys_of(const char *user, const struct keys *channels)
+{
+	autofree char *own = xasprintf("%s%s", key_is_escaped(user) ? "=" : "", user);
+	struct buf b;
+
+	buf_init(&b, SIZE_MAX / 2);
+	array_add(&b, own);
+	for (size_t i = 0; channels && i < channels->n; i++)
+		array_add(&b, channels->list[i]);
+	array_add(&b, "*");
+	array_end(&b);
+	return buf_steal(&b);
+}
+
 void missed_begin(struct missed *m, struct conf *conf, const struct cursor *from, const char *user,
-		  const char *session)
+		  const struct keys *channels, const char *session)
 {
 	*m = (struct missed){.conf = conf_ref(conf),
 			     .base = *from,
@@ -128,6 +149,7 @@ void missed_begin(struct missed *m, struct conf *conf, const struct cursor *from
 	m->base.txid = m->base.id = 0;
 	if (user) {
 		m->user = xstrdup(user);
+		m->keys = keys_of(user, channels);
 		m->session = session ? xstrdup(session) : NULL;
 		if (getrandom(&m->seed, sizeof(m->seed), GRND_NONBLOCK) != sizeof(m->seed))
 			m->seed = (uint64_t)(uintptr_t)m; /* so early after the boot */
@@ -152,6 +174,7 @@ void missed_end(struct missed *m)
 	free(m->out.list);
 	free(m->in.list);
 	free(m->user);
+	free(m->keys);
 	free(m->session);
 	conf_unref(m->conf);
 	*m = (struct missed){0};
@@ -197,11 +220,11 @@ static void send_slice(struct missed *m, struct conn *c, conn_result_fn *done, v
 	autofree char *rows = xasprintf("%" PRIu64, m->slice_rows);
 	autofree char *seed = xasprintf("%" PRIu64, m->seed);
 	autofree char *followed = followed_topics(m->conf);
-	const char *const params[] = {xmax, out,     in,	 half, half_id,
-				      rows, m->user, m->session, seed, followed};
+	const char *const params[] = {xmax,    out,	   in,	 half,	   half_id, rows,
+				      m->user, m->session, seed, followed, m->keys};
 
 	if (m->user)
-		conn_query_prepared(c, "own", own_sql, 10, params, done, arg);
+		conn_query_prepared(c, "own", own_sql, 11, params, done, arg);
 	else
 		conn_query_prepared(c, "all", all_sql, 6, params, done, arg);
 }

@@ -42,7 +42,8 @@ struct missed {
 	struct conf *conf;    /* a reference: which fields are names */
 	struct cursor base;   /* the client's epoch and loss; xmax: where the batch began */
 	char *user, *session; /* NULL for who hears everything */
-	uint64_t seed;	      /* of the hashes */
+	char *keys;    /* of him, as an array of PostgreSQL's: what is for one of them is for him */
+	uint64_t seed; /* of the hashes */
 
 	/* How far the walk has come: all below xmax but those in `out`, and those in `in`. */
 	uint64_t xmax;
@@ -68,9 +69,10 @@ enum missed_step {
 	MISSED_FAILED, /* `why` is for the log */
 };
 
-/* Everything from `from` on; or, with a user, what concerns him or his session (may be NULL). */
+/* Everything from `from` on; or, with a user, what concerns him, one of his channels or his session
+ * (both may be NULL). */
 void missed_begin(struct missed *m, struct conf *conf, const struct cursor *from, const char *user,
-		  const char *session);
+		  const struct keys *channels, const char *session);
 void missed_end(struct missed *m);
 /* Sends the next statement; its result goes to missed_read(). */
 void missed_send(struct missed *m, struct conn *c, const struct fetch_limits *limits,

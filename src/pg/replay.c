@@ -152,7 +152,7 @@ static void next(struct replayer *r)
 		p->plan = xcalloc(1, sizeof(*p->plan));
 		p->free_plan = plan_free;
 		missed_begin(&p->plan->missed, r->conf, &p->from, p->own ? p->user_id : NULL,
-			     p->session);
+			     p->channels, p->session);
 	}
 	missed_send(&p->plan->missed, &r->conn, &r->limits, on_answer, r);
 }

@@ -222,7 +222,7 @@ static void render_for_login(struct buf *out, const char *text, const char *logi
 		"'utc', 'epoch', 'next_id', 'too_much', 'refetch', 'rescope', 'lost', 'indexed', "
 		"'shut_when_full', "
 		"'plain', 'plain_type', 'only_plain', 'as_text', 'as_jsonb', 'is_array', "
-		"'typed', 'revoked', 'tell', 'replay', "
+		"'typed', 'user_key', 'channel_key', 'revoked', 'tell', 'replay', "
 		"'fetch_again', 'prune'");
 	add_tellers(&tellers, told, n_told);
 	const struct slot slots[] = {

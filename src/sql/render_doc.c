@@ -27,6 +27,11 @@ void columns_mark(const struct watch *w, const struct columns *c, struct buf *ou
 
 	for (size_t i = 0; i < c->n; i++)
 		hash = hash_text(hash, c->names[i]);
+	for (size_t i = 0; i < w->n_channels; i++) {
+		hash = hash_text(hash, "#");
+		for (size_t k = 0; k < w->channels[i].n; k++)
+			hash = hash_text(hash, w->channels[i].pieces[k]);
+	}
 	for (size_t i = 0; i < w->n_fields; i++) {
 		const struct watch_field *f = &w->fields[i];
 
@@ -142,7 +147,7 @@ void render_doc(struct buf *out, const struct watch *w, const struct row *row)
 
 void render_leave(struct buf *out, const struct watch *w, const struct row *row)
 {
-	if (w->n_owners)
+	if (w->n_owners || w->n_channels)
 		add_object(out, w, row, true);
 	else
 		buf_str(out, "NULL::json");

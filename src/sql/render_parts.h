@@ -45,8 +45,14 @@ enum part {
 	PART_OR_OLD_MOVED,
 	PART_OLD_MOVED,
 	PART_AND_MOVED,
+	PART_I, /* as what rows are recorded */
+	PART_U,
+	PART_D,
 	/* what clients are told */
 	PART_MARK,
+	PART_WRITTEN,
+	PART_TOLD_OP,
+	PART_SETTLED_OP,
 	PART_DOC,
 	PART_LEAVE,
 	PART_TOLD_OWNERS,

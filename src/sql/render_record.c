@@ -245,6 +245,9 @@ void record_parts(struct buf *parts, const struct watch *w, const struct columns
 	render_differ(&parts[PART_THIS_DIFFERS], c, "past", "this");
 	render_data(&parts[PART_THIS_DATA], w, c, &this, NULL);
 	render_data(&parts[PART_THIS_DATA_GONE], w, c, &this, names ? NAMES "[1]" : NULL);
+	buf_str(&parts[PART_I], w->n_channels ? "I" : "i");
+	buf_str(&parts[PART_U], w->n_channels ? "U" : "u");
+	buf_str(&parts[PART_D], w->n_channels ? "D" : "d");
 	add_each(&parts[PART_EACH], w);
 	if (names || hops)
 		buf_str(&parts[PART_PLACE], ", row_number() OVER () AS " PLACE);

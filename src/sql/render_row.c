@@ -23,6 +23,9 @@ void owner_columns_of(const struct watch *w, struct columns *c)
 {
 	for (size_t i = 0; i < w->n_owners; i++)
 		columns_add(c, w->owners[i].column);
+	for (size_t i = 0; i < w->n_channels; i++)
+		for (size_t k = 1; k < w->channels[i].n; k += 2)
+			columns_add(c, w->channels[i].pieces[k]);
 }
 
 void name_columns_of(const struct watch *w, struct columns *c)
@@ -61,6 +64,10 @@ void text_columns_of(const struct watch *w, table_column_fn *each, void *arg)
 			each(arg,
 			     &(struct table_column){last->schema, last->table, last->value, true});
 	}
+	for (size_t i = 0; i < w->n_channels; i++)
+		for (size_t k = 1; k < w->channels[i].n; k += 2)
+			each(arg, &(struct table_column){w->schema, w->table,
+							 w->channels[i].pieces[k], true});
 	for (size_t i = 0; i < w->n_fields; i++) {
 		const struct watch_field *f = &w->fields[i];
 
@@ -221,6 +228,40 @@ void render_key(struct buf *out, const struct watch *w, const struct row *row)
 	}
 }
 
+/* The key of the channel that a row goes to, NULL for none. */
+static void add_channel_key(struct buf *out, const struct watch_channel *c, const struct row *row)
+{
+	buf_str(out, "pgherald.channel_key(");
+	for (size_t i = 0; i < c->n; i++) {
+		buf_str(out, i ? " || " : "");
+		if (i % 2)
+			render_text(out, row, c->pieces[i]);
+		else
+			ident_add_literal(out, c->pieces[i]);
+	}
+	buf_char(out, ')');
+}
+
+/* text[] of keys: of the owners `c` that the row itself names, and of its channels. */
+static void add_keys(struct buf *out, const struct watch *w, const struct columns *c,
+		     const struct row *row)
+{
+	buf_str(out, "ARRAY(SELECT DISTINCT owner FROM (");
+	for (size_t i = 0; i < c->n + w->n_channels; i++) {
+		buf_str(out, i ? "\n      UNION ALL SELECT " : "SELECT ");
+		if (i < c->n) {
+			buf_str(out, "pgherald.user_key(");
+			render_text(out, row, c->names[i]);
+			buf_char(out, ')');
+		} else {
+			add_channel_key(out, &w->channels[i - c->n], row);
+		}
+		buf_str(out, i ? "" : " AS owner");
+	}
+	buf_str(out, ") AS owners\n"
+		     "      WHERE owner IS NOT NULL ORDER BY owner)");
+}
+
 void render_own(struct buf *out, const struct watch *w, const struct row *row)
 {
 	struct columns c = {0};
@@ -228,7 +269,9 @@ void render_own(struct buf *out, const struct watch *w, const struct row *row)
 	for (size_t i = 0; i < w->n_owners; i++)
 		if (!w->owners[i].n_hops)
 			columns_add(&c, w->owners[i].column);
-	if (!c.n) {
+	if (w->n_channels) {
+		add_keys(out, w, &c, row);
+	} else if (!c.n) {
 		buf_str(out, "'{}'::text[]");
 	} else if (c.n == 1 && row->record) { /* a function would have to be set up */
 		buf_str(out, "CASE WHEN ");
@@ -254,13 +297,15 @@ void render_own(struct buf *out, const struct watch *w, const struct row *row)
 }
 
 /* The owners that one column leads to, as rows of one text column. */
-static void add_hops(struct buf *out, const struct watch_owner *o, const struct row *row)
+static void add_hops(struct buf *out, const struct watch_owner *o, const struct row *row,
+		     bool keyed)
 {
 	autobuf match = {0};
 
-	buf_printf(out, "SELECT pgherald.as_text(h%zu.", o->n_hops);
+	buf_printf(out, "SELECT %spgherald.as_text(h%zu.", keyed ? "pgherald.user_key(" : "",
+		   o->n_hops);
 	ident_add(out, o->hops[o->n_hops - 1].value);
-	buf_str(out, ")\nFROM ");
+	buf_str(out, keyed ? "))\nFROM " : ")\nFROM ");
 	for (size_t i = 0; i < o->n_hops; i++) {
 		const struct watch_hop *h = &o->hops[i];
 		autofree char *before = xasprintf("h%zu", i), *here = xasprintf("h%zu", i + 1);
@@ -282,6 +327,8 @@ static void add_hops(struct buf *out, const struct watch_owner *o, const struct 
 
 static bool has_own(const struct watch *w)
 {
+	if (w->n_channels)
+		return true;
 	for (size_t i = 0; i < w->n_owners; i++)
 		if (!w->owners[i].n_hops)
 			return true;
@@ -318,7 +365,7 @@ void render_owners(struct buf *out, const struct watch *w, const struct row *row
 		if (!w->owners[i].n_hops)
 			continue;
 		buf_init(&hops, RENDER_MAX);
-		add_hops(&hops, &w->owners[i], row);
+		add_hops(&hops, &w->owners[i], row, w->n_channels);
 		buf_str(out, separator);
 		render_indented(out, buf_cstr(&hops), 2);
 		separator = "\n  UNION ALL\n  ";

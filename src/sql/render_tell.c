@@ -117,12 +117,51 @@ static void settle_parts(struct buf *parts, const struct watch *w, const struct 
 	render_all_owners(&parts[PART_ONCE], w, was);
 }
 
+/* Rows of a watch with channels have their op in capitals where they leave these functions, or come
+ * in: they are for keys. One of another kind was written for another list of columns. */
+static void op_parts(struct buf *parts, const struct watch *w)
+{
+	static const char op[] =
+		"CASE WHEN it.one IS NULL AND j.op IN ('i', 'u', 'd', 'w', 'I', 'U', 'D')\n"
+		"       OR j.op = 'v' AND b.data->>0 <> '%s' THEN 'r'\n"
+		"     ELSE j.op END";
+	static const char rows[] =
+		"unnest(places, written)\n"
+		"%sAS j (place, txid, id, at, topic, op, pk, own_old, own_new, data, past)";
+	autobuf mark = {0}, inner = {0};
+
+	buf_init(&mark, RENDER_MAX);
+	ways_mark(&mark, w);
+	if (!w->n_channels) {
+		buf_printf(&parts[PART_TOLD_OP], op, buf_cstr(&mark));
+		buf_printf(&parts[PART_WRITTEN], rows, "  ");
+		buf_str(&parts[PART_SETTLED_OP], "so.op");
+		return;
+	}
+	buf_init(&inner, RENDER_MAX);
+	buf_printf(&inner, op, buf_cstr(&mark));
+	buf_str(&parts[PART_TOLD_OP], "translate((");
+	render_indented(&parts[PART_TOLD_OP], buf_cstr(&inner), strlen("translate(("));
+	buf_str(&parts[PART_TOLD_OP], ")::text,\n"
+				      "          CASE WHEN whole THEN '' ELSE 'iud' END, "
+				      "CASE WHEN whole THEN '' ELSE 'IUD' END)::\"char\"");
+	buf_str(&parts[PART_WRITTEN],
+		"(SELECT j.place, j.txid, j.id, j.at, j.topic,\n"
+		"        translate(j.op::text, 'IUDiud', 'iudIUD')::\"char\" AS op, j.pk,\n"
+		"        j.own_old, j.own_new, j.data, j.past\n"
+		" FROM ");
+	buf_printf(&parts[PART_WRITTEN], rows, "   ");
+	buf_str(&parts[PART_WRITTEN], ") AS j");
+	buf_str(&parts[PART_SETTLED_OP], "translate(so.op::text, 'iud', 'IUD')::\"char\"");
+}
+
 void tell_parts(struct buf *parts, const struct watch *w, const struct columns *c)
 {
 	const struct row one = {.name = "it.one", .places = c, .named = true},
 			 was = {.name = "it.was", .places = c, .named = true};
 
 	columns_mark(w, c, &parts[PART_MARK]);
+	op_parts(parts, w);
 	render_doc(&parts[PART_DOC], w, &one);
 	render_leave(&parts[PART_LEAVE], w, &was);
 	add_told_owners(parts, w, &one, &was);

@@ -10,7 +10,15 @@
 #include "base/mem.h"
 #include "sql/reader.h"
 
-enum { MAX_TOPIC = 40, MAX_FIELDS = 200, MAX_OWNERS = 16, MAX_KEY = 8, MAX_HOPS = 4 };
+enum {
+	MAX_TOPIC = 40,
+	MAX_FIELDS = 200,
+	MAX_OWNERS = 16,
+	MAX_CHANNELS = 16,
+	MAX_KEY = 8,
+	MAX_HOPS = 4,
+	MAX_COLUMNS = 4, /* of a channel's name */
+};
 
 /* schema.table */
 static bool read_table(struct reader *r, char **schema, char **table)
@@ -184,6 +192,66 @@ static bool read_owners(struct reader *r, struct watch *w)
 	return true;
 }
 
+/* What may stand in the name of a channel: as in pgherald.channel_key(). */
+#define CHANNEL_BYTES "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:@-"
+
+static void add_piece(struct watch_channel *c, char *piece)
+{
+	c->pieces = xrealloc(c->pieces, c->n + 1, sizeof(*c->pieces));
+	c->pieces[c->n++] = piece;
+}
+
+/* TEXT{COLUMN}TEXT… */
+static bool read_channel(struct reader *r, struct watch_channel *c)
+{
+	const char *start = r->p;
+
+	for (;;) {
+		size_t len = strspn(r->p, CHANNEL_BYTES);
+		char *column = NULL;
+		bool ok;
+
+		add_piece(c, xstrndup(r->p, len));
+		r->p += len;
+		if (*r->p != '{')
+			break;
+		if (c->n / 2 == MAX_COLUMNS)
+			return reader_complain(r, "more than %d columns in a name", MAX_COLUMNS);
+		r->p++;
+		ok = reader_name(r, "a column", &column);
+		add_piece(c, column ? column : xstrdup(""));
+		if (!ok || !reader_expect(r, "}", "the column"))
+			return false;
+	}
+	if (r->p - start > 128)
+		return reader_complain(r, "the name of a channel has at most 128 bytes");
+	return r->p != start ||
+	       reader_complain(r, "expected a channel: letters, digits, any of _.:@- and {column}");
+}
+
+bool watch_parse_channels(struct watch *w, const char *text, struct buf *error)
+{
+	struct reader r = {"channels", text, 0, error};
+	bool more = true;
+
+	reader_skip_space(&r);
+	if (!*r.p)
+		return true;
+	while (more) {
+		r.item++;
+		if (w->n_channels == MAX_CHANNELS)
+			return reader_complain(&r, "more than %d channels", MAX_CHANNELS);
+		w->channels = xrealloc(w->channels, w->n_channels + 1, sizeof(*w->channels));
+		w->channels[w->n_channels] = (struct watch_channel){0};
+		reader_skip_space(&r);
+		if (!read_channel(&r, &w->channels[w->n_channels++]) || !read_separator(&r, &more))
+			return false;
+	}
+	return w->n_leave ||
+	       reader_complain(&r, "no field shows the key; name in leave what is told of a "
+				   "row that has left a channel");
+}
+
 static bool has_field(const struct watch *w, const char *name)
 {
 	for (size_t i = 0; i < w->n_fields; i++)
@@ -307,6 +375,9 @@ void watch_free(struct watch *w)
 		free(o->hops);
 		free(o->column);
 	}
+	for (size_t i = 0; i < w->n_channels; i++)
+		free_names(w->channels[i].pieces, w->channels[i].n);
+	free(w->channels);
 	free(w->fields);
 	free(w->owners);
 	free_names(w->key, w->n_key);

@@ -30,6 +30,12 @@ struct watch_owner {
 	size_t n_hops;
 };
 
+/* "project.{project_id}": the pieces are text, a column, text, a column, …, text. */
+struct watch_channel {
+	char **pieces;
+	size_t n; /* odd */
+};
+
 struct watch {
 	char *topic;
 	char *schema, *table;
@@ -37,6 +43,8 @@ struct watch {
 	size_t n_key;
 	struct watch_owner *owners;
 	size_t n_owners;
+	struct watch_channel *channels;
+	size_t n_channels;
 	struct watch_field *fields;
 	size_t n_fields;
 	char **leave; /* names of the fields that a former owner still gets */
@@ -55,6 +63,9 @@ struct watch {
 struct watch *watch_parse(const char *topic, const char *table, const char *key, const char *owners,
 			  const char *fields, const char *leave, struct buf *error);
 void watch_free(struct watch *w);
+/* The setting `channels`, of a watch that has been parsed: names of channels, separated by commas,
+ * with {column} for what the row says. False with `error`. */
+bool watch_parse_channels(struct watch *w, const char *text, struct buf *error) MUST_CHECK;
 /* Whether some owners stand in other tables. */
 bool watch_has_hops(const struct watch *w) MUST_CHECK;
 /* Reads "schema.table" into two strings that the caller frees (they may be set on failure too);

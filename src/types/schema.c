@@ -124,7 +124,7 @@ static const char words[] =
 
 static bool leaves(const struct topic *topic)
 {
-	return topic->watch->n_owners && topic->watch->n_leave;
+	return (topic->watch->n_owners || topic->watch->n_channels) && topic->watch->n_leave;
 }
 
 void schema_write(struct buf *out, const struct topics *t)

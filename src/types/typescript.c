@@ -50,7 +50,7 @@ static void add_leave(struct buf *out, const struct topic *topic)
 {
 	const struct watch *w = topic->watch;
 
-	if (!w->n_owners || !w->n_leave)
+	if ((!w->n_owners && !w->n_channels) || !w->n_leave)
 		return;
 	buf_printf(out,
 		   "/** What is told to one whose row it was: `scope` is \"leave\". */\n"

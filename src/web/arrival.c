@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "hub/filter.h"
+#include "hub/subscription.h"
 #include "web/departure.h"
 #include "web/stream.h"
 #include "web/worker.h"
@@ -70,6 +71,20 @@ static bool filter_of(const struct luggage *l, struct filter **ret)
 	       (!*l->topics || filter_add_topics(ret, l->topics));
 }
 
+/* False when his role may not hear them any more. */
+static bool channels_of(const struct arrival *a, struct principal *who)
+{
+	const struct conf *conf = a->worker->conf;
+	struct subscription s = {0};
+	int role = hub_role(&a->worker->hub, who->role);
+	bool ok = role >= 0 && (!*a->luggage.channels || subscription_add(&s, a->luggage.channels));
+
+	if (ok)
+		who->channels = subscription_keys(&s);
+	subscription_clear(&s);
+	return ok && !subscription_refused(who->channels, &conf->roles[role], who->user_id);
+}
+
 /* It is a stream from here on; false when he may not have one any more. Takes `who`. */
 static bool begin(struct arrival *a, struct principal *who)
 {
@@ -82,7 +97,7 @@ static bool begin(struct arrival *a, struct principal *who)
 
 	if (!route || strcmp(who->user_id, l->user) != 0 ||
 	    !conf_role_allowed(w->conf, route, who->role) || !filter_of(l, &wish.filter) ||
-	    registry_enter(w->registry, who->user_id) != REGISTRY_OK) {
+	    !channels_of(a, who) || registry_enter(w->registry, who->user_id) != REGISTRY_OK) {
 		filter_free(wish.filter);
 		principal_free(who);
 		return false;
@@ -192,6 +207,7 @@ static void wait_at(struct worker *w, int fd, bool chunked, const struct luggage
 	a->luggage.peer = xstrdup(l->peer);
 	a->luggage.types = xstrdup(l->types);
 	a->luggage.topics = xstrdup(l->topics);
+	a->luggage.channels = xstrdup(l->channels);
 	w->arrivals_until_ms = loop_now_ms(w->loop) + WAIT_MS;
 	list_push(&w->arrivals, &a->node);
 }

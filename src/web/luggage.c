@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 
-static const char format[] = "pgherald streams 1";
+static const char format[] = "pgherald streams 2";
 static const char more[] = "stream", end[] = "end";
 
 static void put(struct buf *b, const char *s)
@@ -40,6 +40,7 @@ void luggage_add(struct buf *b, const struct luggage *l)
 	put(b, l->peer);
 	put(b, l->types);
 	put(b, l->topics);
+	put(b, l->channels);
 	put_number(b, l->opened_ms);
 	put_number(b, l->n_events);
 	put_number(b, l->n_bytes);
@@ -90,6 +91,7 @@ static struct luggage read_one(struct reader *r)
 	l.peer = text(r);
 	l.types = text(r);
 	l.topics = text(r);
+	l.channels = text(r);
 	l.opened_ms = number(r);
 	l.n_events = number(r);
 	l.n_bytes = number(r);

@@ -14,7 +14,7 @@
 /* Lists are comma separated. */
 struct luggage {
 	uint64_t socket; /* its inode, by which it is known again */
-	const char *token, *user, *route, *door, *position, *peer, *types, *topics;
+	const char *token, *user, *route, *door, *position, *peer, *types, *topics, *channels;
 	uint64_t opened_ms; /* of CLOCK_MONOTONIC */
 	uint64_t n_events, n_bytes;
 	bool who_am_i;

@@ -17,7 +17,21 @@
 #define FILTER_COMPLAINT                                                                           \
 	"%s is a list of at most 64 names, separated by commas, each of 1 to 128 bytes."
 
-enum kind { TOKEN, TYPES, TOPICS, POSITION, HELLO, TRANSPORT, POLYFILL_POSITION, NOTHING };
+#define CHANNELS_COMPLAINT                                                                         \
+	"%s is a list of at most 32 channels, separated by commas, each of 1 to 128 letters, "     \
+	"digits and any of _.:@-"
+
+enum kind {
+	TOKEN,
+	TYPES,
+	TOPICS,
+	CHANNELS,
+	POSITION,
+	HELLO,
+	TRANSPORT,
+	POLYFILL_POSITION,
+	NOTHING
+};
 
 /* In the order in which they are told; those of polyfills are not. */
 static const struct parameter {
@@ -27,6 +41,7 @@ static const struct parameter {
 	{"token", TOKEN},
 	{"types", TYPES},
 	{"topics", TOPICS},
+	{"channels", CHANNELS},
 	{"last_event_id", POSITION},
 	{"hello", HELLO},
 	{"transport", TRANSPORT},
@@ -132,6 +147,10 @@ static enum MHD_Result take(struct reading *r, enum kind kind, const char *value
 		if (!filter_add_topics(&q->filter, value))
 			return wrong(r, FILTER_COMPLAINT, "topics");
 		break;
+	case CHANNELS:
+		if (!subscription_add(&q->channels, value))
+			return wrong(r, CHANNELS_COMPLAINT, "channels");
+		break;
 	case POSITION:
 		if (!r->polyfill)
 			q->position = value;
@@ -169,7 +188,8 @@ static enum MHD_Result read_parameter(void *arg, enum MHD_ValueKind mhd_kind, co
 	bit = 1U << (p - parameters);
 	/* Lists add up. Of two tokens, one server on the way would take the first, another the
 	 * last. */
-	if (r->q->seen & bit && p->kind != TYPES && p->kind != TOPICS && p->kind != NOTHING)
+	if (r->q->seen & bit && p->kind != TYPES && p->kind != TOPICS && p->kind != CHANNELS &&
+	    p->kind != NOTHING)
 		return wrong(r, "The parameter \"%s\" is there twice.", p->name);
 	r->q->seen |= bit;
 	return take(r, p->kind, value ? value : "");
@@ -299,4 +319,5 @@ void query_clear(struct query *q)
 {
 	filter_free(q->filter);
 	q->filter = NULL;
+	subscription_clear(&q->channels);
 }

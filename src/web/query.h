@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "hub/subscription.h"
 #include "wire/form.h"
 
 struct conf;
@@ -23,7 +24,8 @@ struct query {
 	enum wire_form form;   /* of the stream */
 	bool event_stream;     /* it names that type: a client of event streams */
 	struct filter *filter; /* NULL: everything */
-	unsigned seen;	       /* parameters, a bit each */
+	struct subscription channels;
+	unsigned seen; /* parameters, a bit each */
 };
 
 /* Reads a request for `route`, NULL for a path that takes nothing. 0, or the status of a refusal

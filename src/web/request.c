@@ -210,6 +210,23 @@ static void count_attempt(const struct request *q)
 		attempts_failed(attempts, asker_account(&q->asker), now);
 }
 
+/* Whether he may hear the channels that he asks for. */
+static bool may_hear(struct request *q, struct principal *who, struct buf *why)
+{
+	struct worker *w = q->worker;
+	int role = hub_role(&w->hub, who->role);
+	const char *refused;
+
+	free(who->channels); /* the verdict is answered again after a wait */
+	who->channels = subscription_keys(&q->query.channels);
+	refused =
+		role < 0 ? NULL
+			 : subscription_refused(who->channels, &w->conf->roles[role], who->user_id);
+	if (refused)
+		buf_printf(why, "Your role may not hear the channel \"%s\".", refused);
+	return !refused;
+}
+
 /* The verdict is in: the answer it leads to. */
 static enum MHD_Result answer_verdict(struct request *q)
 {
@@ -234,6 +251,8 @@ static enum MHD_Result answer_verdict(struct request *q)
 		return not_now(q, MHD_HTTP_SERVICE_UNAVAILABLE, "Shutting down; connect again.");
 	if (!w->known)
 		return no_database(q);
+	if (!may_hear(q, who, &why))
+		return answer_error(q->connection, q->conf, MHD_HTTP_FORBIDDEN, buf_cstr(&why));
 	if (!query_knows_topics(&q->query, q->conf, &why))
 		return answer_error(q->connection, q->conf, MHD_HTTP_BAD_REQUEST, buf_cstr(&why));
 	switch (registry_enter(w->registry, who->user_id)) {

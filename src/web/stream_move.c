@@ -6,6 +6,7 @@
 
 #include "conf.h"
 #include "hub/filter.h"
+#include "hub/subscription.h"
 #include "web/departure.h"
 #include "web/worker.h"
 
@@ -35,6 +36,7 @@ bool stream_leave(struct stream *s, struct departure *d)
 	const struct filter *f = s->filter;
 	autofree char *types = joined(f ? f->types : NULL, f ? f->n_types : 0);
 	autofree char *topics = joined(f ? f->topics : NULL, f ? f->n_topics : 0);
+	autofree char *channels = subscription_text(s->member.who->channels);
 	struct cursor_text at;
 	struct luggage l;
 
@@ -50,6 +52,7 @@ bool stream_leave(struct stream *s, struct departure *d)
 		.peer = s->peer,
 		.types = types,
 		.topics = topics,
+		.channels = channels,
 		.opened_ms = s->opened_ms,
 		.n_events = s->n_events,
 		.n_bytes = s->n_bytes,

@@ -286,6 +286,7 @@ static void ask_journal(struct stream *s)
 		p->reply_to = &s->worker->inbox;
 		p->asker = s;
 		p->user_id = xstrdup(s->member.who->user_id);
+		p->channels = keys_copy(s->member.who->channels);
 		if (s->member.who->session)
 			p->session = xstrdup(s->member.who->session);
 		p->from = *s->skip;

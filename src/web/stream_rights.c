@@ -14,6 +14,8 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "conf.h"
+#include "hub/subscription.h"
 #include "web/worker.h"
 
 uint32_t stream_now_s(const struct stream *s)
@@ -150,6 +152,12 @@ bool stream_rescope(struct stream *s)
 	if (role < 0 || !conf_role_allowed(w->conf, s->route, s->member.who->role)) {
 		s->member.role = 0; /* unused: it hears nothing any more */
 		stream_end(s, "role may not use this route any more");
+		return false;
+	}
+	if (subscription_refused(s->member.who->channels, &w->conf->roles[role],
+				 s->member.who->user_id)) {
+		s->member.role = 0;
+		stream_end(s, "role may not hear its channels any more");
 		return false;
 	}
 	s->member.role = (uint32_t)role;

@@ -37,7 +37,7 @@ def events(client):
 
 
 @pytest.mark.parametrize("path, words", [
-    (EVENTS + "?filter=x", 'no parameter "filter" here; there are: token, types, topics,'
+    (EVENTS + "?filter=x", 'no parameter "filter" here; there are: token, types, topics, channels,'
                            " last_event_id, hello, transport."),
     (EVENTS + "?token={boss}&topic=estimate", 'no parameter "topic"'),
     (EVENTS + "?Token={boss}", 'no parameter "Token"'),

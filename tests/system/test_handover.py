@@ -204,11 +204,11 @@ def test_a_state_that_cannot_be_read(kept):
     (state,) = kept.daemon.store.named("pgherald-state")
     with open(os.dup(state), "rb", buffering=0) as f:
         text = os.pread(f.fileno(), 1 << 20, 0)
-    assert text.startswith(b"pgherald streams 1\0")
+    assert text.startswith(b"pgherald streams 2\0")
     with pytest.raises(OSError):
         os.pwrite(state, b"x", 0)  # sealed
     other = os.memfd_create("other", os.MFD_ALLOW_SEALING)
-    os.write(other, text.replace(b"streams 1", b"streams 9", 1))
+    os.write(other, text.replace(b"streams 2", b"streams 9", 1))
     fcntl.fcntl(other, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK |
                 fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE)
     kept.daemon.store.drop("pgherald-state")

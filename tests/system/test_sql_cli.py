@@ -151,13 +151,13 @@ def test_one_watch_only(db, install):
 def test_comment_holds_version_and_hash_of_the_body(db, installed):
     rows = db.run("SELECT obj_description(oid, 'pg_proc'), md5(prosrc) FROM pg_proc "
                   "WHERE pronamespace = 'pgherald'::regnamespace")
-    assert len(rows) == 32
+    assert len(rows) == 34
     for comment, md5 in rows:
         assert re.fullmatch(rf"pgherald \S+ md5 {md5}", comment)
 
 
 # Inlined, or called by functions that have the settings: they would only cost there.
-BARE = {"utc", "plain", "only_plain", "as_text", "as_jsonb", "typed"}
+BARE = {"utc", "plain", "only_plain", "as_text", "as_jsonb", "typed", "user_key", "channel_key"}
 OWNERS = {"auth_drf": "pgherald_auth", "revoke_drf": "pgherald_auth",
           **{f"{what}_{topic}": "pgherald_teller" for what in ("tell", "settle", "names", "owners")
              for topic in ("estimate", "project")}}

@@ -8,9 +8,9 @@
 #include "web/luggage.h"
 
 static const struct luggage some[] = {
-	{1, "token", "7", "events", "drf", "0a9zqwer.0.rx", "127.0.0.1:9", "a.*,b", "", 123, 4,
-	 UINT64_MAX, true},
-	{UINT64_MAX, "", "Привет\n", "x", "d", "", "local", "", "t", 0, 0, 0, false},
+	{1, "token", "7", "events", "drf", "0a9zqwer.0.rx", "127.0.0.1:9", "a.*,b", "", "c,d", 123,
+	 4, UINT64_MAX, true},
+	{UINT64_MAX, "", "Привет\n", "x", "d", "", "local", "", "t", "", 0, 0, 0, false},
 };
 
 static void write_all(struct buf *b)
@@ -41,6 +41,7 @@ TEST(reads_back)
 		assert_string_equal(got[i].peer, some[i].peer);
 		assert_string_equal(got[i].types, some[i].types);
 		assert_string_equal(got[i].topics, some[i].topics);
+		assert_string_equal(got[i].channels, some[i].channels);
 		assert_int_equal(got[i].opened_ms, some[i].opened_ms);
 		assert_int_equal(got[i].n_events, some[i].n_events);
 		assert_int_equal(got[i].n_bytes, some[i].n_bytes);
@@ -81,7 +82,7 @@ TEST(what_is_not_whole)
 	}
 	buf_char(&b, '\0');
 	assert_false(luggage_read(b.data, b.len, &got, &n));
-	b.data[strlen("pgherald streams 1") - 1] = '2'; /* another version's */
+	b.data[strlen("pgherald streams 2") - 1] = '1'; /* another version's */
 	assert_false(luggage_read(b.data, b.len - 1, &got, &n));
 	for (size_t i = 0; i < b.len; i++) {
 		char was = b.data[i];

@@ -387,7 +387,7 @@ static size_t replay(const struct cursor *from, const char *who, struct told *to
 	const struct fetch_limits limits = {
 		.rows = 1 + from->xmax % 50, .stored = 100000, .sent = 1 << 20, .whole = 1 << 20};
 
-	missed_begin(&m, conf, from, who, NULL);
+	missed_begin(&m, conf, from, who, NULL, NULL);
 	do {
 		PGresult *r;
 
@@ -552,7 +552,7 @@ TEST(too_many_of_ones_own)
 
 	make_history(&r);
 	slice_rows = MAX_ROWS;
-	missed_begin(&m, conf, &from, "1", NULL);
+	missed_begin(&m, conf, &from, "1", NULL, NULL);
 	m.n_found = MISSED_OWN_MAX; /* as if so many had been found */
 	m.found = xcalloc(MISSED_OWN_MAX, sizeof(*m.found));
 	missed_send(&m, NULL, &no_limits, NULL, NULL);
@@ -572,7 +572,7 @@ static void expect_reset(const struct cursor *from, const char *reason)
 	PGresult *r;
 	size_t n;
 
-	missed_begin(&m, conf, from, NULL, NULL);
+	missed_begin(&m, conf, from, NULL, NULL, NULL);
 	missed_send(&m, NULL, &no_limits, NULL, NULL);
 	r = answer_slice();
 	assert_int_equal(missed_read(&m, r, &events, &n, &after, &why), MISSED_RESET);

@@ -60,7 +60,7 @@ void conn_query_prepared(struct conn *c, const char *name, const char *sql, size
 	assert_null(done); /* one at a time */
 	done = f;
 	done_arg = arg;
-	snprintf(user, sizeof(user), "%s", n == 10 ? params[6] : "");
+	snprintf(user, sizeof(user), "%s", n == 11 ? params[6] : "");
 }
 
 void conn_limit(struct conn *c, uint64_t ms)

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * The channels that a client asks for, and whether his role may hear them. What is not a name of a
+ * channel, or not permitted, is refused and never left out. */
+#ifndef PGHERALD_HUB_SUBSCRIPTION_H
+#define PGHERALD_HUB_SUBSCRIPTION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/mem.h"
+#include "hub/scope.h"
+
+#define SUBSCRIPTION_MAX 32  /* channels of a stream */
+#define CHANNEL_MAX	 128 /* bytes of a name */
+
+/* Whether it is one: letters, digits and any of _ . : @ - */
+bool channel_is_name(const char *name, size_t len) MUST_CHECK;
+
+struct subscription {
+	char *names[SUBSCRIPTION_MAX]; /* as keys */
+	size_t n;
+};
+
+/* Adds names separated by commas. False when one is none, or there are too many. */
+bool subscription_add(struct subscription *s, const char *list) MUST_CHECK;
+/* Their keys, for struct principal; NULL without any. */
+struct keys *subscription_keys(const struct subscription *s);
+void subscription_clear(struct subscription *s);
+/* The first of these channels that a user of this role may not hear; NULL when there is none. */
+const char *subscription_refused(const struct keys *channels, const struct scope_policy *policy,
+				 const char *user_id);
+/* As subscription_add() reads it; the caller frees. */
+char *subscription_text(const struct keys *channels);
+
+#endif
