@@ -327,10 +327,23 @@ static uint64_t certain(const struct missed *m, const struct snapshot *now, uint
 	return xmax < now->xmax ? xmax : now->xmax;
 }
 
+/* The transaction whose beginning the client has, when nothing of it is left for him. */
+static bool half_is_done(const struct missed *m)
+{
+	if (!m->half_txid || contains(&m->out, m->half_txid) ||
+	    (m->half_txid >= m->xmax && !contains(&m->in, m->half_txid)))
+		return false;
+	for (size_t i = 0; i < m->plan.n; i++)
+		if (m->plan.order[i] == m->half_txid)
+			return false;
+	return true;
+}
+
 /* Starts handing the plan out: `xmax` is where it began, with what had been handed out above. */
 static void begin_plan(struct missed *m, uint64_t xmax, const uint64_t *in, size_t n_in)
 {
 	struct fetch_plan *p = &m->plan;
+	struct missed_ids before = {0};
 
 	m->base.xmax = xmax;
 	p->half_txid = m->half_txid;
@@ -341,7 +354,11 @@ static void begin_plan(struct missed *m, uint64_t xmax, const uint64_t *in, size
 	p->now.xip = xcalloc(m->out.n, sizeof(*p->now.xip));
 	for (size_t i = 0; i < m->out.n; i++)
 		p->now.xip[i] = m->out.list[i];
-	cursor_batch_begin(&p->batch, &m->base, &p->now, p->order, p->n, in, n_in);
+	ids_set(&before, in, n_in);
+	if (m->half_txid >= xmax && half_is_done(m) && !contains(&before, m->half_txid))
+		ids_add(&before, m->half_txid);
+	cursor_batch_begin(&p->batch, &m->base, &p->now, p->order, p->n, before.list, before.n);
+	free(before.list);
 }
 
 /* After a slice, or a page: how it goes on. */

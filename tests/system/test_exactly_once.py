@@ -104,6 +104,7 @@ class Follower(threading.Thread):
         super().__init__(daemon=True)
         self.daemon_process, self.who, self.random = daemon, who, random.Random(seed)
         self.heard, self.last_id, self.resumes, self.other = [], None, 0, []
+        self.came = []  # (connection, row, version, its id) of each of heard
         self.stopping = threading.Event()
         self.started_once = threading.Event()
 
@@ -121,6 +122,7 @@ class Follower(threading.Thread):
         transport = self.random.choice(list(TRANSPORTS)[:None if self.last_id else 2])
         c = Client(self.daemon_process, TOKENS[self.who], self.last_id, parser=TRANSPORTS[transport](),
                    extra_query=f"transport={transport}")
+        self.connection = f"{transport} after {self.last_id}"
         if transport == "poll":
             self.one_answer(c)
             return
@@ -159,6 +161,7 @@ class Follower(threading.Thread):
         if message["event"].startswith("counter."):
             d = message["data"]
             self.heard.append((d["k"], d["v"], message.get("scope")))
+            self.came.append((self.connection, d["k"], d["v"], frame.id))
         elif message["event"] not in ("connected", "keepalive", "system.farewell"):
             self.other.append(message)
 
@@ -181,6 +184,15 @@ def by_row(heard):
     for k, v, scope in heard:
         rows.setdefault(k, []).append((v, scope))
     return rows
+
+
+def difference(follower, k, heard, must, seed, daemon):
+    """What tells one fault from another: where they part, and by which connection it came."""
+    at = next((i for i, (h, m) in enumerate(zip(heard, must)) if h != m), min(len(heard), len(must)))
+    lo = max(at - 3, 0)
+    came = [c for c in follower.came if c[1] == k][lo:at + 6]
+    return (f"{follower.who} row {k}: seed {seed}: heard {heard[lo:at + 6]}, not {must[lo:at + 6]}"
+            f" ({len(heard)}, {len(must)}); came by {came}\n{daemon.log()[-20000:]}")
 
 
 @pytest.mark.parametrize("ring", [20000, 40], ids=["ring", "journal"])
@@ -265,7 +277,7 @@ def run(db, daemon, r, seed):
         assert not f.other, f"{f.who} was told {f.other[:3]}"
         heard, must = by_row(f.heard), by_row(wanted[f.who])
         for k in must:
-            assert heard.get(k, []) == must[k], f"{f.who} row {k}: seed {seed}\n{daemon.log()[-3000:]}"
+            assert heard.get(k, []) == must[k], difference(f, k, heard.get(k, []), must[k], seed, daemon)
         assert not set(heard) - set(must), f.who
     daemon.stop()
 

@@ -145,6 +145,54 @@ def test_a_long_journal_in_slices(site, who):
     assert told == want
 
 
+def test_from_every_position_of_a_replay(site):
+    """Transactions that overlap: whoever comes back with a position that he was given in the middle of a
+    replay, his own or that of somebody who hears more, is told what was left of his, and nothing again."""
+    s = site(CONF, "ring_events = 1")
+    seed = random.randrange(1 << 30)
+    print("seed", seed)
+    r = random.Random(seed)
+    start, n = s.position("boss"), 0
+    open_ones = [s.db.connect(autocommit=False) for _ in range(6)]
+    for _ in range(30):
+        connection = r.choice(open_ones)
+        if r.random() < 0.3:
+            connection.commit()
+            continue
+        connection.cursor().execute("INSERT INTO api_estimate (number, project_id, foreman_id)"
+                                    " VALUES (%s, 10, %s)", (str(n), r.choice((2, 3))))
+        n += 1
+    for connection in open_ones:
+        connection.commit()
+        connection.close()
+    mine = {number for number, owners in
+            s.db.run(f"SELECT doc->>'estimate_number', own_new FROM {TOLD} WHERE topic = 'estimate'")
+            if "2" in owners}
+    s.back("boss", start)  # told to others by now
+
+    def replay(who, position):
+        """(number, its position) of each event, up to the mark."""
+        c = Client(s.daemon, "token-" + who, position).hello()
+        c.read_until(lambda: any(m["data"].get("topics") == ["end"] for m in c.messages()), "the end")
+        c.close()
+        return [(f.json["data"]["estimate_number"], f.id) for f in c.frames
+                if f.json["event"] == "estimate.created"]
+
+    all_of_it = replay("boss", start)
+    assert sorted(number for number, _ in all_of_it) == sorted(str(i) for i in range(n))
+    seen = set()
+    for i in range(n + 1):
+        left = mine - {number for number, _ in all_of_it[:i]}
+        told = replay("anna", all_of_it[i - 1][1] if i else start)
+        assert sorted(number for number, _ in told) == sorted(left), f"after event {i} of all"
+        for k, (_, position) in enumerate(told):
+            if position not in seen:
+                again = replay("anna", position)
+                want = sorted(left - {number for number, _ in told[:k + 1]})
+                assert sorted(number for number, _ in again) == want, f"after event {i} of all and {k} of his"
+            seen.add(position)
+
+
 def test_who_owns_little_among_many(site):
     """Of bulk transactions with one row of his each, that row alone."""
     s = site(CONF, "ring_events = 1")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[3]
 EVIL = "evil"  # owns the database, the schema public and every table; no superuser
-SHOP = "shop"  # where the tables are another role's, which installs and is no superuser
+SHOP = "trapped_shop"  # where the tables are another role's, which installs and is no superuser
 
 # The tables of an application, with everything in the configuration that reads one.
 TABLES = """
