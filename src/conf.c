@@ -69,6 +69,24 @@ bool conf_find_door(const struct conf_route *route, const char *name, unsigned *
 	return false;
 }
 
+bool conf_route_carries(const struct conf_route *route, enum wire_transport transport)
+{
+	return route->carried >> transport & 1;
+}
+
+uint32_t conf_route_form(const struct conf_route *route, enum wire_transport transport)
+{
+	const struct form_parts parts = {
+		.transport = transport,
+		.dialect = (enum wire_dialect)route->dialect,
+		.no_ids = !route->ids,
+		.txid = route->txid,
+		.each_retry_ms = route->retry_each ? route->retry_ms : 0,
+	};
+
+	return form_of(&parts);
+}
+
 static const struct scope_policy *find_role(const struct conf *c, const char *name)
 {
 	for (size_t i = 0; i < c->n_roles; i++)

@@ -15,6 +15,7 @@
 #include "base/buf.h"
 #include "hub/scope.h"
 #include "sql/watch.h"
+#include "wire/form.h"
 
 enum route_kind { ROUTE_EVENTS, ROUTE_STATS };
 enum socket_mode { SOCKET_MODE_ALL, SOCKET_MODE_GROUP, SOCKET_MODE_OWNER };
@@ -30,9 +31,14 @@ struct conf_list {
 /* [route NAME]: where clients come in. */
 struct conf_route {
 	char *name;
-	char *path;		/* exact path, e.g. /api/v1/sse/events/ */
-	int kind;		/* enum route_kind */
-	struct conf_list auth;	/* names of [auth] sections, in the order in which they are asked */
+	char *path;	       /* exact path, e.g. /api/v1/sse/events/ */
+	int kind;	       /* enum route_kind */
+	struct conf_list auth; /* names of [auth] sections, in the order in which they are asked */
+	int dialect;	       /* enum wire_dialect */
+	struct conf_list transports; /* by name; empty = all that can carry the dialect */
+	unsigned carried;	     /* what they are, a bit for each enum wire_transport */
+	bool ids, txid, retry_each;
+	bool test_mode;		/* a stream is one message that says so */
 	bool query_token;	/* whether ?token= is accepted besides the Authorization header */
 	struct conf_list roles; /* who may use it; empty = every configured role */
 	uint64_t keepalive_ms;
@@ -151,6 +157,9 @@ bool conf_auth_asks(const struct conf_auth *a) MUST_CHECK;
  * statistics' default is the roles that hear everything. */
 bool conf_role_allowed(const struct conf *c, const struct conf_route *route,
 		       const char *role) MUST_CHECK;
+/* Whether a route has a transport, and in which form a client of it is told. */
+bool conf_route_carries(const struct conf_route *route, enum wire_transport transport) MUST_CHECK;
+uint32_t conf_route_form(const struct conf_route *route, enum wire_transport transport);
 /* Which of a route's doors that name is; false when it is none. */
 bool conf_find_door(const struct conf_route *route, const char *name, unsigned *ret) MUST_CHECK;
 /* Whether some [auth] takes cookies. */

@@ -23,7 +23,7 @@ static bool check_route(struct parser *p, struct conf_route *r, unsigned line)
 		if (!strcmp(o->path, r->path))
 			return parser_fail(p, line, "[route %s] path %s is [route %s]'s", r->name,
 					   r->path, o->name);
-	if (!check_doors(p, r, line))
+	if (!check_forms(p, r, line) || !check_doors(p, r, line))
 		return false;
 	for (size_t i = 0; i < r->roles.n; i++) {
 		size_t k = 0;
@@ -75,8 +75,8 @@ static bool check_watch(struct parser *p, struct conf_watch *w, unsigned line)
 	struct buf why;
 	bool ok = true;
 
-	if (!strcmp(w->name, "system"))
-		return parser_fail(p, line, "[watch system] that name is the daemon's own");
+	if (!strcmp(w->name, "system") || !strcmp(w->name, "herald"))
+		return parser_fail(p, line, "[watch %s] that name is the daemon's own", w->name);
 	buf_init(&why, 512);
 	w->parsed = watch_parse(w->name, w->table, w->key, *w->owners ? w->owners : NULL, w->fields,
 				*w->leave ? w->leave : NULL, &why);

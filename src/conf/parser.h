@@ -44,5 +44,6 @@ bool check_conf(struct parser *p) MUST_CHECK;
 /* Between the files of check: a section, and what a route says about doors. */
 bool check_auth(struct parser *p, struct conf_auth *a, unsigned line) MUST_CHECK;
 bool check_doors(struct parser *p, struct conf_route *r, unsigned line) MUST_CHECK;
+bool check_forms(struct parser *p, struct conf_route *r, unsigned line) MUST_CHECK;
 
 #endif

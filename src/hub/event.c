@@ -196,36 +196,48 @@ void event_unref(struct event *e)
 	free(e);
 }
 
-struct frame *event_frame_with(const struct event *e, enum wire_form form, enum scope_view view,
+/* Of several nobody may be told the others. */
+static const char *only_channel(const struct keys *k)
+{
+	return k->n == 1 && *k->list[0] == '#' ? k->list[0] + 1 : NULL;
+}
+
+struct frame *event_frame_with(const struct event *e, uint32_t form, enum scope_view view,
 			       const char *cursor)
 {
+	struct news n = {.at = e->at, .txid = e->txid};
 	struct frame *f;
 	autobuf body = {0};
 
 	buf_init(&body, MAX_FRAME);
-	if (is_resync(e))
-		form_resync(form, &body, e->doc, e->leave, e->at, cursor);
-	else if (view == VIEW_LEAVE)
-		form_event(form, &body, e->type, e->leave ? e->leave : "null", "leave", e->at,
-			   cursor);
-	else
-		form_event(form, &body, e->type, e->doc, view == VIEW_ENTER ? "enter" : NULL, e->at,
-			   cursor);
+	if (is_resync(e)) {
+		n.reason = e->doc;
+		n.topics = e->leave;
+		form_resync(form, &body, &n, cursor);
+	} else {
+		bool leaves = view == VIEW_LEAVE;
+
+		n.type = e->type;
+		n.doc = !leaves ? e->doc : e->leave ? e->leave : "null";
+		n.scope = leaves ? "leave" : view == VIEW_ENTER ? "enter" : NULL;
+		n.channel = only_channel(leaves || !e->after.n ? &e->before : &e->after);
+		form_event(form, &body, &n, cursor);
+	}
 	assert(buf_ok(&body)); /* PostgreSQL has no larger value */
 	f = frame_new(body.data, body.len);
 	return f;
 }
 
-static struct frame *find_frame(struct frame *list, uint16_t kind)
+static struct frame *find_frame(struct frame *list, uint32_t kind)
 {
 	while (list && list->kind != kind)
 		list = list->next;
 	return list;
 }
 
-struct frame *event_frame(struct event *e, enum wire_form form, enum scope_view view)
+struct frame *event_frame(struct event *e, uint32_t form, enum scope_view view)
 {
-	uint16_t kind = (uint16_t)(form << 4 | view); /* a view is not 0 */
+	uint32_t kind = form << 2 | (uint32_t)view; /* a view is not 0 */
 	struct frame *list = atomic_load_explicit(&e->frames, memory_order_acquire);
 	struct frame *f = find_frame(list, kind), *other;
 

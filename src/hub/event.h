@@ -54,10 +54,10 @@ struct event *event_resync(const char *reason, const char *topics, const char *c
 struct event *event_ref(struct event *e);
 void event_unref(struct event *e);
 /* The bytes for a form and a view other than VIEW_NOTHING; lives as long as the event. */
-struct frame *event_frame(struct event *e, enum wire_form form, enum scope_view view);
+struct frame *event_frame(struct event *e, uint32_t form, enum scope_view view);
 /* The same bytes with another id, for a client that knows more than this daemon has told; the
  * caller owns the reference. */
-struct frame *event_frame_with(const struct event *e, enum wire_form form, enum scope_view view,
+struct frame *event_frame_with(const struct event *e, uint32_t form, enum scope_view view,
 			       const char *cursor);
 /* Whether it is nothing to roles that receive all. */
 bool event_is_for_owners(const struct event *e);

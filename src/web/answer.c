@@ -183,7 +183,14 @@ enum MHD_Result answer_come_back(struct MHD_Connection *c, const struct conf *co
 	char body[200];
 
 	snprintf(body, sizeof(body), "retry: %u\n: %s\n", jitter_ms(retry_ms), why);
-	return send_body(c, conf, MHD_HTTP_OK, form_type(FORM_SSE), body, NULL);
+	return send_body(c, conf, MHD_HTTP_OK, transport_type(TRANSPORT_SSE), body, NULL);
+}
+
+enum MHD_Result answer_test(struct MHD_Connection *c, const struct conf *conf)
+{
+	return send_body(c, conf, MHD_HTTP_OK, transport_type(TRANSPORT_SSE),
+			 "data: {\"type\":\"test\",\"message\":\"SSE endpoint working\"}\n\n",
+			 NULL);
 }
 
 enum MHD_Result answer_preflight(struct MHD_Connection *c, const struct conf *conf)

@@ -29,6 +29,8 @@ enum MHD_Result answer_come_back(struct MHD_Connection *c, const struct conf *co
 /* 426, and that HTTP/1.1 is what there is (RFC 9110 section 15.5.22). */
 enum MHD_Result answer_upgrade(struct MHD_Connection *c, const struct conf *conf,
 			       const char *detail);
+/* What a stream of a route in test mode is. */
+enum MHD_Result answer_test(struct MHD_Connection *c, const struct conf *conf);
 /* A CORS preflight's answer, 204. */
 enum MHD_Result answer_preflight(struct MHD_Connection *c, const struct conf *conf);
 /* A body of the given type; copied. */

@@ -57,6 +57,7 @@ static const struct conf_route *route_of(const struct arrival *a, unsigned *ret_
 	for (size_t i = 0; i < c->n_routes; i++)
 		if (!strcmp(c->routes[i].name, a->luggage.route))
 			return c->routes[i].kind == ROUTE_EVENTS &&
+					       c->routes[i].dialect == DIALECT_DJANGO &&
 					       conf_find_door(&c->routes[i], a->luggage.door,
 							      ret_door)
 				       ? &c->routes[i]
@@ -102,6 +103,7 @@ static bool begin(struct arrival *a, struct principal *who)
 		principal_free(who);
 		return false;
 	}
+	wish.form = conf_route_form(route, TRANSPORT_SSE);
 	s = stream_new(w, w->conf, route, who, l->token, &wish, l->peer);
 	if (a->rights_changes != w->rights_changes) /* the verdict may be of before that */
 		stream_hold(s, 0);

@@ -67,7 +67,7 @@ enum MHD_Result handover_start(struct handover *h, struct worker *w, struct MHD_
 		return MHD_NO; /* the connection ends, and handover_cancel() follows */
 	if (send_buffer) /* bounds what a stuck client holds: autotuning would take megabytes */
 		setsockopt(descriptor(c), SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof(send_buffer));
-	MHD_add_response_header(r, "Content-Type", form_type(s->form));
+	MHD_add_response_header(r, "Content-Type", transport_type(form_transport(s->form)));
 	MHD_add_response_header(r, "Cache-Control",
 				s->is_answer ? "no-store" : "no-cache, no-transform");
 	if (s->is_answer)

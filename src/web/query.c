@@ -109,23 +109,25 @@ static const struct parameter *find(const char *name)
 	return NULL;
 }
 
-/* `what` of each form, as a list. */
-static void list_forms(struct buf *b, const char *(*what)(enum wire_form form))
+/* `what` of each transport of the route, as a list. */
+static void list_transports(struct reading *r, const char *(*what)(enum wire_transport transport))
 {
-	for (enum wire_form form = 0; form < N_FORMS; form++)
-		if (what(form))
-			buf_printf(b, "%s%s", form ? ", " : "", what(form));
-	buf_char(b, '.');
+	size_t n = 0;
+
+	for (enum wire_transport t = 0; t < N_TRANSPORTS; t++)
+		if (conf_route_carries(r->route, t) && what(t))
+			buf_printf(r->why, "%s%s", n++ ? ", " : "", what(t));
+	buf_str(r->why, n ? "." : "none by that header.");
 }
 
 static enum MHD_Result take_transport(struct reading *r, const char *value)
 {
-	r->q->form = form_find(value);
-	if (r->q->form != N_FORMS)
+	r->q->transport = transport_find(value);
+	if (r->q->transport != N_TRANSPORTS && conf_route_carries(r->route, r->q->transport))
 		return MHD_YES;
 	r->status = MHD_HTTP_NOT_ACCEPTABLE;
 	buf_str(r->why, "There is no such transport here; there are: ");
-	list_forms(r->why, form_name);
+	list_transports(r, transport_name);
 	return MHD_NO;
 }
 
@@ -234,35 +236,37 @@ static bool check_upgrade(struct reading *r, struct MHD_Connection *c)
 	return false;
 }
 
-/* The first form that Accept names, in the order of their table; or else SSE, when it lets that
- * pass: who means another form says so. N_FORMS when there is none. */
-static enum wire_form form_accepted(const char *accept, bool names_sse)
+/* Of the route's transports the first that Accept names, in the order of their table; or else the
+ * first that it lets pass: who means another one says so. N_TRANSPORTS when there is none. */
+static enum wire_transport transport_accepted(const struct conf_route *route, const char *accept)
 {
-	for (enum wire_form form = 0; form < N_FORMS; form++)
-		if (form == FORM_SSE
-			    ? names_sse
-			    : form_media(form) && negotiate_names(accept, form_media(form)))
-			return form;
-	return negotiate_accepts(accept, form_media(FORM_SSE)) ? FORM_SSE : N_FORMS;
+	for (enum wire_transport t = 0; t < N_TRANSPORTS; t++)
+		if (conf_route_carries(route, t) && transport_media(t) &&
+		    negotiate_names(accept, transport_media(t)))
+			return t;
+	for (enum wire_transport t = 0; t < N_TRANSPORTS; t++)
+		if (conf_route_carries(route, t) && transport_media(t))
+			return negotiate_accepts(accept, transport_media(t)) ? t : N_TRANSPORTS;
+	return N_TRANSPORTS;
 }
 
 static bool check_accept(struct reading *r, struct MHD_Connection *c)
 {
 	autobuf accept = header_list(c, "Accept");
 
-	r->q->event_stream = negotiate_names(buf_cstr(&accept), form_media(FORM_SSE));
-	r->q->form = FORM_SSE;
+	r->q->event_stream = negotiate_names(buf_cstr(&accept), transport_media(TRANSPORT_SSE));
+	r->q->transport = TRANSPORT_SSE;
 	if (is_events(r))
-		r->q->form = form_accepted(buf_cstr(&accept), r->q->event_stream);
+		r->q->transport = transport_accepted(r->route, buf_cstr(&accept));
 	/* A probe's question is answered by the status; a parameter goes before the header. */
-	if (!r->route || (is_events(r) && r->q->form != N_FORMS) ||
+	if (!r->route || (is_events(r) && r->q->transport != N_TRANSPORTS) ||
 	    (is_events(r) && MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, "transport")) ||
 	    (!is_events(r) && negotiate_accepts(buf_cstr(&accept), "application/json")))
 		return true;
 	r->status = MHD_HTTP_NOT_ACCEPTABLE;
 	buf_str(r->why, "Accept leaves out what there is: ");
 	if (is_events(r))
-		list_forms(r->why, form_media);
+		list_transports(r, transport_media);
 	else
 		buf_str(r->why, "application/json.");
 	return false;

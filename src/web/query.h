@@ -21,9 +21,9 @@ struct query {
 	/* In libmicrohttpd's memory; NULL when it is not there. */
 	const char *token, *position;
 	bool full_hello;
-	enum wire_form form;   /* of the stream */
-	bool event_stream;     /* it names that type: a client of event streams */
-	struct filter *filter; /* NULL: everything */
+	enum wire_transport transport; /* of the stream */
+	bool event_stream;	       /* it names that type: a client of event streams */
+	struct filter *filter;	       /* NULL: everything */
 	struct subscription channels;
 	unsigned seen; /* parameters, a bit each */
 };

@@ -157,7 +157,7 @@ static enum MHD_Result start_stream(struct request *q, struct principal *who)
 	const char *last = asker_header(q->connection, "Last-Event-ID");
 	const struct stream_wish wish = {last && *last ? last : q->query.position,
 					 q->query.filter,
-					 q->query.form,
+					 conf_route_form(q->route, q->query.transport),
 					 q->query.full_hello,
 					 !q->http10,
 					 q->credential.door};
@@ -247,6 +247,8 @@ static enum MHD_Result answer_verdict(struct request *q)
 				    "Your role may not use this resource.");
 	if (q->route->kind == ROUTE_STATS)
 		return admin_stats(w, q->connection);
+	if (q->route->test_mode)
+		return answer_test(q->connection, q->conf);
 	if (w->draining)
 		return not_now(q, MHD_HTTP_SERVICE_UNAVAILABLE, "Shutting down; connect again.");
 	if (!w->known)
@@ -287,8 +289,9 @@ static enum MHD_Result ask(struct request *q)
 	if (v->place == PLACE_COOKIE && !asker_page_allowed(q->connection, q->conf))
 		return answer_error(q->connection, q->conf, MHD_HTTP_FORBIDDEN,
 				    "Pages of this origin may not use a session here.");
-	q->event_source = q->query.form == FORM_SSE && (q->query.event_stream || q->query.token ||
-							(l->token && v->place == PLACE_COOKIE));
+	q->event_source =
+		q->query.transport == TRANSPORT_SSE &&
+		(q->query.event_stream || q->query.token || (l->token && v->place == PLACE_COOKIE));
 	if (!l->token && !q->credential.strange)
 		return refuse(q, "Authentication credentials were not provided.",
 			      "You are not logged in.");

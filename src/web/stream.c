@@ -19,7 +19,7 @@
 #include "hub/filter.h"
 #include "web/worker.h"
 
-#define HELLO_MAX    2048 /* bytes */
+#define HELLO_MAX    2560 /* bytes */
 #define USER_MAX     255  /* bytes, up to six for each in JSON; a longer one is not told */
 #define FAREWELL_MAX 256  /* bytes */
 #define WORDS_MAX    64	  /* of the log */
@@ -50,7 +50,7 @@ void stream_log(const struct stream *s, const char *what, const char *reason)
 	snprintf(seconds, sizeof(seconds), "%" PRIu64 ".%03" PRIu64, ms / 1000, ms % 1000);
 	snprintf(events, sizeof(events), "%" PRIu64, s->n_events);
 	snprintf(bytes, sizeof(bytes), "%" PRIu64, s->n_bytes);
-	snprintf(words, sizeof(words), "%s %s", form_title(s->form), what);
+	snprintf(words, sizeof(words), "%s %s", transport_title(form_transport(s->form)), what);
 	log_with(LOG_L_INFO, words, fields);
 }
 
@@ -59,17 +59,21 @@ void stream_log(const struct stream *s, const char *what, const char *reason)
 static void make_hello(struct stream *s, const char *id)
 {
 	const char *user = s->member.who->user_id;
-	size_t id_len = strlen(id);
+	const struct news n = {
+		.user = s->who_am_i && strlen(user) <= USER_MAX ? user : NULL,
+		.full = s->who_am_i,
+		.keepalive_s = s->route->keepalive_ms / 1000,
+		.resumed = s->skip != NULL,
+		.at = (int64_t)time(NULL),
+	};
 	struct buf b;
 
 	buf_init(&b, HELLO_MAX);
-	form_hello(s->form, &b, s->who_am_i && strlen(user) <= USER_MAX ? user : NULL,
-		   s->who_am_i ? s->route->keepalive_ms / 1000 : 0, s->route->retry_ms, id);
-	assert(buf_ok(&b));
+	form_hello(s->form, &b, &n, s->route->retry_ms, id);
 	s->hello_len = (uint32_t)b.len;
-	s->id_at = (uint16_t)(b.len - id_len);
-	while (memcmp(buf_cstr(&b) + s->id_at, id, id_len) != 0)
-		s->id_at--; /* wherever the form has put it, it is the last that looks so */
+	buf_char(&b, '\0');
+	buf_str(&b, id);
+	assert(buf_ok(&b));
 	s->hello = buf_steal(&b);
 }
 
@@ -122,8 +126,8 @@ struct stream *stream_new(struct worker *w, struct conf *conf, const struct conf
 	s->token = xasprintf("%s%c%s", token, '\0', peer);
 	s->peer = s->token + strlen(token) + 1;
 	s->filter = wish->filter;
-	s->form = (uint8_t)wish->form;
-	s->is_answer = form_is_answer(wish->form);
+	s->form = wish->form;
+	s->is_answer = transport_is_answer(form_transport(wish->form));
 	s->chunked = wish->chunked;
 	s->who_am_i = wish->who_am_i;
 	s->door = (uint8_t)wish->door;
@@ -185,7 +189,7 @@ void stream_end(struct stream *s, const char *reason)
 		return;
 	}
 	if (!s->sent_of_first)
-		stream_last_chunk(s);
+		stream_last_chunk(s, reason);
 	stream_close(s, reason);
 }
 

@@ -40,9 +40,9 @@ struct stream {
 	struct cursor *skip;   /* what the client had before it came; NULL when all of it is past */
 	struct filter *filter; /* what its client asked for; NULL: all of it */
 	enum stream_state state;
+	uint32_t form;		/* what its client is sent: wire/form.h */
 	uint32_t sent_of_first; /* bytes of the queue's first frame that are out */
 	uint8_t door;		/* of its route's: by which it came */
-	uint8_t form;		/* enum wire_form: what its client is sent */
 	bool is_answer;		/* of its form: it ends with what it first has to say */
 	bool who_am_i;		/* its greeting names the user and the keep-alive */
 	bool chunked;		/* HTTP/1.1; false: the same bytes without chunk framing */
@@ -51,7 +51,6 @@ struct stream {
 	bool replay_away;
 	bool page_waits;     /* replay's page has a change of its rights: see stream_rights.c */
 	bool asked_for_page; /* lookup went out after that page had come */
-	uint16_t id_at;	     /* where in the hello its id is */
 	struct queue queue;
 	struct loop_fd fd;
 	uint64_t flushed_ms, n_events, n_bytes;
@@ -70,7 +69,8 @@ struct stream {
 	struct post_lookup *lookup; /* a look-up that is away */
 	uint32_t replay_next;	    /* of replay->events, the next to queue */
 	uint32_t hello_len;
-	char *hello; /* the first bytes, until they are handed to libmicrohttpd */
+	char *hello; /* the first bytes, until they are handed to libmicrohttpd; and, behind a NUL,
+		      * the position that they tell */
 	char *token;
 	const char *peer; /* behind the token, in the same memory */
 	uint64_t opened_ms;
@@ -86,7 +86,7 @@ struct stream {
 struct stream_wish {
 	const char *last_id;   /* its Last-Event-ID, or NULL */
 	struct filter *filter; /* NULL: all of it */
-	enum wire_form form;
+	uint32_t form;
 	bool who_am_i; /* in its greeting */
 	bool chunked;  /* HTTP/1.1 */
 	unsigned door; /* of the route's: by which it came */
@@ -162,8 +162,8 @@ void stream_fall_behind(struct stream *s, uint64_t seq);
 bool stream_is_held(const struct stream *s);
 /* The page of the journal that has come waits until its rights have been looked up. */
 void stream_hold_page(struct stream *s);
-/* The last chunk, so that the client sees an end and not a broken connection. */
-void stream_last_chunk(struct stream *s);
+/* The last chunk, so that the client sees an end and not a broken connection, and why. */
+void stream_last_chunk(struct stream *s, const char *reason);
 /* Seconds on the loop's clock. */
 uint32_t stream_now_s(const struct stream *s);
 /* Whether the client asked for this event. When it is a resync of topics of which he asked for

@@ -334,9 +334,7 @@ static bool ring_serves(const struct stream *s)
 /* The position that the hello told the client, for a stream that begins there. */
 static char *position_of_hello(const struct stream *s)
 {
-	const char *id = s->hello + s->id_at;
-
-	return xstrndup(id, strspn(id, "0123456789abcdefghijklmnopqrstuvwxyz.-"));
+	return xstrdup(s->hello + s->hello_len + 1);
 }
 
 /* What is in the page may be later than a change of rights that stands in it as well. */

@@ -14,6 +14,7 @@
 
 /* Without SIGPIPE, and without waiting. */
 #define SEND_FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL)
+#define BREAK_MAX  256 /* bytes of the last words */
 
 /* What this client is sent of a frame, without the first bytes. */
 static struct iovec piece(const struct stream *s, struct frame *f, uint32_t skip)
@@ -102,12 +103,14 @@ static void send_at_once(struct stream *s, struct frame *f)
 	write_out(s); /* edge-triggered: to the very end */
 }
 
-void stream_last_chunk(struct stream *s)
+void stream_last_chunk(struct stream *s, const char *reason)
 {
-	const char *words = s->state == STREAM_CLOSING ? "" : form_break(s->form);
+	autobuf words = {.max = BREAK_MAX};
 
-	if (*words) {
-		struct frame *f = frame_new(words, strlen(words));
+	if (s->state != STREAM_CLOSING)
+		form_break(s->form, &words, reason);
+	if (words.len) {
+		struct frame *f = frame_new(words.data, words.len);
 		struct iovec v = piece(s, f, 0);
 
 		(void)!send(s->fd.fd, v.iov_base, v.iov_len, SEND_FLAGS);

@@ -61,46 +61,54 @@ void worker_dirty(struct worker *w, struct list *node)
 		loop_timer_set(w->loop, &w->flush, 0);
 }
 
-/* What all streams of a form are sent, made for the first of them; NULL where there is nothing. */
+/* What all streams of a form are sent, made for the first of them. */
 struct words {
-	void (*write)(enum wire_form form, struct buf *b, const char *text);
+	void (*write)(uint32_t form, struct buf *b, const char *text);
 	const char *text;
-	struct frame *frames[N_FORMS];
-	bool made[N_FORMS];
+	struct frame *frames; /* one for each form, by its number */
 };
 
-static struct frame *words_in(struct words *words, enum wire_form form)
+/* NULL where there is nothing. */
+static struct frame *words_in(struct words *words, uint32_t form)
 {
+	struct frame *f = words->frames;
 	struct buf b;
 
-	if (words->made[form])
-		return words->frames[form];
-	words->made[form] = true;
+	while (f && f->kind != form)
+		f = f->next;
+	if (f)
+		return f;
 	buf_init(&b, WORDS_MAX);
 	words->write(form, &b, words->text);
-	if (b.len)
-		words->frames[form] = frame_new(buf_cstr(&b), b.len);
+	if (b.len) {
+		f = frame_new(buf_cstr(&b), b.len);
+		f->kind = form;
+		f->next = words->frames;
+		words->frames = f;
+	}
 	buf_free(&b);
-	return words->frames[form];
+	return f;
 }
 
 static void words_free(struct words *words)
 {
-	for (enum wire_form form = 0; form < N_FORMS; form++)
-		frame_unref(words->frames[form]);
+	for (struct frame *f = words->frames, *next; f; f = next) {
+		next = f->next;
+		frame_unref(f);
+	}
 }
 
-static void write_keepalive(enum wire_form form, struct buf *b, const char *id)
+static void write_keepalive(uint32_t form, struct buf *b, const char *id)
 {
 	form_keepalive(form, b, (int64_t)time(NULL), id);
 }
 
-static void write_comment(enum wire_form form, struct buf *b, const char *text)
+static void write_comment(uint32_t form, struct buf *b, const char *text)
 {
 	form_comment(form, b, text);
 }
 
-static void write_probe(enum wire_form form, struct buf *b, const char *none)
+static void write_probe(uint32_t form, struct buf *b, const char *none)
 {
 	(void)none;
 	form_probe(form, b, (int64_t)time(NULL));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: PostgreSQL
- * See dialect.h. */
+ * See dialect.h: the table, and what dialects have in common. */
 #include "config.h"
 #include "wire/dialect.h"
 
@@ -7,74 +7,115 @@
 
 #include "wire/json.h"
 
+const struct dialect *const dialects[N_DIALECTS] = {
+	[DIALECT_DJANGO] = &dialect_django, [DIALECT_CHAT] = &dialect_chat,
+	[DIALECT_RAW] = &dialect_raw,	    [DIALECT_STREAMING] = &dialect_streaming,
+	[DIALECT_PLAIN] = &dialect_plain,
+};
+
+const char *const dialect_names[] = {
+	[DIALECT_DJANGO] = "django",	   [DIALECT_CHAT] = "chat",   [DIALECT_RAW] = "raw",
+	[DIALECT_STREAMING] = "streaming", [DIALECT_PLAIN] = "plain", [N_DIALECTS] = NULL,
+};
+
 bool dialect_reserves(const char *type)
 {
 	size_t family = strcspn(type, ".");
 
-	return (family == 6 && !strncmp(type, "system", family)) || !strcmp(type, "connected") ||
-	       !strcmp(type, "keepalive");
+	return (family == 6 &&
+		(!strncmp(type, "system", family) || !strncmp(type, "herald", family))) ||
+	       !strcmp(type, "connected") || !strcmp(type, "keepalive");
 }
 
-static void timestamp(struct buf *b, int64_t at)
+void dialect_member(struct buf *b, const char *name)
 {
-	buf_str(b, ", \"timestamp\": ");
-	if (at < 0)
+	const char *text = buf_cstr(b);
+
+	buf_printf(b, "%s\"%s\": ", b->len && text[b->len - 1] != '{' ? ", " : "", name);
+}
+
+static void put_string(struct buf *b, const char *name, const char *text)
+{
+	dialect_member(b, name);
+	json_string(b, text, strlen(text));
+}
+
+void dialect_put_id(struct buf *b, const struct news *n)
+{
+	if (n->id)
+		put_string(b, "id", n->id);
+}
+
+void dialect_put_retry(struct buf *b, const struct news *n)
+{
+	if (!n->retry_ms)
+		return;
+	dialect_member(b, "retry");
+	buf_u64(b, n->retry_ms);
+}
+
+void dialect_put_time(struct buf *b, const struct news *n)
+{
+	if (n->at < 0)
 		buf_char(b, '-');
-	buf_u64(b, at < 0 ? -(uint64_t)at : (uint64_t)at);
+	buf_u64(b, n->at < 0 ? -(uint64_t)n->at : (uint64_t)n->at);
+}
+
+void dialect_put_full(struct buf *b, const struct news *n)
+{
+	if (!n->full)
+		return;
+	dialect_member(b, "keepalive");
+	buf_u64(b, n->keepalive_s);
+	if (n->user)
+		put_string(b, "user", n->user);
+}
+
+void dialect_put_gap(struct buf *b, const struct news *n)
+{
+	buf_printf(b, "{\"reason\": \"%s\", \"topics\": ", n->reason);
+	buf_str(b, n->topics);
 	buf_char(b, '}');
 }
 
-static void django_hello(struct buf *b, const char *user, uint64_t keepalive_s)
+void dialect_put_type(struct buf *b, const struct news *n)
 {
-	buf_str(b, "{\"event\": \"connected\", \"message\": \"SSE connection established\"");
-	if (keepalive_s) {
-		buf_str(b, ", \"keepalive\": ");
-		buf_u64(b, keepalive_s);
+	const char *dot = strrchr(n->type, '.');
+
+	if (!n->scope || strcmp(n->scope, "leave") != 0) {
+		buf_str(b, n->type);
+		return;
 	}
-	if (user) {
-		buf_str(b, ", \"user\": ");
-		json_string(b, user, strlen(user));
-	}
-	buf_char(b, '}');
+	buf_add(b, n->type, dot ? (size_t)(dot - n->type) : strlen(n->type));
+	buf_str(b, ".leave");
 }
 
-static void django_event(struct buf *b, const char *type, const char *doc, const char *scope,
-			 int64_t at)
+void dialect_put_quoted_type(struct buf *b, const struct news *n)
 {
-	buf_str(b, "{\"event\": ");
-	json_string(b, type, strlen(type));
-	buf_str(b, ", \"data\": ");
-	json_text(b, doc);
-	if (scope)
-		buf_printf(b, ", \"scope\": \"%s\"", scope);
-	timestamp(b, at);
+	autobuf type = {.max = SIZE_MAX / 2};
+
+	dialect_put_type(&type, n);
+	json_string(b, buf_cstr(&type), type.len);
 }
 
-static void django_keepalive(struct buf *b, int64_t at)
+void dialect_sse_event(struct message *m, const struct news *n)
 {
-	buf_str(b, "{\"event\": \"keepalive\"");
-	timestamp(b, at);
+	dialect_put_type(&m->name, n);
+	json_text(&m->text, n->doc);
 }
 
-static void django_farewell(struct buf *b, int64_t at)
+void dialect_sse_full(struct message *m, const struct news *n)
 {
-	buf_str(b, "{\"event\": \"system.farewell\"");
-	timestamp(b, at);
+	if (!n->full)
+		return;
+	buf_str(&m->name, "herald.hello");
+	buf_char(&m->text, '{');
+	dialect_put_full(&m->text, n);
+	buf_char(&m->text, '}');
 }
 
-static void django_resync(struct buf *b, const char *reason, const char *topics, int64_t at)
+void dialect_sse_gap(struct message *m, const struct news *n)
 {
-	buf_printf(b,
-		   "{\"event\": \"system.resync\", \"data\": {\"reason\": \"%s\", \"topics\": %s}",
-		   reason, topics);
-	timestamp(b, at);
+	buf_str(&m->name, "herald.gap");
+	dialect_put_gap(&m->text, n);
 }
-
-const struct dialect dialect_django = {
-	.name = "django",
-	.hello = django_hello,
-	.event = django_event,
-	.keepalive = django_keepalive,
-	.farewell = django_farewell,
-	.resync = django_resync,
-};

@@ -6,20 +6,37 @@
 #include <assert.h>
 #include <string.h>
 
-#include "wire/dialect.h"
 #include "wire/ndjson.h"
 #include "wire/poll.h"
 #include "wire/sse.h"
 
 #define MESSAGE_MAX ((size_t)1 << 30) /* PostgreSQL's own limit for a value */
 
-/* A transport: what it puts around a dialect's JSON. */
-static const struct form {
+static void sse_put(struct buf *b, const struct message *m, const char *id, uint64_t retry_ms)
+{
+	sse_message(b, &m->name, &m->comment, &m->text, id, retry_ms);
+}
+
+static void ndjson_put(struct buf *b, const struct message *m, const char *id, uint64_t retry_ms)
+{
+	(void)id;
+	(void)retry_ms;
+	ndjson_message(b, buf_cstr(&m->text), m->text.len);
+}
+
+static void poll_put(struct buf *b, const struct message *m, const char *id, uint64_t retry_ms)
+{
+	(void)id;
+	poll_message(b, buf_cstr(&m->text), m->text.len, retry_ms != 0);
+}
+
+/* A transport: what it puts around what a dialect says. */
+static const struct transport {
 	const char *name, *media, *type, *title;
-	const struct dialect *dialect;
+	bool objects; /* whether a message's id is a member of it, which the dialect writes */
+	bool needs_ids;
 	/* A message with an id and a time to come back in milliseconds; NULL and 0: without. */
-	void (*message)(struct buf *b, const char *json, size_t len, const char *id,
-			uint64_t retry_ms);
+	void (*message)(struct buf *b, const struct message *m, const char *id, uint64_t retry_ms);
 	/* What can be said without a message; NULL: it is said with one, or not at all. */
 	void (*retry)(struct buf *b, uint64_t ms);
 	void (*comment)(struct buf *b, const char *text);
@@ -28,153 +45,203 @@ static const struct form {
 	const char *begin;
 	void (*end)(struct buf *b, const char *id, uint64_t retry_ms);
 	const char *broken;
-} forms[N_FORMS] = {
+} transports[N_TRANSPORTS] = {
 	/* Event streams are UTF-8 (WHATWG HTML, section 9.2.5); some clients take what a proxy or
 	 * they themselves guess when nothing is said. */
-	[FORM_SSE] = {.name = "sse",
-		      .media = "text/event-stream",
-		      .type = "text/event-stream; charset=utf-8",
-		      .title = "SSE",
-		      .dialect = &dialect_django,
-		      .message = sse_message,
-		      .retry = sse_retry,
-		      .comment = sse_comment,
-		      .probe = ":\n"},
-	[FORM_NDJSON] = {.name = "ndjson",
-			 .media = "application/x-ndjson",
-			 .type = "application/x-ndjson",
-			 .title = "NDJSON",
-			 .dialect = &dialect_django,
-			 .message = ndjson_message},
+	[TRANSPORT_SSE] = {.name = "sse",
+			   .media = "text/event-stream",
+			   .type = "text/event-stream; charset=utf-8",
+			   .title = "SSE",
+			   .message = sse_put,
+			   .retry = sse_retry,
+			   .comment = sse_comment,
+			   .probe = ":\n"},
+	[TRANSPORT_NDJSON] = {.name = "ndjson",
+			      .media = "application/x-ndjson",
+			      .type = "application/x-ndjson",
+			      .title = "NDJSON",
+			      .objects = true,
+			      .message = ndjson_put},
 	/* Not by Accept: many clients name application/json without a thought. */
-	[FORM_POLL] = {.name = "poll",
-		       .type = "application/json",
-		       .title = "poll",
-		       .dialect = &dialect_django,
-		       .message = poll_message,
-		       .probe = "\n",
-		       .begin = POLL_BEGIN,
-		       .end = poll_end,
-		       .broken = POLL_BROKEN},
+	[TRANSPORT_POLL] = {.name = "poll",
+			    .type = "application/json",
+			    .title = "poll",
+			    .objects = true,
+			    .needs_ids = true,
+			    .message = poll_put,
+			    .probe = "\n",
+			    .begin = POLL_BEGIN,
+			    .end = poll_end,
+			    .broken = POLL_BROKEN},
 };
 
-const char *form_name(enum wire_form form)
+/* A form's number: three bits each for transport and dialect, one each for what is said or not,
+ * and the milliseconds. */
+#define NO_IDS	    (UINT32_C(1) << 6)
+#define TXID	    (UINT32_C(1) << 7)
+#define RETRY_SHIFT 8
+_Static_assert(N_TRANSPORTS <= 8 && N_DIALECTS <= 8 && FORM_RETRY_MAX_MS < 1 << 22,
+	       "a form has 30 bits");
+
+uint32_t form_of(const struct form_parts *p)
 {
-	return forms[form].name;
+	uint64_t retry_ms = p->transport == TRANSPORT_SSE ? p->each_retry_ms : 0;
+
+	assert(retry_ms <= FORM_RETRY_MAX_MS);
+	return (uint32_t)p->transport | (uint32_t)p->dialect << 3 | (p->no_ids ? NO_IDS : 0) |
+	       (p->txid ? TXID : 0) | (uint32_t)retry_ms << RETRY_SHIFT;
 }
 
-const char *form_media(enum wire_form form)
+enum wire_transport form_transport(uint32_t form)
 {
-	return forms[form].media;
+	return (enum wire_transport)(form & 7);
 }
 
-const char *form_type(enum wire_form form)
+static const struct transport *transport_of(uint32_t form)
 {
-	return forms[form].type;
+	return &transports[form & 7];
 }
 
-const char *form_title(enum wire_form form)
+static const struct dialect_voice *voice_of(uint32_t form)
 {
-	return forms[form].title;
+	const struct dialect *d = dialects[form >> 3 & 7];
+
+	return transport_of(form)->objects ? &d->object : &d->sse;
 }
 
-enum wire_form form_find(const char *name)
+const char *form_complaint(enum wire_transport transport, enum wire_dialect dialect, bool no_ids)
 {
-	enum wire_form form = 0;
+	const struct transport *t = &transports[transport];
 
-	while (form < N_FORMS && strcmp(forms[form].name, name) != 0)
-		form++;
-	return form;
+	if (t->needs_ids && no_ids)
+		return "its clients come back with an id each time";
+	if (t->objects && !t->needs_ids && dialects[dialect]->verbatim && !no_ids)
+		return "there is no place for an id beside the document; ids = no would do";
+	return NULL;
 }
 
-bool form_is_answer(enum wire_form form)
+const char *transport_name(enum wire_transport transport)
 {
-	return forms[form].end != NULL;
+	return transports[transport].name;
 }
 
-const char *form_break(enum wire_form form)
+const char *transport_media(enum wire_transport transport)
 {
-	return forms[form].broken ? forms[form].broken : "";
+	return transports[transport].media;
 }
 
-/* A message of the dialect, framed; the dialect's buffer is done with. */
-static void put(enum wire_form form, struct buf *b, struct buf *json, const char *id,
-		uint64_t retry_ms)
+const char *transport_type(enum wire_transport transport)
 {
-	assert(buf_ok(json)); /* PostgreSQL has no larger value */
-	forms[form].message(b, buf_cstr(json), json->len, id, retry_ms);
-	buf_free(json);
+	return transports[transport].type;
 }
 
-void form_hello(enum wire_form form, struct buf *b, const char *user, uint64_t keepalive_s,
-		uint64_t retry_ms, const char *id)
+const char *transport_title(enum wire_transport transport)
 {
-	struct buf json;
-
-	if (forms[form].begin)
-		buf_str(b, forms[form].begin);
-	buf_init(&json, MESSAGE_MAX);
-	forms[form].dialect->hello(&json, user, keepalive_s);
-	put(form, b, &json, id, retry_ms);
+	return transports[transport].title;
 }
 
-void form_event(enum wire_form form, struct buf *b, const char *type, const char *doc,
-		const char *scope, int64_t at, const char *id)
+enum wire_transport transport_find(const char *name)
 {
-	struct buf json;
+	enum wire_transport transport = 0;
 
-	buf_init(&json, MESSAGE_MAX);
-	forms[form].dialect->event(&json, type, doc, scope, at);
-	put(form, b, &json, id, 0);
+	while (transport < N_TRANSPORTS && strcmp(transports[transport].name, name) != 0)
+		transport++;
+	return transport;
 }
 
-void form_resync(enum wire_form form, struct buf *b, const char *reason, const char *topics,
-		 int64_t at, const char *id)
+bool transport_is_answer(enum wire_transport transport)
 {
-	struct buf json;
-
-	buf_init(&json, MESSAGE_MAX);
-	forms[form].dialect->resync(&json, reason, topics, at);
-	put(form, b, &json, id, 0);
+	return transports[transport].end != NULL;
 }
 
-void form_keepalive(enum wire_form form, struct buf *b, int64_t at, const char *id)
+/* What one of the dialect's functions has to say, framed. */
+static void say(uint32_t form, struct buf *b, dialect_fn *what, const struct news *n,
+		const char *id, uint64_t retry_ms)
 {
-	struct buf json;
+	const struct transport *t = transport_of(form);
+	struct message m = {{.max = MESSAGE_MAX}, {.max = MESSAGE_MAX}, {.max = MESSAGE_MAX}};
+	struct news said = *n;
 
-	buf_init(&json, MESSAGE_MAX);
-	forms[form].dialect->keepalive(&json, at);
-	put(form, b, &json, id, 0);
+	if (form & NO_IDS)
+		id = NULL;
+	said.id = t->objects ? id : NULL;
+	said.retry_ms = t->objects ? retry_ms : 0;
+	if (what)
+		what(&m, &said);
+	assert(buf_ok(&m.text) && buf_ok(&m.name)); /* PostgreSQL has no larger value */
+	t->message(b, &m, id, retry_ms);
+	buf_free(&m.text);
+	buf_free(&m.name);
+	buf_free(&m.comment);
 }
 
-void form_farewell(enum wire_form form, struct buf *b, uint64_t retry_ms, int64_t at,
-		   const char *id)
+void form_hello(uint32_t form, struct buf *b, const struct news *n, uint64_t retry_ms,
+		const char *id)
 {
-	struct buf json;
+	const struct transport *t = transport_of(form);
 
-	if (forms[form].end) {
-		forms[form].end(b, id, retry_ms);
-		return;
+	if (t->begin)
+		buf_str(b, t->begin);
+	if (t->retry) { /* taken at its line end, whatever becomes of the rest */
+		t->retry(b, retry_ms);
+		retry_ms = 0;
 	}
-	if (forms[form].retry) {
-		forms[form].retry(b, retry_ms);
-		return;
-	}
-	buf_init(&json, MESSAGE_MAX);
-	forms[form].dialect->farewell(&json, at);
-	put(form, b, &json, NULL, retry_ms);
+	say(form, b, voice_of(form)->hello, n, id, retry_ms);
 }
 
-void form_comment(enum wire_form form, struct buf *b, const char *text)
+void form_event(uint32_t form, struct buf *b, const struct news *n, const char *id)
 {
-	if (forms[form].comment)
-		forms[form].comment(b, text);
+	struct news said = *n;
+
+	said.tell_txid = form & TXID;
+	say(form, b, voice_of(form)->event, &said, id, form >> RETRY_SHIFT);
 }
 
-void form_probe(enum wire_form form, struct buf *b, int64_t at)
+void form_resync(uint32_t form, struct buf *b, const struct news *n, const char *id)
 {
-	if (forms[form].probe)
-		buf_str(b, forms[form].probe);
+	say(form, b, voice_of(form)->resync, n, id, 0);
+}
+
+void form_keepalive(uint32_t form, struct buf *b, int64_t at, const char *id)
+{
+	const struct news n = {.at = at};
+
+	say(form, b, voice_of(form)->keepalive, &n, id, 0);
+}
+
+void form_farewell(uint32_t form, struct buf *b, uint64_t retry_ms, int64_t at, const char *id)
+{
+	const struct transport *t = transport_of(form);
+	const struct news n = {.at = at};
+
+	if (t->end)
+		t->end(b, id, retry_ms);
+	else if (t->retry)
+		t->retry(b, retry_ms);
+	else
+		say(form, b, voice_of(form)->farewell, &n, NULL, retry_ms);
+}
+
+void form_break(uint32_t form, struct buf *b, const char *reason)
+{
+	const struct news n = {.type = "closed", .reason = reason};
+
+	if (transport_of(form)->broken)
+		buf_str(b, transport_of(form)->broken);
+	else if (voice_of(form)->error)
+		say(form, b, voice_of(form)->error, &n, NULL, 0);
+}
+
+void form_comment(uint32_t form, struct buf *b, const char *text)
+{
+	if (transport_of(form)->comment)
+		transport_of(form)->comment(b, text);
+}
+
+void form_probe(uint32_t form, struct buf *b, int64_t at)
+{
+	if (transport_of(form)->probe)
+		buf_str(b, transport_of(form)->probe);
 	else
 		form_keepalive(form, b, at, NULL);
 }

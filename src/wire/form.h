@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL
  * A form: what a client is sent, which is a dialect (dialect.h) in a transport's framing. Ids,
  * times to come back, keep-alives, greetings, farewells and comments are its affair; nobody else
- * knows how they look. A form is a row of the table in form.c. */
+ * knows how they look. A transport is a row of the table in form.c. */
 #ifndef PGHERALD_WIRE_FORM_H
 #define PGHERALD_WIRE_FORM_H
 
@@ -11,43 +11,57 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "wire/dialect.h"
 
-enum wire_form { FORM_SSE, FORM_NDJSON, FORM_POLL, N_FORMS };
+enum wire_transport { TRANSPORT_SSE, TRANSPORT_NDJSON, TRANSPORT_POLL, N_TRANSPORTS };
+
+#define FORM_RETRY_MAX_MS 3600000 /* an hour: what a form's number has room for */
+
+/* What makes a form. Two of them are the same when all of this is. */
+struct form_parts {
+	enum wire_transport transport;
+	enum wire_dialect dialect;
+	bool no_ids; /* its clients are told no positions, and cannot go on where they were */
+	bool txid;   /* events tell their transaction also where the dialect has no place for it */
+	uint64_t each_retry_ms; /* SSE: every event says when to come back; 0: only the greeting
+				   does */
+};
+
+/* A form's number, of 30 bits; 0 is django in SSE. */
+uint32_t form_of(const struct form_parts *p);
+enum wire_transport form_transport(uint32_t form);
+/* Whether a transport can carry a dialect, with or without ids; otherwise a sentence why not. */
+const char *form_complaint(enum wire_transport transport, enum wire_dialect dialect, bool no_ids);
 
 /* `transport=` in a request, what Accept calls it (NULL: not at all), its Content-Type, and what
  * the log calls it. */
-const char *form_name(enum wire_form form);
-const char *form_media(enum wire_form form);
-const char *form_type(enum wire_form form);
-const char *form_title(enum wire_form form);
-/* The form of that name; N_FORMS when there is none. */
-enum wire_form form_find(const char *name);
-
-/* Whether it is an answer, which ends when there is something to tell, or nothing for a
+const char *transport_name(enum wire_transport transport);
+const char *transport_media(enum wire_transport transport);
+const char *transport_type(enum wire_transport transport);
+const char *transport_title(enum wire_transport transport);
+/* The transport of that name; N_TRANSPORTS when there is none. */
+enum wire_transport transport_find(const char *name);
+/* Whether it makes an answer, which ends when there is something to tell, or nothing for a
  * keep-alive's time; the others go on. */
-bool form_is_answer(enum wire_form form) MUST_CHECK;
+bool transport_is_answer(enum wire_transport transport) MUST_CHECK;
 
-/* All of these append whole messages. An id may be NULL. */
+/* All of these append whole messages. An id may be NULL. What is to say: see dialect.h. */
 
-/* The first message: `retry_ms` to come back after an interruption; for a client that asks who it
- * is `user` and the seconds between two keep-alives, otherwise NULL and 0. */
-void form_hello(enum wire_form form, struct buf *b, const char *user, uint64_t keepalive_s,
-		uint64_t retry_ms, const char *id);
-/* One change: `doc` is JSON text, `scope` "enter", "leave" or NULL, `at` in seconds. */
-void form_event(enum wire_form form, struct buf *b, const char *type, const char *doc,
-		const char *scope, int64_t at, const char *id);
-/* "Refetch": `topics` is a JSON array's text. */
-void form_resync(enum wire_form form, struct buf *b, const char *reason, const char *topics,
-		 int64_t at, const char *id);
-void form_keepalive(enum wire_form form, struct buf *b, int64_t at, const char *id);
+/* The first message: `retry_ms` to come back after an interruption. */
+void form_hello(uint32_t form, struct buf *b, const struct news *n, uint64_t retry_ms,
+		const char *id);
+/* One change. */
+void form_event(uint32_t form, struct buf *b, const struct news *n, const char *id);
+void form_resync(uint32_t form, struct buf *b, const struct news *n, const char *id);
+/* Nothing where a transport has no message that means nothing. */
+void form_keepalive(uint32_t form, struct buf *b, int64_t at, const char *id);
 /* The last message: when to come back, and where that is told anew, with which id. */
-void form_farewell(enum wire_form form, struct buf *b, uint64_t retry_ms, int64_t at,
-		   const char *id);
-/* What is sent, if it can be, when a stream ends without one. */
-const char *form_break(enum wire_form form);
+void form_farewell(uint32_t form, struct buf *b, uint64_t retry_ms, int64_t at, const char *id);
+/* What is sent, if it can be, when a stream ends without one, and why that is; or nothing. */
+void form_break(uint32_t form, struct buf *b, const char *reason);
 /* Words for whoever looks at the wire, and no message; nothing where that cannot be. */
-void form_comment(enum wire_form form, struct buf *b, const char *text);
+void form_comment(uint32_t form, struct buf *b, const char *text);
 /* As little as can be sent without a meaning. */
-void form_probe(enum wire_form form, struct buf *b, int64_t at);
+void form_probe(uint32_t form, struct buf *b, int64_t at);
 
 #endif

@@ -10,7 +10,7 @@
 
 struct frame {
 	atomic_int refs;
-	uint16_t kind;	    /* whatever its list tells its frames apart by; 0 outside of one */
+	uint32_t kind;	    /* whatever its list tells its frames apart by; 0 outside of one */
 	uint32_t body_at;   /* where the body starts: after the chunk-size line */
 	uint32_t body_len;  /* bytes */
 	uint32_t len;	    /* of the whole chunk */

@@ -5,11 +5,11 @@
 
 #include "wire/ndjson.h"
 
-void poll_message(struct buf *b, const char *json, size_t len, const char *id, uint64_t retry_ms)
+void poll_message(struct buf *b, const char *json, size_t len, bool is_greeting)
 {
-	if (!retry_ms)
+	if (!is_greeting)
 		buf_str(b, ",\n");
-	ndjson_object(b, json, len, id, retry_ms);
+	ndjson_text(b, json, len);
 }
 
 void poll_end(struct buf *b, const char *id, uint64_t retry_ms)

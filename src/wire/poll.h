@@ -4,6 +4,7 @@
 #ifndef PGHERALD_WIRE_POLL_H
 #define PGHERALD_WIRE_POLL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/buf.h"
@@ -12,9 +13,8 @@
 #define POLL_BEGIN  "{\"events\": [\n"
 #define POLL_BROKEN "\n], \"last_event_id\": null, \"retry\": 0}\n"
 
-/* One message with its members "id" and "retry" as in ndjson.h. All but a greeting, which is known
- * by its "retry", stand behind another one. */
-void poll_message(struct buf *b, const char *json, size_t len, const char *id, uint64_t retry_ms);
+/* One message. All but a greeting stand behind another one. */
+void poll_message(struct buf *b, const char *json, size_t len, bool is_greeting);
 /* The end: with which id to ask again, in how many milliseconds at the earliest. */
 void poll_end(struct buf *b, const char *id, uint64_t retry_ms);
 

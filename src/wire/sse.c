@@ -39,28 +39,33 @@ void sse_data(struct buf *b, const char *text, size_t len)
 	}
 }
 
-void sse_event(struct buf *b, const char *text, size_t len, const char *id)
+static void line(struct buf *b, const char *field, const char *value)
 {
-	sse_data(b, text, len);
-	if (id) {
-		buf_str(b, "id: ");
-		buf_str(b, id);
-		buf_char(b, '\n');
-	}
+	buf_str(b, field);
+	for (; *value; value++)
+		buf_char(b, *value == '\n' || *value == '\r' ? ' ' : *value);
 	buf_char(b, '\n');
 }
 
-void sse_message(struct buf *b, const char *text, size_t len, const char *id, uint64_t retry_ms)
+void sse_message(struct buf *b, const struct buf *name, const struct buf *comment,
+		 const struct buf *text, const char *id, uint64_t retry_ms)
 {
+	if (!text->len && !comment->len && !id)
+		return;
+	if (comment->len)
+		sse_comment(b, buf_cstr(comment));
+	if (name->len)
+		line(b, "event: ", buf_cstr(name));
+	if (text->len)
+		sse_data(b, buf_cstr(text), text->len);
+	if (id)
+		line(b, "id: ", id);
 	if (retry_ms)
 		sse_retry(b, retry_ms);
-	sse_event(b, text, len, id);
+	buf_char(b, '\n');
 }
 
 void sse_comment(struct buf *b, const char *text)
 {
-	buf_str(b, ": ");
-	for (; *text; text++)
-		buf_char(b, *text == '\n' || *text == '\r' ? ' ' : *text);
-	buf_char(b, '\n');
+	line(b, ": ", text);
 }

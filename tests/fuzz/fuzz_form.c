@@ -54,22 +54,54 @@ static void is_the_event(struct json_object *message, struct json_object *doc)
 	assert(!strcmp(json_object_get_string(member(message, "scope")), "enter"));
 }
 
+static uint32_t form(enum wire_transport transport, enum wire_dialect dialect)
+{
+	const struct form_parts p = {
+		.transport = transport, .dialect = dialect, .no_ids = dialect == DIALECT_RAW};
+
+	return form_of(&p);
+}
+
+/* In every dialect an event is one JSON text on one line. */
+static void check_lines(const struct news *n)
+{
+	for (enum wire_dialect d = 0; d < N_DIALECTS; d++) {
+		autobuf line = {.max = SIZE_MAX / 2};
+		struct json_object *parsed;
+
+		form_event(form(TRANSPORT_NDJSON, d), &line, n, ID);
+		assert(strpbrk(buf_cstr(&line), "\r\n") == buf_cstr(&line) + line.len - 1);
+		parsed = parse(buf_cstr(&line));
+		assert(parsed || d == DIALECT_RAW); /* which may be null */
+		json_object_put(parsed);
+	}
+}
+
 static void check(const char *text, struct json_object *doc)
 {
+	const struct news n = {.type = "a.updated",
+			       .doc = text,
+			       .scope = "enter",
+			       .user = text,
+			       .full = true,
+			       .keepalive_s = 30,
+			       .at = 1,
+			       .txid = 5};
+	uint32_t poll = form(TRANSPORT_POLL, DIALECT_DJANGO);
 	autobuf line = {.max = SIZE_MAX / 2}, answer = {.max = SIZE_MAX / 2};
 	struct json_object *parsed;
 
-	form_event(FORM_NDJSON, &line, "a.updated", text, "enter", 1, ID);
-	assert(strpbrk(buf_cstr(&line), "\r\n") == buf_cstr(&line) + line.len - 1);
+	check_lines(&n);
+	form_event(form(TRANSPORT_NDJSON, DIALECT_DJANGO), &line, &n, ID);
 	parsed = parse(buf_cstr(&line));
 	assert(parsed);
 	is_the_event(parsed, doc);
 	json_object_put(parsed);
 
-	form_hello(FORM_POLL, &answer, text, 30, 3000, ID);
-	form_event(FORM_POLL, &answer, "a.updated", text, "enter", 1, ID);
-	form_probe(FORM_POLL, &answer, 2);
-	form_farewell(FORM_POLL, &answer, 0, 3, ID);
+	form_hello(poll, &answer, &n, 3000, ID);
+	form_event(poll, &answer, &n, ID);
+	form_probe(poll, &answer, 2);
+	form_farewell(poll, &answer, 0, 3, ID);
 	parsed = parse(buf_cstr(&answer));
 	assert(parsed && json_object_array_length(member(parsed, "events")) == 2);
 	is_the_event(json_object_array_get_idx(member(parsed, "events"), 1), doc);

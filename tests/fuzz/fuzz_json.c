@@ -25,7 +25,8 @@ static void sse(const char *text, size_t size)
 	const char *p, *end;
 
 	buf_init(&b, SIZE_MAX / 2);
-	sse_event(&b, text, size, NULL);
+	sse_data(&b, text, size);
+	buf_char(&b, '\n');
 	assert(!memchr(b.data, '\r', b.len));
 	end = b.data + b.len - 1; /* the blank line */
 	for (p = b.data; p < end; p++) {

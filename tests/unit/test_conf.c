@@ -128,6 +128,58 @@ TEST(doors_in_order)
 	buf_free(&error);
 }
 
+#define ROUTE LEAST "[route x]\npath = /x\n"
+
+TEST(what_a_route_cannot_carry)
+{
+	expect_error(ROUTE "dialect = klingon\n",
+		     "f:6: dialect must be django or chat or raw or streaming or plain, not "
+		     "\"klingon\"");
+	expect_error(
+		ROUTE "transports = sse, telepathy\n",
+		"f:4: [route x] transports: there is no telepathy; there are sse, ndjson, poll");
+	expect_error(ROUTE "transports = sse, sse\n",
+		     "f:4: [route x] transports: sse is there twice");
+	expect_error(ROUTE "dialect = raw\ntransports = sse, ndjson\n",
+		     "f:4: [route x] ndjson cannot carry the dialect raw: there is no place for an "
+		     "id beside the document; ids = no would do");
+	expect_error(
+		ROUTE "ids = no\ntransports = poll\n",
+		"f:4: [route x] poll cannot carry the dialect django: its clients come back with "
+		"an id each time");
+	expect_error(ROUTE "dialect = chat\ntxid = yes\n",
+		     "f:4: [route x] txid: the dialect chat has no place for it");
+	expect_error(ROUTE "transports = ndjson\ntest_mode = yes\n",
+		     "f:4: [route x] test_mode is told in sse");
+}
+
+/* What a route has when it does not say so: whatever can carry its dialect. */
+TEST(what_a_route_carries)
+{
+	static const struct {
+		const char *text;
+		unsigned carried;
+	} table[] = {
+		{"", 7},
+		{"dialect = raw\n", 1U << TRANSPORT_SSE | 1U << TRANSPORT_POLL},
+		{"dialect = raw\nids = no\n", 1U << TRANSPORT_SSE | 1U << TRANSPORT_NDJSON},
+		{"transports = poll, sse\n", 1U << TRANSPORT_SSE | 1U << TRANSPORT_POLL},
+	};
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
+		autobuf text = {.max = 1000};
+		struct buf error;
+		struct conf *c;
+
+		buf_printf(&text, ROUTE "%s", table[i].text);
+		c = parse(buf_cstr(&text), &error);
+		assert_non_null(c);
+		assert_int_equal(c->routes[0].carried, table[i].carried);
+		conf_unref(c);
+		buf_free(&error);
+	}
+}
+
 TEST(complaints_of_the_whole)
 {
 	expect_error("", "f:0: there is no [role] section: nobody would hear anything");
@@ -409,10 +461,10 @@ TEST(secrets_are_not_printed)
 
 /* Values that are not the default, tried in turn until one is taken. */
 static const char *const candidates[] = {
-	"192.0.2.1", "forwarded", "0660",	  "7",	    "7s",     "7ms",  "128KiB",
-	"json",	     "debug",	  "stats",	  "groups", "no",     "own",  "/x/y",
-	"r",	     "a",	  "public.other", "id",	    "other",  "poll", "notify",
-	"knox",	     "z",	  "RS256",	  "a=b",    "claims", "yes"};
+	"plain",  "sse",   "192.0.2.1",	   "forwarded", "0660",	  "7",	  "7s",	    "7ms",
+	"128KiB", "json",  "debug",	   "stats",	"groups", "no",	  "own",    "/x/y",
+	"r",	  "a",	   "public.other", "id",	"other",  "poll", "notify", "knox",
+	"z",	  "RS256", "a=b",	   "claims",	"yes"};
 
 static char *word(char **at)
 {
@@ -472,6 +524,8 @@ TEST(every_setting_is_settable)
 				if (!strcmp(section, "auth") &&
 				    !strcmp(setting, at_home[k].setting))
 					rest = at_home[k].rest;
+			if (!strcmp(setting, "txid"))
+				rest = "path = /z\ndialect = plain\n";
 			if (!strcmp(setting, "follow"))
 				rest = "table = public.z\nowners = a<-public.b.c.d\nfields = id\n";
 			buf_init(&text, 10000);
@@ -539,6 +593,8 @@ int main(void)
 		cmocka_unit_test(complaints_of_values),
 		cmocka_unit_test(complaints_of_doors),
 		cmocka_unit_test(doors_in_order),
+		cmocka_unit_test(what_a_route_cannot_carry),
+		cmocka_unit_test(what_a_route_carries),
 		cmocka_unit_test(complaints_of_the_whole),
 		cmocka_unit_test(strange_bytes),
 		cmocka_unit_test(a_long_wrong_value),

@@ -23,11 +23,11 @@ static const struct event_row update = {
 
 static void expect_frame(struct event *e, enum scope_view view, const char *want)
 {
-	struct frame *f = event_frame(e, FORM_SSE, view);
+	struct frame *f = event_frame(e, 0, view);
 
 	assert_int_equal(f->body_len, strlen(want));
 	assert_memory_equal(f->bytes + f->body_at, want, f->body_len);
-	assert_ptr_equal(event_frame(e, FORM_SSE, view), f); /* made once */
+	assert_ptr_equal(event_frame(e, 0, view), f); /* made once */
 	assert_int_equal(f->refs, 1);
 }
 
@@ -50,6 +50,36 @@ TEST(views)
 		     "{\"key\":1}, \"scope\": \"leave\", \"timestamp\": 1700000000}\nid: "
 		     "abcd1234.0.2s\n\n");
 	event_unref(e);
+}
+
+static void expect_channel(const char *before, const char *after, enum scope_view view,
+			   const char *want)
+{
+	const struct form_parts plain = {.transport = TRANSPORT_NDJSON, .dialect = DIALECT_PLAIN};
+	struct event_row row = update;
+	struct event *e;
+	struct frame *f;
+
+	row.keyed = true;
+	row.before = before;
+	row.after = after;
+	e = event_new(&row);
+	f = event_frame(e, form_of(&plain), view);
+	assert_ptr_equal(event_frame(e, form_of(&plain), view), f);
+	assert_ptr_not_equal(event_frame(e, 0, view), f);
+	assert_non_null(strstr(f->bytes, want));
+	event_unref(e);
+}
+
+/* Who hears an event by one channel is not told of another. */
+TEST(the_channel_of_an_event)
+{
+	expect_channel("{#a}", "{#b}", VIEW_WHOLE, "\"channel\": \"b\"");
+	expect_channel("{#a}", "{#b}", VIEW_LEAVE, "\"channel\": \"a\"");
+	expect_channel("{#a}", NULL, VIEW_WHOLE, "\"channel\": \"a\"");
+	expect_channel(NULL, "{#a,#b}", VIEW_WHOLE, "\"channel\": null");
+	expect_channel(NULL, "{7}", VIEW_WHOLE, "\"channel\": null");
+	expect_channel(NULL, "{*}", VIEW_WHOLE, "\"channel\": null");
 }
 
 TEST(a_former_owner_never_gets_the_document)
@@ -288,7 +318,7 @@ static void *encode_all(void *arg)
 
 		if (i % 50 == 0)
 			pthread_barrier_wait(&r->race->barrier); /* neck and neck */
-		r->race->frames[r->number][i] = event_frame(e, FORM_SSE, VIEW_WHOLE);
+		r->race->frames[r->number][i] = event_frame(e, 0, VIEW_WHOLE);
 		assert_true(r->race->frames[r->number][i]->len > 0);
 		event_unref(e);
 	}
@@ -323,6 +353,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(views),
+		cmocka_unit_test(the_channel_of_an_event),
 		cmocka_unit_test(a_former_owner_never_gets_the_document),
 		cmocka_unit_test(types_and_missing_parts),
 		cmocka_unit_test(a_document_with_line_ends),

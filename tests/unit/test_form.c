@@ -7,7 +7,6 @@
 #include <json-c/json.h>
 
 #include "wire/form.h"
-#include "wire/ndjson.h"
 
 static const char *text_of(struct buf *b)
 {
@@ -15,75 +14,107 @@ static const char *text_of(struct buf *b)
 	return buf_cstr(b);
 }
 
-TEST(names)
+TEST(transport_names)
 {
-	for (enum wire_form form = 0; form < N_FORMS; form++) {
-		assert_int_equal(form_find(form_name(form)), form);
-		if (form_media(form))
-			assert_memory_equal(form_type(form), form_media(form),
-					    strlen(form_media(form)));
-		assert_true(*form_title(form));
+	for (enum wire_transport t = 0; t < N_TRANSPORTS; t++) {
+		assert_int_equal(transport_find(transport_name(t)), t);
+		if (transport_media(t))
+			assert_memory_equal(transport_type(t), transport_media(t),
+					    strlen(transport_media(t)));
+		assert_true(*transport_title(t));
 	}
-	assert_int_equal(form_find(""), N_FORMS);
-	assert_int_equal(form_find("SSE"), N_FORMS);
+	assert_int_equal(transport_find(""), N_TRANSPORTS);
+	assert_int_equal(transport_find("SSE"), N_TRANSPORTS);
 }
 
-TEST(sse)
+/* Two forms have the same number when nothing in them differs. */
+TEST(numbers)
+{
+	struct form_parts p = {.transport = TRANSPORT_SSE};
+	uint32_t all[N_TRANSPORTS * N_DIALECTS * 8];
+	size_t n = 0;
+
+	assert_int_equal(form_of(&p), 0);
+	for (p.transport = 0; p.transport < N_TRANSPORTS; p.transport++)
+		for (p.dialect = 0; p.dialect < N_DIALECTS; p.dialect++)
+			for (unsigned bits = 0; bits < 8; bits++) {
+				p.no_ids = bits & 1;
+				p.txid = bits & 2;
+				p.each_retry_ms = bits & 4 ? FORM_RETRY_MAX_MS : 0;
+				if (p.each_retry_ms && p.transport != TRANSPORT_SSE)
+					continue;
+				all[n] = form_of(&p);
+				assert_int_equal(form_transport(all[n]), p.transport);
+				assert_true(all[n] < 1 << 30);
+				for (size_t i = 0; i < n; i++)
+					assert_int_not_equal(all[i], all[n]);
+				n++;
+			}
+}
+
+TEST(what_cannot_be_carried)
+{
+	for (enum wire_transport t = 0; t < N_TRANSPORTS; t++)
+		for (enum wire_dialect d = 0; d < N_DIALECTS; d++) {
+			bool poll = t == TRANSPORT_POLL;
+
+			assert_int_equal(!form_complaint(t, d, true), !poll);
+			assert_int_equal(!form_complaint(t, d, false),
+					 d != DIALECT_RAW || t != TRANSPORT_NDJSON);
+		}
+}
+
+static uint32_t form_in(enum wire_transport transport, enum wire_dialect dialect)
+{
+	const struct form_parts p = {.transport = transport, .dialect = dialect};
+
+	return form_of(&p);
+}
+
+TEST(sse_says_little_beside_messages)
 {
 	autobuf b = {.max = 4096};
+	const struct news n = {.type = "a.updated", .doc = "{\n1}", .at = 7};
 
-	form_hello(FORM_SSE, &b, NULL, 0, 3000, "e.0.1");
-	assert_string_equal(text_of(&b),
-			    "retry: 3000\ndata: {\"event\": \"connected\", \"message\": \"SSE "
-			    "connection established\"}\nid: e.0.1\n\n");
-	buf_clear(&b);
-	form_event(FORM_SSE, &b, "a.updated", "{\n1}", NULL, 7, "e.0.2");
+	form_event(0, &b, &n, "e.0.2");
+	form_comment(0, &b, "words");
+	form_probe(0, &b, 7);
 	assert_string_equal(text_of(&b), "data: {\"event\": \"a.updated\", \"data\": {\ndata: 1}, "
-					 "\"timestamp\": 7}\nid: e.0.2\n\n");
-	buf_clear(&b);
-	form_keepalive(FORM_SSE, &b, 7, NULL);
-	form_comment(FORM_SSE, &b, "words");
-	form_probe(FORM_SSE, &b, 7);
-	form_farewell(FORM_SSE, &b, 4000, 7, NULL);
-	assert_string_equal(text_of(&b), "data: {\"event\": \"keepalive\", \"timestamp\": 7}\n\n"
-					 ": words\n:\nretry: 4000\n");
+					 "\"timestamp\": 7}\nid: e.0.2\n\n: words\n:\n");
 }
 
-TEST(ndjson)
+TEST(ndjson_says_all_in_lines)
 {
+	uint32_t form = form_in(TRANSPORT_NDJSON, DIALECT_DJANGO);
 	autobuf b = {.max = 4096};
+	const struct news n = {.type = "a.updated", .doc = "{\"n\":\r\n1}", .at = 7};
 
-	form_hello(FORM_NDJSON, &b, "7", 30, 3000, "e.0.1");
-	form_event(FORM_NDJSON, &b, "a.updated", "{\"n\":\r\n1}", "enter", 7, "e.0.2");
-	form_resync(FORM_NDJSON, &b, "loss", "[\"a\"]", 7, NULL);
-	form_keepalive(FORM_NDJSON, &b, 7, "e.0.3");
-	form_comment(FORM_NDJSON, &b, "words");
-	form_probe(FORM_NDJSON, &b, 8);
-	form_farewell(FORM_NDJSON, &b, 4000, 9, NULL);
-	assert_string_equal(
-		text_of(&b),
-		"{\"event\": \"connected\", \"message\": \"SSE connection established\", "
-		"\"keepalive\": 30, \"user\": \"7\", \"id\": \"e.0.1\", \"retry\": 3000}\n"
-		"{\"event\": \"a.updated\", \"data\": {\"n\":  1}, \"scope\": \"enter\", "
-		"\"timestamp\": 7, \"id\": \"e.0.2\"}\n"
-		"{\"event\": \"system.resync\", \"data\": {\"reason\": \"loss\", \"topics\": "
-		"[\"a\"]}, \"timestamp\": 7}\n"
-		"{\"event\": \"keepalive\", \"timestamp\": 7, \"id\": \"e.0.3\"}\n"
-		"{\"event\": \"keepalive\", \"timestamp\": 8}\n"
-		"{\"event\": \"system.farewell\", \"timestamp\": 9, \"retry\": 4000}\n");
+	form_event(form, &b, &n, "e.0.2");
+	form_comment(form, &b, "words");
+	form_probe(form, &b, 8);
+	assert_string_equal(text_of(&b), "{\"event\": \"a.updated\", \"data\": {\"n\":  1}, "
+					 "\"timestamp\": 7, \"id\": \"e.0.2\"}\n"
+					 "{\"event\": \"keepalive\", \"timestamp\": 8}\n");
 }
 
 TEST(poll)
 {
+	uint32_t form = form_in(TRANSPORT_POLL, DIALECT_DJANGO);
+	struct news n = {.type = "a.updated",
+			 .doc = "1",
+			 .scope = "leave",
+			 .reason = "loss",
+			 .topics = "[]",
+			 .at = 7};
 	autobuf b = {.max = 4096};
 
-	assert_true(form_is_answer(FORM_POLL) && !form_is_answer(FORM_SSE));
-	form_hello(FORM_POLL, &b, NULL, 0, 3000, "e.0.1");
-	form_event(FORM_POLL, &b, "a.updated", "1", "leave", 7, "e.0.2");
-	form_comment(FORM_POLL, &b, "words");
-	form_probe(FORM_POLL, &b, 8);
-	form_resync(FORM_POLL, &b, "loss", "[]", 7, NULL);
-	form_farewell(FORM_POLL, &b, 0, 9, "e.0.3");
+	assert_true(transport_is_answer(TRANSPORT_POLL) && !transport_is_answer(TRANSPORT_SSE));
+	form_hello(form, &b, &n, 3000, "e.0.1");
+	form_event(form, &b, &n, "e.0.2");
+	form_comment(form, &b, "words");
+	form_probe(form, &b, 8);
+	form_resync(form, &b, &n, NULL);
+	form_farewell(form, &b, 0, 9, "e.0.3");
 	assert_string_equal(
 		text_of(&b),
 		"{\"events\": [\n{\"event\": \"connected\", \"message\": \"SSE connection "
@@ -92,11 +123,32 @@ TEST(poll)
 		"\"id\": \"e.0.2\"}\n,\n"
 		"{\"event\": \"system.resync\", \"data\": {\"reason\": \"loss\", \"topics\": []}, "
 		"\"timestamp\": 7}\n], \"last_event_id\": \"e.0.3\", \"retry\": 0}\n");
-	buf_clear(&b);
-	form_hello(FORM_POLL, &b, NULL, 0, 3000, "e.0.1");
-	buf_str(&b, form_break(FORM_POLL));
-	json_object_put(json_tokener_parse(text_of(&b)));
-	assert_string_equal(form_break(FORM_NDJSON), "");
+}
+
+/* In every dialect an answer is one document, whatever ends it. */
+TEST(polls_are_documents)
+{
+	const struct news n = {
+		.type = "a.updated", .doc = "{\n}", .reason = "loss", .topics = "[]"};
+
+	for (enum wire_dialect d = 0; d < N_DIALECTS; d++)
+		for (int whole = 0; whole < 2; whole++) {
+			uint32_t form = form_in(TRANSPORT_POLL, d);
+			struct json_object *o, *events;
+			autobuf b = {.max = 4096};
+
+			form_hello(form, &b, &n, 3000, "e.0.1");
+			form_event(form, &b, &n, "e.0.2");
+			form_resync(form, &b, &n, NULL);
+			if (whole)
+				form_farewell(form, &b, 0, 9, "e.0.3");
+			else
+				form_break(form, &b, "why");
+			o = json_tokener_parse(text_of(&b));
+			assert_true(json_object_object_get_ex(o, "events", &events));
+			assert_int_equal(json_object_array_length(events), 3);
+			json_object_put(o);
+		}
 }
 
 /* A document with blanks of all kinds between its tokens, and escapes in its strings. */
@@ -127,9 +179,11 @@ TEST(an_object_is_a_line)
 	for (int i = 0; i < 2000; i++) {
 		autobuf doc = {.max = 1 << 16}, b = {.max = 1 << 16};
 		struct json_object *line, *want, *data;
+		struct news n = {.type = "a.b", .at = 1};
 
 		random_document(&r, &doc, 0);
-		form_event(FORM_NDJSON, &b, "a.b", text_of(&doc), NULL, 1, "e.0.1");
+		n.doc = text_of(&doc);
+		form_event(form_in(TRANSPORT_NDJSON, DIALECT_DJANGO), &b, &n, "e.0.1");
 		assert_ptr_equal(strpbrk(text_of(&b), "\r\n"), text_of(&b) + b.len - 1);
 		line = json_tokener_parse(text_of(&b));
 		want = json_tokener_parse(text_of(&doc));
@@ -145,10 +199,13 @@ TEST(an_object_is_a_line)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(names),
-		cmocka_unit_test(sse),
-		cmocka_unit_test(ndjson),
+		cmocka_unit_test(transport_names),
+		cmocka_unit_test(numbers),
+		cmocka_unit_test(what_cannot_be_carried),
+		cmocka_unit_test(sse_says_little_beside_messages),
+		cmocka_unit_test(ndjson_says_all_in_lines),
 		cmocka_unit_test(poll),
+		cmocka_unit_test(polls_are_documents),
 		cmocka_unit_test(an_object_is_a_line),
 	};
 

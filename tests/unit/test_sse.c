@@ -36,18 +36,35 @@ TEST(one_line_per_line)
 	EXPECT_DATA(" a", "data:  a\n"); /* the client takes one space away */
 }
 
+static void message(struct buf *b, const char *name, const char *comment, const char *text,
+		    const char *id, uint64_t retry_ms)
+{
+	autobuf n = {.max = 1000}, c = {.max = 1000}, t = {.max = 1000};
+
+	buf_str(&n, name);
+	buf_str(&c, comment);
+	buf_str(&t, text);
+	sse_message(b, &n, &c, &t, id, retry_ms);
+}
+
 TEST(the_other_lines)
 {
-	struct buf b;
+	autobuf b = {.max = 1000};
 
-	buf_init(&b, 1000);
 	sse_retry(&b, 3000);
 	sse_comment(&b, "lost\nid: 7\r\nretry: 1");
-	sse_event(&b, "x\ny", 3, "abc.1");
-	sse_event(&b, "z", 1, NULL);
+	message(&b, "", "", "x\ny", "abc.1", 0);
+	message(&b, "", "", "z", NULL, 0);
 	assert_string_equal(buf_cstr(&b), "retry: 3000\n: lost id: 7  retry: 1\n"
 					  "data: x\ndata: y\nid: abc.1\n\ndata: z\n\n");
-	buf_free(&b);
+	buf_clear(&b);
+	message(&b, "a\nid: 7\rb", "", "x", "abc.1", 5000);
+	message(&b, "", "beat", "", NULL, 0);
+	message(&b, "", "beat", "", "abc.2", 0);
+	message(&b, "", "", "", "abc.3", 0);
+	message(&b, "lost", "", "", NULL, 5000);
+	assert_string_equal(buf_cstr(&b), "event: a id: 7 b\ndata: x\nid: abc.1\nretry: 5000\n\n"
+					  ": beat\n\n: beat\nid: abc.2\n\nid: abc.3\n\n");
 }
 
 /* The data of the one event in `s`, by the rules of the standard; false when it has other lines. */
@@ -83,8 +100,8 @@ TEST(random_text_arrives)
 
 	for (int round = 0; round < 20000; round++) {
 		char text[20], want[20], got[200];
-		size_t len = rng_below(&r, sizeof(text)), n_want = 0, n_got = 0;
-		struct buf b;
+		size_t len = 1 + rng_below(&r, sizeof(text) - 1), n_want = 0, n_got = 0;
+		autobuf b = {.max = 1000}, t = {.max = 1000}, none = {.max = 1000};
 
 		for (size_t i = 0; i < len; i++)
 			text[i] = "\r\n\r\nab: \0"[rng_below(&r, 9)];
@@ -93,12 +110,11 @@ TEST(random_text_arrives)
 			if (text[i] == '\r' && i + 1 < len && text[i + 1] == '\n')
 				i++;
 		}
-		buf_init(&b, 1000);
-		sse_event(&b, text, len, NULL);
+		buf_add(&t, text, len);
+		sse_message(&b, &none, &none, &t, NULL, 0);
 		assert_true(interpret(b.data, b.len, got, &n_got));
 		assert_int_equal(n_got, n_want);
 		assert_memory_equal(got, want, n_want);
-		buf_free(&b);
 	}
 }
 
