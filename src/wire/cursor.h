@@ -21,8 +21,9 @@
 #include "base/mem.h"
 
 #define CURSOR_EPOCH_LEN 8
-#define CURSOR_TEXT_MAX	 128 /* bytes, without the NUL */
-#define CURSOR_LIST_MAX	 56  /* entries of `out` or `in`: more never fit in 128 bytes */
+#define CURSOR_TEXT_MAX	 128	   /* bytes, without the NUL */
+#define CURSOR_MAX_TXID	 INT64_MAX /* txid is bigint in SQL */
+#define CURSOR_LIST_MAX	 56	   /* entries of `out` or `in`: more never fit in 128 bytes */
 
 struct cursor {
 	char epoch[CURSOR_EPOCH_LEN + 1]; /* [0-9a-z]: which database and journal it is of */
@@ -93,5 +94,12 @@ void cursor_batch_end(struct cursor_batch *b);
 void cursor_batch_at(struct cursor_batch *b, size_t done, uint64_t id, struct cursor_text *out);
 /* The position after the whole batch: everything visible in `now`, and what was delivered above. */
 void cursor_batch_after(const struct cursor_batch *b, struct cursor_text *out);
+
+/* Between the files of cursor: */
+
+/* Spells without dropping anything; false when it does not fit. */
+bool cursor_spell(const struct cursor *c, struct cursor_text *out) MUST_CHECK;
+/* The place of `n` in an ascending list, or where it would be. */
+size_t cursor_place(const uint64_t *list, size_t len, uint64_t n);
 
 #endif
