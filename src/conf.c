@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "auth/api_key.h"
 #include "auth/jwk.h"
 #include "auth/secret.h"
 #include "base/mem.h"
@@ -27,6 +28,7 @@ void conf_unref(struct conf *c)
 	for (size_t i = 0; i < c->n_auths; i++) {
 		secrets_free(c->auths[i].secrets);
 		jwks_free(c->auths[i].jwks);
+		api_keys_free(c->auths[i].api_keys);
 	}
 	forwarded_trust_free(&c->trust);
 	for (size_t i = 0; i < N_SECTIONS; i++) {
@@ -54,9 +56,14 @@ const struct conf_auth *conf_find_auth(const struct conf *c, const char *name)
 	return NULL;
 }
 
+bool conf_auth_verifies(const struct conf_auth *a)
+{
+	return verifiers[a->preset].jwt || (a->preset == PRESET_APIKEY && *a->key_file);
+}
+
 bool conf_auth_asks(const struct conf_auth *a)
 {
-	return a->preset != PRESET_NONE && !(verifiers[a->preset].jwt && a->users == USERS_CLAIMS);
+	return a->preset != PRESET_NONE && !(conf_auth_verifies(a) && a->users == USERS_CLAIMS);
 }
 
 bool conf_find_door(const struct conf_route *route, const char *name, unsigned *ret)
@@ -113,9 +120,31 @@ bool conf_role_allowed(const struct conf *c, const struct conf_route *route, con
 bool conf_takes_cookies(const struct conf *c)
 {
 	for (size_t i = 0; i < c->n_auths; i++)
-		if (verifiers[c->auths[i].preset].place == PLACE_COOKIE)
-			return true;
+		for (size_t k = 0; k < c->auths[i].n_where; k++)
+			if (c->auths[i].where[k].kind == PLACE_COOKIE)
+				return true;
 	return false;
+}
+
+/* A role in the file that nobody has made would refuse its key in silence. */
+static bool load_api_keys(const struct conf *c, struct conf_auth *a, struct buf *why)
+{
+	a->api_keys = api_keys_load(a->key_file, why);
+	for (size_t i = 0; a->api_keys && i < a->api_keys->n; i++) {
+		const struct api_key *k = &a->api_keys->items[i];
+
+		if (a->users == USERS_TABLE && k->role)
+			buf_printf(why,
+				   "%s: line %u has a role, which users = table asks "
+				   "user_table for: it must be -",
+				   a->key_file, k->line);
+		else if (a->users == USERS_CLAIMS && (!k->role || !find_role(c, k->role)))
+			buf_printf(why, "%s: line %u needs the name of a [role]: users = claims",
+				   a->key_file, k->line);
+		if (why->len)
+			return false;
+	}
+	return a->api_keys != NULL;
 }
 
 bool conf_load_secrets(struct conf *c, struct buf *error)
@@ -128,6 +157,8 @@ bool conf_load_secrets(struct conf *c, struct buf *error)
 
 		if (verifiers[a->preset].jwt)
 			a->jwks = jwks_load(a->key_file, *a->algorithm ? a->algorithm : NULL, &why);
+		else if (conf_auth_verifies(a))
+			(void)!load_api_keys(c, a, &why);
 		else if (a->preset == PRESET_SESSION)
 			a->secrets = secrets_load(a->secret_key_file, a->session_salt, &why);
 		if (why.len) {

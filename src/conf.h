@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "auth/forwarded.h"
+#include "auth/place.h"
 #include "auth/verifier.h"
 #include "base/buf.h"
 #include "hub/scope.h"
@@ -53,7 +54,10 @@ struct conf_auth {
 	char *name;
 	char *token_table, *token_column, *token_user;
 	char *user_table, *user_key, *user_active;
-	int preset;	     /* enum auth_preset */
+	int preset;		 /* enum auth_preset */
+	struct conf_list places; /* where it looks, as text */
+	struct place where[PLACES_MAX];
+	size_t n_where;
 	char *token_expires; /* column, "" for tokens without end */
 	/* with PRESET_SESSION: */
 	char *cookie, *session_salt, *secret_key_file, *user_password;
@@ -63,10 +67,11 @@ struct conf_auth {
 	uint64_t leeway_ms;
 	int users; /* enum auth_users */
 	char *user_claim, *role_claim;
-	struct conf_list claims; /* NAME=VALUE each */
-	struct jwks *jwks;	 /* by conf_load_secrets() */
-	char *role;		 /* with PRESET_NONE */
-	int role_from;		 /* enum auth_role_from */
+	struct conf_list claims;   /* NAME=VALUE each */
+	struct jwks *jwks;	   /* by conf_load_secrets() */
+	struct api_keys *api_keys; /* of PRESET_APIKEY with a key_file, by the same */
+	char *role;		   /* with PRESET_NONE */
+	int role_from;		   /* enum auth_role_from */
 	char *role_column;
 	char *group_table, *membership_table, *membership_user, *membership_group;
 	char *staff_role, *other_role;
@@ -151,6 +156,8 @@ bool conf_load_secrets(struct conf *c, struct buf *error) MUST_CHECK;
 struct conf *conf_parse(const char *path, const char *text, size_t len, struct buf *error);
 /* The [auth] section of that name, or NULL. */
 const struct conf_auth *conf_find_auth(const struct conf *c, const char *name) MUST_CHECK;
+/* Whether the daemon itself verifies what that door takes, and so knows whose it is. */
+bool conf_auth_verifies(const struct conf_auth *a) MUST_CHECK;
 /* Whether that door asks the database who somebody is. */
 bool conf_auth_asks(const struct conf_auth *a) MUST_CHECK;
 /* Whether a role may use a route: those it names, or every configured one that hears something; the

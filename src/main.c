@@ -14,6 +14,7 @@
 #include "cli/init.h"
 #include "cli/serve.h"
 #include "cli/sql.h"
+#include "cli/token.h"
 #include "cli/types.h"
 #include "conf.h"
 
@@ -24,6 +25,7 @@ static const char usage_text[] =
 	"       pgherald init --dsn CONNINFO [OPTION]...\n"
 	"       pgherald doctor [OPTION]...\n"
 	"       pgherald sql COMMAND [OPTION]...\n"
+	"       pgherald token key | hash | jwt [OPTION]...\n"
 	"       pgherald types --ts | --json-schema [OPTION]...\n"
 	"Tells browsers what changed in PostgreSQL.\n"
 	"\n"
@@ -33,6 +35,7 @@ static const char usage_text[] =
 	"  doctor             say what is wrong on the way from the tables to the browser\n"
 	"  sql COMMAND        render, install, upgrade, uninstall, check, prune: what is in the\n"
 	"                     database (pgherald sql --help)\n"
+	"  token              make API keys, their lines in a file, and JSON Web Tokens for tests\n"
 	"  types              print what the events hold, as types of TypeScript or a JSON Schema\n"
 	"\n"
 	"Options:\n"
@@ -86,15 +89,16 @@ int main(int argc, char **argv)
 	int action = 0, c;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	/* "doctor", "init", "sql" and "types" read their own options: everything after that word is
-	 * theirs.
-	 */
+	/* "doctor", "init", "sql", "token" and "types" read their own options: everything after
+	 * that word is theirs. */
 	if (argc > 1 && !strcmp(argv[1], "doctor"))
 		return cli_doctor(argc - 1, argv + 1);
 	if (argc > 1 && !strcmp(argv[1], "init"))
 		return cli_init(argc - 1, argv + 1);
 	if (argc > 1 && !strcmp(argv[1], "sql"))
 		return cli_sql(argc - 1, argv + 1);
+	if (argc > 1 && !strcmp(argv[1], "token"))
+		return cli_token(argc - 1, argv + 1);
 	if (argc > 1 && !strcmp(argv[1], "types"))
 		return cli_types(argc - 1, argv + 1);
 	while ((c = getopt_long(argc, argv, "c:tVh", options, NULL)) != -1) {

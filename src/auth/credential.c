@@ -6,15 +6,17 @@
 #include <string.h>
 #include <strings.h>
 
-const char *credential_from_header(const char *header)
+const char *credential_from_header(const char *header, enum credential_scheme *ret_scheme)
 {
-	static const char *const schemes[] = {"Token", "Bearer"};
+	static const char *const schemes[] = {
+		[SCHEME_TOKEN] = "Token", [SCHEME_BEARER] = "Bearer", [SCHEME_API_KEY] = "Api-Key"};
 
 	for (size_t i = 0; i < sizeof(schemes) / sizeof(*schemes); i++) {
 		size_t len = strlen(schemes[i]);
 
 		if (strncasecmp(header, schemes[i], len) != 0 || header[len] != ' ')
 			continue;
+		*ret_scheme = (enum credential_scheme)i;
 		return header + len + strspn(header + len, " ");
 	}
 	return NULL;
@@ -50,6 +52,23 @@ const char *credential_from_cookie(const char *header, const char *name, size_t 
 		*ret_len = (size_t)(stop - p);
 	}
 	return found;
+}
+
+const char *credential_from_protocol(const char *header, size_t *ret_len)
+{
+	static const char mark[] = "bearer.";
+
+	while (*header) {
+		const char *p = header + strspn(header, " \t,");
+		size_t len = strcspn(p, " \t,");
+
+		if (len > sizeof(mark) - 1 && !strncmp(p, mark, sizeof(mark) - 1)) {
+			*ret_len = len - (sizeof(mark) - 1);
+			return p + sizeof(mark) - 1;
+		}
+		header = p + len;
+	}
+	return NULL;
 }
 
 bool credential_plausible(const char *token, size_t max)

@@ -5,19 +5,27 @@
 
 #include "auth/jwt.h"
 
+#define IN_TOKENS                                                                                  \
+	{                                                                                          \
+		"authorization", "query"                                                           \
+	}
+
 const char *const verifier_presets[N_PRESETS + 1] = {
-	[PRESET_DRF] = "drf",		[PRESET_KNOX] = "knox", [PRESET_CUSTOM] = "custom",
-	[PRESET_SESSION] = "session",	[PRESET_JWT] = "jwt",	[PRESET_SIMPLEJWT] = "simplejwt",
-	[PRESET_SUPABASE] = "supabase", [PRESET_NONE] = "none",
+	[PRESET_DRF] = "drf",		[PRESET_KNOX] = "knox",
+	[PRESET_CUSTOM] = "custom",	[PRESET_SESSION] = "session",
+	[PRESET_JWT] = "jwt",		[PRESET_SIMPLEJWT] = "simplejwt",
+	[PRESET_SUPABASE] = "supabase", [PRESET_APIKEY] = "apikey",
+	[PRESET_NONE] = "none",
 };
 
 const struct verifier verifiers[N_PRESETS] = {
-	[PRESET_DRF] = {PLACE_AUTHORIZATION, NULL, "Token", false},
-	[PRESET_KNOX] = {PLACE_AUTHORIZATION, NULL, "Token", false},
-	[PRESET_CUSTOM] = {PLACE_AUTHORIZATION, NULL, "Token", false},
-	[PRESET_SESSION] = {PLACE_COOKIE, NULL, "Cookie", false},
-	[PRESET_JWT] = {PLACE_AUTHORIZATION, jwt_plausible, "Bearer", true},
-	[PRESET_SIMPLEJWT] = {PLACE_AUTHORIZATION, jwt_plausible, "Bearer", true},
-	[PRESET_SUPABASE] = {PLACE_AUTHORIZATION, jwt_plausible, "Bearer", true},
-	[PRESET_NONE] = {PLACE_NOWHERE, NULL, NULL, false},
+	[PRESET_DRF] = {IN_TOKENS, NULL, "Token", false},
+	[PRESET_KNOX] = {IN_TOKENS, NULL, "Token", false},
+	[PRESET_CUSTOM] = {IN_TOKENS, NULL, "Token", false},
+	[PRESET_SESSION] = {{NULL}, NULL, "Cookie", false},
+	[PRESET_JWT] = {IN_TOKENS, jwt_plausible, "Bearer", true},
+	[PRESET_SIMPLEJWT] = {IN_TOKENS, jwt_plausible, "Bearer", true},
+	[PRESET_SUPABASE] = {IN_TOKENS, jwt_plausible, "Bearer", true},
+	[PRESET_APIKEY] = {{"header:X-API-Key", "authorization"}, NULL, "Api-Key", false},
+	[PRESET_NONE] = {{NULL}, NULL, NULL, false},
 };

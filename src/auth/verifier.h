@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: PostgreSQL
  * The kinds of credentials: one row for each preset of an [auth] section. How one is verified is
- * its own file's affair (auth/jwt.c, auth/session.c, pg/auth*.c). */
+ * its own file's affair (auth/jwt.c, auth/api_key.c, auth/session.c, pg/auth*.c). */
 #ifndef PGHERALD_AUTH_VERIFIER_H
 #define PGHERALD_AUTH_VERIFIER_H
 
@@ -18,19 +18,15 @@ enum auth_preset {
 	PRESET_JWT,
 	PRESET_SIMPLEJWT,
 	PRESET_SUPABASE,
+	PRESET_APIKEY,
 	PRESET_NONE,
 	N_PRESETS
 };
 
-/* Where a credential stands in a request. */
-enum verifier_place {
-	PLACE_NOWHERE,	     /* everybody has it */
-	PLACE_COOKIE,	     /* which browsers send by themselves */
-	PLACE_AUTHORIZATION, /* "Token …" or "Bearer …"; or ?token=, where a route takes that */
-};
-
 struct verifier {
-	enum verifier_place place;
+	/* Where it looks, in this order, unless the file says otherwise: see place.h. A session's
+	 * cookie has a setting of its own. */
+	const char *places[2];
 	/* Whether a text can be one; what cannot be is looked at by the next door. NULL: all can.
 	 */
 	bool (*takes)(const char *token);

@@ -166,6 +166,9 @@ bool check_conf(struct parser *p)
 		return parser_fail(p, p->line, "[server] listen names no address");
 	if (!c->n_routes)
 		default_routes(c);
+	for (size_t i = 0; i < c->n_auths; i++)
+		if (!check_auth(p, &c->auths[i], place(p, SECTION_AUTH, i)))
+			return false;
 	for (size_t i = 0; i < c->n_routes; i++)
 		if (!check_route(p, &c->routes[i], place(p, SECTION_ROUTE, i)))
 			return false;
@@ -176,9 +179,6 @@ bool check_conf(struct parser *p)
 		if (!check_watch(p, &c->watches[i], place(p, SECTION_WATCH, i)) ||
 		    !check_rescope(p, &c->watches[i], place(p, SECTION_WATCH, i)) ||
 		    !check_same_table(p, i))
-			return false;
-	for (size_t i = 0; i < c->n_auths; i++)
-		if (!check_auth(p, &c->auths[i], place(p, SECTION_AUTH, i)))
 			return false;
 	return true;
 }

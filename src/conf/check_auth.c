@@ -50,18 +50,13 @@ static void apply_preset(struct conf_auth *a)
 		preset_column(&a->audience, "", "authenticated");
 		a->users = USERS_CLAIMS;
 		break;
+	case PRESET_APIKEY:
+		preset_column(&a->token_table, "public.authtoken_token", "public.api_key");
+		preset_column(&a->token_column, "key", "hash");
+		break;
 	default:
 		break;
 	}
-}
-
-/* A token of RFC 9110 section 5.6.2, which is what a cookie's name is. */
-static bool valid_cookie_name(const char *s)
-{
-	for (const char *p = s; *p; p++)
-		if (*p <= ' ' || *p > '~' || strchr("()<>@,;:\\\"/[]?={}", *p))
-			return false;
-	return *s != '\0';
 }
 
 static bool check_session(struct parser *p, const struct conf_auth *a, unsigned line)
@@ -74,8 +69,56 @@ static bool check_session(struct parser *p, const struct conf_auth *a, unsigned 
 			a->name);
 	if (*a->secret_key_file != '/')
 		return parser_fail(p, line, "[auth %s] secret_key_file must begin with /", a->name);
-	if (!valid_cookie_name(a->cookie))
-		return parser_fail(p, line, "[auth %s] cookie is no name of a cookie", a->name);
+	return true;
+}
+
+static bool add_place(struct parser *p, struct conf_auth *a, const char *text, unsigned line)
+{
+	if (a->n_where == PLACES_MAX)
+		return parser_fail(p, line, "[auth %s] places has more than %d", a->name,
+				   PLACES_MAX);
+	if (!place_parse(text, &a->where[a->n_where]))
+		return parser_fail(p, line,
+				   "[auth %s] places: \"%.80s\" is not authorization, query, "
+				   "query:NAME, cookie:NAME, header:NAME or protocol",
+				   a->name, text);
+	a->n_where++;
+	return true;
+}
+
+/* Where it looks, by the file or by its kind. */
+static bool check_places(struct parser *p, struct conf_auth *a, unsigned line)
+{
+	const struct verifier *v = &verifiers[a->preset];
+
+	a->n_where = 0;
+	if (a->preset == PRESET_SESSION) {
+		autofree char *text = xasprintf("cookie:%s", a->cookie);
+
+		if (!place_parse(text, &a->where[0]))
+			return parser_fail(p, line, "[auth %s] cookie is no name of a cookie",
+					   a->name);
+		a->where[a->n_where++].name = a->cookie;
+		return true;
+	}
+	for (size_t i = 0; !a->places.n && i < sizeof(v->places) / sizeof(*v->places); i++)
+		if (v->places[i] && !add_place(p, a, v->places[i], line))
+			return false;
+	for (size_t i = 0; i < a->places.n; i++)
+		if (!add_place(p, a, a->places.items[i], line))
+			return false;
+	return true;
+}
+
+static bool check_api_key(struct parser *p, const struct conf_auth *a, unsigned line)
+{
+	if (*a->key_file && *a->key_file != '/')
+		return parser_fail(p, line, "[auth %s] key_file must begin with /", a->name);
+	if (!*a->key_file && a->users == USERS_CLAIMS)
+		return parser_fail(p, line,
+				   "[auth %s] users = claims needs a key_file, whose lines say "
+				   "who has which role",
+				   a->name);
 	return true;
 }
 
@@ -123,7 +166,9 @@ static bool check_strange(struct parser *p, const struct conf_auth *a, unsigned 
 		bool at_home;
 	} settings[] = {
 		{"secret_key_file", a->secret_key_file, a->preset == PRESET_SESSION},
-		{"key_file", a->key_file, verifiers[a->preset].jwt},
+		{"key_file", a->key_file, verifiers[a->preset].jwt || a->preset == PRESET_APIKEY},
+		{"places", a->places.n ? "set" : "",
+		 a->preset != PRESET_SESSION && a->preset != PRESET_NONE},
 		{"algorithm", a->algorithm, verifiers[a->preset].jwt},
 		{"issuer", a->issuer, verifiers[a->preset].jwt},
 		{"audience", a->audience, verifiers[a->preset].jwt},
@@ -143,27 +188,45 @@ bool check_auth(struct parser *p, struct conf_auth *a, unsigned line)
 	if (!check_strange(p, a, line))
 		return false;
 	apply_preset(a);
+	if (!check_places(p, a, line))
+		return false;
 	if (a->preset == PRESET_SESSION)
 		return check_session(p, a, line);
 	if (a->preset == PRESET_NONE)
 		return check_none(p, a, line);
+	if (a->preset == PRESET_APIKEY)
+		return check_api_key(p, a, line);
 	return !verifiers[a->preset].jwt || check_jwt(p, a, line);
+}
+
+/* Whether it takes whatever `b` does, where both look. */
+static bool takes_all_of(const struct conf_auth *a, const struct conf_auth *b, enum place_kind at)
+{
+	const struct verifier *va = &verifiers[a->preset], *vb = &verifiers[b->preset];
+
+	if (b->preset == PRESET_APIKEY && at == PLACE_AUTHORIZATION)
+		return a->preset == PRESET_APIKEY && !*a->key_file; /* a scheme of its own */
+	if (a->preset == PRESET_APIKEY && *a->key_file)
+		return false; /* only what begins as its keys do */
+	if (!va->jwt)
+		return true;
+	return vb->jwt && (!*a->issuer || !strcmp(a->issuer, b->issuer)); /* or each its own's */
 }
 
 /* Whether every credential that `b` takes is one that `a`, which is asked first, takes away. */
 static bool hides(const struct conf_auth *a, const struct conf_auth *b)
 {
-	const struct verifier *va = &verifiers[a->preset], *vb = &verifiers[b->preset];
+	if (a->preset == PRESET_NONE)
+		return true;
+	for (size_t i = 0; i < b->n_where; i++) {
+		size_t k = 0;
 
-	if (va->place == PLACE_NOWHERE)
-		return true;
-	if (va->place != vb->place)
-		return false;
-	if (va->place == PLACE_COOKIE)
-		return !strcmp(a->cookie, b->cookie);
-	if (!va->jwt)
-		return true;
-	return vb->jwt && (!*a->issuer || !strcmp(a->issuer, b->issuer)); /* or each its own's */
+		while (k < a->n_where && !place_same(&a->where[k], &b->where[i]))
+			k++;
+		if (k == a->n_where || !takes_all_of(a, b, b->where[i].kind))
+			return false;
+	}
+	return b->n_where > 0;
 }
 
 bool check_doors(struct parser *p, struct conf_route *r, unsigned line)

@@ -9,7 +9,7 @@
 #include "conf/table.h"
 
 #define NAMED_MAX    64 /* sections of one kind */
-#define SETTINGS_MAX 32 /* of one section */
+#define SETTINGS_MAX 48 /* of one section */
 
 struct parser {
 	struct conf *conf;

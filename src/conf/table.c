@@ -85,6 +85,7 @@ static const struct setting role_settings[] = {
 
 static const struct setting auth_settings[] = {
 	{"preset", TYPE_CHOICE, AT(conf_auth, preset), "drf", 0, verifier_presets, 0, 0},
+	{"places", TYPE_LIST, AT(conf_auth, places), "", 0, NULL, 0, 0},
 	{"token_table", TYPE_TEXT, AT(conf_auth, token_table), "public.authtoken_token", 0, NULL, 0,
 	 0},
 	{"token_column", TYPE_TEXT, AT(conf_auth, token_column), "key", 0, NULL, 0, 0},

@@ -104,9 +104,11 @@ bool pieces_auth(struct script *s, const struct conf *conf, const struct conf_au
 		.user_table = a->user_table,
 		.user_key = a->user_key,
 		.user_active = a->user_active,
-		.hashed = a->preset == PRESET_KNOX,
+		.hash = a->preset == PRESET_KNOX     ? RENDER_HASH_KNOX
+			: a->preset == PRESET_APIKEY ? RENDER_HASH_SHA256
+						     : RENDER_HASH_NONE,
 		.sessions = a->preset == PRESET_SESSION,
-		.users = verifiers[a->preset].jwt,
+		.users = conf_auth_verifies(a),
 		.user_password = a->user_password,
 		.token_expires = a->token_expires,
 		.doorbell = (enum watch_doorbell)conf->doorbell,

@@ -16,6 +16,7 @@ void principal_free(struct principal *p)
 	free(p->channels);
 	free(p->role);
 	free(p->session);
+	free(p->key);
 	free(p);
 }
 

@@ -43,6 +43,7 @@ struct principal {
 	struct keys *channels; /* further keys, with what they point to one allocation; or NULL */
 	char *role;
 	char *session;	     /* what his session is called when it ends, or NULL */
+	char *key;	     /* what his API key begins with, for the log; or NULL */
 	uint64_t expires_ms; /* his token ends in so many milliseconds; 0 = never */
 };
 

@@ -284,8 +284,8 @@ void auth_ask_next(struct auth *a)
 			auth_ask_sessions(a, section, tokens);
 		else if (section->preset == PRESET_NONE)
 			let_in(a, section);
-		else if (verifiers[section->preset].jwt)
-			auth_ask_jwts(a, section);
+		else if (conf_auth_verifies(section))
+			auth_ask_verified(a, section);
 		else
 			ask_tokens(a, section, tokens);
 	}

@@ -56,8 +56,12 @@ void auth_ask(struct auth *a, struct post_lookup *l);
 
 /* Asks for what is in the sessions of those asked; the rest follows. */
 void auth_ask_sessions(struct auth *a, const struct conf_auth *section, const char *tokens);
-/* Verifies the tokens of those asked; who is good and must be in a table is asked about. */
-void auth_ask_jwts(struct auth *a, const struct conf_auth *section);
+/* Verifies what those asked have, JWTs or API keys; who is good and must be in a table is asked
+ * about. */
+void auth_ask_verified(struct auth *a, const struct conf_auth *section);
+/* Who it is, as far as the token says; NULL when it is not good. */
+struct principal *auth_verify_jwt(struct auth *a, const struct conf_auth *section,
+				  const char *token) MUST_CHECK;
 /* The next statement, when there is something to ask. */
 void auth_ask_next(struct auth *a);
 /* Whether this is an answer with so many columns; otherwise those asked have been told, or wait

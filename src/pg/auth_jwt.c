@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: PostgreSQL
- * See auth.h: JSON Web Tokens. What was signed is verified here; who that is stands in the token,
- * or in the table of users, so that one who is deactivated is out at once. Must not log a token. */
+ * See auth.h: JSON Web Tokens, and who they say it is. Must not log a token. */
 #include "config.h"
 #include "pg/auth.h"
 
@@ -14,8 +13,6 @@
 #define COMPLAIN_EVERY_MS 10000
 #define USER_ID_MAX	  255 /* bytes */
 #define ROLE_MAX	  255
-
-enum column { COL_N, COL_USER, COL_ROLE, COL_ACTIVE, N_COLUMNS };
 
 /* Keys or settings that do not fit refuse everybody: that must be seen, though not once for each.
  * That a token has ended is nobody's mistake. */
@@ -101,8 +98,8 @@ static struct principal *principal_of(const struct auth *a, const struct jwt *t,
 	return who;
 }
 
-/* Who it is, as far as the token says; NULL when it is not good. */
-static struct principal *verify(struct auth *a, const struct conf_auth *section, const char *token)
+struct principal *auth_verify_jwt(struct auth *a, const struct conf_auth *section,
+				  const char *token)
 {
 	const struct jwt_rule rule = {
 		.issuer = *section->issuer ? section->issuer : NULL,
@@ -114,6 +111,8 @@ static struct principal *verify(struct auth *a, const struct conf_auth *section,
 	struct jwt t = {0};
 	enum jwt_verdict v;
 
+	if (!section->jwks)
+		return NULL;
 	clock_gettime(CLOCK_REALTIME, &now);
 	v = jwt_verify(section->jwks, &rule, token, strlen(token), now.tv_sec, &t);
 	if (v != JWT_OK) {
@@ -126,72 +125,4 @@ static struct principal *verify(struct auth *a, const struct conf_auth *section,
 		complain(a, section, "signed, and without the claims that are wanted");
 	jwt_clear(&t);
 	return who;
-}
-
-static enum lookup_verdict found(struct post_lookup *l, const PGresult *r, int row)
-{
-	const char *active = PQgetvalue(r, row, COL_ACTIVE);
-
-	if (PQgetisnull(r, row, COL_ACTIVE) || *active != 't' || PQgetisnull(r, row, COL_USER))
-		return LOOKUP_INACTIVE;
-	free(l->who->user_id);
-	free(l->who->role);
-	l->who->user_id = xstrdup(PQgetvalue(r, row, COL_USER)); /* in the table's spelling */
-	l->who->role = xstrdup(PQgetvalue(r, row, COL_ROLE));	 /* "" for NULL */
-	return LOOKUP_OK;
-}
-
-static void on_users(void *arg, const PGresult *r)
-{
-	struct auth *a = arg;
-	uint64_t place = 0;
-	int row = 0;
-
-	if (auth_answered(a, r, N_COLUMNS))
-		LIST_EACH (&a->asked, node, tmp) {
-			struct post_lookup *l = LIST_ENTRY(node, struct post_lookup, letter.node);
-			enum lookup_verdict verdict = LOOKUP_INACTIVE; /* deleted, that is */
-
-			if (auth_row_is(r, row, ++place))
-				verdict = found(l, r, row++);
-			if (verdict != LOOKUP_OK) {
-				principal_free(l->who);
-				l->who = NULL;
-			}
-			auth_reply(l, verdict);
-		}
-	if (r)
-		auth_ask_next(a);
-}
-
-void auth_ask_jwts(struct auth *a, const struct conf_auth *section)
-{
-	autobuf users = {0}, sql = {0};
-	autofree char *param = NULL;
-
-	buf_init(&users, SIZE_MAX / 2);
-	a->n_asked = 0;
-	LIST_EACH (&a->asked, node, tmp) {
-		struct post_lookup *l = LIST_ENTRY(node, struct post_lookup, letter.node);
-
-		l->who = section->jwks ? verify(a, section, l->token) : NULL;
-		if (!l->who) {
-			auth_reply(l, LOOKUP_UNKNOWN);
-		} else if (section->users == USERS_CLAIMS) {
-			auth_reply(l, LOOKUP_OK);
-		} else {
-			auth_put_element(&users, l->who->user_id);
-			a->n_asked++;
-		}
-	}
-	if (!a->n_asked)
-		return;
-	param = xasprintf("{%s}", buf_cstr(&users));
-	buf_init(&sql, 1024);
-	buf_str(&sql, "SELECT n, user_id, role, active FROM ");
-	auth_put_function(a, &sql, "auth", section->name);
-	buf_str(&sql, "($1::text[]) ORDER BY n");
-	const char *params[] = {param};
-	a->busy = true;
-	conn_query(&a->conn, buf_cstr(&sql), 1, params, on_users, a);
 }

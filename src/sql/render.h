@@ -14,6 +14,9 @@ struct slot;
 
 enum render_role { RENDER_ROLE_COLUMN, RENDER_ROLE_GROUPS, RENDER_ROLE_STAFF };
 
+/* The token itself, Knox's digest, SHA-256 in hex. */
+enum render_hash { RENDER_HASH_NONE, RENDER_HASH_KNOX, RENDER_HASH_SHA256 };
+
 /* What [auth NAME] says, tables as "schema.table"; an empty user_active means always active. */
 struct render_auth {
 	const char *name, *login;
@@ -23,7 +26,7 @@ struct render_auth {
 	const char *role_column;
 	const char *group_table, *membership_table, *membership_user, *membership_group;
 	const char *staff_role, *other_role;
-	bool hashed;		   /* token_column has Knox's digest, not the token itself */
+	enum render_hash hash;	   /* what token_column has of a token */
 	bool sessions;		   /* token_table is Django's django_session */
 	bool users;		   /* there is no token_table: the daemon knows who it is */
 	const char *user_password; /* with sessions: the column that ties them to a password */

@@ -209,8 +209,12 @@ static void and_plain(struct buf *out, const char *alias, const char *column)
 static void add_token_match(struct buf *out, const struct render_auth *a)
 {
 	auth_column_add(out, "t", a->token_column);
-	if (!a->hashed) {
+	if (a->hash == RENDER_HASH_NONE) {
 		buf_str(out, " = asked.token");
+		return;
+	}
+	if (a->hash == RENDER_HASH_SHA256) {
+		buf_str(out, " = encode(sha256(convert_to(asked.token, 'UTF8')), 'hex')");
 		return;
 	}
 	buf_str(out, " IN (\n  encode(sha512(convert_to(asked.token, 'UTF8')), 'hex'),\n"

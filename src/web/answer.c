@@ -193,20 +193,43 @@ enum MHD_Result answer_test(struct MHD_Connection *c, const struct conf *conf)
 			 NULL);
 }
 
+/* Headers that a page may send: those of the doors among them. */
+static void list_request_headers(struct buf *b, const struct conf *conf)
+{
+	buf_str(b, "authorization, last-event-id, cache-control, content-type");
+	for (size_t i = 0; i < conf->n_auths; i++)
+		for (size_t k = 0; k < conf->auths[i].n_where; k++)
+			if (conf->auths[i].where[k].kind == PLACE_HEADER)
+				buf_printf(b, ", %s", conf->auths[i].where[k].name);
+}
+
 enum MHD_Result answer_preflight(struct MHD_Connection *c, const struct conf *conf)
 {
-	static const char *const headers[] = {
+	const char *origin = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Origin");
+	const char *private = MHD_lookup_connection_value(c, MHD_HEADER_KIND,
+							  "Access-Control-Request-Private-Network");
+	autobuf names = {.max = BODY_MAX};
+	const char *headers[] = {
 		"Access-Control-Allow-Methods",
 		"GET, OPTIONS",
 		"Access-Control-Allow-Headers",
-		"authorization, last-event-id, cache-control, content-type",
+		NULL,
 		"Access-Control-Max-Age",
 		"7200",
 		"Allow",
 		"GET, OPTIONS",
+		NULL, /* Private Network Access, section 3.2: a public page asks a private address
+		       */
+		"true",
 		NULL,
 	};
 
+	list_request_headers(&names, conf);
+	headers[3] = buf_cstr(&names);
+	/* Not for "*", which says nothing about who may look behind this host's walls. */
+	if (private && origin && !strcmp(private, "true") &&
+	    origin_listed(origin, conf->cors_origins.items, conf->cors_origins.n))
+		headers[8] = "Access-Control-Allow-Private-Network";
 	return send_body(c, conf, MHD_HTTP_NO_CONTENT, NULL, "", headers);
 }
 

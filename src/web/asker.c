@@ -3,9 +3,11 @@
 #include "config.h"
 #include "web/asker.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "auth/api_key.h"
 #include "auth/credential.h"
 #include "auth/jwt.h"
 #include "auth/origin.h"
@@ -77,29 +79,102 @@ static const struct conf_auth *door_of(const struct conf *conf, const struct con
 	return conf_find_auth(conf, route->auth.items[i]);
 }
 
-bool asker_takes_url(const struct conf *conf, const struct conf_route *route)
+bool asker_takes_url(const struct conf *conf, const struct conf_route *route, const char *name)
 {
-	for (size_t i = 0; i < route->auth.n; i++)
-		if (verifiers[door_of(conf, route, i)->preset].place == PLACE_AUTHORIZATION)
-			return true;
+	const struct place url = {PLACE_QUERY, name};
+
+	for (size_t i = 0; route->query_token && i < route->auth.n; i++) {
+		const struct conf_auth *a = door_of(conf, route, i);
+
+		for (size_t k = 0; k < a->n_where; k++)
+			if (place_same(&a->where[k], &url))
+				return true;
+	}
 	return false;
 }
 
-static char *from_cookie(struct MHD_Connection *c, const struct conf_auth *a)
+/* A request, while its credential is looked for. */
+struct search {
+	struct MHD_Connection *connection;
+	const struct asker_url *url;
+	const struct place *strange; /* where one stood that a door has not taken */
+};
+
+static char *from_cookie(struct MHD_Connection *c, const char *name)
 {
 	const char *text = asker_header(c, "Cookie"), *token;
 	size_t len;
 
-	token = text ? credential_from_cookie(text, a->cookie, &len) : NULL;
+	token = text ? credential_from_cookie(text, name, &len) : NULL;
 	return token ? xstrndup(token, len) : NULL;
 }
 
-static const char *from_header(struct MHD_Connection *c, const char *in_url)
+/* A scheme that only API keys have is for no other door. */
+static char *from_header(struct MHD_Connection *c, const struct conf_auth *a, bool *ret_strange)
 {
+	enum credential_scheme scheme = SCHEME_TOKEN;
 	const char *text = asker_header(c, "Authorization");
-	const char *token = text ? credential_from_header(text) : NULL;
+	const char *token = text ? credential_from_header(text, &scheme) : NULL;
 
-	return token ? token : in_url;
+	*ret_strange = token && scheme == SCHEME_API_KEY && a->preset != PRESET_APIKEY;
+	return token ? xstrdup(token) : NULL;
+}
+
+static char *from_protocol(struct MHD_Connection *c)
+{
+	const char *text = asker_header(c, "Sec-WebSocket-Protocol"), *token;
+	size_t len;
+
+	token = text ? credential_from_protocol(text, &len) : NULL;
+	return token ? xstrndup(token, len) : NULL;
+}
+
+static char *copy(const char *token)
+{
+	return token ? xstrdup(token) : NULL;
+}
+
+static bool takes(const struct conf_auth *a, const char *token)
+{
+	const struct verifier *v = &verifiers[a->preset];
+
+	if (a->api_keys)
+		return api_keys_may_have(a->api_keys, token);
+	return (!v->takes || v->takes(token)) &&
+	       (!v->jwt || !*a->issuer || jwt_says_issuer(token, a->issuer));
+}
+
+/* What stands there, if the door takes it; the caller frees. */
+static char *look(struct search *s, const struct conf_auth *a, const struct place *place)
+{
+	bool strange = false;
+	char *token = NULL;
+
+	switch (place->kind) {
+	case PLACE_NOWHERE:
+		break;
+	case PLACE_COOKIE:
+		token = from_cookie(s->connection, place->name);
+		break;
+	case PLACE_AUTHORIZATION:
+		token = from_header(s->connection, a, &strange);
+		break;
+	case PLACE_QUERY:
+		if (s->url->name && !strcmp(s->url->name, place->name))
+			token = copy(s->url->value);
+		break;
+	case PLACE_HEADER:
+		token = copy(asker_header(s->connection, place->name));
+		break;
+	case PLACE_PROTOCOL:
+		token = from_protocol(s->connection);
+		break;
+	}
+	if (!token || (!strange && takes(a, token)))
+		return token;
+	s->strange = place;
+	free(token);
+	return NULL;
 }
 
 /* What everybody has: a name for those of one address. */
@@ -111,39 +186,36 @@ static char *from_address(const struct asker *a)
 	return xasprintf("anonymous@%s", text);
 }
 
-static bool takes(const struct conf_auth *a, const char *token)
-{
-	const struct verifier *v = &verifiers[a->preset];
-
-	return (!v->takes || v->takes(token)) &&
-	       (!v->jwt || !*a->issuer || jwt_says_issuer(token, a->issuer));
-}
-
 void asker_present(const struct asker *a, struct MHD_Connection *c, const struct conf *conf,
-		   const struct conf_route *route, const char *in_url, struct asker_credential *ret)
+		   const struct conf_route *route, const struct asker_url *url,
+		   struct asker_credential *ret)
 {
-	const char *in_header = from_header(c, in_url);
+	static const struct place nowhere = {PLACE_NOWHERE, NULL};
+	struct search s = {.connection = c, .url = url};
+	const struct conf_auth *first = door_of(conf, route, 0);
 
-	*ret = (struct asker_credential){.auth = door_of(conf, route, 0)};
 	for (unsigned i = 0; i < route->auth.n; i++) {
 		const struct conf_auth *auth = door_of(conf, route, i);
-		enum verifier_place place = verifiers[auth->preset].place;
-		char *token = NULL;
+		const struct place *place = auth->n_where ? auth->where : &nowhere;
+		const struct place *end = place + (auth->n_where ? auth->n_where : 1);
 
-		/* One that was not taken is not passed over for what stands elsewhere. */
-		if (ret->strange && place != PLACE_AUTHORIZATION)
-			continue;
-		if (place == PLACE_COOKIE)
-			token = from_cookie(c, auth);
-		else if (place == PLACE_NOWHERE)
-			token = from_address(a);
-		else if (in_header && !takes(auth, in_header))
-			ret->strange = true;
-		else if (in_header)
-			token = xstrdup(in_header);
-		if (!token)
-			continue;
-		*ret = (struct asker_credential){i, auth, token, false};
-		return;
+		for (; place < end; place++) {
+			char *token;
+
+			/* One that was not taken is not passed over for what stands elsewhere. */
+			if (s.strange && !place_same(s.strange, place))
+				continue;
+			token = place->kind == PLACE_NOWHERE ? from_address(a)
+							     : look(&s, auth, place);
+			if (!token)
+				continue;
+			*ret = (struct asker_credential){i, auth, token, false, place->kind};
+			return;
+		}
 	}
+	*ret = (struct asker_credential){
+		.auth = first,
+		.strange = s.strange != NULL,
+		.place = first->n_where ? first->where[0].kind : PLACE_NOWHERE,
+	};
 }

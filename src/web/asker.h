@@ -7,6 +7,7 @@
 #include <microhttpd.h>
 #include <stdbool.h>
 
+#include "auth/place.h"
 #include "base/address.h"
 #include "base/mem.h"
 #include "web/caller.h"
@@ -29,21 +30,28 @@ bool asker_is_nameless(const struct asker *a, const struct conf *conf) MUST_CHEC
 /* To whose account failures go: the client's, or that of the proxy which does not say his. */
 const struct address *asker_account(const struct asker *a);
 
+/* A credential in the URL: the parameter's name and value; NULL when it has none. */
+struct asker_url {
+	const char *name, *value;
+};
+
 /* What a request brought, and which of its route's doors that is for. */
 struct asker_credential {
 	unsigned door;
 	const struct conf_auth *auth; /* the door's section; with no token the first door's */
 	char *token;  /* the caller frees; NULL when there is none, or none that a door takes */
 	bool strange; /* there is one, and no door takes it */
+	enum place_kind place; /* where it was; with no token where the first door looks first */
 };
 
 /* The doors are asked in order, and the first that finds a credential decides: if it is a bad one,
- * no other is asked. `in_url` is the query's token, NULL when it has none. */
+ * no other is asked. */
 void asker_present(const struct asker *a, struct MHD_Connection *c, const struct conf *conf,
-		   const struct conf_route *route, const char *in_url,
+		   const struct conf_route *route, const struct asker_url *url,
 		   struct asker_credential *ret);
-/* Whether some door of the route takes a token in the URL. */
-bool asker_takes_url(const struct conf *conf, const struct conf_route *route) MUST_CHECK;
+/* Whether some door of the route takes a credential in that parameter of the URL. */
+bool asker_takes_url(const struct conf *conf, const struct conf_route *route,
+		     const char *name) MUST_CHECK;
 /* Whether the page that made the request may use a cookie here. */
 bool asker_page_allowed(struct MHD_Connection *c, const struct conf *conf) MUST_CHECK;
 /* A header's value, or NULL. */

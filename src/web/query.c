@@ -73,9 +73,9 @@ static bool is_events(const struct reading *r)
 	return r->route && r->route->kind == ROUTE_EVENTS;
 }
 
-static bool takes_token(const struct reading *r)
+static bool takes_token(const struct reading *r, const char *name)
 {
-	return is_events(r) && r->route->query_token && asker_takes_url(r->conf, r->route);
+	return is_events(r) && asker_takes_url(r->conf, r->route, name);
 }
 
 static enum MHD_Result wrong(struct reading *r, const char *fmt, const char *name)
@@ -92,7 +92,7 @@ static enum MHD_Result unknown(struct reading *r, const char *name)
 	(void)wrong(r, "There is no parameter \"%.80s\" here; there ", name);
 	for (const struct parameter *p = parameters; is_events(r) && p->kind < POLYFILL_POSITION;
 	     p++)
-		if (p->kind != TOKEN || takes_token(r))
+		if (p->kind != TOKEN || takes_token(r, p->name))
 			buf_printf(r->why, "%s%s", n++ ? ", " : "are: ", p->name);
 	buf_str(r->why, n ? "." : "are none.");
 	return MHD_NO;
@@ -131,16 +131,24 @@ static enum MHD_Result take_transport(struct reading *r, const char *value)
 	return MHD_NO;
 }
 
+/* Of two, one server on the way would take the first, another the last. */
+static enum MHD_Result take_credential(struct reading *r, const char *name, const char *value)
+{
+	if (r->q->url.name)
+		return strcmp(r->q->url.name, name)
+			       ? wrong(r, "\"%s\" is the second credential in this URL.", name)
+			       : wrong(r, "The parameter \"%s\" is there twice.", name);
+	r->q->url = (struct asker_url){name, value};
+	return MHD_YES;
+}
+
 static enum MHD_Result take(struct reading *r, enum kind kind, const char *value)
 {
 	struct query *q = r->q;
 
 	switch (kind) {
 	case TOKEN:
-		if (!takes_token(r))
-			return wrong(r, "No %s is taken in the URL of this path.", "token");
-		q->token = value;
-		break;
+		return wrong(r, "No %s is taken in the URL of this path.", "token");
 	case TYPES:
 		if (!filter_add_types(&q->filter, value))
 			return wrong(r, FILTER_COMPLAINT, "types");
@@ -184,12 +192,13 @@ static enum MHD_Result read_parameter(void *arg, enum MHD_ValueKind mhd_kind, co
 	(void)mhd_kind;
 	if (!name || !*name) /* "?", "&&" */
 		return MHD_YES;
+	if (takes_token(r, name))
+		return take_credential(r, name, value ? value : "");
 	p = find(name);
 	if (!p || (!is_events(r) && p->kind != TOKEN && p->kind != NOTHING))
 		return unknown(r, name);
 	bit = 1U << (p - parameters);
-	/* Lists add up. Of two tokens, one server on the way would take the first, another the
-	 * last. */
+	/* Lists add up. */
 	if (r->q->seen & bit && p->kind != TYPES && p->kind != TOPICS && p->kind != CHANNELS &&
 	    p->kind != NOTHING)
 		return wrong(r, "The parameter \"%s\" is there twice.", p->name);

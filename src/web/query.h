@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "hub/subscription.h"
+#include "web/asker.h"
 #include "wire/form.h"
 
 struct conf;
@@ -19,7 +20,8 @@ struct filter;
 
 struct query {
 	/* In libmicrohttpd's memory; NULL when it is not there. */
-	const char *token, *position;
+	struct asker_url url; /* its credential */
+	const char *position;
 	bool full_hello;
 	enum wire_transport transport; /* of the stream */
 	bool event_stream;	       /* it names that type: a client of event streams */

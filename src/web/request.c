@@ -178,7 +178,7 @@ static enum MHD_Result refuse(struct request *q, const char *no_token, const cha
 	const struct verifier *v = &verifiers[q->credential.auth->preset];
 
 	return answer_unauthorized(q->connection, q->conf, v->challenge ? v->challenge : "Token",
-				   v->place == PLACE_COOKIE ? no_session : no_token);
+				   q->credential.place == PLACE_COOKIE ? no_session : no_token);
 }
 
 static void note(const struct request *q, enum tally_reason reason)
@@ -202,7 +202,7 @@ static void count_attempt(const struct request *q)
 	struct attempts *attempts = q->worker->commons->attempts;
 	uint64_t now = loop_now_ms(q->worker->loop);
 
-	if (verifiers[q->credential.auth->preset].place == PLACE_NOWHERE)
+	if (q->credential.place == PLACE_NOWHERE)
 		return;
 	if (q->lookup->verdict == LOOKUP_OK)
 		attempts_good(attempts, asker_account(&q->asker), q->lookup->token, now);
@@ -279,25 +279,27 @@ static enum MHD_Result ask(struct request *q)
 	struct worker *w = q->worker;
 	struct address counted;
 	uint64_t wait_ms, now = loop_now_ms(w->loop), until = q->caller->deadline_ms;
-	const struct verifier *v;
 	struct post_lookup *l;
+	enum place_kind place;
+	bool jwt;
 
-	asker_present(&q->asker, q->connection, q->conf, q->route, q->query.token, &q->credential);
-	v = &verifiers[q->credential.auth->preset];
+	asker_present(&q->asker, q->connection, q->conf, q->route, &q->query.url, &q->credential);
+	place = q->credential.place;
+	jwt = verifiers[q->credential.auth->preset].jwt;
 	l = q->lookup = xcalloc(1, sizeof(*l)); /* the request's own until it is posted */
 	l->token = q->credential.token;
-	if (v->place == PLACE_COOKIE && !asker_page_allowed(q->connection, q->conf))
+	if (place == PLACE_COOKIE && !asker_page_allowed(q->connection, q->conf))
 		return answer_error(q->connection, q->conf, MHD_HTTP_FORBIDDEN,
 				    "Pages of this origin may not use a session here.");
 	q->event_source =
 		q->query.transport == TRANSPORT_SSE &&
-		(q->query.event_stream || q->query.token || (l->token && v->place == PLACE_COOKIE));
+		(q->query.event_stream || q->query.url.name || (l->token && place == PLACE_COOKIE));
 	if (!l->token && !q->credential.strange)
 		return refuse(q, "Authentication credentials were not provided.",
 			      "You are not logged in.");
-	if (!l->token || !credential_plausible(l->token, v->jwt ? JWT_MAX : TOKEN_MAX))
+	if (!l->token || !credential_plausible(l->token, jwt ? JWT_MAX : TOKEN_MAX))
 		return refuse(q, "Invalid token.", "You are not logged in.");
-	if (v->place != PLACE_NOWHERE &&
+	if (place != PLACE_NOWHERE &&
 	    !attempts_allow(w->commons->attempts, asker_account(&q->asker), l->token, now,
 			    &wait_ms)) {
 		note(q, TALLY_FAILURES);

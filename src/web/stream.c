@@ -33,6 +33,7 @@ void stream_log(const struct stream *s, const char *what, const char *reason)
 		{"stream", id},
 		{"user", s->member.who->user_id},
 		{"role", s->member.who->role},
+		{"key", s->member.who->key},
 		{"route", s->route->name},
 		{"peer", s->peer},
 		{"reason", reason},

@@ -141,6 +141,9 @@ void stream_hold(struct stream *s, uint64_t seq);
 bool stream_is_concerned(const struct stream *s, const struct keys *users);
 /* Finds its role again; ends it, false, when it has none any more. */
 bool stream_rescope(struct stream *s);
+/* Another configuration: finds its role again, and looks a credential up at once whose keys stand
+ * in a file, which may have lost it. */
+void stream_reload(struct stream *s);
 
 /* Between the files of stream: */
 

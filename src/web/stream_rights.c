@@ -167,6 +167,15 @@ bool stream_rescope(struct stream *s)
 	return true;
 }
 
+void stream_reload(struct stream *s)
+{
+	const struct worker *w = s->worker;
+	const struct conf_auth *a = conf_find_auth(w->conf, s->route->auth.items[s->door]);
+
+	if (stream_rescope(s) && (!a || conf_auth_verifies(a)))
+		stream_hold(s, w->hub.ring.head);
+}
+
 /* Why it cannot go on, or NULL. */
 static const char *overdue(const struct stream *s, uint32_t now)
 {

@@ -302,7 +302,7 @@ static void take_conf(struct worker *w, struct post_conf *p)
 	topics(w);
 	hub_set_policies(&w->hub, w->conf->roles, w->conf->n_roles);
 	LIST_EACH (&w->streams, node, tmp)
-		stream_rescope(stream_at(node));
+		stream_reload(stream_at(node));
 	conf_unref(old);
 }
 

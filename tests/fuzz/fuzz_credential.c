@@ -20,17 +20,23 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char *header = xstrndup((const char *)data, size);
-	const char *token = credential_from_header(header), *cookie;
+	enum credential_scheme scheme = SCHEME_TOKEN;
+	const char *token = credential_from_header(header, &scheme), *cookie, *offered;
 	size_t len = 0;
 
 	if (token) {
 		assert(token > header && token <= header + strlen(header));
-		assert(token[-1] == ' ' && *token != ' ');
+		assert(token[-1] == ' ' && *token != ' ' && scheme <= SCHEME_API_KEY);
 	}
 	cookie = credential_from_cookie(header, "sessionid", &len);
 	if (cookie) {
 		assert(cookie - header >= 10 && len <= strlen(cookie));
 		assert(!memchr(cookie, ';', len));
+	}
+	offered = credential_from_protocol(header, &len);
+	if (offered) {
+		assert(offered[-1] == '.' && len && len <= strlen(offered));
+		assert(!memchr(offered, ',', len) && !memchr(offered, ' ', len));
 	}
 	token = token ? token : header;
 	if (credential_plausible(token, TOKEN_MAX)) {

@@ -95,6 +95,23 @@ TEST(complaints_of_doors)
 		     "f:3: [auth a] claims: \"a\" is not NAME=VALUE");
 	expect_error(LEAST "preset = jwt\nkey_file = /k\nuser_claim =\n",
 		     "f:3: [auth a] user_claim is empty");
+	expect_error(LEAST "places = authorisation\n",
+		     "f:3: [auth a] places: \"authorisation\" is not authorization, query, "
+		     "query:NAME, cookie:NAME, header:NAME or protocol");
+	expect_error(LEAST "places = query, query:a, query:b, query:c, query:d, query:e, query:f\n",
+		     "f:3: [auth a] places has more than 6");
+	expect_error(LEAST "preset = none\nrole = r\nplaces = query\n",
+		     "f:3: [auth a] places is not for preset = none");
+	expect_error(LEAST "preset = session\nsecret_key_file = /key\nplaces = query\n",
+		     "f:3: [auth a] places is not for preset = session");
+	expect_error(LEAST "preset = apikey\nkey_file = keys\n",
+		     "f:3: [auth a] key_file must begin with /");
+	expect_error(LEAST "preset = apikey\nusers = claims\n",
+		     "f:3: [auth a] users = claims needs a key_file, whose lines say who has which "
+		     "role");
+	expect_error(LEAST "[auth k]\npreset = apikey\nplaces = query\n[route r]\npath = /r\n"
+			   "auth = a, k\n",
+		     "f:7: [route r] auth: nothing is left for [auth k] behind [auth a]");
 	expect_error(LEAST "issuer = x\n", "f:3: [auth a] issuer is not for preset = drf");
 	expect_error(LEAST "preset = none\n",
 		     "f:3: [auth a] preset = none needs role = the name of a [role]");
@@ -461,10 +478,10 @@ TEST(secrets_are_not_printed)
 
 /* Values that are not the default, tried in turn until one is taken. */
 static const char *const candidates[] = {
-	"plain",  "sse",   "192.0.2.1",	   "forwarded", "0660",	  "7",	  "7s",	    "7ms",
-	"128KiB", "json",  "debug",	   "stats",	"groups", "no",	  "own",    "/x/y",
-	"r",	  "a",	   "public.other", "id",	"other",  "poll", "notify", "knox",
-	"z",	  "RS256", "a=b",	   "claims",	"yes"};
+	"plain",  "sse",   "192.0.2.1",	   "forwarded", "0660",	  "7",	     "7s",     "7ms",
+	"128KiB", "json",  "debug",	   "stats",	"groups", "no",	     "own",    "/x/y",
+	"r",	  "a",	   "public.other", "id",	"other",  "poll",    "notify", "knox",
+	"z",	  "RS256", "a=b",	   "claims",	"yes",	  "header:K"};
 
 static char *word(char **at)
 {

@@ -18,11 +18,13 @@ TEST(headers)
 		{"Token\tabc", NULL},	   {"Basic abc", NULL},
 		{" Token abc", NULL},	   {"", NULL},
 		{"Bearer", NULL},	   {"Token=abc", NULL},
-		{"BearerToken abc", NULL},
+		{"BearerToken abc", NULL}, {"API-Key abc", "abc"},
+		{"ApiKey abc", NULL},
 	};
+	enum credential_scheme scheme = SCHEME_TOKEN;
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		const char *token = credential_from_header(cases[i].header);
+		const char *token = credential_from_header(cases[i].header, &scheme);
 
 		if (!cases[i].token)
 			assert_null(token);
@@ -31,6 +33,12 @@ TEST(headers)
 			assert_string_equal(token, cases[i].token);
 		}
 	}
+	assert_non_null(credential_from_header("api-key x", &scheme));
+	assert_int_equal(scheme, SCHEME_API_KEY);
+	assert_non_null(credential_from_header("bearer x", &scheme));
+	assert_int_equal(scheme, SCHEME_BEARER);
+	assert_non_null(credential_from_header("token x", &scheme));
+	assert_int_equal(scheme, SCHEME_TOKEN);
 }
 
 TEST(cookies)
@@ -75,6 +83,38 @@ TEST(cookies)
 	}
 }
 
+TEST(protocols)
+{
+	static const struct {
+		const char *header, *token;
+	} cases[] = {
+		{"bearer.abc", "abc"},
+		{"pgherald, bearer.abc", "abc"},
+		{"pgherald,bearer.a.b.c", "a.b.c"},
+		{" \tbearer.abc ,pgherald", "abc"},
+		{"bearer.", NULL},
+		{"pgherald", NULL},
+		{"Bearer.abc", NULL},
+		{"xbearer.abc", NULL},
+		{",,,", NULL},
+		{"", NULL},
+		{"bearer., bearer.x", "x"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		size_t len = 12345;
+		const char *token = credential_from_protocol(cases[i].header, &len);
+
+		if (!cases[i].token) {
+			assert_null(token);
+			continue;
+		}
+		assert_non_null(token);
+		assert_int_equal(len, strlen(cases[i].token));
+		assert_memory_equal(token, cases[i].token, len);
+	}
+}
+
 TEST(plausible_tokens)
 {
 	char longest[TOKEN_MAX + 2];
@@ -98,6 +138,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(headers),
 		cmocka_unit_test(cookies),
+		cmocka_unit_test(protocols),
 		cmocka_unit_test(plausible_tokens),
 	};
 

@@ -414,7 +414,7 @@ static void test_auth(void **state)
 	assert_has(&out, "WHEN 'membership INSERT' THEN");
 	assert_has(&out, "('public.auth_group'::pg_catalog.regclass, 'group', 'udt')");
 	buf_clear(&out);
-	a.hashed = true;
+	a.hash = RENDER_HASH_KNOX;
 	a.token_expires = "expiry";
 	assert_true(render_auth(&out, &a, &error));
 	assert_has(&out, "ON t.key IN (\n");
