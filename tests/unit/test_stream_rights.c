@@ -7,8 +7,8 @@
 
 #include "rig.h"
 
-#define CONF                                                                                       \
-	"[server]\nflush = 1ms\nrequest_timeout = 1s\n[database]\nrecheck = 1h\n"                  \
+#define CONF(timeout)                                                                              \
+	"[server]\nflush = 1ms\nrequest_timeout = " timeout "\n[database]\nrecheck = 1h\n"         \
 	"[role manager]\nreceives = all\n[role foreman]\nreceives = own\n[auth main]\n"            \
 	"[watch estimate]\ntable = public.e\nowners = foreman_id\nfields = id, foreman_id\n"       \
 	"[route events]\npath = /events/\n"
@@ -18,7 +18,7 @@ static struct rig rig;
 static int start(void **state)
 {
 	(void)state;
-	rig_start(&rig, CONF);
+	rig_start(&rig, CONF("1s"));
 	rig_token(&rig, "m1", LOOKUP_OK, "1", "manager");
 	rig_token(&rig, "f7", LOOKUP_OK, "7", "foreman");
 	rig_token(&rig, "f8", LOOKUP_OK, "8", "foreman");
@@ -196,11 +196,13 @@ TEST(no_verdict)
 	close_all(others, 2);
 
 	rig_token(&rig, "f7", LOOKUP_OK, "7", "foreman");
+	rig_post_conf(&rig, CONF("1h")); /* until it has been asked again, however slow that is */
 	client_stream(&c, rig.ports[0], "f7", "");
 	rig_hold(&rig, "f7");
 	publish_change(106, "7");
 	for (; asked < 2; asked++) /* and again when it was in vain */
 		rig_answer(&rig, take_lookup(), LOOKUP_UNAVAILABLE, NULL, NULL);
+	rig_post_conf(&rig, CONF("1s"));
 	client_wait_end(&c);
 	client_is_told(&c, "");
 	client_close(&c);
