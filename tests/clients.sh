@@ -18,7 +18,7 @@ if ! command -v node >/dev/null || ! command -v npm >/dev/null || old_node; then
 fi
 
 # Nothing is fetched but what the lock files name, and that only when they have changed.
-for directory in . test/react18 "$top/examples/estimates/frontend"; do
+for directory in . test/react18 test/rsc "$top/examples/estimates/frontend"; do
 	cmp -s "$directory/package-lock.json" "$directory/node_modules/.lock" && continue
 	(cd "$directory" && npm ci --no-audit --no-fund --ignore-scripts) || exit 1
 	cp "$directory/package-lock.json" "$directory/node_modules/.lock"

@@ -13,7 +13,7 @@ export interface Handlers {
 }
 
 const matches = (pattern: string, type: string) =>
-  pattern == type || (pattern.endsWith('*') && type.startsWith(pattern.slice(0, -1)));
+  pattern == type || pattern == type.slice(0, pattern.length - 1) + '*';
 
 /** Calls somebody else's function. */
 export const safely = async (fn: (...a: any[]) => unknown, ...a: unknown[]): Promise<void> => {

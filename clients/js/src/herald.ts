@@ -130,6 +130,10 @@ export function createHerald<E = EventMap>(o: HeraldOptions): Herald<E> {
       watchers.add(changed);
       return () => watchers.delete(changed);
     },
+    // The name that RxJS and its like have agreed on, and the one where nobody has defined it.
+    [Symbol.observable || '@@observable']: () => ({
+      subscribe: (observer) => ({ unsubscribe: heard.add('*', (_data, event) => observer.next(event)) }),
+    }),
     retry: () => kick(2),
     close: () => stop('closed'),
   };

@@ -25,15 +25,15 @@ const enum After {
   Steady = 5_000,
   /** silence is an end: three keep-alives of a daemon that does not say */
   Idle = 90_000,
-  /** nobody is told to come again */
-  Mistake = 86_400_000,
+  /** nobody is told to come again: more than a day */
+  Mistake = 1e8,
 }
 
 /** An answer that no patience changes. */
 export const refused = (status: number): boolean => /204|40[13]/.test('' + status);
 
 const django = (m: any): HeraldEvent | undefined =>
-  m.event && { type: m.event, data: m.data, timestamp: m.timestamp, scope: m.scope };
+  (m.type = m.event) && m;
 
 /**
  * `onEvent` gets the position after it; without an event only that has moved. `onStatus` gets the
@@ -180,9 +180,7 @@ export function keeper(
       init.headers = { Authorization: 'Bearer ' + token };
       init.redirect = 'error'; // must not carry the token to somebody else
     }
-    stopStream = viaFetch
-      ? fetchStream(url, init, o.fetch || fetch, bytes, message, end)
-      : sourceStream(url, o.credentials == 'include', bytes, message, end);
+    stopStream = (viaFetch ? fetchStream : sourceStream)(url, init, bytes, message, end, o.fetch);
   };
 
   return {

@@ -18,19 +18,16 @@ export function parser(sink: Sink): (text: string) => void {
     }
     const [, field, value] = /^([^:]*):? ?([^]*)/.exec(text)! as string[];
     if (field == 'data') data += value + '\n';
-    else if (field == 'id' && !value!.includes('\0')) id = value!;
+    else if (field == 'id' && !/\0/.test(value!)) id = value!;
     else if (field == 'retry' && /^\d+$/.test(value!)) sink('', '', +value!);
   };
 
   return (text) => {
-    if (cr && text) {
-      cr = false;
-      if (text[0] == '\n') text = text.slice(1);
-    }
-    rest += text;
+    if (!text) return;
+    rest += cr ? text.replace(/^\n/, '') : text;
+    cr = /\r$/.test(text);
     // A long line in many pieces is not looked through again with each of them.
     if (!/[\r\n]/.test(text)) return;
-    cr = text.endsWith('\r');
     const lines = rest.split(/\r\n|\r|\n/);
     rest = lines.pop()!;
     lines.forEach(line);

@@ -13,7 +13,7 @@ type Bytes = () => void;
 type End = (status: number, said: string, after?: string | null) => void;
 export type Stop = () => undefined;
 
-export function fetchStream(url: string, init: RequestInit, get: typeof fetch, bytes: Bytes, message: Sink, end: End): Stop {
+export function fetchStream(url: string, init: RequestInit, bytes: Bytes, message: Sink, end: End, get = fetch): Stop {
   const abort = new AbortController();
   const run = async () => {
     const answer = await get(url, { cache: 'no-store', ...init, signal: abort.signal });
@@ -38,8 +38,8 @@ export function fetchStream(url: string, init: RequestInit, get: typeof fetch, b
   return () => void abort.abort();
 }
 
-export function sourceStream(url: string, withCredentials: boolean, bytes: Bytes, message: Sink, end: End): Stop {
-  const source = new EventSource(url, { withCredentials });
+export function sourceStream(url: string, { credentials }: RequestInit, bytes: Bytes, message: Sink, end: End): Stop {
+  const source = new EventSource(url, { withCredentials: credentials == 'include' });
   source.onopen = bytes;
   source.onmessage = ({ data, lastEventId }) => {
     bytes();
@@ -47,7 +47,7 @@ export function sourceStream(url: string, withCredentials: boolean, bytes: Bytes
   };
   // The browser would try again by itself, but at a pace of its own, and never after a 502.
   source.onerror = () => {
-    end(source.readyState == 2 ? -1 : 0, 'no event stream');
+    end(-source.readyState >> 1, 'no event stream'); // CONNECTING is 0, CLOSED 2
     source.close();
   };
   return () => void source.close();

@@ -104,7 +104,7 @@ export function tabs(
   const post = (kind: Kind, to = 0, what?: Entry[] | Kick) => {
     const letter: Letter = [kind, me, to, term, place(), what];
     if (to || !what) letter.push(shown, keep.due());
-    if (channel) channel.postMessage(letter);
+    channel?.postMessage(letter);
   };
 
   const query = (kick?: Kick) => {
@@ -114,7 +114,7 @@ export function tabs(
 
   /** What comes after a place, or undefined when nobody knows. A new tab misses nothing. */
   const after = ([, theirs, of]: Place): Entry[] | undefined =>
-    of ? (of == epoch && (theirs == n || (theirs < n && ring[0] && ring[0][0] <= theirs + 1)) ? ring.filter((e) => e[0] > theirs) : undefined) : [];
+    of ? (of == epoch && theirs <= n && n - theirs <= ring.length ? ring.filter((e) => e[0] > theirs) : undefined) : [];
 
   const take = (entry: Entry) => {
     if (entry[0] <= n) return;
@@ -153,7 +153,7 @@ export function tabs(
   const flush = () => {
     const events = held!;
     held = undefined;
-    for (const [position, event] of events) deliver(position, event);
+    events.forEach((e) => deliver(...e));
   };
 
   /** Of our own stream nothing is wanted any more. */
@@ -189,7 +189,9 @@ export function tabs(
     leave();
     id = position;
     if (before && user != before) {
+      // A numbering of its own, or what this one was told in between would be an answer to somebody of before.
       epoch = undefined;
+      ring = [];
       onResync('user');
     }
     if (shares && user) {
@@ -207,9 +209,9 @@ export function tabs(
     role = Role.Alone;
     held = undefined;
     clearInterval(ticker);
-    if (cancel) cancel.abort();
+    cancel?.abort();
     if (release) release();
-    if (channel) channel.close();
+    channel?.close();
     channel = cancel = release = undefined;
   };
 
@@ -257,7 +259,7 @@ export function tabs(
   };
 
   const steal = () => {
-    if (cancel) cancel.abort();
+    cancel?.abort();
     lock({ steal: true });
   };
 
@@ -273,7 +275,7 @@ export function tabs(
     echo.close();
     if (mine != turn) return;
     term++;
-    epoch = epoch || me;
+    epoch = epoch || Math.random();
     role = Role.Leader;
     publish({ leader: true, shared: true });
     if (held) flush();

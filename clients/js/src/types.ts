@@ -119,11 +119,19 @@ export interface OnOptions {
   passive?: boolean;
 }
 
+declare global {
+  interface SymbolConstructor {
+    readonly observable: symbol;
+  }
+}
+
 export interface Herald<E = EventMap> {
   /** Calls `handler` for each event of these types until the function it returns is called. */
   on<P extends Pattern<E>>(types: P | readonly P[], handler: Handler<E, P>, options?: OnOptions): () => void;
   /** The same as an iterable; ends with the signal or with `close()`. */
   events<P extends Pattern<E> = '*'>(options?: { types?: P | readonly P[]; signal?: AbortSignal }): AsyncIterableIterator<EventOf<E, P>>;
+  /** All events, for RxJS and whoever else knows observables: `from(herald)`. It does not complete; `from(herald.events())` does. */
+  [Symbol.observable](): { subscribe(observer: { next: (event: EventOf<E, '*'>) => void }): { unsubscribe: () => void } };
   /** Settles when the stream is open: lists that are loaded from then on miss nothing. */
   ready(): Promise<void>;
   readonly status: Status;

@@ -36,6 +36,9 @@ export function createMockHerald<E = EventMap>(initial: Partial<Status> = { stat
   const herald: MockHerald<any> = {
     on: heard.add as any,
     events: (options) => iterate(herald, options),
+    [Symbol.observable || '@@observable']: () => ({
+      subscribe: (observer) => ({ unsubscribe: heard.add('*', (_data, event) => observer.next(event as any)) }),
+    }),
     ready: () =>
       new Promise((done) => {
         const look = () => {

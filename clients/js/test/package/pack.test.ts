@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: PostgreSQL
 // The tarball, as npm would publish it: its types and formats, and a fresh application that has it.
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdtempSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { transform } from 'esbuild';
@@ -55,6 +55,27 @@ test('what is imported is there, as a module and as CommonJS', () => {
   const server = entries.filter((e) => !/react|estimates|zustand/.test(e));
   writeFileSync(join(app, 'server.mjs'), server.map((e) => `import '${e}';`).join('\n'));
   run(app, process.execPath, '--conditions=react-server', 'server.mjs');
+});
+
+test('server components: a page in which the server has its part and the client its own', () => {
+  const app = join(home, 'rsc');
+  cpSync(join(js, 'test/rsc'), app, { recursive: true });
+  mkdirSync(join(app, 'node_modules/@pgherald'), { recursive: true });
+  run(app, 'tar', '-xzf', tarball, '-C', 'node_modules/@pgherald');
+  renameSync(join(app, 'node_modules/@pgherald/package'), join(app, 'node_modules/@pgherald/client'));
+
+  const flight = run(app, process.execPath, '--conditions=react-server', 'server.mjs');
+  // The server has drawn what is its own, and sent the names of what is not: nothing of it was run.
+  for (const name of ['SSEStatus', 'SSEConnection', 'Live', 'Orders']) expect(flight).toMatch(new RegExp(`^[0-9a-f]+:I\\[.*"${name}"`, 'm'));
+  expect(flight).toContain('["$","h1",null,{"children":"Orders"}');
+  expect(flight).toContain('"retry":{"min":3000,"max":3000,"attempts":5}');
+  expect(flight).not.toContain('data-state');
+
+  const html = execFileSync(process.execPath, ['client.mjs'], { cwd: app, encoding: 'utf8', input: flight });
+  expect(html).toContain('<h1>Orders</h1><span class="sse-status" role="status" data-state="idle">');
+  expect(html).toContain('not yet');
+  expect(html).toContain('<ul data-loading="true"><li>A-1</li></ul>');
+  expect(html).toContain('<em>bus</em>');
 });
 
 test('what React needs to know stands first in each file', () => {

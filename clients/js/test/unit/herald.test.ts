@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: PostgreSQL
+import { filter, from, map, toArray } from 'rxjs';
 import { describe, expect, test, vi } from 'vitest';
 import { createHerald } from '../../src/index.js';
 import { clock, rig, useClock } from './rig.js';
@@ -169,6 +170,41 @@ describe('ready', () => {
 });
 
 describe('as an iterable', () => {
+  test('is an observable for RxJS: all events, opened by the first who subscribes', async () => {
+    const { daemon, herald } = rig();
+    const numbers = from(herald).pipe(filter(({ type }) => type == 'order.updated'), map(({ data }) => data as number));
+    const got: number[] = [];
+    expect(daemon.requests).toHaveLength(0);
+    const subscription = numbers.subscribe((n) => got.push(n));
+    const failing = from(herald).subscribe(() => failing.unsubscribe());
+    await clock.tick(0);
+    daemon.emit('order.created', 1);
+    daemon.emit('order.updated', 2);
+    await clock.tick(0);
+    subscription.unsubscribe();
+    daemon.emit('order.updated', 3);
+    await clock.tick(2000);
+    expect([got, herald.status.state, daemon.requests.length]).toEqual([[2], 'idle', 1]);
+    // And what is iterable is one that ends.
+    const all = new Promise((done) => from(herald.events({ types: 'order.*' })).pipe(map(({ data }) => data), toArray()).subscribe(done));
+    await clock.tick(0);
+    daemon.emit('order.deleted', 4);
+    await clock.tick(0);
+    herald.close();
+    expect(await all).toEqual([4]);
+  });
+
+  test('by the name Symbol.observable, where somebody has made it', () => {
+    const name = Symbol('observable');
+    Object.defineProperty(Symbol, 'observable', { value: name, configurable: true });
+    try {
+      expect(Object.keys((rig().herald as any)[name]())).toEqual(['subscribe']);
+    } finally {
+      delete (Symbol as any).observable;
+    }
+    expect('@@observable' in rig().herald).toBe(true);
+  });
+
   test('for await, with types, until the signal', async () => {
     const { daemon, herald } = rig();
     const abort = new AbortController();

@@ -153,6 +153,69 @@ describe('sharing', () => {
     expect(two.heard.filter((h) => h.startsWith('a.'))).toEqual([]);
   });
 
+  // Somebody logs out, another logs in, in one of several tabs; and back.
+  function users() {
+    const daemons = [createFakeServer({ user: '1' }), createFakeServer({ user: '2' })] as const;
+    let now = daemons[0];
+    return {
+      daemons,
+      either: { fetch: (...request: Parameters<typeof fetch>) => now.fetch(...request) } as FakeServer,
+      async become(user: 0 | 1) {
+        now = daemons[user];
+        daemons[1 - user]!.end();
+        await clock.tick(2000);
+        await settle();
+      },
+    };
+  }
+  /** A tab in which nobody listens for a while: it keeps its place. */
+  async function away(daemon: FakeServer, meanwhile: () => Promise<void>) {
+    const herald = createHerald({ url: '/events/', share: 'tabs', token: 'x', fetch: daemon.fetch });
+    open.push(herald);
+    const heard: string[] = [];
+    const listen = () => herald.on('*', (data, { type }) => heard.push(type + ' ' + (data.reason || data)));
+    const off = listen();
+    await settle();
+    off();
+    await clock.tick(2000);
+    await meanwhile();
+    listen();
+    await settle();
+    return { herald, heard };
+  }
+
+  test.each([3, 0])('what another user has heard in between, %i events, is no answer to who was away', async (events) => {
+    const { daemons, either, become } = users();
+    const stays = await tab(either);
+    const { herald, heard } = await away(daemons[0], async () => {
+      await become(1);
+      for (let i = 0; i < events; i++) daemons[1].emit('a.b', 'of 2');
+      await settle();
+      await become(0);
+    });
+    expect(stays.heard.filter((h) => h == 'a.b of 2')).toHaveLength(events);
+    expect([stays.herald.status.user, stays.herald.status.leader, herald.status.leader]).toEqual(['1', true, false]);
+    expect(heard).toEqual(['system.resync tabs']);
+  });
+
+  test('nor is what one has heard as another user who now leads', async () => {
+    const { daemons, either, become } = users();
+    const first = await tab(daemons[0]);
+    await become(1);
+    const second = await tab(either);
+    for (let i = 0; i < 3; i++) daemons[1].emit('a.b', 'of 2');
+    const { herald, heard } = await away(daemons[0], async () => {
+      daemons[0].emit('a.b', 1);
+      await settle();
+      await become(0);
+      first.herald.close();
+      await settle();
+    });
+    expect(second.heard.slice(0, 3)).toEqual(['a.b of 2', 'a.b of 2', 'a.b of 2']);
+    expect([second.herald.status.user, second.herald.status.leader, herald.status.leader]).toEqual(['1', true, false]);
+    expect(heard).toEqual(['system.resync tabs']);
+  });
+
   test('a page that is hidden for good gives up the lock; one that comes back goes on', async () => {
     const daemon = createFakeServer();
     const only = await tab(daemon);
