@@ -56,6 +56,14 @@ const struct conf_auth *conf_find_auth(const struct conf *c, const char *name)
 	return NULL;
 }
 
+const struct conf_route *conf_find_route(const struct conf *c, const char *name)
+{
+	for (size_t i = 0; i < c->n_routes; i++)
+		if (!strcmp(c->routes[i].name, name))
+			return &c->routes[i];
+	return NULL;
+}
+
 bool conf_auth_verifies(const struct conf_auth *a)
 {
 	return verifiers[a->preset].jwt || (a->preset == PRESET_APIKEY && *a->key_file);

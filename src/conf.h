@@ -18,7 +18,7 @@
 #include "sql/watch.h"
 #include "wire/form.h"
 
-enum route_kind { ROUTE_EVENTS, ROUTE_STATS };
+enum route_kind { ROUTE_EVENTS, ROUTE_STATS, ROUTE_TICKET };
 enum socket_mode { SOCKET_MODE_ALL, SOCKET_MODE_GROUP, SOCKET_MODE_OWNER };
 enum capture { CAPTURE_JOURNAL, CAPTURE_NOTIFY };
 enum auth_users { USERS_TABLE, USERS_CLAIMS };
@@ -35,6 +35,7 @@ struct conf_route {
 	char *path;	       /* exact path, e.g. /api/v1/sse/events/ */
 	int kind;	       /* enum route_kind */
 	struct conf_list auth; /* names of [auth] sections, in the order in which they are asked */
+	char *opens;	       /* of ROUTE_TICKET: the name of the route that its tickets are for */
 	int dialect;	       /* enum wire_dialect */
 	struct conf_list transports; /* by name; empty = all that can carry the dialect */
 	unsigned carried;	     /* what they are, a bit for each enum wire_transport */
@@ -154,6 +155,8 @@ struct conf *conf_load(const char *path, struct buf *error);
 bool conf_load_secrets(struct conf *c, struct buf *error) MUST_CHECK;
 /* The same as conf_load() from text, `path` being only a name for messages. */
 struct conf *conf_parse(const char *path, const char *text, size_t len, struct buf *error);
+/* The [route] section of that name, or NULL. */
+const struct conf_route *conf_find_route(const struct conf *c, const char *name) MUST_CHECK;
 /* The [auth] section of that name, or NULL. */
 const struct conf_auth *conf_find_auth(const struct conf *c, const char *name) MUST_CHECK;
 /* Whether the daemon itself verifies what that door takes, and so knows whose it is. */

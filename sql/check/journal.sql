@@ -13,6 +13,7 @@ WHERE s.is_called
 SELECT r.oid::regclass, 'it is unlogged', format('ALTER TABLE %s SET LOGGED;', r.oid::regclass)
 FROM pg_class AS r
 WHERE r.relnamespace = to_regnamespace('pgherald') AND r.relpersistence = 'u' AND r.relkind = 'r'
+  AND r.relname <> 'ticket'
 
 --! journal-key danger
 --! The daemon reads along the primary key; without it every poll reads the whole journal, and

@@ -4,6 +4,7 @@
 #include "auth/verifier.h"
 
 #include "auth/jwt.h"
+#include "auth/ticket.h"
 
 #define IN_TOKENS                                                                                  \
 	{                                                                                          \
@@ -15,7 +16,7 @@ const char *const verifier_presets[N_PRESETS + 1] = {
 	[PRESET_CUSTOM] = "custom",	[PRESET_SESSION] = "session",
 	[PRESET_JWT] = "jwt",		[PRESET_SIMPLEJWT] = "simplejwt",
 	[PRESET_SUPABASE] = "supabase", [PRESET_APIKEY] = "apikey",
-	[PRESET_NONE] = "none",
+	[PRESET_TICKET] = "ticket",	[PRESET_NONE] = "none",
 };
 
 const struct verifier verifiers[N_PRESETS] = {
@@ -27,5 +28,6 @@ const struct verifier verifiers[N_PRESETS] = {
 	[PRESET_SIMPLEJWT] = {IN_TOKENS, jwt_plausible, "Bearer", true},
 	[PRESET_SUPABASE] = {IN_TOKENS, jwt_plausible, "Bearer", true},
 	[PRESET_APIKEY] = {{"header:X-API-Key", "authorization"}, NULL, "Api-Key", false},
+	[PRESET_TICKET] = {{"query"}, ticket_plausible, "Token", false},
 	[PRESET_NONE] = {{NULL}, NULL, NULL, false},
 };

@@ -172,6 +172,9 @@ bool check_conf(struct parser *p)
 	for (size_t i = 0; i < c->n_routes; i++)
 		if (!check_route(p, &c->routes[i], place(p, SECTION_ROUTE, i)))
 			return false;
+	for (size_t i = 0; i < c->n_routes; i++)
+		if (!check_opens(p, &c->routes[i], place(p, SECTION_ROUTE, i)))
+			return false;
 	for (size_t i = 0; i < c->n_listens; i++)
 		if (!check_listen(p, &c->listens[i], place(p, SECTION_LISTEN, i)))
 			return false;

@@ -183,6 +183,18 @@ static bool check_strange(struct parser *p, const struct conf_auth *a, unsigned 
 	return true;
 }
 
+/* They have one table. */
+static bool check_ticket(struct parser *p, const struct conf_auth *a, unsigned line)
+{
+	for (const struct conf_auth *o = p->conf->auths; o < a; o++)
+		if (o->preset == PRESET_TICKET)
+			return parser_fail(
+				p, line,
+				"[auth %s] and [auth %s] are both for tickets: one is enough",
+				a->name, o->name);
+	return true;
+}
+
 bool check_auth(struct parser *p, struct conf_auth *a, unsigned line)
 {
 	if (!check_strange(p, a, line))
@@ -196,6 +208,8 @@ bool check_auth(struct parser *p, struct conf_auth *a, unsigned line)
 		return check_none(p, a, line);
 	if (a->preset == PRESET_APIKEY)
 		return check_api_key(p, a, line);
+	if (a->preset == PRESET_TICKET)
+		return check_ticket(p, a, line);
 	return !verifiers[a->preset].jwt || check_jwt(p, a, line);
 }
 
@@ -208,6 +222,8 @@ static bool takes_all_of(const struct conf_auth *a, const struct conf_auth *b, e
 		return a->preset == PRESET_APIKEY && !*a->key_file; /* a scheme of its own */
 	if (a->preset == PRESET_APIKEY && *a->key_file)
 		return false; /* only what begins as its keys do */
+	if (a->preset == PRESET_TICKET)
+		return b->preset == PRESET_TICKET;
 	if (!va->jwt)
 		return true;
 	return vb->jwt && (!*a->issuer || !strcmp(a->issuer, b->issuer)); /* or each its own's */
@@ -227,6 +243,47 @@ static bool hides(const struct conf_auth *a, const struct conf_auth *b)
 			return false;
 	}
 	return b->n_where > 0;
+}
+
+static bool has_ticket_door(const struct conf *c, const struct conf_route *r)
+{
+	for (size_t i = 0; i < r->auth.n; i++)
+		if (conf_find_auth(c, r->auth.items[i])->preset == PRESET_TICKET)
+			return true;
+	return false;
+}
+
+/* A stream goes on by the credential that its ticket was given for, which its own route must take.
+ */
+bool check_opens(struct parser *p, const struct conf_route *r, unsigned line)
+{
+	const struct conf_route *target = conf_find_route(p->conf, r->opens);
+
+	if (r->kind != ROUTE_TICKET)
+		return !*r->opens ||
+		       parser_fail(p, line, "[route %s] opens is for kind = ticket", r->name);
+	if (!target || target->kind != ROUTE_EVENTS || !has_ticket_door(p->conf, target))
+		return parser_fail(p, line,
+				   "[route %s] opens must name a route of events that lists an "
+				   "[auth] with preset = ticket",
+				   r->name);
+	for (size_t i = 0; i < r->auth.n; i++) {
+		const struct conf_auth *a = conf_find_auth(p->conf, r->auth.items[i]);
+		unsigned door;
+
+		if (a->preset == PRESET_TICKET || a->preset == PRESET_NONE)
+			return parser_fail(p, line,
+					   "[route %s] auth: [auth %s] is no credential to give a "
+					   "ticket for",
+					   r->name, a->name);
+		if (!conf_find_door(target, a->name, &door))
+			return parser_fail(
+				p, line,
+				"[route %s] auth: [auth %s] must be a door of [route %s] "
+				"as well",
+				r->name, a->name, target->name);
+	}
+	return true;
 }
 
 bool check_doors(struct parser *p, struct conf_route *r, unsigned line)

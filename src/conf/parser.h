@@ -44,6 +44,8 @@ bool check_conf(struct parser *p) MUST_CHECK;
 /* Between the files of check: a section, and what a route says about doors. */
 bool check_auth(struct parser *p, struct conf_auth *a, unsigned line) MUST_CHECK;
 bool check_doors(struct parser *p, struct conf_route *r, unsigned line) MUST_CHECK;
+/* When all routes have their doors. */
+bool check_opens(struct parser *p, const struct conf_route *r, unsigned line) MUST_CHECK;
 bool check_forms(struct parser *p, struct conf_route *r, unsigned line) MUST_CHECK;
 
 #endif

@@ -18,7 +18,7 @@ static const char *const users_names[] = {"table", "claims", NULL};
 static const char *const role_from_names[] = {"column", "groups", "staff", NULL};
 static const char *const capture_names[] = {"journal", "notify", NULL};
 static const char *const doorbell_names[] = {"auto", "notify", "poll", NULL};
-static const char *const kind_names[] = {"events", "stats", NULL};
+static const char *const kind_names[] = {"events", "stats", "ticket", NULL};
 
 /* [role] is hub/scope.h's struct; each two fields of its lists lie as a conf_list does. */
 _Static_assert(offsetof(struct scope_policy, n_patterns) -
@@ -152,6 +152,7 @@ static const struct setting route_settings[] = {
 	{"retry_each", TYPE_YESNO, AT(conf_route, retry_each), "no", 0, NULL, 0, 0},
 	{"test_mode", TYPE_YESNO, AT(conf_route, test_mode), "no", 0, NULL, 0, 0},
 	{"auth", TYPE_LIST, AT(conf_route, auth), "", 0, NULL, 0, 0},
+	{"opens", TYPE_TEXT, AT(conf_route, opens), "", 0, NULL, 0, 0},
 	{"query_token", TYPE_YESNO, AT(conf_route, query_token), "yes", 0, NULL, 0, 0},
 	{"roles", TYPE_LIST, AT(conf_route, roles), "", 0, NULL, 0, 0},
 	{"keepalive", TYPE_DURATION, AT(conf_route, keepalive_ms), "30s", 0, NULL, 1000, 3600000},

@@ -127,11 +127,15 @@ bool pieces_auth(struct script *s, const struct conf *conf, const struct conf_au
 	};
 	bool ok;
 
-	if (!conf_auth_asks(a)) {
+	buf_init(&sql, RENDER_MAX);
+	if (a->preset == PRESET_TICKET) {
+		render_ticket(&sql, conf->login);
+		script_add(s, xasprintf("auth %s", a->name), buf_steal(&sql));
+	}
+	if (a->preset == PRESET_TICKET || !conf_auth_asks(a)) {
 		free(roles);
 		return true;
 	}
-	buf_init(&sql, RENDER_MAX);
 	buf_init(&error, 1024);
 	for (size_t i = 0; i < conf->n_roles; i++)
 		roles[i] = conf->roles[i].name;

@@ -24,6 +24,8 @@ void post_lookup_free(struct post_lookup *l)
 		explicit_bzero(l->token, strlen(l->token));
 	free(l->token);
 	free(l->auth);
+	free(l->route);
+	free(l->sealed);
 	free(l);
 }
 

@@ -57,12 +57,17 @@ enum lookup_verdict {
 	LOOKUP_UNAVAILABLE, /* the database could not be asked */
 };
 
+/* In place of a section's name, for a letter that brings a ticket to keep. */
+#define AUTH_TICKETS "(tickets)"
+
 /* "Whose token is this?" */
 struct post_lookup {
 	struct letter letter;
 	struct inbox *reply_to;
 	char *auth;	   /* name of the [auth] section */
 	char *token;	   /* never logged */
+	char *route;	   /* that a ticket is for, or NULL */
+	char *sealed;	   /* what is to be kept under the name that is the token; or NULL */
 	uint64_t until_ms; /* of CLOCK_MONOTONIC: as long as it makes sense to try again */
 	void *asker;	   /* who wanted to know; NULL once he is gone */
 	void (*answered)(struct post_lookup *l); /* on the asker's thread; takes the letter */

@@ -278,10 +278,14 @@ void auth_ask_next(struct auth *a)
 		buf_init(&elements, SIZE_MAX / 2);
 		section = gather(a, &elements);
 		tokens = xasprintf("{%s}", buf_cstr(&elements));
-		if (!section) /* a reload has taken it away */
+		if (!strcmp(a->turn, AUTH_TICKETS))
+			auth_keep_tickets(a, tokens);
+		else if (!section) /* a reload has taken it away */
 			reply_all(&a->asked, LOOKUP_UNKNOWN);
 		else if (section->preset == PRESET_SESSION)
 			auth_ask_sessions(a, section, tokens);
+		else if (section->preset == PRESET_TICKET)
+			auth_take_tickets(a);
 		else if (section->preset == PRESET_NONE)
 			let_in(a, section);
 		else if (conf_auth_verifies(section))

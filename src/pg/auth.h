@@ -62,6 +62,10 @@ void auth_ask_verified(struct auth *a, const struct conf_auth *section);
 /* Who it is, as far as the token says; NULL when it is not good. */
 struct principal *auth_verify_jwt(struct auth *a, const struct conf_auth *section,
 				  const char *token) MUST_CHECK;
+/* Takes the tickets of those asked; who has one is looked up by what it stands for. */
+void auth_take_tickets(struct auth *a);
+/* Keeps tickets, whose names are the elements of an array. */
+void auth_keep_tickets(struct auth *a, const char *hashes);
 /* The next statement, when there is something to ask. */
 void auth_ask_next(struct auth *a);
 /* Whether this is an answer with so many columns; otherwise those asked have been told, or wait

@@ -44,6 +44,8 @@ void render_core(struct buf *out, const char *login, uint64_t journal_bytes,
 void render_watch(struct buf *out, const struct watch *w);
 /* pgherald.auth_NAME(); false with `error` when a table's name cannot be read. */
 bool render_auth(struct buf *out, const struct render_auth *a, struct buf *error) MUST_CHECK;
+/* The table of tickets, and what keeps and takes them. */
+void render_ticket(struct buf *out, const char *login);
 /* One table's triggers and function out again. */
 void render_unwatch(struct buf *out, const struct watch *w);
 /* Everything else out again. */

@@ -27,6 +27,7 @@ extern const char sql_auth[];
 extern const char sql_auth_token[];
 extern const char sql_auth_session[];
 extern const char sql_auth_user[];
+extern const char sql_auth_ticket[];
 extern const char sql_revoke_token[];
 extern const char sql_revoke_session[];
 extern const char sql_stamp[];

@@ -152,12 +152,13 @@ enum MHD_Result answer_unauthorized(struct MHD_Connection *c, const struct conf 
 	return send_detail(c, conf, MHD_HTTP_UNAUTHORIZED, detail, headers);
 }
 
-enum MHD_Result answer_method(struct MHD_Connection *c, const struct conf *conf)
+enum MHD_Result answer_method(struct MHD_Connection *c, const struct conf *conf, const char *method)
 {
-	static const char *const headers[] = {"Allow", "GET, OPTIONS", NULL};
+	autofree char *allowed = xasprintf("%s, OPTIONS", method);
+	autofree char *detail = xasprintf("Method not allowed: use %s.", method);
+	const char *const headers[] = {"Allow", allowed, NULL};
 
-	return send_detail(c, conf, MHD_HTTP_METHOD_NOT_ALLOWED, "Method not allowed: use GET.",
-			   headers);
+	return send_detail(c, conf, MHD_HTTP_METHOD_NOT_ALLOWED, detail, headers);
 }
 
 enum MHD_Result answer_upgrade(struct MHD_Connection *c, const struct conf *conf,
@@ -203,21 +204,23 @@ static void list_request_headers(struct buf *b, const struct conf *conf)
 				buf_printf(b, ", %s", conf->auths[i].where[k].name);
 }
 
-enum MHD_Result answer_preflight(struct MHD_Connection *c, const struct conf *conf)
+enum MHD_Result answer_preflight(struct MHD_Connection *c, const struct conf *conf,
+				 const char *method)
 {
+	autofree char *allowed = xasprintf("%s, OPTIONS", method);
 	const char *origin = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Origin");
 	const char *private = MHD_lookup_connection_value(c, MHD_HEADER_KIND,
 							  "Access-Control-Request-Private-Network");
 	autobuf names = {.max = BODY_MAX};
 	const char *headers[] = {
 		"Access-Control-Allow-Methods",
-		"GET, OPTIONS",
+		allowed,
 		"Access-Control-Allow-Headers",
 		NULL,
 		"Access-Control-Max-Age",
 		"7200",
 		"Allow",
-		"GET, OPTIONS",
+		allowed,
 		NULL, /* Private Network Access, section 3.2: a public page asks a private address
 		       */
 		"true",

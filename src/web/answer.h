@@ -19,8 +19,9 @@ enum MHD_Result answer_busy(struct MHD_Connection *c, const struct conf *conf, u
 /* 401 with the scheme to use (RFC 9110 section 11.6.1). */
 enum MHD_Result answer_unauthorized(struct MHD_Connection *c, const struct conf *conf,
 				    const char *scheme, const char *detail);
-/* 405 with Allow. */
-enum MHD_Result answer_method(struct MHD_Connection *c, const struct conf *conf);
+/* 405 with Allow, at a path where `method` is the one. */
+enum MHD_Result answer_method(struct MHD_Connection *c, const struct conf *conf,
+			      const char *method);
 /* An event stream that ends at once after telling EventSource when to try again, after one to two
  * times `retry_ms`, so that not all come at once: any status but 200 would make it give up for good
  * (WHATWG HTML, section 9.2.3 "fail the connection"). */
@@ -31,8 +32,9 @@ enum MHD_Result answer_upgrade(struct MHD_Connection *c, const struct conf *conf
 			       const char *detail);
 /* What a stream of a route in test mode is. */
 enum MHD_Result answer_test(struct MHD_Connection *c, const struct conf *conf);
-/* A CORS preflight's answer, 204. */
-enum MHD_Result answer_preflight(struct MHD_Connection *c, const struct conf *conf);
+/* A CORS preflight's answer, 204, at such a path. */
+enum MHD_Result answer_preflight(struct MHD_Connection *c, const struct conf *conf,
+				 const char *method);
 /* A body of the given type; copied. */
 enum MHD_Result answer_text(struct MHD_Connection *c, const struct conf *conf, unsigned status,
 			    const char *type, const char *body);

@@ -10,6 +10,7 @@
 
 #include "auth/credential.h"
 #include "auth/jwt.h"
+#include "auth/ticket.h"
 #include "base/mem.h"
 #include "conf.h"
 #include "web/admin.h"
@@ -19,6 +20,7 @@
 #include "web/query.h"
 #include "web/stream.h"
 #include "web/worker.h"
+#include "wire/json.h"
 
 #define PROBES	 3    /* looks for departed streams of a user, before he is told to come back */
 #define PROBE_MS 300  /* for each */
@@ -43,7 +45,8 @@ struct request {
 	struct conf *conf; /* the snapshot it is answered by; a reference */
 	const struct conf_route *route;
 	enum request_state state;
-	struct post_lookup *lookup; /* away, or answered */
+	struct post_lookup *lookup;   /* away, or answered */
+	char ticket[TICKET_SIZE + 1]; /* that it gets when it has been kept; "" before */
 	struct loop_timer limit;
 	unsigned probes; /* how often it has waited */
 	bool http10;
@@ -66,6 +69,7 @@ static void request_free(struct request *q)
 	w->http.n_requests--;
 	query_clear(&q->query);
 	conf_unref(q->conf);
+	explicit_bzero(q->ticket, sizeof(q->ticket));
 	free(q);
 	worker_check_drained(w);
 }
@@ -227,24 +231,93 @@ static bool may_hear(struct request *q, struct principal *who, struct buf *why)
 	return !refused;
 }
 
+/* Suspends the request until its letter has come back from the database. */
+static enum MHD_Result post(struct request *q)
+{
+	struct worker *w = q->worker;
+	uint64_t now = loop_now_ms(w->loop), until = q->caller->deadline_ms;
+	struct address counted = caller_counted(q->caller, &q->asker.client);
+
+	if (!lobby_ask(&w->commons->lobby, &q->caller->guest, &counted)) {
+		note(q, TALLY_ADDRESS);
+		return not_now(q, MHD_HTTP_TOO_MANY_REQUESTS,
+			       "Too many requests of your address wait for an answer.");
+	}
+	q->rights_changes = w->rights_changes;
+	q->state = REQUEST_ASKING;
+	loop_timer_set(w->loop, &q->limit, until > now ? until - now : 0);
+	MHD_suspend_connection(q->connection);
+	inbox_post(w->db, &q->lookup->letter);
+	return MHD_YES;
+}
+
+/* The credential goes to where tickets are kept, sealed; the request waits for that. */
+static enum MHD_Result keep_ticket(struct request *q)
+{
+	struct post_lookup *l = q->lookup;
+	autobuf sealed = {.max = (size_t)4 * JWT_MAX};
+	char name[TICKET_NAME + 1];
+
+	if (!ticket_make(q->ticket) || !ticket_name(q->ticket, name) ||
+	    !ticket_seal(q->ticket, l->auth, l->token, &sealed))
+		return answer_error(q->connection, q->conf, MHD_HTTP_INTERNAL_SERVER_ERROR,
+				    "No ticket can be made.");
+	explicit_bzero(l->token, strlen(l->token));
+	free(l->token);
+	free(l->auth);
+	principal_free(l->who);
+	l->who = NULL;
+	l->auth = xstrdup(AUTH_TICKETS);
+	l->token = xstrdup(name);
+	l->route = xstrdup(q->route->opens);
+	l->sealed = buf_steal(&sealed);
+	return post(q);
+}
+
+static enum MHD_Result answer_ticket(struct request *q)
+{
+	const struct conf_route *opens = conf_find_route(q->conf, q->route->opens);
+	autobuf body = {.max = WHY_MAX};
+
+	buf_printf(&body, "{\"ticket\": \"%s\", \"expires_in\": %d, \"path\": ", q->ticket,
+		   TICKET_LIFE_S);
+	json_string(&body, opens->path, strlen(opens->path));
+	buf_str(&body, "}\n");
+	return answer_text(q->connection, q->conf, MHD_HTTP_CREATED, "application/json",
+			   buf_cstr(&body));
+}
+
+/* A ticket stands for a credential of another door, by which the stream goes on. */
+static bool find_door(struct request *q)
+{
+	return q->credential.auth->preset != PRESET_TICKET ||
+	       conf_find_door(q->route, q->lookup->auth, &q->credential.door);
+}
+
 /* The verdict is in: the answer it leads to. */
 static enum MHD_Result answer_verdict(struct request *q)
 {
 	struct worker *w = q->worker;
+	const struct conf_route *opens =
+		q->route->kind == ROUTE_TICKET ? conf_find_route(q->conf, q->route->opens) : NULL;
 	struct principal *who;
 	autobuf why = {.max = WHY_MAX};
 
 	if (!q->lookup || q->lookup->verdict == LOOKUP_UNAVAILABLE)
 		return no_database(q);
+	if (*q->ticket)
+		return q->lookup->verdict == LOOKUP_OK ? answer_ticket(q) : no_database(q);
 	count_attempt(q);
-	if (q->lookup->verdict == LOOKUP_UNKNOWN)
+	if (q->lookup->verdict == LOOKUP_UNKNOWN || !find_door(q))
 		return refuse(q, "Invalid token.", "You are not logged in.");
 	if (q->lookup->verdict == LOOKUP_INACTIVE)
 		return refuse(q, "User inactive or deleted.", "User inactive or deleted.");
 	who = q->lookup->who;
-	if (!conf_role_allowed(w->conf, q->route, who->role))
+	if (!conf_role_allowed(w->conf, opens ? opens : q->route, who->role))
 		return answer_error(q->connection, q->conf, MHD_HTTP_FORBIDDEN,
 				    "Your role may not use this resource.");
+	if (opens)
+		return keep_ticket(q);
 	if (q->route->kind == ROUTE_STATS)
 		return admin_stats(w, q->connection);
 	if (q->route->test_mode)
@@ -277,8 +350,7 @@ static enum MHD_Result answer_verdict(struct request *q)
 static enum MHD_Result ask(struct request *q)
 {
 	struct worker *w = q->worker;
-	struct address counted;
-	uint64_t wait_ms, now = loop_now_ms(w->loop), until = q->caller->deadline_ms;
+	uint64_t wait_ms, now = loop_now_ms(w->loop);
 	struct post_lookup *l;
 	enum place_kind place;
 	bool jwt;
@@ -291,6 +363,11 @@ static enum MHD_Result ask(struct request *q)
 	if (place == PLACE_COOKIE && !asker_page_allowed(q->connection, q->conf))
 		return answer_error(q->connection, q->conf, MHD_HTTP_FORBIDDEN,
 				    "Pages of this origin may not use a session here.");
+	/* A form of another site can post, too; browsers say of every POST whose page made it. */
+	if (l->token && place == PLACE_COOKIE && q->route->kind == ROUTE_TICKET &&
+	    !asker_header(q->connection, "Origin"))
+		return answer_error(q->connection, q->conf, MHD_HTTP_FORBIDDEN,
+				    "A cookie is not enough for this: an Origin is missing.");
 	q->event_source =
 		q->query.transport == TRANSPORT_SSE &&
 		(q->query.event_stream || q->query.url.name || (l->token && place == PLACE_COOKIE));
@@ -308,24 +385,14 @@ static enum MHD_Result ask(struct request *q)
 	}
 	if (asker_is_nameless(&q->asker, q->conf))
 		note(q, TALLY_NAMELESS);
-	counted = caller_counted(q->caller, &q->asker.client);
-	if (!lobby_ask(&w->commons->lobby, &q->caller->guest, &counted)) {
-		note(q, TALLY_ADDRESS);
-		return not_now(q, MHD_HTTP_TOO_MANY_REQUESTS,
-			       "Too many requests of your address wait for an answer.");
-	}
 	l->letter.kind = POST_LOOKUP;
 	l->reply_to = &w->inbox;
 	l->auth = xstrdup(q->credential.auth->name);
+	l->route = q->credential.auth->preset == PRESET_TICKET ? xstrdup(q->route->name) : NULL;
 	l->asker = q;
 	l->answered = on_answered;
-	l->until_ms = until;
-	q->rights_changes = w->rights_changes;
-	q->state = REQUEST_ASKING;
-	loop_timer_set(w->loop, &q->limit, until > now ? until - now : 0);
-	MHD_suspend_connection(q->connection);
-	inbox_post(w->db, &l->letter);
-	return MHD_YES;
+	l->until_ms = q->caller->deadline_ms;
+	return post(q);
 }
 
 static const struct conf_route *find_route(const struct conf *conf, const char *path)
@@ -359,10 +426,10 @@ static const char *path_of(const char *target)
 
 static enum MHD_Result route(struct request *q, const char *path, const char *method)
 {
-	bool get = !strcmp(method, MHD_HTTP_METHOD_GET);
 	bool head = !strcmp(method, MHD_HTTP_METHOD_HEAD); /* load balancers like it */
 	struct MHD_Connection *c = q->connection;
 	const struct open_route *open = open_routes;
+	const char *allowed = MHD_HTTP_METHOD_GET;
 	autobuf why = {.max = WHY_MAX};
 	unsigned status;
 
@@ -370,10 +437,12 @@ static enum MHD_Result route(struct request *q, const char *path, const char *me
 	while (!q->route && strcmp(open->path, path) != 0)
 		if (!(++open)->path)
 			return answer_error(c, q->conf, MHD_HTTP_NOT_FOUND, "Not found.");
+	if (q->route && q->route->kind == ROUTE_TICKET)
+		allowed = MHD_HTTP_METHOD_POST;
 	if (q->route && !strcmp(method, MHD_HTTP_METHOD_OPTIONS))
-		return answer_preflight(c, q->conf);
-	if (!get && !(head && !q->route))
-		return answer_method(c, q->conf);
+		return answer_preflight(c, q->conf, allowed);
+	if (strcmp(method, allowed) != 0 && !(head && !q->route))
+		return answer_method(c, q->conf, allowed);
 	status = query_read(&q->query, c, q->conf, q->route, &why);
 	if (status == MHD_HTTP_UPGRADE_REQUIRED)
 		return answer_upgrade(c, q->conf, buf_cstr(&why));

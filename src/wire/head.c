@@ -98,7 +98,8 @@ static bool check_request_line(struct head *h, const char *s, size_t len)
 	if (!method || method > METHOD_MAX || method == len || s[method] != ' ' || !end)
 		return bad(h, 400, "The request line is none of HTTP/1.1.");
 	h->head_method = is(s, method, "HEAD");
-	h->other_method = !h->head_method && !is(s, method, "GET") && !is(s, method, "OPTIONS");
+	h->other_method = !h->head_method && !is(s, method, "GET") && !is(s, method, "OPTIONS") &&
+			  !is(s, method, "POST");
 	h->target = h->len + target;
 	h->target_len = (size_t)(end - s) - target;
 	return check_version(h, end + 1, len - (size_t)(end + 1 - s)) &&

@@ -543,6 +543,9 @@ TEST(every_setting_is_settable)
 					rest = at_home[k].rest;
 			if (!strcmp(setting, "txid"))
 				rest = "path = /z\ndialect = plain\n";
+			if (!strcmp(setting, "opens"))
+				rest = "path = /z\nkind = ticket\nauth = a\n[auth t]\n"
+				       "preset = ticket\n[route r]\npath = /r\nauth = t, a\n";
 			if (!strcmp(setting, "follow"))
 				rest = "table = public.z\nowners = a<-public.b.c.d\nfields = id\n";
 			buf_init(&text, 10000);

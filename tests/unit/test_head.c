@@ -96,8 +96,9 @@ static const struct {
 	/* bodies and where they end */
 	{GET HOST "Content-Length: 1\r\n\r\n", 413, "body"},
 	{GET HOST "Transfer-Encoding: chunked\r\n\r\n", 413, "body"},
-	{"POST / HTTP/1.1\r\n" HOST "Content-Length: 104857600\r\n\r\n", 405, "use GET"},
-	{"POST / HTTP/1.1\r\n" HOST "\r\n", 405, "use GET"},
+	{"POST / HTTP/1.1\r\n" HOST "Content-Length: 104857600\r\n\r\n", 413, "body"},
+	{"PUT / HTTP/1.1\r\n" HOST "\r\n", 405, "use GET"},
+	{"post / HTTP/1.1\r\n" HOST "\r\n", 405, "use GET"},
 	{"get / HTTP/1.1\r\n" HOST "\r\n", 405, "use GET"},
 	{"CONNECT t:80 HTTP/1.1\r\n" HOST "\r\n", 405, "use GET"},
 	{GET HOST "Content-Length: 0\r\nContent-Length: 0\r\n\r\n", 400, "two Content-Length"},

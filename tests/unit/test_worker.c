@@ -118,7 +118,9 @@ TEST(answers)
 	ask(GET("/stats/", "Authorization: Token f7\r\n"), "HTTP/1.1 403 ", "role");
 	ask("POST /events/ HTTP/1.1\r\nHost: t\r\nConnection: close\r\nContent-Length: "
 	    "3\r\n\r\nabc",
-	    "HTTP/1.1 405 ", "Allow: GET, OPTIONS");
+	    "HTTP/1.1 413 ", "body");
+	ask("POST /events/ HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n", "HTTP/1.1 405 ",
+	    "Allow: GET, OPTIONS");
 	ask("OPTIONS /events/ HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n", "HTTP/1.1 204 ",
 	    "Access-Control-Allow-Methods");
 	ask("rubbish\r\n\r\n", "", "");
