@@ -10,6 +10,10 @@ BEGIN {
 	value["login"] = value["login_comment"] = "pgherald"
 	value["login_literal"] = "'pgherald'"
 	value["max_bytes"] = 1024 * 1024 * 1024
+	value["publishers"] = value["publisher_literals"] = ""
+	value["may_ring"] = "current_setting('max_prepared_transactions') = '0'" \
+		" AND pg_try_advisory_lock_shared(1885825394, 1) AND pg_advisory_unlock_shared(1885825394, 1)" \
+		" AND pg_notification_queue_usage() < 0.5"
 }
 /^#define OWNER_/ {
 	split($0, quoted, "\"")

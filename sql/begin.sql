@@ -57,7 +57,8 @@ BEGIN
     UNION ALL
     SELECT 'row level security' WHERE r.relrowsecurity) AS o
   WHERE r.oid IN (to_regclass('pgherald.journal'), to_regclass('pgherald.meta'),
-                  to_regclass('pgherald.loss'), to_regclass('pgherald.gate'))
+                  to_regclass('pgherald.loss'), to_regclass('pgherald.gate'),
+                  to_regclass('pgherald.kept'))
   LIMIT 1;
   IF FOUND THEN
     RAISE EXCEPTION '% has %, which is not of pgherald', trap.name, trap.what;

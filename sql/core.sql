@@ -83,8 +83,9 @@ CREATE TABLE IF NOT EXISTS pgherald.journal (
           -- insert, update, delete, truncate, resync: "fetch again", or authorisation: rights of the
           -- users in own_old have changed, of everybody when it is empty; or, with follow = yes, a way to owners
           -- of this row has changed, and, behind it, vigil: what was looked for there (sql/way.sql). I, U
-          -- and D are i, u and d of a watch with channels: its rows are for keys, and not for users' ids
-  pk      text,                               -- NULL for t, r, a and v
+          -- and D are i, u and d of a watch with channels: its rows are for keys, and not for users' ids. So are
+          -- those with m, messages: topic '#', data is the payload, past the type
+  pk      text,                               -- NULL for t, r, a and v; the key of a message
   own_old text[] NOT NULL DEFAULT '{}',       -- owners before; of u without past they are own_new, too
   own_new text[] NOT NULL DEFAULT '{}',       -- owners after
   data    json,                               -- the watched columns' values, the row before for d: an
@@ -95,6 +96,20 @@ CREATE TABLE IF NOT EXISTS pgherald.journal (
   PRIMARY KEY (txid, id)
 ) WITH (fillfactor = 100, autovacuum_vacuum_scale_factor = 0.02,
         autovacuum_vacuum_insert_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
+
+-- Messages that were published with a key, once for each audience: so that none is told again, and, where there
+-- is a payload, for who comes later. As long as the journal reaches back (`retention`).
+CREATE TABLE IF NOT EXISTS pgherald.kept (
+  audience text NOT NULL,
+  key      text NOT NULL,
+  txid     bigint NOT NULL DEFAULT pg_catalog.txid_current(),
+  id       bigint NOT NULL,
+  at       timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+  type     text,
+  payload  json,
+  PRIMARY KEY (audience, key)
+);
+CREATE INDEX IF NOT EXISTS kept_by_id ON pgherald.kept (audience, id) WHERE type IS NOT NULL;
 
 -- How often a change could not be recorded. A sequence, because it survives a rollback.
 CREATE SEQUENCE IF NOT EXISTS pgherald.loss;
@@ -467,6 +482,121 @@ BEGIN
 END
 $pgherald$;
 
+-- What roles of `[publish]` call, in any transaction of theirs: a message to a channel, to everybody ('*'), or
+-- without a channel to a user. It is told like a change of a row, in order, when the transaction has committed. A
+-- `key` that has been published to the same audience is not told again within the time that the journal reaches
+-- back; unless the message is to be kept for who comes later (`persist`) and says something else: then it takes the
+-- place of the one before. The id of the row in the journal. What is wrong is an error, and the caller's affair.
+CREATE OR REPLACE FUNCTION pgherald.publish(channel text, type text, payload jsonb, user_id text DEFAULT NULL,
+                                            key text DEFAULT NULL, persist boolean DEFAULT false)
+RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $pgherald$
+#variable_conflict use_variable
+DECLARE
+  max_payload CONSTANT int := 1048576;
+  max_kept    CONSTANT int := 100;  -- of an audience
+  family      CONSTANT text := split_part(type, '.', 1);
+  said        CONSTANT text := payload::text;
+  keep        CONSTANT boolean := coalesce(persist, false);
+  audience    text;
+  new_id      bigint;
+BEGIN
+  audience := CASE WHEN (channel IS NULL) = (user_id IS NULL) THEN NULL
+                   WHEN channel = '*' THEN '*'
+                   WHEN channel IS NOT NULL THEN pgherald.channel_key(channel)
+                   WHEN octet_length(user_id) BETWEEN 1 AND 1000 THEN pgherald.user_key(user_id) END;
+  IF audience IS NULL THEN
+    RAISE EXCEPTION 'a message goes to a channel, to ''*'' or to a user' USING ERRCODE = 'invalid_parameter_value',
+      DETAIL = 'A channel has 1 to 128 letters of ASCII, digits and any of _.:@-, a user''s id 1 to 1000 bytes.';
+  ELSIF type !~ '^[A-Za-z0-9_.:-]{1,128}$' IS NOT FALSE THEN
+    RAISE EXCEPTION 'a type has 1 to 128 letters of ASCII, digits and any of _.:-'
+      USING ERRCODE = 'invalid_parameter_value';
+  ELSIF family IN ('system', 'pgherald', 'herald', 'connected', 'keepalive', 'heartbeat', 'ping', 'pong', 'error',
+                   'stream-error') THEN
+    RAISE EXCEPTION 'type % is the daemon''s own', type USING ERRCODE = 'insufficient_privilege';
+  ELSIF EXISTS (SELECT FROM pg_proc AS p
+                WHERE p.pronamespace = 'pgherald'::regnamespace AND p.proname = 'on_' || family) THEN
+    RAISE EXCEPTION 'type % is that of changes of a watched table', type USING ERRCODE = 'insufficient_privilege';
+  ELSIF octet_length(said) > max_payload IS NOT FALSE THEN
+    RAISE EXCEPTION 'a message has a payload of at most % bytes', max_payload
+      USING ERRCODE = CASE WHEN payload IS NULL THEN 'null_value_not_allowed' ELSE 'program_limit_exceeded' END;
+  ELSIF octet_length(key) NOT BETWEEN 1 AND 200 THEN
+    RAISE EXCEPTION 'a key has 1 to 200 bytes' USING ERRCODE = 'invalid_parameter_value';
+  ELSIF keep AND key IS NULL THEN
+    RAISE EXCEPTION 'what is kept needs a key' USING ERRCODE = 'invalid_parameter_value',
+      HINT = 'The next message with the same key takes its place.';
+  END IF;
+  -- The last eighth is for changes of tables; and what is kept is no more than another one.
+  IF pg_sequence_last_value('pgherald.journal_id_seq') = 9223372036854775807
+     OR pg_total_relation_size('pgherald.journal') > (SELECT m.stop_bytes / 8 * 7 FROM pgherald.meta AS m)
+     OR key IS NOT NULL
+        AND pg_total_relation_size('pgherald.kept') > (SELECT m.max_bytes / 8 FROM pgherald.meta AS m) THEN
+    RAISE EXCEPTION 'there is no room for messages' USING ERRCODE = 'configuration_limit_exceeded',
+      HINT = 'pgherald sql prune, or a larger journal_size.';
+  END IF;
+
+  IF key IS NULL THEN
+    new_id := nextval('pgherald.journal_id_seq');
+  ELSE
+    -- Who publishes the same at the same time waits here, and only then takes his number: so the order of
+    -- transactions is that of this row, too.
+    INSERT INTO pgherald.kept AS k (audience, key, id, type, payload)
+    VALUES (audience, key, nextval('pgherald.journal_id_seq'), CASE WHEN keep THEN type END,
+            CASE WHEN keep THEN said::json END)
+    ON CONFLICT ON CONSTRAINT kept_pkey DO UPDATE
+    SET id = nextval('pgherald.journal_id_seq'), type = excluded.type, payload = excluded.payload,
+        txid = excluded.txid, at = clock_timestamp()
+    WHERE keep AND (k.type, k.payload::text) IS DISTINCT FROM (excluded.type, excluded.payload::text)
+    RETURNING k.id INTO new_id;
+    IF new_id IS NULL THEN
+      RETURN (SELECT k.id FROM pgherald.kept AS k WHERE k.audience = audience AND k.key = key);
+    END IF;
+    IF keep THEN
+      DELETE FROM pgherald.kept AS k
+      WHERE k.audience = audience AND k.type IS NOT NULL
+        AND k.id <= (SELECT b.id FROM pgherald.kept AS b
+                     WHERE b.audience = audience AND b.type IS NOT NULL
+                     ORDER BY b.id DESC OFFSET max_kept LIMIT 1);
+    END IF;
+  END IF;
+  INSERT INTO pgherald.journal (id, topic, op, pk, own_new, data, past, actor) OVERRIDING SYSTEM VALUE
+  VALUES (new_id, '#', 'm', key, ARRAY[audience], said::json, to_json(type),
+          nullif(current_setting('pgherald.actor', true), ''));
+  IF new_id % 64 = 0 OR octet_length(said) > 8192 THEN
+    PERFORM pgherald.shut_when_full();
+  END IF;
+  IF {{may_ring}} THEN
+    PERFORM pg_notify('pgherald', '{"v":1,"topic":"#"}');
+  END IF;
+  RETURN new_id;
+END
+$pgherald$;
+
+-- Messages that are kept for these audiences, the latest of each key, in order: what somebody gets who has just
+-- come, as pgherald.tell() has them. The latest thousand, and no more than 4 MiB.
+CREATE OR REPLACE FUNCTION pgherald.kept_for(audiences text[])
+RETURNS TABLE (place bigint, txid bigint, id bigint, at timestamptz, topic text, op "char", own_old text[],
+               own_new text[], doc json, leave json)
+LANGUAGE plpgsql STABLE STRICT SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $pgherald$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
+  SELECT row_number() OVER (ORDER BY k.id), k.txid, k.id, k.at, '#', 'm'::"char", '{}'::text[], ARRAY[k.audience],
+         k.payload, to_json(k.type)
+  FROM (SELECT latest.*, sum(octet_length(latest.payload::text)) OVER (ORDER BY latest.id DESC) AS upto
+        FROM (SELECT * FROM pgherald.kept AS every
+              WHERE every.audience = ANY (audiences) AND every.type IS NOT NULL
+              ORDER BY every.id DESC LIMIT 1000) AS latest) AS k
+  WHERE k.upto <= 4194304
+  ORDER BY k.id;
+END
+$pgherald$;
+
 -- Those of an earlier version returned other columns, which CREATE OR REPLACE cannot change.
 DO $pgherald$
 DECLARE
@@ -513,6 +643,12 @@ BEGIN
     JOIN pgherald.journal AS j ON j.txid = page.txid
     GROUP BY j.topic
   LOOP
+    IF of_topic = '#' THEN  -- messages are as they were published
+      RETURN QUERY
+      SELECT w.place, w.txid, w.id, w.at, w.topic, w.op, w.own_old, w.own_new, w.data, w.past
+      FROM unnest(places, written) AS w (place, txid, id, at, topic, op, pk, own_old, own_new, data, past);
+      CONTINUE;
+    END IF;
     IF cardinality(written) > 1 THEN
       often := EXISTS (SELECT FROM pgherald.journal AS j WHERE j.txid = ANY (txids) AND j.topic = of_topic
                        GROUP BY j.txid, j.pk HAVING count(j.pk) > 1);
@@ -598,6 +734,12 @@ BEGIN
     WHERE j.id = ANY (ids)
     GROUP BY j.topic
   LOOP
+    IF of_topic = '#' THEN
+      RETURN QUERY
+      SELECT w.place, w.txid, w.id, w.at, w.topic, w.op, w.own_old, w.own_new, w.data, w.past
+      FROM unnest(places, written) AS w (place, txid, id, at, topic, op, pk, own_old, own_new, data, past);
+      CONTINUE;
+    END IF;
     BEGIN
       IF to_regprocedure(format('pgherald.%I()', 'way_' || of_topic || '_1')) IS NOT NULL
          OR EXISTS (SELECT FROM unnest(written) AS w GROUP BY w.txid, w.pk HAVING count(w.pk) > 1) THEN
@@ -696,6 +838,13 @@ BEGIN
     UPDATE pgherald.meta AS m SET floor_txid = greatest(m.floor_txid, newest);
   END IF;
 
+  -- (Before `install` has run again there are none.)
+  IF to_regclass('pgherald.kept') IS NOT NULL THEN
+    DELETE FROM pgherald.kept AS k
+    WHERE k.ctid = ANY (ARRAY(SELECT old.ctid FROM pgherald.kept AS old
+                              WHERE old.at < clock_timestamp() - max_age LIMIT greatest(max_rows, 1)));
+  END IF;
+
   -- Room again: writers may fill what is on disk, but make it no larger. Whatever they left out
   -- meanwhile has been counted as a loss.
   IF coalesce((SELECT max(j.id) >= keep_id FROM pgherald.journal AS j
@@ -721,6 +870,7 @@ REVOKE ALL ON FUNCTION pgherald.utc(timestamptz), pgherald.utc(text), pgherald.e
   pgherald.only_plain(anyelement, boolean), pgherald.as_text(anyelement), pgherald.as_jsonb(anyelement),
   pgherald.is_array(anyelement), pgherald.typed(text, anyelement),
   pgherald.user_key(text), pgherald.channel_key(text), pgherald.revoked(text[]),
+  pgherald.publish(text, text, jsonb, text, text, boolean), pgherald.kept_for(text[]),
   pgherald.too_much(text, int), pgherald.refetch(text, text, int),
   pgherald.rescope(text), pgherald.lost(text),
   pgherald.indexed(text, text), pgherald.shut_when_full(),
@@ -738,7 +888,29 @@ GRANT EXECUTE ON FUNCTION pgherald.utc(timestamptz), pgherald.utc(text), pgheral
 GRANT USAGE ON SCHEMA pgherald TO {{login}};
 GRANT SELECT ON pgherald.meta, pgherald.journal, pgherald.loss TO {{login}};
 GRANT EXECUTE ON FUNCTION pgherald.epoch(), pgherald.tell(bigint[]), pgherald.replay(bigint[], bigint[]),
+  pgherald.kept_for(text[]),
   pgherald.fetch_again(text[], text[]), pgherald.prune(interval, int, bigint) TO {{login}};
+
+-- Who may publish. Whoever was named before, and is no longer, may not.
+DO $pgherald$
+DECLARE
+  former record;
+BEGIN
+  FOR former IN SELECT DISTINCT r.rolname AS name
+                FROM pg_proc AS p
+                CROSS JOIN LATERAL aclexplode(p.proacl) AS a
+                JOIN pg_roles AS r ON r.oid = a.grantee
+                WHERE p.oid = 'pgherald.publish(text, text, jsonb, text, text, boolean)'::regprocedure
+                  AND a.grantee <> p.proowner AND r.rolname <> ALL (ARRAY[{{publisher_literals}}]::name[]) LOOP
+    EXECUTE format('REVOKE ALL ON FUNCTION pgherald.publish(text, text, jsonb, text, text, boolean) FROM %I',
+                   former.name);
+    IF former.name <> {{login_literal}} THEN
+      EXECUTE format('REVOKE USAGE ON SCHEMA pgherald FROM %I', former.name);
+    END IF;
+  END LOOP;
+END
+$pgherald$;
+{{publishers}}
 
 COMMENT ON SCHEMA pgherald IS 'tells browsers what changed: journal and triggers of pgherald';
 {{stamp}}

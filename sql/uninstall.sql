@@ -32,7 +32,7 @@ BEGIN
     END LOOP;
     DROP EXTENSION IF EXISTS pgherald;
     -- Without CASCADE: the server names whatever somebody else has built upon these.
-    DROP TABLE IF EXISTS pgherald.journal, pgherald.meta, pgherald.ticket;
+    DROP TABLE IF EXISTS pgherald.journal, pgherald.meta, pgherald.kept, pgherald.ticket;
     DROP SEQUENCE IF EXISTS pgherald.loss, pgherald.gate;
     DROP SCHEMA IF EXISTS pgherald;
   END IF;

@@ -134,6 +134,9 @@ struct conf {
 	int doorbell;	       /* enum watch_doorbell: whether writers ring */
 	char *login; /* the role the daemon connects as; granted the reader's rights on install */
 
+	/* [publish] */
+	struct conf_list publishers; /* roles of the database */
+
 	struct scope_policy *roles; /* [role NAME], in the file's order */
 	size_t n_roles;
 	struct conf_auth *auths;

@@ -151,6 +151,12 @@ bool check_conf(struct parser *p)
 	p->line = p->main_line;
 	if (*c->log_file && *c->log_file != '/')
 		return parser_fail(p, p->line, "[log] file must begin with /");
+	for (size_t i = 0; i < c->publishers.n; i++)
+		if (strlen(c->publishers.items[i]) > 63 ||
+		    !strcmp(c->publishers.items[i], "public"))
+			return parser_fail(p, p->line,
+					   "[publish] roles: \"%.80s\" is no role of a database",
+					   c->publishers.items[i]);
 	if (!c->n_roles)
 		return parser_fail(p, p->line,
 				   "there is no [role] section: nobody would hear anything");

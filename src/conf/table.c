@@ -75,6 +75,11 @@ static const struct setting database_settings[] = {
 	{0},
 };
 
+static const struct setting publish_settings[] = {
+	{"roles", TYPE_LIST, AT(conf, publishers), "", 0, NULL, 0, 0},
+	{0},
+};
+
 static const struct setting role_settings[] = {
 	{"receives", TYPE_CHOICE, AT(scope_policy, receives), "none", REQUIRED, receives_names, 0,
 	 0},
@@ -167,6 +172,7 @@ const struct section section_table[N_SECTIONS] = {
 	[SECTION_SERVER] = {"server", server_settings, 0, 0, 0},
 	[SECTION_LOG] = {"log", log_settings, 0, 0, 0},
 	[SECTION_DATABASE] = {"database", database_settings, 0, 0, 0},
+	[SECTION_PUBLISH] = {"publish", publish_settings, 0, 0, 0},
 	[SECTION_ROLE] = {"role", role_settings, sizeof(struct scope_policy), AT(conf, roles),
 			  AT(conf, n_roles)},
 	[SECTION_AUTH] = {"auth", auth_settings, sizeof(struct conf_auth), AT(conf, auths),

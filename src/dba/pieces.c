@@ -34,7 +34,15 @@ void pieces_core(struct script *s, const struct conf *conf)
 		if (!conf->watches[i].parsed->notify)
 			told[n++] = conf->watches[i].parsed;
 	buf_init(&sql, RENDER_MAX);
-	render_core(&sql, conf->login, conf->journal_size, told, n);
+	render_core(&sql, &(struct render_core){
+				  .login = conf->login,
+				  .journal_bytes = conf->journal_size,
+				  .told = told,
+				  .n_told = n,
+				  .publishers = (const char *const *)conf->publishers.items,
+				  .n_publishers = conf->publishers.n,
+				  .doorbell = (enum watch_doorbell)conf->doorbell,
+			  });
 	free(told);
 	script_add(s, xstrdup("core"), buf_steal(&sql));
 }

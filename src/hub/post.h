@@ -97,7 +97,8 @@ struct post_replay {
 	char *user_id;	       /* whose turn it is */
 	char *session;	       /* as in struct principal */
 	struct keys *channels; /* the same */
-	bool own;	       /* only what concerns him: his role hears its own */
+	bool kept; /* only the messages that are kept for who comes; then `from` stays */
+	bool own;  /* only what concerns him: his role hears its own */
 	struct cursor from;
 	enum replay_verdict verdict;
 	const char *reason;    /* with REPLAY_RESET: pruned, epoch, cursor or storm */

@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/num.h"
 #include "wire/array.h"
+#include "wire/dialect.h"
 
 /* Errors that would meet every page: connections, transactions, logins, names, rights, locks on the
  * journal itself, shutdowns. What is left is a page's own. */
@@ -262,6 +263,35 @@ static enum told look_at(struct fetch_plan *p, const PGresult *r, int row, size_
 	return rows != p->rows[place] ? TOLD_GONE : whole ? TOLD_WHOLE : TOLD_CUT;
 }
 
+#define TYPE_MAX 128 /* bytes, as in pgherald.publish() */
+
+/* A message's type out of its JSON string; false when it is none that may be published. */
+static bool read_type(const char *json, char out[TYPE_MAX + 1])
+{
+	static const char bytes[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:-";
+	size_t len = json && *json == '"' ? strspn(json + 1, bytes) : 0;
+
+	if (!len || len > TYPE_MAX || strcmp(json + 1 + len, "\"") != 0)
+		return false;
+	memcpy(out, json + 1, len);
+	out[len] = '\0';
+	return !dialect_reserves(out);
+}
+
+struct event *fetch_message(const struct event_row *row)
+{
+	struct event_row message = *row;
+	char type[TYPE_MAX + 1];
+
+	message.keyed = true;
+	message.topic = message.leave = NULL;
+	message.type = type;
+	if (!read_type(row->leave, type))
+		message.op = 'x';
+	return event_new(&message);
+}
+
 /* An op in capitals is one of a row that is for keys. */
 static const char keyed_ops[] = "IUD", plain_ops[] = "iud";
 
@@ -287,6 +317,8 @@ static struct event *read_row(const struct fetch_plan *p, const PGresult *r, int
 		.cursor = cursor,
 	};
 
+	if (row.op == 'm')
+		return fetch_message(&row);
 	return p->make && !p->bare ? p->make(p->arg, p->ids_done + n, &row) : event_new(&row);
 }
 

@@ -128,6 +128,10 @@ enum fetch_verdict fetch_read_page(struct fetch_plan *p, const PGresult *r, bool
 void fetch_tell_bare(struct fetch_plan *p, const char *reason);
 /* The topic that took too long, where an error tells; or NULL. */
 const char *fetch_slow_topic(const PGresult *r);
+/* A message: `leave` has its type as a JSON string. One that is not spelled as they are is
+ * nobody's.
+ */
+struct event *fetch_message(const struct event_row *row);
 /* One more transaction at the end. */
 void fetch_plan_add(struct fetch_plan *p, uint64_t txid, uint64_t rows, uint64_t stored);
 void fetch_plan_free(struct fetch_plan *p);

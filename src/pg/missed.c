@@ -13,7 +13,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "pg/fetch.h"
-#include "wire/array.h"
+#include "pg/kept.h"
 
 enum column {
 	COL_EPOCH,
@@ -78,7 +78,7 @@ static const char own_sql[] =
 	     " WHEN j.op IN ('r', 't', 'w', 'v') THEN 'r'"
 	     " WHEN j.op = 'a' THEN CASE WHEN j.own_old = '{}' OR $7 = ANY (j.own_old)"
 	     " OR $8 = ANY (j.own_old) THEN 'a' END"
-	     " WHEN j.op IN ('I', 'U', 'D') THEN CASE WHEN j.op <> 'D' AND (j.own_new && $11::text[]"
+	     " WHEN j.op IN ('I', 'U', 'D', 'm') THEN CASE WHEN j.op <> 'D' AND (j.own_new && $11::text[]"
 	     " OR pg_catalog.array_position(j.own_new, NULL) IS NOT NULL) THEN 'h'"
 	     " WHEN j.own_old && $11::text[] OR pg_catalog.array_position(j.own_old, NULL) IS NOT NULL"
 	     " THEN 'l' END"
@@ -87,7 +87,7 @@ static const char own_sql[] =
 	     " WHEN $7 = ANY (j.own_old) OR pg_catalog.array_position(j.own_old, NULL) IS NOT NULL"
 	     " THEN 'l' END AS kind")
 	/* A transaction that wrote of a row more than once is told by what it ends with: all of them. */
-	", own AS (SELECT f.txid, f.id, f.topic, f.pk, f.stored, coalesce(f.kind, CASE WHEN pg_catalog.count(*)"
+	", own AS (SELECT f.txid, f.id, f.topic, f.pk, f.stored, coalesce(f.kind, CASE WHEN f.pk IS NOT NULL AND pg_catalog.count(*)"
 	" FILTER (WHERE f.kind IN ('h', 'l')) OVER (PARTITION BY f.txid, f.topic, f.pk) > 0 THEN 'l' END) AS kind"
 	" FROM found AS f)"
 	" SELECT" HEADER_COLUMNS
@@ -119,21 +119,6 @@ static void ids_set(struct missed_ids *ids, const uint64_t *list, size_t n)
 		ids_add(ids, list[i]);
 }
 
-/* {"…","#channel","*"} */
-static char *keys_of(const char *user, const struct keys *channels)
-{
-	autofree char *own = xasprintf("%s%s", key_is_escaped(user) ? "=" : "", user);
-	struct buf b;
-
-	buf_init(&b, SIZE_MAX / 2);
-	array_add(&b, own);
-	for (size_t i = 0; channels && i < channels->n; i++)
-		array_add(&b, channels->list[i]);
-	array_add(&b, "*");
-	array_end(&b);
-	return buf_steal(&b);
-}
-
 void missed_begin(struct missed *m, struct conf *conf, const struct cursor *from, const char *user,
 		  const struct keys *channels, const char *session)
 {
@@ -149,7 +134,7 @@ void missed_begin(struct missed *m, struct conf *conf, const struct cursor *from
 	m->base.txid = m->base.id = 0;
 	if (user) {
 		m->user = xstrdup(user);
-		m->keys = keys_of(user, channels);
+		m->keys = kept_keys(user, channels);
 		m->session = session ? xstrdup(session) : NULL;
 		if (getrandom(&m->seed, sizeof(m->seed), GRND_NONBLOCK) != sizeof(m->seed))
 			m->seed = (uint64_t)(uintptr_t)m; /* so early after the boot */

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "pg/kept.h"
 #include "pg/missed.h"
 #include <uthash.h>
 
@@ -141,6 +142,23 @@ static void on_answer(void *arg, const PGresult *res)
 		next(r);
 }
 
+/* Without them rather than not at all: whatever fails here would fail again. */
+static void on_kept(void *arg, const PGresult *res)
+{
+	struct replayer *r = arg;
+	struct post_replay *p = r->current;
+
+	if (!res) { /* the connection: on_state() goes on */
+		reply(r, REPLAY_UNAVAILABLE);
+		return;
+	}
+	p->events = kept_read(res, &p->from, &p->n);
+	if (!p->events)
+		complain(r, res, conn_error(res));
+	reply(r, REPLAY_DONE);
+	next(r);
+}
+
 static void next(struct replayer *r)
 {
 	struct post_replay *p;
@@ -148,6 +166,10 @@ static void next(struct replayer *r)
 	if (r->current || !conn_up(&r->conn) || list_empty(&r->turns))
 		return;
 	p = r->current = take_turn(r);
+	if (p->kept) {
+		kept_send(&r->conn, p->user_id, p->channels, r->limits.ms, on_kept, r);
+		return;
+	}
 	if (!p->plan) {
 		p->plan = xcalloc(1, sizeof(*p->plan));
 		p->free_plan = plan_free;

@@ -201,18 +201,40 @@ static void add_tellers(struct buf *out, const struct watch *const *told, size_t
 	}
 }
 
-/* core and uninstall have the same slots */
-static void render_for_login(struct buf *out, const char *text, const char *login,
-			     uint64_t journal_bytes, const struct watch *const *told, size_t n_told)
+/* The schema is theirs to use, too, or the function could not be named; nothing else in it is. */
+static void add_publishers(struct buf *grants, struct buf *literals, const struct render_core *core)
 {
-	autobuf ident = {0}, literal = {0}, comment = {0}, stamp = {0}, tellers = {0}, begin = {0};
-	autofree char *max_bytes = xasprintf("%" PRIu64, journal_bytes);
+	for (size_t i = 0; i < core->n_publishers; i++) {
+		const char *role = core->publishers[i];
+
+		buf_str(grants, i ? "\nGRANT USAGE ON SCHEMA pgherald TO "
+				  : "GRANT USAGE ON SCHEMA pgherald TO ");
+		ident_add(grants, role);
+		buf_str(grants, ";\nGRANT EXECUTE ON FUNCTION "
+				"pgherald.publish(text, text, jsonb, text, text, boolean) TO ");
+		ident_add(grants, role);
+		buf_char(grants, ';');
+		buf_str(literals, i ? ", " : "");
+		ident_add_literal(literals, role);
+	}
+}
+
+/* core and uninstall have the same slots */
+static void render_for_login(struct buf *out, const char *text, const struct render_core *core)
+{
+	autobuf ident = {0}, literal = {0}, comment = {0}, stamp = {0}, tellers = {0}, begin = {0},
+		publishers = {0}, publisher_literals = {0};
+	autofree char *max_bytes = xasprintf("%" PRIu64, core->journal_bytes);
+	const char *login = core->login;
 
 	buf_init(&ident, RENDER_MAX);
 	buf_init(&literal, RENDER_MAX);
 	buf_init(&comment, RENDER_MAX);
 	buf_init(&stamp, RENDER_MAX);
 	buf_init(&tellers, RENDER_MAX);
+	buf_init(&publishers, RENDER_MAX);
+	buf_init(&publisher_literals, RENDER_MAX);
+	add_publishers(&publishers, &publisher_literals, core);
 	render_begin(&begin);
 	ident_add(&ident, login);
 	ident_add_literal(&literal, login);
@@ -222,9 +244,10 @@ static void render_for_login(struct buf *out, const char *text, const char *logi
 		"'utc', 'epoch', 'next_id', 'too_much', 'refetch', 'rescope', 'lost', 'indexed', "
 		"'shut_when_full', "
 		"'plain', 'plain_type', 'only_plain', 'as_text', 'as_jsonb', 'is_array', "
-		"'typed', 'user_key', 'channel_key', 'revoked', 'tell', 'replay', "
+		"'typed', 'user_key', 'channel_key', 'revoked', 'publish', 'kept_for', 'tell', "
+		"'replay', "
 		"'fetch_again', 'prune'");
-	add_tellers(&tellers, told, n_told);
+	add_tellers(&tellers, core->told, core->n_told);
 	const struct slot slots[] = {
 		{"version", PACKAGE_VERSION},
 		{"login", buf_cstr(&ident)},
@@ -233,19 +256,21 @@ static void render_for_login(struct buf *out, const char *text, const char *logi
 		{"stamp", buf_cstr(&stamp)},
 		{"max_bytes", max_bytes},
 		{"tellers", buf_cstr(&tellers)},
+		{"publishers", buf_cstr(&publishers)},
+		{"publisher_literals", buf_cstr(&publisher_literals)},
+		{"may_ring", render_may_ring(core->doorbell)},
 		{"begin", buf_cstr(&begin)},
 		{NULL, NULL},
 	};
 	template_fill(out, text, slots);
 }
 
-void render_core(struct buf *out, const char *login, uint64_t journal_bytes,
-		 const struct watch *const *told, size_t n_told)
+void render_core(struct buf *out, const struct render_core *core)
 {
-	render_for_login(out, sql_core, login, journal_bytes, told, n_told);
+	render_for_login(out, sql_core, core);
 }
 
 void render_uninstall(struct buf *out, const char *login)
 {
-	render_for_login(out, sql_uninstall, login, 0, NULL, 0);
+	render_for_login(out, sql_uninstall, &(struct render_core){.login = login});
 }

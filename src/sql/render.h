@@ -36,10 +36,18 @@ struct render_auth {
 	size_t n_roles;
 };
 
-/* Roles, schema, journal and common functions; `login` is the daemon's role, `journal_bytes` the
- * size at which the triggers stop adding to the journal, `told` the watches that use it. */
-void render_core(struct buf *out, const char *login, uint64_t journal_bytes,
-		 const struct watch *const *told, size_t n_told);
+struct render_core {
+	const char *login;	/* the daemon's role */
+	uint64_t journal_bytes; /* the size at which the triggers stop adding to the journal */
+	const struct watch *const *told; /* the watches that use it */
+	size_t n_told;
+	const char *const *publishers; /* roles that may publish */
+	size_t n_publishers;
+	enum watch_doorbell doorbell;
+};
+
+/* Roles, schema, journal and common functions. */
+void render_core(struct buf *out, const struct render_core *core);
 /* Trigger function and triggers of one table. */
 void render_watch(struct buf *out, const struct watch *w);
 /* pgherald.auth_NAME(); false with `error` when a table's name cannot be read. */

@@ -291,13 +291,15 @@ unsigned query_read(struct query *q, struct MHD_Connection *c, const struct conf
 	return r.status;
 }
 
-/* Whether the part before the dot is a watch's topic; with [listen] the application names its own.
+/* Whether the part before the dot is a watch's topic; with [listen] or [publish] the application
+ * names its own.
  */
 static bool exists(const struct conf *conf, const char *item)
 {
 	size_t len = strcspn(item, ".");
 
-	if (conf->n_listens || !strcmp(item, "*") || (len == 6 && !memcmp(item, "system", 6)))
+	if (conf->n_listens || conf->publishers.n || !strcmp(item, "*") ||
+	    (len == 6 && !memcmp(item, "system", 6)))
 		return true;
 	for (size_t i = 0; i < conf->n_watches; i++)
 		if (strlen(conf->watches[i].name) == len &&

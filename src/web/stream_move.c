@@ -17,7 +17,8 @@
 static bool can_leave(const struct stream *s)
 {
 	return form_transport(s->form) == TRANSPORT_SSE && s->route->dialect == DIALECT_DJANGO &&
-	       (s->state == STREAM_REPLAYING || (s->state == STREAM_LIVE && !stream_is_held(s))) &&
+	       ((s->state == STREAM_REPLAYING && !s->replay->kept) ||
+		(s->state == STREAM_LIVE && !stream_is_held(s))) &&
 	       s->fd.fd >= 0 && !s->queue.n && !s->sent_of_first && !s->blocked;
 }
 

@@ -15,6 +15,7 @@
 #include <time.h>
 
 #include "base/mem.h"
+#include "conf.h"
 #include "hub/filter.h"
 #include "web/worker.h"
 
@@ -276,29 +277,51 @@ static void read_ring(struct stream *s)
 		worker_dirty(s->worker, &s->dirty);
 }
 
+static void make_replay(struct stream *s)
+{
+	struct post_replay *p = s->replay = xcalloc(1, sizeof(*p));
+
+	p->letter.kind = POST_REPLAY;
+	p->reply_to = &s->worker->inbox;
+	p->asker = s;
+	p->user_id = xstrdup(s->member.who->user_id);
+	p->channels = keys_copy(s->member.who->channels);
+	if (s->member.who->session)
+		p->session = xstrdup(s->member.who->session);
+	p->from = *s->skip;
+}
+
+static void send_replay(struct stream *s)
+{
+	s->state = STREAM_REPLAYING;
+	s->replay_away = true;
+	inbox_post(s->worker->db, &s->replay->letter);
+}
+
 static void ask_journal(struct stream *s)
 {
-	struct post_replay *p = s->replay;
+	struct post_replay *p;
 
-	if (!p) {
-		p = s->replay = xcalloc(1, sizeof(*p));
-		p->letter.kind = POST_REPLAY;
-		p->reply_to = &s->worker->inbox;
-		p->asker = s;
-		p->user_id = xstrdup(s->member.who->user_id);
-		p->channels = keys_copy(s->member.who->channels);
-		if (s->member.who->session)
-			p->session = xstrdup(s->member.who->session);
-		p->from = *s->skip;
-	}
+	if (!s->replay)
+		make_replay(s);
+	p = s->replay;
 	if (!p->plan) {
 		p->own = hears_own(s);
 		/* What the ring holds from here on may come after that answer. */
 		s->ring_seq = s->worker->hub.ring.head;
 	}
-	s->state = STREAM_REPLAYING;
-	s->replay_away = true;
-	inbox_post(s->worker->db, &p->letter);
+	send_replay(s);
+}
+
+/* Who has just come gets the messages that are kept, before anything else. `at` is the position of
+ * his greeting: what is not in it comes by the ring, from where it is noted. */
+static void ask_kept(struct stream *s, const struct cursor *at)
+{
+	s->skip = xcalloc(1, sizeof(*s->skip));
+	*s->skip = *at;
+	make_replay(s);
+	s->replay->kept = true;
+	send_replay(s);
 }
 
 /* The ring has dropped what comes next, so the journal must have it. */
@@ -337,6 +360,13 @@ static char *position_of_hello(const struct stream *s)
 	return xstrdup(s->hello + s->hello_len + 1);
 }
 
+static bool position_at_hello(const struct stream *s, struct cursor *ret)
+{
+	autofree char *id = position_of_hello(s);
+
+	return cursor_parse(ret, id, strlen(id));
+}
+
 /* What is in the page may be later than a change of rights that stands in it as well. */
 static bool page_has_rights(const struct stream *s)
 {
@@ -354,7 +384,8 @@ static void queue_page(struct stream *s)
 	uint32_t first = s->replay_next;
 
 	for (; s->replay_next < p->n && has_room(s); s->replay_next++)
-		queue_past(s, p->events[s->replay_next], p->events[s->replay_next]->cursor);
+		if (!p->kept || stream_had(s, p->events[s->replay_next]))
+			queue_past(s, p->events[s->replay_next], p->events[s->replay_next]->cursor);
 	if (s->replay_next > first) {
 		const char *id = p->events[s->replay_next - 1]->cursor;
 		bool ok = cursor_parse(s->skip, id, strlen(id));
@@ -385,6 +416,7 @@ static void end_replay(struct stream *s)
 	struct post_replay *p = s->replay;
 
 	*s->skip = p->from;
+	p->kept = false;
 	if (s->ring_seq < s->worker->hub.ring.tail) {
 		ask_journal(s);
 		return;
@@ -397,7 +429,7 @@ static void end_replay(struct stream *s)
 /* Whether what has been asked for is what it may hear by now. If not it asks anew. */
 static bool asked_rightly(struct stream *s)
 {
-	if (s->replay->own == hears_own(s))
+	if (s->replay->kept || s->replay->own == hears_own(s))
 		return true;
 	stream_drop_replay(s);
 	ask_journal(s);
@@ -443,6 +475,10 @@ void stream_replayed(struct stream *s)
 	s->replay_next = 0;
 	if (s->state == STREAM_CLOSING) { /* it only sends its rest now */
 		stream_drop_replay(s);
+		return;
+	}
+	if (p->verdict == REPLAY_UNAVAILABLE && p->kept) { /* or he would never get them */
+		send_replay(s);
 		return;
 	}
 	if (p->verdict == REPLAY_UNAVAILABLE) {
@@ -509,6 +545,7 @@ void stream_position(const struct stream *s, struct cursor_text *ret)
 void stream_begin_past(struct stream *s)
 {
 	const struct ring *ring = &s->worker->hub.ring;
+	struct cursor at;
 
 	s->state = STREAM_CATCHING;
 	if (s->skip && !ring_serves(s)) {
@@ -517,6 +554,8 @@ void stream_begin_past(struct stream *s)
 		s->ring_seq = ring->tail;
 		s->half_first = s->skip->txid != 0;
 		read_ring(s); /* at once: it may already hold the last events only */
+	} else if (s->worker->conf->publishers.n && position_at_hello(s, &at)) {
+		ask_kept(s, &at);
 	} else {
 		if (s->ring_seq < ring->tail)
 			s->place = position_of_hello(s);

@@ -3,7 +3,7 @@
 its row, and nobody else, whatever dies in between. Writers hold transactions open for random
 times, roll back and use savepoints; the daemon is killed again and again, its database sessions
 are terminated, the server is restarted, and clients drop and come back by Last-Event-ID, each time
-over another transport."""
+over another transport. Published messages go among them, to users, channels and everybody."""
 
 import os
 import random
@@ -17,6 +17,8 @@ from conftest import PGHERALD, TOLD, Install
 from lib.daemon import PATIENCE_S, Answer, Client, Daemon, Lines, Parser, wait_until
 
 ROWS, WRITERS, SECONDS = 12, 8, 14
+KEYS = {"manager": {"1", "*"}, "foreman1": {"2", "#odd", "*"}, "foreman2": {"3", "#odd", "#even", "*"}}
+AUDIENCES = [(None, "1"), (None, "2"), (None, "3"), ("odd", None), ("even", None), ("nobody", None), ("*", None)]
 COMMITS = 400  # at least, however slow the machine
 TOKENS = {"manager": "m" * 40, "foreman1": "a" * 40, "foreman2": "b" * 40}
 USERS = {"manager": 1, "foreman1": 2, "foreman2": 3}
@@ -39,6 +41,9 @@ doorbell = {doorbell}
 receives = all
 [role foreman]
 receives = own
+channels = odd, even
+[publish]
+roles =
 [auth drf]
 user_table = public.api_user
 [watch counter]
@@ -62,7 +67,7 @@ class Writer(threading.Thread):
     def __init__(self, dsn, seed, stopping):
         super().__init__(daemon=True)
         self.dsn, self.random, self.stopping = dsn, random.Random(seed), stopping
-        self.commits = 0
+        self.commits, self.notes = 0, 0
 
     def run(self):
         while not self.stopping.is_set():
@@ -85,6 +90,8 @@ class Writer(threading.Thread):
                         cur.execute("ROLLBACK TO a")
                     owner = r.choice(("owner", "2", "3", "NULL"))
                     cur.execute(f"UPDATE counter SET v = v + 1, owner = {owner} WHERE k = %s", (k,))
+                    if r.random() < 0.4:
+                        self.publish(cur)
                     if r.random() < 0.15:
                         # a slow transaction is part of the load, not a wait of the test
                         cur.execute("SELECT pg_sleep(%s)", (r.random() * 0.15,))
@@ -96,6 +103,14 @@ class Writer(threading.Thread):
         except psycopg2.errors.DeadlockDetected:
             connection.rollback()
 
+    def publish(self, cur):
+        channel, user = self.random.choice(AUDIENCES)
+        self.notes += 1
+        key = self.random.choice((None, f"{id(self)} {self.notes}"))
+        for _ in range(2 if key else 1):
+            cur.execute("SELECT pgherald.publish(%s, 'note', to_jsonb(%s::text), user_id => %s, key => %s)",
+                        (channel, f"{id(self)} {self.notes}", user, key))
+
 
 class Follower(threading.Thread):
     """A client that reads, drops at random moments and resumes; remembers what it heard."""
@@ -103,7 +118,8 @@ class Follower(threading.Thread):
     def __init__(self, daemon, who, seed):
         super().__init__(daemon=True)
         self.daemon_process, self.who, self.random = daemon, who, random.Random(seed)
-        self.heard, self.last_id, self.resumes, self.other = [], None, 0, []
+        self.heard, self.last_id, self.resumes, self.other, self.notes = [], None, 0, [], []
+        self.channels = "&channels=" + ",".join(sorted(k[1:] for k in KEYS[who] if k[0] == "#"))
         self.came = []  # (connection, row, version, its id) of each of heard
         self.stopping = threading.Event()
         self.started_once = threading.Event()
@@ -121,7 +137,7 @@ class Follower(threading.Thread):
         # Not with a poll at first: who throws away its answer has no position to come back with.
         transport = self.random.choice(list(TRANSPORTS)[:None if self.last_id else 2])
         c = Client(self.daemon_process, TOKENS[self.who], self.last_id, parser=TRANSPORTS[transport](),
-                   extra_query=f"transport={transport}")
+                   extra_query=f"transport={transport}" + self.channels * ("#odd" in KEYS[self.who]))
         self.connection = f"{transport} after {self.last_id}"
         if transport == "poll":
             self.one_answer(c)
@@ -162,6 +178,8 @@ class Follower(threading.Thread):
             d = message["data"]
             self.heard.append((d["k"], d["v"], message.get("scope")))
             self.came.append((self.connection, d["k"], d["v"], frame.id))
+        elif message["event"] == "note":
+            self.notes.append(message["data"])
         elif message["event"] not in ("connected", "keepalive", "system.farewell"):
             self.other.append(message)
 
@@ -218,6 +236,16 @@ def test_every_change_once_to_whom_it_concerns(cluster, tmp_path, ring):
         db.drop()
 
 
+def in_order(heard, must, who):
+    """Each message once, and those of a transaction in their order."""
+    assert sorted(heard) == sorted(data for _, data in must), who
+    place = {data: n for n, data in enumerate(heard)}
+    last = {}
+    for txid, data in must:
+        assert place[data] > last.get(txid, -1), (who, txid, data)
+        last[txid] = place[data]
+
+
 def run(db, daemon, r, seed):
     daemon.start().wait_ready()
     followers = [Follower(daemon, who, r.random()) for who in TOKENS for _ in range(2)]
@@ -257,11 +285,15 @@ def run(db, daemon, r, seed):
         cur.execute(f"SELECT own_old, own_new, doc, leave FROM {TOLD}"
                     " WHERE topic = 'counter' AND op = 'u' ORDER BY id")
         rows = cur.fetchall()
-    assert len(rows) > COMMITS / 2, "hardly anything was written"
+        cur.execute("SELECT j.txid, j.id, j.own_new, j.data FROM pgherald.journal AS j WHERE j.op = 'm' ORDER BY j.id")
+        messages = cur.fetchall()
+    assert len(rows) > COMMITS / 2 and len(messages) > 50, "hardly anything was written"
     wanted = {who: expected(rows, str(USERS[who])) for who in TOKENS}
 
+    notes = {who: [(txid, data) for txid, _, own, data in messages if KEYS[who] & set(own)] for who in TOKENS}
+
     def complete():
-        return all(len(f.heard) >= len(wanted[f.who]) for f in followers)
+        return all(len(f.heard) >= len(wanted[f.who]) and len(f.notes) >= len(notes[f.who]) for f in followers)
 
     try:
         wait_until(complete, "all heard")
@@ -279,6 +311,7 @@ def run(db, daemon, r, seed):
         for k in must:
             assert heard.get(k, []) == must[k], difference(f, k, heard.get(k, []), must[k], seed, daemon)
         assert not set(heard) - set(must), f.who
+        in_order(f.notes, notes[f.who], f"{f.who}: seed {seed}")
     daemon.stop()
 
 

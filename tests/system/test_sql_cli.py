@@ -151,7 +151,7 @@ def test_one_watch_only(db, install):
 def test_comment_holds_version_and_hash_of_the_body(db, installed):
     rows = db.run("SELECT obj_description(oid, 'pg_proc'), md5(prosrc) FROM pg_proc "
                   "WHERE pronamespace = 'pgherald'::regnamespace")
-    assert len(rows) == 34
+    assert len(rows) == 36
     for comment, md5 in rows:
         assert re.fullmatch(rf"pgherald \S+ md5 {md5}", comment)
 

@@ -340,7 +340,10 @@ static void test_core_and_uninstall(void **state)
 	(void)state;
 	buf_init(&core, RENDER_MAX);
 	buf_init(&end, RENDER_MAX);
-	render_core(&core, "My \"login'", 1000, told, 2);
+	render_core(&core, &(struct render_core){.login = "My \"login'",
+						 .journal_bytes = 1000,
+						 .told = told,
+						 .n_told = 2});
 	render_uninstall(&end, "My \"login'");
 	assert_has(&core, "CREATE ROLE \"My \"\"login'\" LOGIN;");
 	assert_has(&core, "rolname = 'My \"login'''");
