@@ -79,7 +79,8 @@ INSERT INTO expected VALUES
 INSERT INTO expected
 SELECT oid::regprocedure::text, 'pgherald', 'EXECUTE'
 FROM pg_proc
-WHERE pronamespace = 'pgherald'::regnamespace AND proname IN ('epoch', 'tell', 'replay', 'fetch_again', 'prune', 'auth_drf');
+WHERE pronamespace = 'pgherald'::regnamespace AND proname IN ('epoch', 'tell', 'replay', 'kept_for', 'fetch_again', 'prune',
+                                                                 'auth_drf');
 INSERT INTO expected
 SELECT oid::regprocedure::text, 'pgherald_auth', 'EXECUTE'
 FROM pg_proc
@@ -89,7 +90,8 @@ INSERT INTO expected
 SELECT oid::regprocedure::text, 'pgherald_teller', 'EXECUTE'
 FROM pg_proc
 WHERE pronamespace = 'pgherald'::regnamespace
-  AND proname IN ('utc', 'plain', 'plain_type', 'as_text', 'as_jsonb', 'is_array', 'typed', 'indexed');
+  AND proname IN ('utc', 'plain', 'plain_type', 'as_text', 'as_jsonb', 'is_array', 'typed', 'indexed',
+                  'user_key', 'channel_key');
 INSERT INTO expected  -- of pgherald_teller
 SELECT oid::regprocedure::text, 'pgherald_owner', 'EXECUTE'
 FROM pg_proc
