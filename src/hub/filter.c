@@ -49,6 +49,73 @@ bool filter_add_topics(struct filter **f, const char *list)
 	return add_items(&it->topics, &it->n_topics, list, true);
 }
 
+static bool has_item(char *const *items, size_t n, const char *item)
+{
+	size_t i = 0;
+
+	while (i < n && strcmp(items[i], item) != 0)
+		i++;
+	return i < n;
+}
+
+/* How many of `more` are not in it. */
+static size_t n_new(char *const *items, size_t n, char *const *more, size_t n_more)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < n_more; i++)
+		count += !has_item(items, n, more[i]) && !has_item(more, i, more[i]);
+	return count;
+}
+
+static void join_items(char ***items, size_t *n, bool *none, char *const *more, size_t n_more)
+{
+	if (!*n && !*none) /* all of them */
+		return;
+	for (size_t i = 0; i < n_more; i++) {
+		if (has_item(*items, *n, more[i]))
+			continue;
+		*items = xrealloc(*items, *n + 1, sizeof(**items));
+		(*items)[(*n)++] = xstrdup(more[i]);
+		*none = false;
+	}
+}
+
+bool filter_join(struct filter *f, const struct filter *more)
+{
+	if (f->n_types + n_new(f->types, f->n_types, more->types, more->n_types) >
+		    FILTER_ITEMS_MAX ||
+	    f->n_topics + n_new(f->topics, f->n_topics, more->topics, more->n_topics) >
+		    FILTER_ITEMS_MAX)
+		return false;
+	join_items(&f->types, &f->n_types, &f->no_types, more->types, more->n_types);
+	join_items(&f->topics, &f->n_topics, &f->no_topics, more->topics, more->n_topics);
+	return true;
+}
+
+static void drop_items(char **items, size_t *n, bool *none, char *const *less, size_t n_less)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < *n; i++)
+		if (has_item(less, n_less, items[i]))
+			free(items[i]);
+		else
+			items[kept++] = items[i];
+	*none |= *n && !kept;
+	*n = kept;
+}
+
+bool filter_drop(struct filter *f, const struct filter *less)
+{
+	if ((less->n_types && !f->n_types && !f->no_types) ||
+	    (less->n_topics && !f->n_topics && !f->no_topics))
+		return false;
+	drop_items(f->types, &f->n_types, &f->no_types, less->types, less->n_types);
+	drop_items(f->topics, &f->n_topics, &f->no_topics, less->topics, less->n_topics);
+	return true;
+}
+
 static void free_items(char **items, size_t n)
 {
 	while (n)
@@ -76,7 +143,7 @@ static bool wants_topic(const struct filter *f, const char *topic, size_t len)
 	for (size_t i = 0; i < f->n_topics; i++)
 		if (is_topic(f->topics[i], topic, len))
 			return true;
-	return !f->n_topics;
+	return !f->n_topics && !f->no_topics;
 }
 
 bool filter_wants(const struct filter *f, const struct event *e)
@@ -89,7 +156,7 @@ bool filter_wants(const struct filter *f, const struct event *e)
 	for (size_t i = 0; i < f->n_types; i++)
 		if (scope_pattern_matches(f->types[i], e->type))
 			return true;
-	return !f->n_types;
+	return !f->n_types && !f->no_types;
 }
 
 bool filter_wants_topic(const struct filter *f, const char *topic)
@@ -104,7 +171,7 @@ bool filter_wants_topic(const struct filter *f, const char *topic)
 		if (!strcmp(f->types[i], "*") || (n == len && !memcmp(f->types[i], topic, n)))
 			return true;
 	}
-	return !f->n_types;
+	return !f->n_types && !f->no_types;
 }
 
 char *filter_topics(const struct filter *f, const char *topics)

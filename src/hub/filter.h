@@ -15,8 +15,9 @@
 struct event;
 
 struct filter {
-	char **types, **topics; /* none: all of them */
+	char **types, **topics; /* none: all of them … */
 	size_t n_types, n_topics;
+	bool no_types, no_topics; /* … or, when they have been dropped one by one, none */
 };
 
 /* Adds the items of a comma-separated list. A type is exact or ends in ".*"; a topic is its name,
@@ -24,6 +25,12 @@ struct filter {
  * may be NULL: then it is made. */
 bool filter_add_types(struct filter **f, const char *list) MUST_CHECK;
 bool filter_add_topics(struct filter **f, const char *list) MUST_CHECK;
+/* Adds what is in `more`. What hears all of them already hears no more by that; False, and
+ * nothing added, when they would be too many. */
+bool filter_join(struct filter *f, const struct filter *more) MUST_CHECK;
+/* Takes away what is in `less`. False, and nothing taken away, when of one kind it hears all: it
+ * has no list from which one could be missing. */
+bool filter_drop(struct filter *f, const struct filter *less) MUST_CHECK;
 void filter_free(struct filter *f);
 /* Whether it wants an event that is no resync. */
 bool filter_wants(const struct filter *f, const struct event *e) MUST_CHECK;

@@ -27,6 +27,11 @@ static bool origin_allowed(const struct conf *conf, const char *origin)
 	return false;
 }
 
+bool answer_page_reads(struct MHD_Connection *c, const struct conf *conf)
+{
+	return origin_allowed(conf, MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Origin"));
+}
+
 /* Hands what every answer has to `add`. `origin` may be NULL. */
 static void each_header(const struct conf *conf, const char *origin,
 			void (*add)(void *arg, const char *name, const char *value), void *arg)
@@ -161,12 +166,15 @@ enum MHD_Result answer_method(struct MHD_Connection *c, const struct conf *conf,
 	return send_detail(c, conf, MHD_HTTP_METHOD_NOT_ALLOWED, detail, headers);
 }
 
-enum MHD_Result answer_upgrade(struct MHD_Connection *c, const struct conf *conf,
+enum MHD_Result answer_upgrade(struct MHD_Connection *c, const struct conf *conf, bool websocket,
 			       const char *detail)
 {
-	static const char *const headers[] = {"Upgrade", "HTTP/1.1", NULL};
+	static const char *const http[] = {"Upgrade", "HTTP/1.1", NULL};
+	static const char *const version_13[] = {"Upgrade", "websocket", "Sec-WebSocket-Version",
+						 "13", NULL};
 
-	return send_detail(c, conf, MHD_HTTP_UPGRADE_REQUIRED, detail, headers);
+	return send_detail(c, conf, MHD_HTTP_UPGRADE_REQUIRED, detail,
+			   websocket ? version_13 : http);
 }
 
 static unsigned jitter_ms(unsigned base)

@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/mem.h"
+
 struct buf;
 struct conf;
 
@@ -27,8 +29,8 @@ enum MHD_Result answer_method(struct MHD_Connection *c, const struct conf *conf,
  * (WHATWG HTML, section 9.2.3 "fail the connection"). */
 enum MHD_Result answer_come_back(struct MHD_Connection *c, const struct conf *conf, const char *why,
 				 unsigned retry_ms);
-/* 426, and that HTTP/1.1 is what there is (RFC 9110 section 15.5.22). */
-enum MHD_Result answer_upgrade(struct MHD_Connection *c, const struct conf *conf,
+/* 426, and what there is (RFC 9110 section 15.5.22): WebSocket of the one version, or HTTP/1.1. */
+enum MHD_Result answer_upgrade(struct MHD_Connection *c, const struct conf *conf, bool websocket,
 			       const char *detail);
 /* What a stream of a route in test mode is. */
 enum MHD_Result answer_test(struct MHD_Connection *c, const struct conf *conf);
@@ -43,6 +45,8 @@ enum MHD_Result answer_text(struct MHD_Connection *c, const struct conf *conf, u
  * HEAD. */
 void answer_refusal(struct buf *out, const struct conf *conf, unsigned status, const char *detail,
 		    const char *origin, size_t origin_len, bool body);
+/* Whether CORS lets the page that asks read an answer. */
+bool answer_page_reads(struct MHD_Connection *c, const struct conf *conf) MUST_CHECK;
 /* Adds what every answer has: the CORS headers when the origin is on the list, no caching of
  * types. */
 void answer_headers(struct MHD_Connection *c, const struct conf *conf, struct MHD_Response *r);

@@ -12,7 +12,6 @@
 #include "web/asker.h"
 #include "wire/negotiate.h"
 
-#define HEADER_MAX 4096 /* bytes of all Accept headers together */
 /* Filled in with a parameter's name; limits as in hub/filter.h. */
 #define FILTER_COMPLAINT                                                                           \
 	"%s is a list of at most 64 names, separated by commas, each of 1 to 128 bytes."
@@ -78,6 +77,12 @@ static bool takes_token(const struct reading *r, const char *name)
 	return is_events(r) && asker_takes_url(r->conf, r->route, name);
 }
 
+bool query_talks(const struct conf_route *route)
+{
+	return route && route->kind == ROUTE_EVENTS &&
+	       conf_route_carries(route, TRANSPORT_WEBSOCKET);
+}
+
 static enum MHD_Result wrong(struct reading *r, const char *fmt, const char *name)
 {
 	r->status = MHD_HTTP_BAD_REQUEST;
@@ -120,10 +125,25 @@ static void list_transports(struct reading *r, const char *(*what)(enum wire_tra
 	buf_str(r->why, n ? "." : "none by that header.");
 }
 
+/* The parameter says one thing, the headers another. */
+static enum MHD_Result not_upgraded(struct reading *r, enum wire_transport t)
+{
+	if (!transport_talks(t))
+		return wrong(r, "The %s in the URL is not WebSocket, which the headers ask for.",
+			     "transport");
+	r->status = MHD_HTTP_UPGRADE_REQUIRED;
+	buf_str(r->why, "A WebSocket begins with a handshake; open it with new WebSocket(…).");
+	return MHD_NO;
+}
+
 static enum MHD_Result take_transport(struct reading *r, const char *value)
 {
-	r->q->transport = transport_find(value);
-	if (r->q->transport != N_TRANSPORTS && conf_route_carries(r->route, r->q->transport))
+	enum wire_transport t = transport_find(value);
+
+	if (t != N_TRANSPORTS && transport_talks(t) != r->q->upgrade.websocket)
+		return not_upgraded(r, t);
+	r->q->transport = t;
+	if (t != N_TRANSPORTS && conf_route_carries(r->route, t))
 		return MHD_YES;
 	r->status = MHD_HTTP_NOT_ACCEPTABLE;
 	buf_str(r->why, "There is no such transport here; there are: ");
@@ -206,45 +226,6 @@ static enum MHD_Result read_parameter(void *arg, enum MHD_ValueKind mhd_kind, co
 	return take(r, p->kind, value ? value : "");
 }
 
-struct joined_header {
-	const char *name;
-	struct buf text;
-};
-
-static enum MHD_Result join(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
-{
-	struct joined_header *h = arg;
-
-	(void)kind;
-	if (value && !strcasecmp(name, h->name))
-		buf_printf(&h->text, "%s%s", h->text.len ? "," : "", value);
-	return MHD_YES;
-}
-
-/* All values of a header as one list (RFC 9110 section 5.3). */
-static struct buf header_list(struct MHD_Connection *c, const char *name)
-{
-	struct joined_header h = {.name = name};
-
-	buf_init(&h.text, HEADER_MAX);
-	MHD_get_connection_values(c, MHD_HEADER_KIND, join, &h);
-	return h.text;
-}
-
-static bool check_upgrade(struct reading *r, struct MHD_Connection *c)
-{
-	autobuf upgrade = header_list(c, "Upgrade");
-
-	if (!negotiate_upgrades(buf_cstr(&upgrade)))
-		return true;
-	r->status = MHD_HTTP_UPGRADE_REQUIRED;
-	buf_str(r->why, is_events(r)
-				? "No other protocol is spoken here, WebSocket neither: open an "
-				  "EventSource at this path."
-				: "No other protocol is spoken here, WebSocket neither.");
-	return false;
-}
-
 /* Of the route's transports the first that Accept names, in the order of their table; or else the
  * first that it lets pass: who means another one says so. N_TRANSPORTS when there is none. */
 static enum wire_transport transport_accepted(const struct conf_route *route, const char *accept)
@@ -261,8 +242,12 @@ static enum wire_transport transport_accepted(const struct conf_route *route, co
 
 static bool check_accept(struct reading *r, struct MHD_Connection *c)
 {
-	autobuf accept = header_list(c, "Accept");
+	autobuf accept = upgrade_header_list(c, "Accept");
 
+	if (r->q->upgrade.websocket) { /* which browsers send no Accept with */
+		r->q->transport = TRANSPORT_WEBSOCKET;
+		return true;
+	}
 	r->q->event_stream = negotiate_names(buf_cstr(&accept), transport_media(TRANSPORT_SSE));
 	r->q->transport = TRANSPORT_SSE;
 	if (is_events(r))
@@ -282,11 +267,12 @@ static bool check_accept(struct reading *r, struct MHD_Connection *c)
 }
 
 unsigned query_read(struct query *q, struct MHD_Connection *c, const struct conf *conf,
-		    const struct conf_route *route, struct buf *why)
+		    const struct conf_route *route, bool http10, struct buf *why)
 {
 	struct reading r = {.q = q, .conf = conf, .route = route, .why = why};
 
-	if (check_upgrade(&r, c) && check_accept(&r, c))
+	r.status = upgrade_read(&q->upgrade, c, query_talks(route), http10, why);
+	if (!r.status && check_accept(&r, c))
 		MHD_get_connection_values(c, MHD_GET_ARGUMENT_KIND, read_parameter, &r);
 	return r.status;
 }

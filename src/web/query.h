@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "hub/subscription.h"
 #include "web/asker.h"
+#include "web/upgrade.h"
 #include "wire/form.h"
 
 struct conf;
@@ -24,8 +25,9 @@ struct query {
 	const char *position;
 	bool full_hello;
 	enum wire_transport transport; /* of the stream */
-	bool event_stream;	       /* it names that type: a client of event streams */
-	struct filter *filter;	       /* NULL: everything */
+	struct upgrade upgrade;
+	bool event_stream;     /* it names that type: a client of event streams */
+	struct filter *filter; /* NULL: everything */
 	struct subscription channels;
 	unsigned seen; /* parameters, a bit each */
 };
@@ -33,10 +35,12 @@ struct query {
 /* Reads a request for `route`, NULL for a path that takes nothing. 0, or the status of a refusal
  * with a sentence in `why`. query_clear() releases it in any case. */
 unsigned query_read(struct query *q, struct MHD_Connection *c, const struct conf *conf,
-		    const struct conf_route *route, struct buf *why) MUST_CHECK;
+		    const struct conf_route *route, bool http10, struct buf *why) MUST_CHECK;
 /* Whether the topics that a filter names exist, for somebody who may know which do. False with a
  * sentence in `why`. */
 bool query_knows_topics(const struct query *q, const struct conf *conf, struct buf *why) MUST_CHECK;
+/* Whether there are WebSockets at a route, which may be NULL. */
+bool query_talks(const struct conf_route *route) MUST_CHECK;
 void query_clear(struct query *q);
 
 #endif

@@ -159,12 +159,10 @@ static enum MHD_Result start_stream(struct request *q, struct principal *who)
 {
 	struct worker *w = q->worker;
 	const char *last = asker_header(q->connection, "Last-Event-ID");
-	const struct stream_wish wish = {last && *last ? last : q->query.position,
-					 q->query.filter,
-					 conf_route_form(q->route, q->query.transport),
-					 q->query.full_hello,
-					 !q->http10,
-					 q->credential.door};
+	const struct stream_wish wish = {
+		last && *last ? last : q->query.position,      q->query.filter,
+		conf_route_form(q->route, q->query.transport), q->query.full_hello,
+		!q->http10 && !q->query.upgrade.websocket,     q->credential.door};
 	struct stream *s;
 	char peer[CALLER_PEER_MAX];
 
@@ -174,6 +172,9 @@ static enum MHD_Result start_stream(struct request *q, struct principal *who)
 	q->state = REQUEST_STREAM;
 	if (q->rights_changes != w->rights_changes) /* the verdict may be of before that */
 		stream_hold(s, 0);
+	if (q->query.upgrade.websocket)
+		return handover_upgrade(&q->handover, w, q->connection, q->conf, s,
+					&q->query.upgrade);
 	return handover_start(&q->handover, w, q->connection, q->conf, s);
 }
 
@@ -346,6 +347,17 @@ static enum MHD_Result answer_verdict(struct request *q)
 	}
 }
 
+/* Whether the page that asks, if it is one, may. What a browser sends by itself is no sign that its
+ * user wants it; and a WebSocket is read by any page, where CORS would let none read a stream. */
+static bool page_allowed(const struct request *q)
+{
+	if (q->credential.place == PLACE_COOKIE)
+		return asker_page_allowed(q->connection, q->conf);
+	return q->credential.place != PLACE_NOWHERE || !q->query.upgrade.websocket ||
+	       answer_page_reads(q->connection, q->conf) ||
+	       asker_page_allowed(q->connection, q->conf);
+}
+
 /* Suspends the request until the token's owner is known. */
 static enum MHD_Result ask(struct request *q)
 {
@@ -360,9 +372,11 @@ static enum MHD_Result ask(struct request *q)
 	jwt = verifiers[q->credential.auth->preset].jwt;
 	l = q->lookup = xcalloc(1, sizeof(*l)); /* the request's own until it is posted */
 	l->token = q->credential.token;
-	if (place == PLACE_COOKIE && !asker_page_allowed(q->connection, q->conf))
+	if (!page_allowed(q))
 		return answer_error(q->connection, q->conf, MHD_HTTP_FORBIDDEN,
-				    "Pages of this origin may not use a session here.");
+				    place == PLACE_COOKIE
+					    ? "Pages of this origin may not use a session here."
+					    : "Pages of this origin may not read here.");
 	/* A form of another site can post, too; browsers say of every POST whose page made it. */
 	if (l->token && place == PLACE_COOKIE && q->route->kind == ROUTE_TICKET &&
 	    !asker_header(q->connection, "Origin"))
@@ -443,9 +457,9 @@ static enum MHD_Result route(struct request *q, const char *path, const char *me
 		return answer_preflight(c, q->conf, allowed);
 	if (strcmp(method, allowed) != 0 && !(head && !q->route))
 		return answer_method(c, q->conf, allowed);
-	status = query_read(&q->query, c, q->conf, q->route, &why);
+	status = query_read(&q->query, c, q->conf, q->route, q->http10, &why);
 	if (status == MHD_HTTP_UPGRADE_REQUIRED)
-		return answer_upgrade(c, q->conf, buf_cstr(&why));
+		return answer_upgrade(c, q->conf, query_talks(q->route), buf_cstr(&why));
 	if (status)
 		return answer_error(c, q->conf, status, buf_cstr(&why));
 	return q->route ? ask(q) : open->answer(q->worker, c);

@@ -17,6 +17,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "hub/filter.h"
+#include "web/parting.h"
+#include "web/talk.h"
 #include "web/worker.h"
 
 #define HELLO_MAX    2560 /* bytes */
@@ -25,6 +27,11 @@
 #define WORDS_MAX    64	  /* of the log */
 
 static void on_ready(void *arg, uint32_t events);
+
+const char *stream_peer(const struct stream *s)
+{
+	return s->token + strlen(s->token) + 1;
+}
 
 void stream_log(const struct stream *s, const char *what, const char *reason)
 {
@@ -35,7 +42,7 @@ void stream_log(const struct stream *s, const char *what, const char *reason)
 		{"role", s->member.who->role},
 		{"key", s->member.who->key},
 		{"route", s->route->name},
-		{"peer", s->peer},
+		{"peer", stream_peer(s)},
 		{"reason", reason},
 		{"seconds", reason ? seconds : NULL},
 		{"events", reason ? events : NULL},
@@ -125,10 +132,11 @@ struct stream *stream_new(struct worker *w, struct conf *conf, const struct conf
 	s->fd.fd = -1;
 	s->id = ++w->next_stream_id;
 	s->token = xasprintf("%s%c%s", token, '\0', peer);
-	s->peer = s->token + strlen(token) + 1;
 	s->filter = wish->filter;
 	s->form = wish->form;
 	s->is_answer = transport_is_answer(form_transport(wish->form));
+	if (transport_talks(form_transport(wish->form)))
+		s->talk = talk_new(stream_now_s(s));
 	s->chunked = wish->chunked;
 	s->who_am_i = wish->who_am_i;
 	s->door = (uint8_t)wish->door;
@@ -156,7 +164,10 @@ void stream_close(struct stream *s, const char *reason)
 	hub_leave(&w->hub, &s->member);
 	if (s->fd.fd >= 0) {
 		loop_del(w->loop, &s->fd);
-		close(s->fd.fd);
+		if (s->talk && talk_awaits_close(s->talk))
+			parting_take(w, s->fd.fd);
+		else
+			close(s->fd.fd);
 	}
 	if (s->replay) {
 		s->replay->asker = NULL;
@@ -177,20 +188,24 @@ void stream_close(struct stream *s, const char *reason)
 	free(s->place);
 	free(s->skip);
 	filter_free(s->filter);
+	talk_free(s->talk);
 	principal_free(s->member.who);
 	conf_unref(s->conf);
 	free(s);
 	worker_check_drained(w);
 }
 
-void stream_end(struct stream *s, const char *reason)
+void stream_end(struct stream *s, enum wire_end end, const char *reason)
 {
 	if (s->state == STREAM_STARTING) {
 		s->close_reason = reason;
+		s->end = (uint8_t)end;
 		return;
 	}
 	if (!s->sent_of_first)
-		stream_last_chunk(s, reason);
+		stream_last_words(s, end, reason);
+	if (s->talk)
+		talk_closes(s->talk);
 	stream_close(s, reason);
 }
 
@@ -207,13 +222,25 @@ void stream_adopt(struct stream *s, int fd)
 	}
 	if (s->close_reason) {
 		s->state = STREAM_CATCHING; /* in nothing yet */
-		stream_end(s, s->close_reason);
+		stream_end(s, s->end, s->close_reason);
 		return;
 	}
 	if (s->worker->draining)
 		stream_farewell(s, "shutdown");
 	else
 		stream_begin_past(s);
+}
+
+/* It ends when what is queued is out. */
+static void close_behind(struct stream *s, const char *reason)
+{
+	hub_leave(&s->worker->hub, &s->member);
+	s->state = STREAM_CLOSING;
+	s->close_reason = reason;
+	if (s->talk)
+		talk_closes(s->talk);
+	if (!s->blocked)
+		worker_dirty(s->worker, &s->dirty);
 }
 
 /* The last words; the stream ends behind them. */
@@ -231,10 +258,23 @@ static void conclude(struct stream *s, uint64_t retry_ms, const char *reason)
 	buf_free(&b);
 	queue_force(&s->queue, f);
 	frame_unref(f);
-	hub_leave(&s->worker->hub, &s->member);
-	s->state = STREAM_CLOSING;
-	s->close_reason = reason;
-	worker_dirty(s->worker, &s->dirty);
+	close_behind(s, reason);
+}
+
+void stream_say(struct stream *s, const struct buf *words)
+{
+	struct frame *f = frame_new(buf_cstr(words), words->len);
+
+	queue_force(&s->queue, f);
+	frame_unref(f);
+	if (!s->blocked)
+		worker_dirty(s->worker, &s->dirty);
+}
+
+void stream_part(struct stream *s, const struct buf *words, const char *reason)
+{
+	stream_say(s, words);
+	close_behind(s, reason);
 }
 
 void stream_answer(struct stream *s)
@@ -260,6 +300,10 @@ static void on_ready(void *arg, uint32_t events)
 {
 	struct stream *s = arg;
 
+	if (s->talk) {
+		talk_ready(s, events);
+		return;
+	}
 	if (events & (EPOLLHUP | EPOLLERR | EPOLLRDHUP)) {
 		stream_close(s, "client closed");
 		return;
@@ -271,7 +315,7 @@ static void on_ready(void *arg, uint32_t events)
 		for (size_t total = 0;
 		     (n = recv(s->fd.fd, scrap, sizeof(scrap), MSG_DONTWAIT)) > 0;)
 			if ((total += (size_t)n) > 65536) {
-				stream_end(s, "the client talks on an event stream");
+				stream_end(s, END_RESTART, "the client talks on an event stream");
 				return;
 			}
 		if (!n) {

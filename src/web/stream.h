@@ -18,6 +18,7 @@
 
 struct filter;
 struct departure;
+struct talk;
 struct luggage;
 struct worker;
 struct conf;
@@ -51,6 +52,7 @@ struct stream {
 	bool replay_away;
 	bool page_waits;     /* replay's page has a change of its rights: see stream_rights.c */
 	bool asked_for_page; /* lookup went out after that page had come */
+	uint8_t end;	     /* enum wire_end: with close_reason, before it has started */
 	struct queue queue;
 	struct loop_fd fd;
 	uint64_t flushed_ms, n_events, n_bytes;
@@ -71,8 +73,8 @@ struct stream {
 	uint32_t hello_len;
 	char *hello; /* the first bytes, until they are handed to libmicrohttpd; and, behind a NUL,
 		      * the position that they tell */
-	char *token;
-	const char *peer; /* behind the token, in the same memory */
+	char *token; /* and behind it its peer's name: stream_peer() */
+	struct talk *talk; /* what its client says; NULL: nothing, it listens */
 	uint64_t opened_ms;
 	/* On the loop's clock, in seconds: what stream_tick() looks at. */
 	uint32_t keepalive_s, recheck_s;
@@ -103,8 +105,9 @@ void stream_adopt(struct stream *s, int fd);
  * to a stream that is still starting. */
 void stream_close(struct stream *s, const char *reason);
 /* We end it: at once, or as soon as libmicrohttpd has let go of it. Unless the socket stopped in
- * the middle of an event, the client sees a proper end behind the last one. */
-void stream_end(struct stream *s, const char *reason);
+ * the middle of an event, the client sees a proper end behind the last one, and what `end` means to
+ * it where its form has words for that. */
+void stream_end(struct stream *s, enum wire_end end, const char *reason);
 /* Ends it once what is queued has been sent: with a farewell that spreads the reconnects. */
 void stream_farewell(struct stream *s, const char *reason);
 
@@ -147,6 +150,13 @@ void stream_reload(struct stream *s);
 
 /* Between the files of stream: */
 
+const char *stream_peer(const struct stream *s);
+/* Queues a few words of the daemon's own that the client has asked for, past the queue's bounds. */
+void stream_say(struct stream *s, const struct buf *words);
+/* Its client ends it, or has broken the protocol: these are the last words behind what is queued.
+ */
+void stream_part(struct stream *s, const struct buf *words, const char *reason);
+
 /* Ends an answer, which has what there is to say. */
 void stream_answer(struct stream *s);
 /* Where its client stands when it has got all that is queued. */
@@ -165,8 +175,8 @@ void stream_fall_behind(struct stream *s, uint64_t seq);
 bool stream_is_held(const struct stream *s);
 /* The page of the journal that has come waits until its rights have been looked up. */
 void stream_hold_page(struct stream *s);
-/* The last chunk, so that the client sees an end and not a broken connection, and why. */
-void stream_last_chunk(struct stream *s, const char *reason);
+/* The last bytes, so that the client sees an end and not a broken connection, and why. */
+void stream_last_words(struct stream *s, enum wire_end end, const char *reason);
 /* Seconds on the loop's clock. */
 uint32_t stream_now_s(const struct stream *s);
 /* Whether the client asked for this event. When it is a resync of topics of which he asked for

@@ -50,7 +50,7 @@ bool stream_leave(struct stream *s, struct departure *d)
 		.route = s->route->name,
 		.door = s->route->auth.items[s->door],
 		.position = at.text,
-		.peer = s->peer,
+		.peer = stream_peer(s),
 		.types = types,
 		.topics = topics,
 		.channels = channels,

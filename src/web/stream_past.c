@@ -482,7 +482,7 @@ void stream_replayed(struct stream *s)
 		return;
 	}
 	if (p->verdict == REPLAY_UNAVAILABLE) {
-		stream_end(s, "replay failed: the database is away");
+		stream_end(s, END_UNAVAILABLE, "replay failed: the database is away");
 		return;
 	}
 	if (stream_is_held(s) || page_has_rights(s))
@@ -502,7 +502,7 @@ void stream_restart(struct stream *s)
 {
 	if (s->state == STREAM_STARTING || s->state == STREAM_REPLAYING) {
 		/* It comes back, and its id tells what it needs. */
-		stream_end(s, "the journal began anew before the stream caught up");
+		stream_end(s, END_RESTART, "the journal began anew before the stream caught up");
 		return;
 	}
 	free(s->skip);

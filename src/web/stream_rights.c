@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "conf.h"
 #include "hub/subscription.h"
+#include "web/talk.h"
 #include "web/worker.h"
 
 uint32_t stream_now_s(const struct stream *s)
@@ -96,8 +97,9 @@ static bool take_rights(struct stream *s, enum lookup_verdict verdict, struct pr
 {
 	if (verdict != LOOKUP_OK || strcmp(who->user_id, s->member.who->user_id) != 0) {
 		principal_free(who);
-		stream_end(s, verdict == LOOKUP_INACTIVE ? "user is not active any more"
-							 : "token is not valid any more");
+		stream_end(s, END_CREDENTIAL,
+			   verdict == LOOKUP_INACTIVE ? "user is not active any more"
+						      : "token is not valid any more");
 		return false;
 	}
 	stream_set_recheck(s, who);
@@ -151,13 +153,13 @@ bool stream_rescope(struct stream *s)
 	hub_leave(&w->hub, &s->member);
 	if (role < 0 || !conf_role_allowed(w->conf, s->route, s->member.who->role)) {
 		s->member.role = 0; /* unused: it hears nothing any more */
-		stream_end(s, "role may not use this route any more");
+		stream_end(s, END_ROLE, "role may not use this route any more");
 		return false;
 	}
 	if (subscription_refused(s->member.who->channels, &w->conf->roles[role],
 				 s->member.who->user_id)) {
 		s->member.role = 0;
-		stream_end(s, "role may not hear its channels any more");
+		stream_end(s, END_ROLE, "role may not hear its channels any more");
 		return false;
 	}
 	s->member.role = (uint32_t)role;
@@ -177,22 +179,27 @@ void stream_reload(struct stream *s)
 }
 
 /* Why it cannot go on, or NULL. */
-static const char *overdue(const struct stream *s, uint32_t now)
+static const char *overdue(const struct stream *s, uint32_t now, enum wire_end *ret_end)
 {
+	*ret_end = END_UNAVAILABLE;
 	if (s->blocked && now >= s->blocked_s + s->route->stall_ms / 1000)
 		return "the client does not read";
 	if (stream_is_held(s) && now > s->held_s + s->worker->conf->request_ms / 1000)
 		return "its rights could not be looked up";
+	*ret_end = END_SILENT;
+	if (s->talk && talk_is_silent(s, now))
+		return "the client does not answer";
 	return NULL;
 }
 
 void stream_tick(struct stream *s)
 {
 	uint32_t now = stream_now_s(s);
-	const char *reason = overdue(s, now);
+	enum wire_end end;
+	const char *reason = overdue(s, now, &end);
 
 	if (reason) {
-		stream_end(s, reason);
+		stream_end(s, end, reason);
 		return;
 	}
 	if (s->skip && s->state == STREAM_LIVE &&
@@ -204,4 +211,6 @@ void stream_tick(struct stream *s)
 		stream_hold(s, s->worker->hub.ring.head);
 	else if (now >= s->recheck_s && !s->lookup)
 		look_up(s);
+	if (s->talk)
+		talk_tick(s); /* may end it */
 }

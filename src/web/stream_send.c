@@ -103,12 +103,12 @@ static void send_at_once(struct stream *s, struct frame *f)
 	write_out(s); /* edge-triggered: to the very end */
 }
 
-void stream_last_chunk(struct stream *s, const char *reason)
+void stream_last_words(struct stream *s, enum wire_end end, const char *reason)
 {
 	autobuf words = {.max = BREAK_MAX};
 
 	if (s->state != STREAM_CLOSING)
-		form_break(s->form, &words, reason);
+		form_break(s->form, &words, end, reason);
 	if (words.len) {
 		struct frame *f = frame_new(words.data, words.len);
 		struct iovec v = piece(s, f, 0);
@@ -132,7 +132,7 @@ void stream_flush(struct stream *s, uint64_t now_ms)
 	if (!write_out(s) || s->queue.n)
 		return;
 	if (s->state == STREAM_CLOSING)
-		stream_end(s, s->close_reason);
+		stream_end(s, END_RESTART, s->close_reason); /* the words are out */
 	else if (s->is_answer && is_answered(s))
 		stream_answer(s);
 	else if (s->state != STREAM_LIVE)

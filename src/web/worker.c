@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "web/arrival.h"
+#include "web/parting.h"
 #include "web/stream.h"
 
 #define WORDS_MAX 512 /* bytes of the daemon's own frames */
@@ -168,6 +169,7 @@ static void on_tick(void *arg)
 		stream_tick(stream);
 	}
 	arrivals_tick(w);
+	partings_tick(w, now);
 	door_tick(w, now);
 	loop_timer_set(w->loop, &w->tick, 1000 - now % 1000);
 }
@@ -317,14 +319,15 @@ static void stop_now(struct worker *w, const char *reason)
 {
 	LIST_EACH (&w->streams, node, tmp)
 		if (stream_at(node)->fd.fd >= 0)
-			stream_end(stream_at(node), reason);
+			stream_end(stream_at(node), END_RESTART, reason);
 }
 
 void worker_check_drained(struct worker *w)
 {
 	struct letter *l;
 
-	if (!w->draining || w->drained || w->n_streams || w->http.n_requests)
+	if (!w->draining || w->drained || w->n_streams || w->http.n_requests ||
+	    !list_empty(&w->partings))
 		return;
 	w->drained = true;
 	loop_timer_clear(w->loop, &w->drain_limit);
@@ -460,6 +463,7 @@ struct worker *worker_new(unsigned number, struct conf *conf, const int *fds, si
 	topics(w);
 	list_init(&w->streams);
 	list_init(&w->arrivals);
+	list_init(&w->partings);
 	list_init(&w->dirty);
 	for (size_t i = 0; i < WHEEL_SLOTS; i++)
 		list_init(&w->wheel[i]);
@@ -506,6 +510,7 @@ void worker_free(struct worker *w)
 	w->draining = w->drained = true; /* nobody waits for a word any more */
 	arrivals_refuse(w);
 	stop_now(w, "stopped");
+	partings_end(w);
 	door_close(w);
 	http_stop(w);
 	loop_timer_clear(w->loop, &w->tick);

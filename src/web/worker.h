@@ -53,6 +53,8 @@ struct worker {
 	uint64_t next_stream_id;
 	struct list arrivals; /* streams of the process before: see arrival.h */
 	uint64_t arrivals_until_ms;
+	struct list partings; /* sockets of streams that have ended: see parting.h */
+	size_t n_partings;
 	struct list dirty; /* streams with something to flush */
 	struct loop_timer flush;
 	struct joined joined;		/* for the streams flushed in this turn */

@@ -54,6 +54,19 @@ void dialect_put_retry(struct buf *b, const struct news *n)
 	buf_u64(b, n->retry_ms);
 }
 
+void dialect_put_request_id(struct buf *b, const struct news *n)
+{
+	if (!n->request_id)
+		return;
+	dialect_member(b, "request_id");
+	json_text(b, n->request_id);
+}
+
+void dialect_put_word(struct buf *b, const struct news *n)
+{
+	buf_printf(b, "\"herald.%s\"", n->type);
+}
+
 void dialect_put_time(struct buf *b, const struct news *n)
 {
 	if (n->at < 0)

@@ -21,21 +21,22 @@ enum wire_dialect {
 
 /* What there is to say; each function says which of it it looks at. */
 struct news {
-	const char *user;     /* hello: who is greeted, for a client that asks; or NULL */
-	uint64_t keepalive_s; /* hello: seconds between two keep-alives … */
-	bool full;	      /* … which some dialects tell only who asks */
-	bool resumed;	      /* hello: it goes on at the client's own position */
-	const char *type;     /* event: "estimate.updated"; error: a word for programs */
-	const char *doc;      /* event: JSON text */
-	const char *scope;    /* event: "enter", "leave" or NULL */
-	const char *channel;  /* event: the one channel that it is for, or NULL */
-	uint64_t txid;	      /* event: of the transaction that made it, or 0 */
-	bool tell_txid;	      /* event: also where a dialect has no place for it by itself */
-	const char *reason;   /* resync: a word; error: a sentence */
-	const char *topics;   /* resync: a JSON array's text */
-	int64_t at;	      /* all but hello: Unix seconds */
-	const char *id;	      /* of an object: where its client stands then, or NULL … */
-	uint64_t retry_ms;    /* … and when it is to come back, or 0 */
+	const char *user;	/* hello: who is greeted, for a client that asks; or NULL */
+	uint64_t keepalive_s;	/* hello: seconds between two keep-alives … */
+	bool full;		/* … which some dialects tell only who asks */
+	bool resumed;		/* hello: it goes on at the client's own position */
+	const char *type;	/* event: "estimate.updated"; error, reply: a word for programs */
+	const char *doc;	/* event, reply: JSON text */
+	const char *request_id; /* reply: the client's, as JSON text, or NULL */
+	const char *scope;	/* event: "enter", "leave" or NULL */
+	const char *channel;	/* event: the one channel that it is for, or NULL */
+	uint64_t txid;		/* event: of the transaction that made it, or 0 */
+	bool tell_txid;		/* event: also where a dialect has no place for it by itself */
+	const char *reason;	/* resync: a word; error: a sentence */
+	const char *topics;	/* resync: a JSON array's text */
+	int64_t at;		/* all but hello: Unix seconds */
+	const char *id;		/* of an object: where its client stands then, or NULL … */
+	uint64_t retry_ms;	/* … and when it is to come back, or 0 */
 };
 
 /* A message between a dialect and a transport. */
@@ -62,6 +63,7 @@ struct dialect {
 	/* SSE has lines for a message's name, id and time to come back; elsewhere a message is an
 	 * object, with "id" and "retry" among its members. */
 	struct dialect_voice sse, object;
+	dialect_fn *reply; /* the answer to what a client has said: an object */
 	bool verbatim;	 /* what it is elsewhere is the document itself: there is no place for an id
 			  */
 	bool tells_txid; /* it can be asked for the transaction */
@@ -89,6 +91,9 @@ void dialect_put_gap(struct buf *b, const struct news *n);
 /* The members "id" and "retry", if there are any. */
 void dialect_put_id(struct buf *b, const struct news *n);
 void dialect_put_retry(struct buf *b, const struct news *n);
+void dialect_put_request_id(struct buf *b, const struct news *n);
+/* The word of a reply: "herald.pong". */
+void dialect_put_word(struct buf *b, const struct news *n);
 void dialect_put_time(struct buf *b, const struct news *n);
 /* An event's name where no place is left for its scope: a row that goes is TOPIC.leave. */
 void dialect_put_type(struct buf *b, const struct news *n);

@@ -62,8 +62,19 @@ static void sse_error(struct message *m, const struct news *n)
 	buf_printf(&m->text, "{\"type\": \"%s\", \"error\": \"%s\"}", n->type, n->reason);
 }
 
+static void reply(struct message *m, const struct news *n)
+{
+	buf_str(&m->text, "{\"event_type\": ");
+	dialect_put_word(&m->text, n);
+	buf_str(&m->text, ", \"payload\": ");
+	json_text(&m->text, n->doc);
+	dialect_put_request_id(&m->text, n);
+	buf_char(&m->text, '}');
+}
+
 const struct dialect dialect_chat = {
 	.name = "chat",
 	.sse = {dialect_sse_full, dialect_sse_event, dialect_sse_gap, heartbeat, NULL, sse_error},
 	.object = {beat, event, resync, beat, farewell, error},
+	.reply = reply,
 };

@@ -55,8 +55,17 @@ static void resync(struct message *m, const struct news *n)
 	end(m, n);
 }
 
+static void reply(struct message *m, const struct news *n)
+{
+	buf_printf(&m->text, "{\"event\": \"system.%s\", \"data\": ", n->type);
+	json_text(&m->text, n->doc);
+	dialect_put_request_id(&m->text, n);
+	end(m, n);
+}
+
 const struct dialect dialect_django = {
 	.name = "django",
 	.sse = {hello, event, resync, keepalive, farewell, NULL},
 	.object = {hello, event, resync, keepalive, farewell, NULL},
+	.reply = reply,
 };

@@ -139,9 +139,21 @@ static void sse_error(struct message *m, const struct news *n)
 	put_error(&m->text, n);
 }
 
+static void reply(struct message *m, const struct news *n)
+{
+	begin(m, n);
+	dialect_put_word(&m->text, n);
+	buf_str(&m->text, ", \"data\": ");
+	json_text(&m->text, n->doc);
+	dialect_put_request_id(&m->text, n);
+	put_ts(&m->text, n);
+	buf_char(&m->text, '}');
+}
+
 const struct dialect dialect_plain = {
 	.name = "plain",
 	.sse = {sse_hello, sse_event, dialect_sse_gap, sse_beat, NULL, sse_error},
 	.object = {hello, event, resync, beat, farewell, error},
+	.reply = reply,
 	.tells_txid = true,
 };

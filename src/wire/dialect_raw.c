@@ -46,9 +46,20 @@ static void resync(struct message *m, const struct news *n)
 	buf_char(&m->text, '}');
 }
 
+static void reply(struct message *m, const struct news *n)
+{
+	buf_str(&m->text, "{\"type\": ");
+	dialect_put_word(&m->text, n);
+	buf_str(&m->text, ", \"object\": ");
+	json_text(&m->text, n->doc);
+	dialect_put_request_id(&m->text, n);
+	buf_char(&m->text, '}');
+}
+
 const struct dialect dialect_raw = {
 	.name = "raw",
 	.sse = {dialect_sse_full, event, dialect_sse_gap, ping, NULL, NULL},
 	.object = {hello, event, resync, NULL, NULL, NULL},
+	.reply = reply,
 	.verbatim = true,
 };

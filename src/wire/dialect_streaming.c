@@ -73,8 +73,19 @@ static void sse_error(struct message *m, const struct news *n)
 	put_error(&m->text, n);
 }
 
+/* Its clients know "error"; the other words are of its kind. */
+static void reply(struct message *m, const struct news *n)
+{
+	begin(m, n);
+	buf_printf(&m->text, "\"%s\", \"content\": ", n->type);
+	json_text(&m->text, n->doc);
+	dialect_put_request_id(&m->text, n);
+	buf_char(&m->text, '}');
+}
+
 const struct dialect dialect_streaming = {
 	.name = "streaming",
 	.sse = {dialect_sse_full, dialect_sse_event, dialect_sse_gap, sse_ping, NULL, sse_error},
 	.object = {ping, event, resync, ping, farewell, error},
+	.reply = reply,
 };

@@ -9,6 +9,7 @@
 #include "wire/ndjson.h"
 #include "wire/poll.h"
 #include "wire/sse.h"
+#include "wire/websocket.h"
 
 #define MESSAGE_MAX ((size_t)1 << 30) /* PostgreSQL's own limit for a value */
 
@@ -30,6 +31,15 @@ static void poll_put(struct buf *b, const struct message *m, const char *id, uin
 	poll_message(b, buf_cstr(&m->text), m->text.len, retry_ms != 0);
 }
 
+/* What a dialect does not say is no frame. */
+static void websocket_put(struct buf *b, const struct message *m, const char *id, uint64_t retry_ms)
+{
+	(void)id;
+	(void)retry_ms;
+	if (m->text.len)
+		websocket_frame(b, WEBSOCKET_TEXT, buf_cstr(&m->text), m->text.len);
+}
+
 /* A transport: what it puts around what a dialect says. */
 static const struct transport {
 	const char *name, *media, *type, *title;
@@ -41,10 +51,13 @@ static const struct transport {
 	void (*retry)(struct buf *b, uint64_t ms);
 	void (*comment)(struct buf *b, const char *text);
 	const char *probe;
+	void (*ping)(struct buf *b); /* ... and asks whether somebody is there */
 	/* Of an answer: what stands before its first message, and its end. */
 	const char *begin;
 	void (*end)(struct buf *b, const char *id, uint64_t retry_ms);
 	const char *broken;
+	/* Of one whose clients talk: the very end, and why. */
+	void (*close)(struct buf *b, enum wire_end end);
 } transports[N_TRANSPORTS] = {
 	/* Event streams are UTF-8 (WHATWG HTML, section 9.2.5); some clients take what a proxy or
 	 * they themselves guess when nothing is said. */
@@ -73,6 +86,12 @@ static const struct transport {
 			    .begin = POLL_BEGIN,
 			    .end = poll_end,
 			    .broken = POLL_BROKEN},
+	[TRANSPORT_WEBSOCKET] = {.name = "websocket",
+				 .title = "WebSocket",
+				 .objects = true,
+				 .message = websocket_put,
+				 .ping = websocket_ping,
+				 .close = websocket_end},
 };
 
 /* A form's number: three bits each for transport and dialect, one each for what is said or not,
@@ -154,6 +173,11 @@ bool transport_is_answer(enum wire_transport transport)
 	return transports[transport].end != NULL;
 }
 
+bool transport_talks(enum wire_transport transport)
+{
+	return transports[transport].close != NULL;
+}
+
 /* What one of the dialect's functions has to say, framed. */
 static void say(uint32_t form, struct buf *b, dialect_fn *what, const struct news *n,
 		const char *id, uint64_t retry_ms)
@@ -207,6 +231,8 @@ void form_keepalive(uint32_t form, struct buf *b, int64_t at, const char *id)
 	const struct news n = {.at = at};
 
 	say(form, b, voice_of(form)->keepalive, &n, id, 0);
+	if (transport_of(form)->ping)
+		transport_of(form)->ping(b);
 }
 
 void form_farewell(uint32_t form, struct buf *b, uint64_t retry_ms, int64_t at, const char *id)
@@ -220,9 +246,11 @@ void form_farewell(uint32_t form, struct buf *b, uint64_t retry_ms, int64_t at, 
 		t->retry(b, retry_ms);
 	else
 		say(form, b, voice_of(form)->farewell, &n, NULL, retry_ms);
+	if (t->close)
+		t->close(b, END_RESTART);
 }
 
-void form_break(uint32_t form, struct buf *b, const char *reason)
+void form_break(uint32_t form, struct buf *b, enum wire_end end, const char *reason)
 {
 	const struct news n = {.type = "closed", .reason = reason};
 
@@ -230,6 +258,13 @@ void form_break(uint32_t form, struct buf *b, const char *reason)
 		buf_str(b, transport_of(form)->broken);
 	else if (voice_of(form)->error)
 		say(form, b, voice_of(form)->error, &n, NULL, 0);
+	if (transport_of(form)->close)
+		transport_of(form)->close(b, end);
+}
+
+void form_reply(uint32_t form, struct buf *b, const struct news *n)
+{
+	say(form, b, dialects[form >> 3 & 7]->reply, n, NULL, 0);
 }
 
 void form_comment(uint32_t form, struct buf *b, const char *text)
@@ -242,6 +277,8 @@ void form_probe(uint32_t form, struct buf *b, int64_t at)
 {
 	if (transport_of(form)->probe)
 		buf_str(b, transport_of(form)->probe);
+	else if (transport_of(form)->ping)
+		transport_of(form)->ping(b);
 	else
 		form_keepalive(form, b, at, NULL);
 }

@@ -13,7 +13,23 @@
 #include "base/mem.h"
 #include "wire/dialect.h"
 
-enum wire_transport { TRANSPORT_SSE, TRANSPORT_NDJSON, TRANSPORT_POLL, N_TRANSPORTS };
+enum wire_transport {
+	TRANSPORT_SSE,
+	TRANSPORT_NDJSON,
+	TRANSPORT_POLL,
+	TRANSPORT_WEBSOCKET,
+	N_TRANSPORTS
+};
+
+/* Why we end a stream, as far as its client should know. */
+enum wire_end {
+	END_RESTART,	 /* come back, here or to whoever is there then */
+	END_UNAVAILABLE, /* what it needs cannot be had now */
+	END_CREDENTIAL,	 /* its token is none any more */
+	END_ROLE,	 /* its user may not hear this any more */
+	END_SILENT,	 /* nothing was heard of it */
+	N_ENDS
+};
 
 #define FORM_RETRY_MAX_MS 3600000 /* an hour: what a form's number has room for */
 
@@ -44,6 +60,8 @@ enum wire_transport transport_find(const char *name);
 /* Whether it makes an answer, which ends when there is something to tell, or nothing for a
  * keep-alive's time; the others go on. */
 bool transport_is_answer(enum wire_transport transport) MUST_CHECK;
+/* Whether its clients talk as well: the connection has been upgraded. */
+bool transport_talks(enum wire_transport transport) MUST_CHECK;
 
 /* All of these append whole messages. An id may be NULL. What is to say: see dialect.h. */
 
@@ -58,7 +76,9 @@ void form_keepalive(uint32_t form, struct buf *b, int64_t at, const char *id);
 /* The last message: when to come back, and where that is told anew, with which id. */
 void form_farewell(uint32_t form, struct buf *b, uint64_t retry_ms, int64_t at, const char *id);
 /* What is sent, if it can be, when a stream ends without one, and why that is; or nothing. */
-void form_break(uint32_t form, struct buf *b, const char *reason);
+void form_break(uint32_t form, struct buf *b, enum wire_end end, const char *reason);
+/* The answer to what its client has said. */
+void form_reply(uint32_t form, struct buf *b, const struct news *n);
 /* Words for whoever looks at the wire, and no message; nothing where that cannot be. */
 void form_comment(uint32_t form, struct buf *b, const char *text);
 /* As little as can be sent without a meaning. */

@@ -102,6 +102,16 @@ bool negotiate_names(const char *accept, const char *type)
 	return best(accept, type, &allows) == 3 && allows;
 }
 
+bool negotiate_lists(const char *list, const char *item)
+{
+	struct item i;
+
+	while (next_item(&list, &i))
+		if (i.len == strlen(item) && !strncasecmp(i.s, item, i.len))
+			return true;
+	return false;
+}
+
 bool negotiate_upgrades(const char *upgrade)
 {
 	static const char *const offered[] = {"h2", "h2c", "h3", "HTTP", "TLS"};

@@ -36,6 +36,27 @@ void websocket_close(struct buf *b, unsigned code, const char *reason)
 	websocket_frame(b, WEBSOCKET_CLOSE, payload, len + 2);
 }
 
+void websocket_ping(struct buf *b)
+{
+	websocket_frame(b, WEBSOCKET_PING, "", 0);
+}
+
+void websocket_end(struct buf *b, enum wire_end end)
+{
+	static const struct {
+		enum websocket_code code;
+		const char *reason;
+	} ends[N_ENDS] = {
+		[END_RESTART] = {WEBSOCKET_SERVICE_RESTART, "connect again"},
+		[END_UNAVAILABLE] = {WEBSOCKET_TRY_AGAIN, "not available; connect again later"},
+		[END_CREDENTIAL] = {WEBSOCKET_UNAUTHORIZED, "the token is not valid any more"},
+		[END_ROLE] = {WEBSOCKET_FORBIDDEN, "not allowed any more"},
+		[END_SILENT] = {WEBSOCKET_TIMEOUT, "no answer to a ping"},
+	};
+
+	websocket_close(b, ends[end].code, ends[end].reason);
+}
+
 void websocket_init(struct websocket *w, size_t max_bytes)
 {
 	*w = (struct websocket){0};
@@ -191,6 +212,16 @@ static enum websocket_got take_payload(struct websocket *w, const char **at, con
 	if (!is_control(w) && !is_text(w, false))
 		return fail(w, WEBSOCKET_BAD_TEXT, "the message is not UTF-8");
 	return WEBSOCKET_GOT_NOTHING;
+}
+
+bool websocket_rests(struct websocket *w)
+{
+	if (w->n_head || w->in_message)
+		return false;
+	buf_free(&w->text);
+	w->whole = 0;
+	w->told = false;
+	return true;
 }
 
 enum websocket_got websocket_read(struct websocket *w, const char **at, const char *end)

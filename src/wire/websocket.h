@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "wire/form.h"
 
 #define WEBSOCKET_CONTROL_MAX 125 /* bytes, section 5.5 */
 
@@ -35,12 +36,20 @@ enum websocket_code {
 	WEBSOCKET_TOO_LARGE = 1009,
 	WEBSOCKET_SERVICE_RESTART = 1012,
 	WEBSOCKET_TRY_AGAIN = 1013,
+	/* Of our own, after HTTP's status codes: */
+	WEBSOCKET_UNAUTHORIZED = 4401,
+	WEBSOCKET_FORBIDDEN = 4403,
+	WEBSOCKET_TIMEOUT = 4408,
 };
 
 /* One frame, final and unmasked, as servers send them. */
 void websocket_frame(struct buf *b, enum websocket_opcode opcode, const void *data, size_t len);
 /* A close frame with a code and a reason of at most 123 bytes. */
 void websocket_close(struct buf *b, unsigned code, const char *reason);
+
+/* For form.c: a ping, and why we close. */
+void websocket_ping(struct buf *b);
+void websocket_end(struct buf *b, enum wire_end end);
 
 enum websocket_got {
 	WEBSOCKET_GOT_NOTHING, /* all has been read, and more is needed */
@@ -72,5 +81,7 @@ void websocket_free(struct websocket *w);
 /* Reads on at *at, up to `end` or to the first thing that is to be told. After a close or an error
  * it must not be called any more. */
 enum websocket_got websocket_read(struct websocket *w, const char **at, const char *end) MUST_CHECK;
+/* Whether nothing of a message or a frame is waited for. Then it needs no memory. */
+bool websocket_rests(struct websocket *w);
 
 #endif

@@ -15,6 +15,7 @@ import pytest
 
 from conftest import PGHERALD, TOLD, Install
 from lib.daemon import PATIENCE_S, Answer, Client, Daemon, Lines, Parser, wait_until
+from lib.websocket import Messages
 
 ROWS, WRITERS, SECONDS = 12, 8, 14
 KEYS = {"manager": {"1", "*"}, "foreman1": {"2", "#odd", "*"}, "foreman2": {"3", "#odd", "#even", "*"}}
@@ -58,7 +59,7 @@ queue_events = 1000
 """
 
 
-TRANSPORTS = {"sse": Parser, "ndjson": Lines, "poll": Answer}
+TRANSPORTS = {"sse": Parser, "ndjson": Lines, "websocket": Messages, "poll": Answer}
 
 
 class Writer(threading.Thread):
@@ -135,7 +136,7 @@ class Follower(threading.Thread):
 
     def one_connection(self):
         # Not with a poll at first: who throws away its answer has no position to come back with.
-        transport = self.random.choice(list(TRANSPORTS)[:None if self.last_id else 2])
+        transport = self.random.choice(list(TRANSPORTS)[:None if self.last_id else 3])
         c = Client(self.daemon_process, TOKENS[self.who], self.last_id, parser=TRANSPORTS[transport](),
                    extra_query=f"transport={transport}" + self.channels * ("#odd" in KEYS[self.who]))
         self.connection = f"{transport} after {self.last_id}"
@@ -147,7 +148,7 @@ class Follower(threading.Thread):
         try:
             while not self.stopping.is_set() and not c.ended and seen < drop_after:
                 c.read_some(0.05)
-                if c.status not in (None, 200):
+                if c.status not in (None, 101, 200):
                     return
                 while seen < len(c.frames) and seen < drop_after:
                     self.take(c.frames[seen])

@@ -15,6 +15,7 @@ from conftest import PGHERALD, run_pgherald
 from lib.daemon import Client, Daemon, wait_until
 from lib.django_env import PROJECT, PYTHONS, Django, Unavailable
 from lib.names import call_columns_like_ours
+from lib.websocket import Messages
 
 WEB = "/web/events/"
 LISTED = "http://127.0.0.1:8000"  # in the example's cors_origins
@@ -77,8 +78,8 @@ class Site:
         return self.run(f"browser = login(user({name!r}))\n{code}\n"
                         "result = browser.cookies['sessionid'].value")
 
-    def stream(self, key, **headers):
-        return Client(self.daemon, None, path=WEB,
+    def stream(self, key, parser=None, **headers):
+        return Client(self.daemon, None, path=WEB, parser=parser,
                       headers={"Cookie": f"csrftoken=x; sessionid={key}"} | headers)
 
     def status(self, key, **headers):
@@ -320,6 +321,21 @@ def test_what_costs_nothing(site):
 
 
 # --- Whose page --------------------------------------------------------------------------------
+
+
+def test_pages_with_a_websocket(site):
+    """No preflight and no CORS stand before a WebSocket, and the cookie comes along."""
+    key = site.login()
+
+    def ask(**headers):
+        client = site.stream(key, parser=Messages(), **headers)
+        client.read_until(lambda: client.headers, "an answer")
+        client.close()
+        return client.status
+
+    assert [ask(**({"Origin": o} if o else {})) for o in
+            (None, "https://test", LISTED, "https://evil.example", "null", "https://test.evil.example")] == \
+        [101, 101, 101, 403, 403, 403]
 
 
 def test_pages(site):

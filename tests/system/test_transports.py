@@ -12,6 +12,7 @@ import threading
 import pytest
 
 from lib.daemon import EVENTS, Answer, Client, Lines, wait_until
+from lib.websocket import WebSocket
 
 NDJSON = "application/x-ndjson"
 
@@ -51,7 +52,8 @@ class Poll:
         pass
 
 
-TRANSPORTS = {"sse": lambda d, token, **more: Client(d, token, by_query=False, **more).hello(), "ndjson": ndjson}
+TRANSPORTS = {"sse": lambda d, token, **more: Client(d, token, by_query=False, **more).hello(), "ndjson": ndjson,
+              "websocket": lambda d, token, **more: WebSocket(d, token, by_query=False, **more).hello()}
 RESUMABLE = TRANSPORTS | {"poll": Poll}
 
 
@@ -76,12 +78,11 @@ def test_the_same_events(served, d):
     served.db.run("UPDATE api_estimate SET foreman_id = 3")
     for c in clients:
         c.wait_messages(2)
-    sse, lines = clients[:2], clients[2:]
-    for a, b in zip(sse, lines):
+    for a, b in zip(clients[:2] * 2, clients[2:]):
         assert a.messages() == b.messages() and a.last_id == b.last_id
         assert [f.id for f in a.frames[1:]] == [f.id for f in b.frames[1:]]
     assert clients[3].messages()[1]["scope"] == "leave"
-    assert clients[0].parser.retry == clients[2].parser.retry == 3000
+    assert [c.parser.retry for c in clients] == [3000] * 6
 
 
 @pytest.mark.parametrize("accept, query, transport", [
@@ -105,7 +106,7 @@ def test_what_is_asked_for(served, d, accept, query, transport):
         assert c.hello().headers["Content-Type"] == transport
         return
     c.read_until(lambda: c.ended)
-    assert c.status == 406 and b"sse, ndjson, poll." in c.buffer + c.raw_body or NDJSON.encode() in c.raw_body + c.buffer
+    assert c.status == 406 and b"sse, ndjson, poll, websocket." in c.buffer + c.raw_body or NDJSON.encode() in c.raw_body + c.buffer
 
 
 def test_refusals_are_no_stream(served, d):

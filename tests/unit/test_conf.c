@@ -154,7 +154,8 @@ TEST(what_a_route_cannot_carry)
 		     "\"klingon\"");
 	expect_error(
 		ROUTE "transports = sse, telepathy\n",
-		"f:4: [route x] transports: there is no telepathy; there are sse, ndjson, poll");
+		"f:4: [route x] transports: there is no telepathy; there are sse, ndjson, poll, "
+		"websocket");
 	expect_error(ROUTE "transports = sse, sse\n",
 		     "f:4: [route x] transports: sse is there twice");
 	expect_error(ROUTE "dialect = raw\ntransports = sse, ndjson\n",
@@ -177,9 +178,10 @@ TEST(what_a_route_carries)
 		const char *text;
 		unsigned carried;
 	} table[] = {
-		{"", 7},
+		{"", 15},
 		{"dialect = raw\n", 1U << TRANSPORT_SSE | 1U << TRANSPORT_POLL},
-		{"dialect = raw\nids = no\n", 1U << TRANSPORT_SSE | 1U << TRANSPORT_NDJSON},
+		{"dialect = raw\nids = no\n",
+		 1U << TRANSPORT_SSE | 1U << TRANSPORT_NDJSON | 1U << TRANSPORT_WEBSOCKET},
 		{"transports = poll, sse\n", 1U << TRANSPORT_SSE | 1U << TRANSPORT_POLL},
 	};
 

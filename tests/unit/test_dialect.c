@@ -195,7 +195,7 @@ static void check_ends(const struct golden *g, uint32_t form, struct buf *b)
 	same(b, g->quiet);
 	form_farewell(form, b, 4000, 1704110400, ID);
 	same(b, g->farewell);
-	form_break(form, b, "why");
+	form_break(form, b, END_CREDENTIAL, "why");
 	same(b, g->broken);
 }
 

@@ -118,13 +118,62 @@ TEST(lists)
 	filter_free(NULL);
 }
 
+static void expect_join(struct filter *f, const char *types, const char *topics, bool ok)
+{
+	struct filter *more = filter(types, topics);
+
+	assert_int_equal(filter_join(f, more), ok);
+	filter_free(more);
+}
+
+static void expect_drop(struct filter *f, const char *types, const char *topics, bool ok)
+{
+	struct filter *less = filter(types, topics);
+
+	assert_int_equal(filter_drop(f, less), ok);
+	filter_free(less);
+}
+
+TEST(joined_and_dropped)
+{
+	struct filter *f = filter(NULL, "estimate");
+	char name[] = "topic0000";
+
+	expect_join(f, NULL, "estimate,project,project", true);
+	assert_int_equal(f->n_topics, 2);
+	expect_join(f, "project.created", NULL, true); /* of all types already */
+	assert_int_equal(f->n_types, 0);
+	assert_true(wants(f, "project", 'u', NULL));
+	expect_drop(f, "project.created", "project", false); /* nothing of it */
+	assert_int_equal(f->n_topics, 2);
+	expect_drop(f, NULL, "project,never", true);
+	assert_false(wants(f, "project", 'u', NULL));
+	assert_true(wants(f, "estimate", 'u', NULL));
+	expect_drop(f, NULL, "estimate", true);
+	assert_false(wants(f, "estimate", 'u', NULL));
+	assert_null(filter_topics(f, "[\"estimate\", \"project\"]"));
+	expect_drop(f, NULL, "estimate", true); /* none to drop, and not all again */
+	assert_false(wants(f, "estimate", 'u', NULL));
+	expect_join(f, NULL, "project", true);
+	assert_true(wants(f, "project", 'u', NULL));
+	assert_false(wants(f, "estimate", 'u', NULL));
+	for (int i = 1; i < FILTER_ITEMS_MAX; i++) {
+		name[7] = (char)('0' + i / 10);
+		name[8] = (char)('0' + i % 10);
+		expect_join(f, NULL, name, true);
+	}
+	expect_join(f, NULL, "one-more", false);
+	expect_join(f, NULL, "project", true);
+	assert_int_equal(f->n_topics, FILTER_ITEMS_MAX);
+	filter_free(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(types_and_topics),
-		cmocka_unit_test(the_applications_own_events),
-		cmocka_unit_test(topics_of_a_resync),
-		cmocka_unit_test(lists),
+		cmocka_unit_test(types_and_topics),   cmocka_unit_test(the_applications_own_events),
+		cmocka_unit_test(topics_of_a_resync), cmocka_unit_test(lists),
+		cmocka_unit_test(joined_and_dropped),
 	};
 
 	return cmocka_run_group_tests_name("filter", tests, NULL, NULL);

@@ -59,8 +59,9 @@ TEST(what_cannot_be_carried)
 			bool poll = t == TRANSPORT_POLL;
 
 			assert_int_equal(!form_complaint(t, d, true), !poll);
-			assert_int_equal(!form_complaint(t, d, false),
-					 d != DIALECT_RAW || t != TRANSPORT_NDJSON);
+			assert_int_equal(!form_complaint(t, d, false), d != DIALECT_RAW ||
+									       t == TRANSPORT_SSE ||
+									       t == TRANSPORT_POLL);
 		}
 }
 
@@ -143,12 +144,102 @@ TEST(polls_are_documents)
 			if (whole)
 				form_farewell(form, &b, 0, 9, "e.0.3");
 			else
-				form_break(form, &b, "why");
+				form_break(form, &b, END_CREDENTIAL, "why");
 			o = json_tokener_parse(text_of(&b));
 			assert_true(json_object_object_get_ex(o, "events", &events));
 			assert_int_equal(json_object_array_length(events), 3);
 			json_object_put(o);
 		}
+}
+
+/* A frame's text, of up to 64 KiB, on one line. */
+static void expect_text(const char **at, const char *want)
+{
+	const unsigned char *p = (const unsigned char *)*at;
+	size_t len = p[1] < 126 ? p[1] : (size_t)(p[2] << 8 | p[3]), head = p[1] < 126 ? 2 : 4;
+
+	assert_int_equal(p[0], 0x81);
+	assert_int_equal(len, strlen(want));
+	assert_memory_equal(*at + head, want, len);
+	*at += head + len;
+}
+
+static void expect_bytes(const char **at, const char *want, size_t len)
+{
+	assert_memory_equal(*at, want, len);
+	*at += len;
+}
+
+TEST(websocket)
+{
+	uint32_t form = form_in(TRANSPORT_WEBSOCKET, DIALECT_DJANGO);
+	const struct news n = {.type = "a.updated", .doc = "{\"n\": 1}", .scope = "enter", .at = 7};
+	const struct news hello = {.full = true, .keepalive_s = 30, .user = "7"};
+	autobuf b = {.max = 4096};
+	const char *at;
+
+	assert_true(transport_talks(TRANSPORT_WEBSOCKET) && !transport_talks(TRANSPORT_NDJSON));
+	assert_null(transport_media(TRANSPORT_WEBSOCKET));
+	form_hello(form, &b, &hello, 3000, "e.0.1");
+	form_event(form, &b, &n, "e.0.2");
+	form_comment(form, &b, "words");
+	form_keepalive(form, &b, 7, "e.0.3");
+	form_probe(form, &b, 8);
+	form_farewell(form, &b, 4000, 9, NULL);
+	at = text_of(&b);
+	expect_text(&at, "{\"event\": \"connected\", \"message\": \"SSE connection established\", "
+			 "\"keepalive\": 30, \"user\": \"7\", \"id\": \"e.0.1\", \"retry\": 3000}");
+	expect_text(&at, "{\"event\": \"a.updated\", \"data\": {\"n\": 1}, \"scope\": \"enter\", "
+			 "\"timestamp\": 7, \"id\": \"e.0.2\"}");
+	expect_text(&at, "{\"event\": \"keepalive\", \"timestamp\": 7, \"id\": \"e.0.3\"}");
+	expect_bytes(&at, "\x89\0\x89\0", 4);
+	expect_text(&at, "{\"event\": \"system.farewell\", \"timestamp\": 9, \"retry\": 4000}");
+	expect_bytes(&at, "\x88\x0f\x03\xf4", 4);
+	expect_bytes(&at, "connect again", 13);
+	assert_ptr_equal(at, buf_cstr(&b) + b.len);
+	for (enum wire_end end = 0; end < N_ENDS; end++) {
+		buf_clear(&b);
+		form_break(form, &b, end, "why");
+		assert_true(b.len > 4 && b.data[0] == '\x88' && (size_t)b.data[1] == b.len - 2);
+	}
+	buf_clear(&b); /* a dialect that says nothing there: the ping alone */
+	form_keepalive(form_in(TRANSPORT_WEBSOCKET, DIALECT_RAW), &b, 7, NULL);
+	at = text_of(&b);
+	expect_bytes(&at, "\x89\0", 2);
+	assert_ptr_equal(at, buf_cstr(&b) + b.len);
+}
+
+TEST(replies)
+{
+	static const char *const want[N_DIALECTS] = {
+		[DIALECT_DJANGO] = "{\"event\": \"system.pong\", \"data\": {}, \"request_id\": "
+				   "\"x\", \"timestamp\": 8}",
+		[DIALECT_CHAT] = "{\"event_type\": \"herald.pong\", \"payload\": {}, "
+				 "\"request_id\": \"x\"}",
+		[DIALECT_RAW] =
+			"{\"type\": \"herald.pong\", \"object\": {}, \"request_id\": \"x\"}",
+		[DIALECT_STREAMING] =
+			"{\"type\": \"pong\", \"content\": {}, \"request_id\": \"x\"}",
+		[DIALECT_PLAIN] =
+			"{\"type\": \"herald.pong\", \"data\": {}, \"request_id\": \"x\", "
+			"\"ts\": 8}",
+	};
+	struct news n = {.type = "pong", .doc = "{}", .request_id = "\"x\"", .at = 8};
+
+	for (enum wire_dialect d = 0; d < N_DIALECTS; d++) {
+		uint32_t form = form_in(TRANSPORT_WEBSOCKET, d);
+		autobuf b = {.max = 4096};
+		const char *at;
+
+		n.request_id = "\"x\"";
+		form_reply(form, &b, &n);
+		at = text_of(&b);
+		expect_text(&at, want[d]);
+		assert_ptr_equal(at, buf_cstr(&b) + b.len);
+		n.request_id = NULL;
+		form_reply(form, &b, &n);
+		assert_null(strstr(at, "request_id"));
+	}
 }
 
 /* A document with blanks of all kinds between its tokens, and escapes in its strings. */
@@ -206,6 +297,8 @@ int main(void)
 		cmocka_unit_test(ndjson_says_all_in_lines),
 		cmocka_unit_test(poll),
 		cmocka_unit_test(polls_are_documents),
+		cmocka_unit_test(websocket),
+		cmocka_unit_test(replies),
 		cmocka_unit_test(an_object_is_a_line),
 	};
 

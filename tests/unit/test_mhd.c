@@ -23,6 +23,7 @@ struct bench {
 	int client; /* the other end of the connection */
 	bool suspend;
 	struct MHD_Connection *suspended;
+	struct MHD_Response *upgrade; /* the answer, when it is set */
 	unsigned n_requests, n_reads, n_completed;
 	unsigned n_started, n_closed; /* connections */
 	int taken;		      /* the dup, once it is taken */
@@ -81,6 +82,8 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
 		MHD_suspend_connection(c);
 		return MHD_YES;
 	}
+	if (b->upgrade)
+		return MHD_queue_response(c, MHD_HTTP_SWITCHING_PROTOCOLS, b->upgrade);
 	r = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 1024, read_hello, b, NULL);
 	assert_non_null(r);
 	MHD_add_response_header(r, "Content-Type", "text/event-stream");
@@ -278,12 +281,80 @@ TEST(a_client_that_goes_early_is_completed)
 	MHD_stop_daemon(b.mhd);
 }
 
+/* What an upgrade is. */
+struct upgraded {
+	struct bench *bench;
+	char early[100];
+	size_t n_early;
+};
+
+static void on_upgraded(void *arg, struct MHD_Connection *c, void *req, const char *early,
+			size_t n_early, MHD_socket sock, struct MHD_UpgradeResponseHandle *urh)
+{
+	struct upgraded *u = arg;
+
+	(void)c;
+	(void)req;
+	assert_true(n_early < sizeof(u->early));
+	memcpy(u->early, early, n_early);
+	u->n_early = n_early;
+	peek(u->bench->client, u->bench->seen, sizeof(u->bench->seen));
+	u->bench->taken = fcntl(sock, F_DUPFD_CLOEXEC, 0);
+	assert_int_equal(MHD_upgrade_action(urh, MHD_UPGRADE_ACTION_CLOSE), MHD_YES);
+}
+
+/* With what the client said too early; MHD's side ends without an end for the client. */
+TEST(an_upgrade_is_taken_over)
+{
+	struct bench b;
+	struct upgraded u = {.bench = &b};
+	struct MHD_Response *r;
+	char got[4000];
+
+	bench_start(&b, true);
+	say(b.client,
+	    "GET / HTTP/1.1\r\nHost: t\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\nearly");
+	for (int i = 0; !b.n_requests; i++) {
+		assert_true(i < 100);
+		turn(&b);
+	}
+	b.upgrade = r = MHD_create_response_for_upgrade(on_upgraded, &u);
+	assert_non_null(r);
+	assert_int_equal(MHD_add_response_header(r, "Upgrade", "x"), MHD_YES);
+	MHD_resume_connection(b.suspended);
+	for (int i = 0; b.taken < 0; i++) {
+		assert_true(i < 100);
+		turn(&b);
+	}
+	MHD_destroy_response(r);
+	/* The whole head was out before. */
+	assert_int_equal(strncmp(b.seen, "HTTP/1.1 101 Switching Protocols\r\n", 34), 0);
+	assert_non_null(strcasestr(b.seen, "\r\nConnection: Upgrade\r\n"));
+	assert_int_equal(strcmp(b.seen + strlen(b.seen) - 4, "\r\n\r\n"), 0);
+	assert_int_equal(u.n_early, 5);
+	assert_memory_equal(u.early, "early", 5);
+	for (int i = 0; !b.n_completed || connections(&b); i++) {
+		assert_true(i < 3);
+		assert_int_equal(MHD_run(b.mhd), MHD_YES);
+	}
+	assert_int_equal(b.n_closed, 1);
+	assert_int_equal(recv(b.client, got, sizeof(got), MSG_DONTWAIT), strlen(b.seen));
+	assert_int_equal(recv(b.client, got, sizeof(got), MSG_DONTWAIT), -1);
+	assert_int_equal(errno, EAGAIN);
+	MHD_stop_daemon(b.mhd);
+	say(b.taken, "later");
+	assert_int_equal(recv(b.client, got, sizeof(got), 0), 5);
+	close(b.taken);
+	close(b.client);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_chunked_stream_is_taken_over),
 		cmocka_unit_test(a_stream_of_http_1_0_is_taken_over),
 		cmocka_unit_test(suspended_until_resumed),
+		cmocka_unit_test(an_upgrade_is_taken_over),
 		cmocka_unit_test(a_client_that_goes_early_is_completed),
 	};
 

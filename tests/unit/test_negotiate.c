@@ -62,6 +62,14 @@ TEST(named)
 	assert_false(negotiate_names("text/event-stream;q=0", SSE));
 }
 
+TEST(lists)
+{
+	assert_true(negotiate_lists("keep-alive, Upgrade", "upgrade"));
+	assert_true(negotiate_lists(",upgrade ,", "upgrade"));
+	assert_false(negotiate_lists("", "upgrade"));
+	assert_false(negotiate_lists("upgraded, up, \"upgrade\"", "upgrade"));
+}
+
 TEST(upgrade)
 {
 	assert_false(negotiate_upgrades(""));
@@ -80,6 +88,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(accept),
 		cmocka_unit_test(named),
+		cmocka_unit_test(lists),
 		cmocka_unit_test(upgrade),
 	};
 

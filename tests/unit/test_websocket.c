@@ -134,6 +134,32 @@ TEST(refusals)
 	EXPECT("error(1007)", put_text(&in, 0x88, "\x03\xe8\xff"));
 }
 
+/* Between two messages a client costs no memory but the struct. */
+TEST(rests)
+{
+	autobuf in = {.max = 1 << 16};
+	struct websocket w;
+	const char *at, *end;
+
+	websocket_init(&w, MAX);
+	put_text(&in, 0x01, "Hel");
+	put_text(&in, 0x80, "lo");
+	at = buf_cstr(&in);
+	end = at + in.len;
+	for (const char *upto = at + 1; upto < end; upto++) {
+		assert_int_equal(websocket_read(&w, &at, upto), WEBSOCKET_GOT_NOTHING);
+		assert_false(websocket_rests(&w));
+	}
+	assert_int_equal(websocket_read(&w, &at, end), WEBSOCKET_GOT_TEXT);
+	assert_string_equal(buf_cstr(&w.text), "Hello");
+	assert_true(websocket_rests(&w));
+	assert_null(w.text.data);
+	at = buf_cstr(&in);
+	assert_int_equal(websocket_read(&w, &at, end), WEBSOCKET_GOT_TEXT);
+	assert_string_equal(buf_cstr(&w.text), "Hello");
+	websocket_free(&w);
+}
+
 TEST(frames_of_ours)
 {
 	autobuf b = {.max = 1 << 20}, text = {.max = 1 << 20};
@@ -162,6 +188,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(messages),
 		cmocka_unit_test(refusals),
+		cmocka_unit_test(rests),
 		cmocka_unit_test(frames_of_ours),
 	};
 

@@ -278,7 +278,7 @@ class Client:
             lines.append("Authorization: Token " + token)
         if last_id is not None:
             lines.append("Last-Event-ID: " + last_id)
-        lines += [f"{k}: {v}" for k, v in (headers or {}).items()]
+        lines += [f"{k}: {v}" for k, v in (getattr(parser, "headers", {}) | (headers or {})).items()]
         self.sock = connect(daemon.address, source)
         self.sock.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
         self.daemon, self.buffer = daemon, b""
@@ -332,7 +332,7 @@ class Client:
             return
         body = self._body()
         self.raw_body += body
-        if self.status != 200:
+        if self.status not in (101, 200):
             return
         for frame in self.parser.feed(body):
             if frame.id is not None:
@@ -361,7 +361,7 @@ class Client:
 
     def hello(self):
         self.read_until(lambda: self.frames, "the hello")
-        assert self.status == 200, self.status
+        assert self.status in (101, 200), self.status
         return self
 
     def messages(self, keepalive=False):

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * What the client of a WebSocket says: read as it comes, bounded in bytes and messages a second,
+ * answered. Who says more is read more slowly, and let go when he does not stop. Pings are
+ * answered, and whoever answers none of ours has gone. What a message means is action.h's affair.
+ */
+#ifndef PGHERALD_WEB_TALK_H
+#define PGHERALD_WEB_TALK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/mem.h"
+
+struct stream;
+struct talk;
+
+/* Nothing has been heard yet; the time in seconds on the loop's clock. */
+struct talk *talk_new(uint32_t now_s);
+void talk_free(struct talk *t);
+/* What has come behind the handshake and is in the socket no more. */
+void talk_add_early(struct talk *t, const char *bytes, size_t len);
+/* The stream's socket has something: its `ready`. May close the stream. */
+void talk_ready(struct stream *s, uint32_t events);
+/* A second has passed: who was slowed is read again. May close the stream. */
+void talk_tick(struct stream *s);
+/* Whether its client has not been heard for so long that he is not there. */
+bool talk_is_silent(const struct stream *s, uint32_t now_s) MUST_CHECK;
+/* We have said that we close. */
+void talk_closes(struct talk *t);
+/* ... and the client has not. */
+bool talk_awaits_close(const struct talk *t) MUST_CHECK;
+
+#endif
