@@ -30,6 +30,8 @@ void conf_unref(struct conf *c)
 		jwks_free(c->auths[i].jwks);
 		api_keys_free(c->auths[i].api_keys);
 	}
+	for (size_t i = 0; i < c->n_routes; i++)
+		forwarded_trust_free(&c->routes[i].allowed);
 	forwarded_trust_free(&c->trust);
 	for (size_t i = 0; i < N_SECTIONS; i++) {
 		const struct section *k = &section_table[i];

@@ -48,6 +48,10 @@ struct conf_route {
 	uint64_t queue_events;
 	uint64_t queue_bytes;
 	uint64_t stall_ms; /* a client that takes nothing for so long is let go */
+	struct conf_list allow_ips;
+	struct forwarded_trust allowed; /* what they mean; from everywhere without any */
+	uint64_t max_streams, max_streams_per_address;
+	uint64_t opens_per_address, opens_per_user; /* a minute */
 };
 
 /* [auth NAME]: a door: how a credential becomes a user and a role. */

@@ -13,6 +13,7 @@
 static bool check_route(struct parser *p, struct conf_route *r, unsigned line)
 {
 	struct conf *c = p->conf;
+	const char *bad;
 
 	if (*r->path != '/')
 		return parser_fail(p, line, "[route %s] path must begin with /", r->name);
@@ -23,6 +24,11 @@ static bool check_route(struct parser *p, struct conf_route *r, unsigned line)
 		if (!strcmp(o->path, r->path))
 			return parser_fail(p, line, "[route %s] path %s is [route %s]'s", r->name,
 					   r->path, o->name);
+	if (!forwarded_trust_parse(&r->allowed, r->allow_ips.items, r->allow_ips.n, &bad))
+		return parser_fail(p, line,
+				   "[route %s] allow_ips: \"%.80s\" is no address, no range such "
+				   "as 10.0.0.0/8, and not unix:",
+				   r->name, bad);
 	if (!check_forms(p, r, line) || !check_doors(p, r, line))
 		return false;
 	for (size_t i = 0; i < r->roles.n; i++) {

@@ -164,6 +164,13 @@ static const struct setting route_settings[] = {
 	{"retry", TYPE_DURATION, AT(conf_route, retry_ms), "3s", 0, NULL, 1, FORM_RETRY_MAX_MS},
 	{"queue_events", TYPE_COUNT, AT(conf_route, queue_events), "100", 0, NULL, 1, 1000000},
 	{"queue_bytes", TYPE_SIZE, AT(conf_route, queue_bytes), "1MiB", 0, NULL, 1024, 1 << 30},
+	{"allow_ips", TYPE_LIST, AT(conf_route, allow_ips), "", 0, NULL, 0, 0},
+	{"max_streams", TYPE_COUNT, AT(conf_route, max_streams), "0", 0, NULL, 0, 0},
+	{"max_streams_per_address", TYPE_COUNT, AT(conf_route, max_streams_per_address), "0", 0,
+	 NULL, 0, 0},
+	{"opens_per_address", TYPE_COUNT, AT(conf_route, opens_per_address), "0", 0, NULL, 0,
+	 1000000},
+	{"opens_per_user", TYPE_COUNT, AT(conf_route, opens_per_user), "0", 0, NULL, 0, 1000000},
 	{"stall", TYPE_DURATION, AT(conf_route, stall_ms), "60s", 0, NULL, 1000, 3600000},
 	{0},
 };

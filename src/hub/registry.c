@@ -21,6 +21,7 @@ struct user {
 struct registry {
 	pthread_mutex_t lock;
 	struct user *users;
+	struct user *places; /* by name */
 	size_t streams;
 	uint64_t max_streams, max_per_user;
 };
@@ -35,7 +36,7 @@ struct registry *registry_new(void)
 
 void registry_free(struct registry *r)
 {
-	assert(!r->users);
+	assert(!r->users && !r->places);
 	pthread_mutex_destroy(&r->lock);
 	free(r);
 }
@@ -56,6 +57,17 @@ static struct user *find(struct registry *r, const char *id)
 	return u;
 }
 
+/* One that is not there yet, of nobody. */
+static struct user *add(struct user **all, const char *id)
+{
+	size_t len = strlen(id);
+	struct user *u = xcalloc(1, sizeof(*u) + len + 1);
+
+	memcpy(u->id, id, len);
+	HASH_ADD_KEYPTR(hh, *all, u->id, len, u);
+	return u;
+}
+
 enum registry_verdict registry_enter(struct registry *r, const char *user_id)
 {
 	enum registry_verdict v = REGISTRY_OK;
@@ -68,13 +80,7 @@ enum registry_verdict registry_enter(struct registry *r, const char *user_id)
 	else if (r->max_per_user && u && u->n >= r->max_per_user)
 		v = REGISTRY_USER_FULL;
 	else {
-		if (!u) {
-			size_t len = strlen(user_id);
-
-			u = xcalloc(1, sizeof(*u) + len + 1);
-			memcpy(u->id, user_id, len);
-			HASH_ADD_KEYPTR(hh, r->users, u->id, len, u);
-		}
+		u = u ? u : add(&r->users, user_id);
 		u->n++;
 		r->streams++;
 	}
@@ -106,6 +112,36 @@ void registry_leave(struct registry *r, const char *user_id)
 	r->streams--;
 	if (!--u->n) {
 		HASH_DEL(r->users, u);
+		free(u);
+	}
+	pthread_mutex_unlock(&r->lock);
+}
+
+bool registry_sit(struct registry *r, const char *place, uint64_t max)
+{
+	struct user *u;
+	bool ok;
+
+	pthread_mutex_lock(&r->lock);
+	HASH_FIND_STR(r->places, place, u);
+	ok = (u ? u->n : 0) < max;
+	if (ok) {
+		u = u ? u : add(&r->places, place);
+		u->n++;
+	}
+	pthread_mutex_unlock(&r->lock);
+	return ok;
+}
+
+void registry_rise(struct registry *r, const char *place)
+{
+	struct user *u;
+
+	pthread_mutex_lock(&r->lock);
+	HASH_FIND_STR(r->places, place, u);
+	assert(u && u->n);
+	if (!--u->n) {
+		HASH_DEL(r->places, u);
 		free(u);
 	}
 	pthread_mutex_unlock(&r->lock);

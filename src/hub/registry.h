@@ -24,6 +24,9 @@ enum registry_verdict registry_enter(struct registry *r, const char *user_id) MU
 bool registry_probes(struct registry *r, const char *user_id, uint64_t now_ms,
 		     uint64_t every_ms) MUST_CHECK;
 void registry_leave(struct registry *r, const char *user_id);
+/* Counts one more at a place, unless there are `max`: a route, or an address on one. False then. */
+bool registry_sit(struct registry *r, const char *place, uint64_t max) MUST_CHECK;
+void registry_rise(struct registry *r, const char *place);
 size_t registry_streams(struct registry *r);
 /* Calls `each` for every user with at least one stream, in no particular order, under the lock. */
 void registry_each(struct registry *r, void (*each)(void *arg, const char *user_id, size_t n),

@@ -24,6 +24,24 @@ static void add_user(void *arg, const char *user_id, size_t n)
 	s->n_connections += n;
 }
 
+/* Who was turned away since the start, by the reason. */
+static void add_refused(struct tally *t, struct json_object *all)
+{
+	struct json_object *refused = json_object_new_object();
+
+	for (size_t i = 0; i < N_TALLIES; i++) {
+		const char *name = tally_name((enum tally_reason)i);
+		uint64_t n = name ? tally_total(t, (enum tally_reason)i) : 0;
+
+		if (n)
+			json_object_object_add(refused, name, json_object_new_int64((int64_t)n));
+	}
+	if (json_object_object_length(refused))
+		json_object_object_add(all, "refused", refused);
+	else
+		json_object_put(refused);
+}
+
 enum MHD_Result admin_stats(struct worker *w, struct MHD_Connection *c)
 {
 	struct json_object *all = json_object_new_object();
@@ -35,6 +53,7 @@ enum MHD_Result admin_stats(struct worker *w, struct MHD_Connection *c)
 	json_object_object_add(all, "total_connections",
 			       json_object_new_int64((int64_t)s.n_connections));
 	json_object_object_add(all, "users", s.users);
+	add_refused(&w->commons->tally, all);
 	result = answer_text(c, w->conf, MHD_HTTP_OK, "application/json",
 			     json_object_to_json_string_ext(all, JSON_C_TO_STRING_SPACED));
 	json_object_put(all);
@@ -69,10 +88,11 @@ static enum MHD_Result ready_but(struct worker *w, struct MHD_Connection *c)
 enum MHD_Result admin_readyz(struct worker *w, struct MHD_Connection *c)
 {
 	if (w->draining)
-		return answer_busy(c, w->conf, MHD_HTTP_SERVICE_UNAVAILABLE, "shutting down", 5);
+		return answer_busy(c, w->conf, MHD_HTTP_SERVICE_UNAVAILABLE, "shutting down", NULL,
+				   5);
 	if (!w->database_up)
 		return answer_busy(c, w->conf, MHD_HTTP_SERVICE_UNAVAILABLE,
-				   "the database is away or still being read", 1);
+				   "the database is away or still being read", NULL, 1);
 	if (w->problems)
 		return ready_but(w, c);
 	return answer_text(c, w->conf, MHD_HTTP_OK, "application/json",

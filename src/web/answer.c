@@ -140,13 +140,19 @@ enum MHD_Result answer_error(struct MHD_Connection *c, const struct conf *conf, 
 }
 
 enum MHD_Result answer_busy(struct MHD_Connection *c, const struct conf *conf, unsigned status,
-			    const char *detail, unsigned retry_s)
+			    const char *detail, const char *code, unsigned retry_s)
 {
 	char seconds[12];
 	const char *const headers[] = {"Retry-After", seconds, NULL};
+	autobuf b = {.max = BODY_MAX};
 
 	snprintf(seconds, sizeof(seconds), "%u", retry_s);
-	return send_detail(c, conf, status, detail, headers);
+	if (!code)
+		return send_detail(c, conf, status, detail, headers);
+	buf_str(&b, "{\"detail\": ");
+	json_string(&b, detail, strlen(detail));
+	buf_printf(&b, ", \"code\": \"%s\"}\n", code);
+	return send_body(c, conf, status, "application/json", buf_cstr(&b), headers);
 }
 
 enum MHD_Result answer_unauthorized(struct MHD_Connection *c, const struct conf *conf,

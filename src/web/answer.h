@@ -15,9 +15,9 @@ struct conf;
 /* {"detail": …}, as Django REST framework words its errors. */
 enum MHD_Result answer_error(struct MHD_Connection *c, const struct conf *conf, unsigned status,
 			     const char *detail);
-/* The same with Retry-After in seconds. */
+/* The same with Retry-After in seconds, and with a "code" unless that is NULL. */
 enum MHD_Result answer_busy(struct MHD_Connection *c, const struct conf *conf, unsigned status,
-			    const char *detail, unsigned retry_s);
+			    const char *detail, const char *code, unsigned retry_s);
 /* 401 with the scheme to use (RFC 9110 section 11.6.1). */
 enum MHD_Result answer_unauthorized(struct MHD_Connection *c, const struct conf *conf,
 				    const char *scheme, const char *detail);

@@ -13,6 +13,8 @@ void commons_init(struct commons *c)
 	lobby_init(&c->lobby);
 	c->attempts = xcalloc(1, sizeof(*c->attempts));
 	attempts_init(c->attempts);
+	c->pace = xcalloc(1, sizeof(*c->pace));
+	pace_init(c->pace);
 	tally_init(&c->tally);
 }
 
@@ -22,5 +24,7 @@ void commons_free(struct commons *c)
 	lobby_free(&c->lobby);
 	attempts_free(c->attempts);
 	free(c->attempts);
+	pace_free(c->pace);
+	free(c->pace);
 	registry_free(c->registry);
 }

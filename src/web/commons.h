@@ -6,6 +6,7 @@
 #include "auth/attempts.h"
 #include "hub/registry.h"
 #include "web/lobby.h"
+#include "web/pace.h"
 #include "web/tally.h"
 
 struct inbox;
@@ -17,6 +18,7 @@ struct commons {
 	struct registry *registry;
 	struct lobby lobby;
 	struct attempts *attempts;
+	struct pace *pace;
 	struct tally tally;
 	/* Set before POST_DRAIN when live streams go to the next process. */
 	struct departure *departure;

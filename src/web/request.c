@@ -48,7 +48,8 @@ struct request {
 	struct post_lookup *lookup;   /* away, or answered */
 	char ticket[TICKET_SIZE + 1]; /* that it gets when it has been kept; "" before */
 	struct loop_timer limit;
-	unsigned probes; /* how often it has waited */
+	unsigned probes;  /* how often it has waited */
+	struct seat seat; /* for its stream */
 	bool http10;
 	uint64_t rights_changes; /* the worker's count when the look-up went out */
 	bool event_source; /* it comes back by itself to a stream that ends, and to nothing else */
@@ -68,6 +69,7 @@ static void request_free(struct request *q)
 	list_remove(&q->node);
 	w->http.n_requests--;
 	query_clear(&q->query);
+	seat_leave(&q->seat, w->registry, q->route);
 	conf_unref(q->conf);
 	explicit_bzero(q->ticket, sizeof(q->ticket));
 	free(q);
@@ -139,36 +141,57 @@ static bool wait_for_departed(struct request *q, const char *user_id)
 	return true;
 }
 
+static void note(const struct request *q, enum tally_reason reason)
+{
+	char peer[CALLER_PEER_MAX];
+
+	asker_text(&q->asker, peer);
+	tally_note(&q->worker->commons->tally, reason, loop_now_ms(q->worker->loop), peer, NULL);
+}
+
 /* "Not now": in the form that makes this kind of client come back. */
 static enum MHD_Result not_before(struct request *q, unsigned status, const char *why,
-				  uint64_t wait_ms)
+				  const char *code, uint64_t wait_ms)
 {
 	unsigned ms = (unsigned)(wait_ms > q->route->retry_ms ? wait_ms : q->route->retry_ms);
 
 	if (q->event_source && q->route->kind == ROUTE_EVENTS)
 		return answer_come_back(q->connection, q->conf, why, ms);
-	return answer_busy(q->connection, q->conf, status, why, (ms + 999) / 1000);
+	return answer_busy(q->connection, q->conf, status, why, code, (ms + 999) / 1000);
 }
 
-static enum MHD_Result not_now(struct request *q, unsigned status, const char *why)
+static enum MHD_Result not_now(struct request *q, unsigned status, const char *why,
+			       const char *code)
 {
-	return not_before(q, status, why, 0);
+	return not_before(q, status, why, code, 0);
+}
+
+/* The same, counted. */
+static enum MHD_Result limited(struct request *q, enum tally_reason reason, unsigned status,
+			       const char *why, uint64_t wait_ms)
+{
+	note(q, reason);
+	return not_before(q, status, why, tally_name(reason), wait_ms);
 }
 
 static enum MHD_Result start_stream(struct request *q, struct principal *who)
 {
 	struct worker *w = q->worker;
 	const char *last = asker_header(q->connection, "Last-Event-ID");
-	const struct stream_wish wish = {
-		last && *last ? last : q->query.position,      q->query.filter,
-		conf_route_form(q->route, q->query.transport), q->query.full_hello,
-		!q->http10 && !q->query.upgrade.websocket,     q->credential.door};
+	const struct stream_wish wish = {last && *last ? last : q->query.position,
+					 q->query.filter,
+					 conf_route_form(q->route, q->query.transport),
+					 q->query.full_hello,
+					 !q->http10 && !q->query.upgrade.websocket,
+					 q->credential.door,
+					 q->seat};
 	struct stream *s;
 	char peer[CALLER_PEER_MAX];
 
 	asker_text(&q->asker, peer);
 	s = stream_new(w, q->conf, q->route, who, q->lookup->token, &wish, peer);
 	q->query.filter = NULL;
+	q->seat = (struct seat){0};
 	q->state = REQUEST_STREAM;
 	if (q->rights_changes != w->rights_changes) /* the verdict may be of before that */
 		stream_hold(s, 0);
@@ -186,19 +209,10 @@ static enum MHD_Result refuse(struct request *q, const char *no_token, const cha
 				   q->credential.place == PLACE_COOKIE ? no_session : no_token);
 }
 
-static void note(const struct request *q, enum tally_reason reason)
-{
-	char peer[CALLER_PEER_MAX];
-
-	asker_text(&q->asker, peer);
-	tally_note(&q->worker->commons->tally, reason, loop_now_ms(q->worker->loop), peer, NULL);
-}
-
 static enum MHD_Result no_database(struct request *q)
 {
-	note(q, TALLY_DATABASE);
-	return not_now(q, MHD_HTTP_SERVICE_UNAVAILABLE,
-		       "The database is not available; try again.");
+	return limited(q, TALLY_DATABASE, MHD_HTTP_SERVICE_UNAVAILABLE,
+		       "The database is not available; try again.", 0);
 }
 
 /* Where everybody comes in nobody guesses. */
@@ -240,9 +254,8 @@ static enum MHD_Result post(struct request *q)
 	struct address counted = caller_counted(q->caller, &q->asker.client);
 
 	if (!lobby_ask(&w->commons->lobby, &q->caller->guest, &counted)) {
-		note(q, TALLY_ADDRESS);
-		return not_now(q, MHD_HTTP_TOO_MANY_REQUESTS,
-			       "Too many requests of your address wait for an answer.");
+		return limited(q, TALLY_ADDRESS, MHD_HTTP_TOO_MANY_REQUESTS,
+			       "Too many requests of your address wait for an answer.", 0);
 	}
 	q->rights_changes = w->rights_changes;
 	q->state = REQUEST_ASKING;
@@ -302,6 +315,7 @@ static enum MHD_Result answer_verdict(struct request *q)
 	const struct conf_route *opens =
 		q->route->kind == ROUTE_TICKET ? conf_find_route(q->conf, q->route->opens) : NULL;
 	struct principal *who;
+	uint64_t wait_ms;
 	autobuf why = {.max = WHY_MAX};
 
 	if (!q->lookup || q->lookup->verdict == LOOKUP_UNAVAILABLE)
@@ -324,23 +338,37 @@ static enum MHD_Result answer_verdict(struct request *q)
 	if (q->route->test_mode)
 		return answer_test(q->connection, q->conf);
 	if (w->draining)
-		return not_now(q, MHD_HTTP_SERVICE_UNAVAILABLE, "Shutting down; connect again.");
+		return not_now(q, MHD_HTTP_SERVICE_UNAVAILABLE, "Shutting down; connect again.",
+			       "shutdown");
 	if (!w->known)
 		return no_database(q);
 	if (!may_hear(q, who, &why))
 		return answer_error(q->connection, q->conf, MHD_HTTP_FORBIDDEN, buf_cstr(&why));
 	if (!query_knows_topics(&q->query, q->conf, &why))
 		return answer_error(q->connection, q->conf, MHD_HTTP_BAD_REQUEST, buf_cstr(&why));
+	if (!q->probes && !pace_take(w->commons->pace, q->route->name, who->user_id,
+				     q->route->opens_per_user, loop_now_ms(w->loop), &wait_ms))
+		return limited(q, TALLY_USER_OPENS, MHD_HTTP_TOO_MANY_REQUESTS,
+			       "You open streams too often.", wait_ms);
+	switch (seat_take(&q->seat, w->registry, q->route, asker_account(&q->asker))) {
+	case SEAT_ROUTE_FULL:
+		return limited(q, TALLY_ROUTE, MHD_HTTP_SERVICE_UNAVAILABLE,
+			       "Too many streams are open here; try again later.", 0);
+	case SEAT_ADDRESS_FULL:
+		return limited(q, TALLY_HOME, MHD_HTTP_TOO_MANY_REQUESTS,
+			       "Your address has too many streams open.", 0);
+	case SEAT_OK:
+		break;
+	}
 	switch (registry_enter(w->registry, who->user_id)) {
 	case REGISTRY_FULL:
-		note(q, TALLY_STREAMS);
-		return not_now(q, MHD_HTTP_SERVICE_UNAVAILABLE,
-			       "Too many streams are open; try again later.");
+		return limited(q, TALLY_STREAMS, MHD_HTTP_SERVICE_UNAVAILABLE,
+			       "Too many streams are open; try again later.", 0);
 	case REGISTRY_USER_FULL:
 		if (wait_for_departed(q, who->user_id))
 			return MHD_YES;
-		note(q, TALLY_USER);
-		return not_now(q, MHD_HTTP_TOO_MANY_REQUESTS, "You have too many streams open.");
+		return limited(q, TALLY_USER, MHD_HTTP_TOO_MANY_REQUESTS,
+			       "You have too many streams open.", 0);
 	default:
 		q->lookup->who = NULL;
 		return start_stream(q, who);
@@ -356,6 +384,25 @@ static bool page_allowed(const struct request *q)
 	return q->credential.place != PLACE_NOWHERE || !q->query.upgrade.websocket ||
 	       answer_page_reads(q->connection, q->conf) ||
 	       asker_page_allowed(q->connection, q->conf);
+}
+
+/* Whether its route is for clients from there. Who does not say whence he comes is from nowhere. */
+static bool may_come(const struct request *q)
+{
+	const struct conf_route *r = q->route;
+
+	return !r->allow_ips.n || (!asker_is_nameless(&q->asker, q->conf) &&
+				   forwarded_trusts(&r->allowed, asker_account(&q->asker)));
+}
+
+static bool keeps_pace(struct request *q, uint64_t *ret_wait_ms)
+{
+	struct address block = address_block(asker_account(&q->asker));
+	char text[ADDRESS_TEXT_MAX];
+
+	address_text(&block, text);
+	return pace_take(q->worker->commons->pace, q->route->name, text,
+			 q->route->opens_per_address, loop_now_ms(q->worker->loop), ret_wait_ms);
 }
 
 /* Suspends the request until the token's owner is known. */
@@ -385,6 +432,14 @@ static enum MHD_Result ask(struct request *q)
 	q->event_source =
 		q->query.transport == TRANSPORT_SSE &&
 		(q->query.event_stream || q->query.url.name || (l->token && place == PLACE_COOKIE));
+	if (!may_come(q)) {
+		note(q, TALLY_FROM);
+		return answer_error(q->connection, q->conf, MHD_HTTP_FORBIDDEN,
+				    "Your address may not use this resource.");
+	}
+	if (!keeps_pace(q, &wait_ms))
+		return limited(q, TALLY_ADDRESS_OPENS, MHD_HTTP_TOO_MANY_REQUESTS,
+			       "Your address opens streams too often.", wait_ms);
 	if (!l->token && !q->credential.strange)
 		return refuse(q, "Authentication credentials were not provided.",
 			      "You are not logged in.");
@@ -393,9 +448,8 @@ static enum MHD_Result ask(struct request *q)
 	if (place != PLACE_NOWHERE &&
 	    !attempts_allow(w->commons->attempts, asker_account(&q->asker), l->token, now,
 			    &wait_ms)) {
-		note(q, TALLY_FAILURES);
-		return not_before(q, MHD_HTTP_TOO_MANY_REQUESTS,
-				  "Too many unknown credentials came from your address.", wait_ms);
+		return limited(q, TALLY_FAILURES, MHD_HTTP_TOO_MANY_REQUESTS,
+			       "Too many unknown credentials came from your address.", wait_ms);
 	}
 	if (asker_is_nameless(&q->asker, q->conf))
 		note(q, TALLY_NAMELESS);

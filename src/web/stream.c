@@ -140,6 +140,7 @@ struct stream *stream_new(struct worker *w, struct conf *conf, const struct conf
 	s->chunked = wish->chunked;
 	s->who_am_i = wish->who_am_i;
 	s->door = (uint8_t)wish->door;
+	s->seat = wish->seat;
 	s->opened_ms = loop_now_ms(w->loop);
 	s->wall = s->next_wall = STREAM_NO_WALL;
 	stream_set_recheck(s, who);
@@ -180,6 +181,7 @@ void stream_close(struct stream *s, const char *reason)
 	list_remove(&s->dirty);
 	list_remove(&s->wheel);
 	registry_leave(w->registry, s->member.who->user_id);
+	seat_leave(&s->seat, w->registry, s->route);
 	w->n_streams--;
 	queue_free(&s->queue);
 	explicit_bzero(s->token, strlen(s->token));

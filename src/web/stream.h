@@ -15,6 +15,7 @@
 #include "hub/joined.h"
 #include "hub/post.h"
 #include "hub/queue.h"
+#include "web/seat.h"
 
 struct filter;
 struct departure;
@@ -76,6 +77,7 @@ struct stream {
 	char *token; /* and behind it its peer's name: stream_peer() */
 	struct talk *talk; /* what its client says; NULL: nothing, it listens */
 	uint64_t opened_ms;
+	struct seat seat;
 	/* On the loop's clock, in seconds: what stream_tick() looks at. */
 	uint32_t keepalive_s, recheck_s;
 	uint32_t ends_s;	  /* when its token ends; 0 = never */
@@ -89,9 +91,10 @@ struct stream_wish {
 	const char *last_id;   /* its Last-Event-ID, or NULL */
 	struct filter *filter; /* NULL: all of it */
 	uint32_t form;
-	bool who_am_i; /* in its greeting */
-	bool chunked;  /* HTTP/1.1 */
-	unsigned door; /* of the route's: by which it came */
+	bool who_am_i;	  /* in its greeting */
+	bool chunked;	  /* HTTP/1.1 */
+	unsigned door;	  /* of the route's: by which it came */
+	struct seat seat; /* that it takes over */
 };
 
 /* A stream on a route of `conf` for a principal (taken, as the filter is) that the registry has

@@ -10,37 +10,71 @@
 #include "base/log.h"
 
 static const struct {
-	const char *begins, *ended;
+	const char *begins, *ended, *name;
 } words[N_TALLIES] = {
 	[TALLY_SLOW] = {"requests are ended that are not complete within request_timeout",
-			"requests are complete in time again"},
+			"requests are complete in time again", "request_timeout"},
 	[TALLY_CROWDED] =
 		{"the places for requests are taken: new clients get those of clients whose "
 		 "request is not complete",
-		 "there are places for requests again"},
+		 "there are places for requests again", "crowded"},
 	[TALLY_ADDRESS] = {"one address has max_requests_per_address requests without an answer: "
 			   "further ones are turned away; a proxy belongs into trusted_proxies",
-			   "no address has too many requests any more"},
+			   "no address has too many requests any more", "max_requests_per_address"},
 	[TALLY_FAILURES] = {"one address has tried auth_failures unknown credentials within "
 			    "auth_failures_window: further unknown ones are told to come back",
-			    "no address tries too many unknown credentials any more"},
+			    "no address tries too many unknown credentials any more",
+			    "auth_failures"},
 	[TALLY_FULL] = {"every place for requests is taken (max_requests): new clients wait",
-			"new clients do not wait any more"},
+			"new clients do not wait any more", "max_requests"},
 	[TALLY_DESCRIPTORS] = {"no descriptor left for a client: answered 503",
-			       "there are descriptors again"},
+			       "there are descriptors again", "descriptors"},
 	[TALLY_HEADS] = {"requests are refused that HTTP does not allow",
-			 "no more requests that HTTP does not allow"},
+			 "no more requests that HTTP does not allow", "bad_request"},
 	[TALLY_STREAMS] = {"max_streams are open: further clients are told to come back",
-			   "fewer than max_streams are open again"},
+			   "fewer than max_streams are open again", "server_max_streams"},
 	[TALLY_DATABASE] = {"clients are told to come back: the database is not available",
-			    "clients do not wait for the database any more"},
+			    "clients do not wait for the database any more", "database"},
 	[TALLY_NAMELESS] =
 		{"a proxy of trusted_proxies does not say for whom it asks, in the header that "
 		 "client_address names: all its clients are taken for one",
-		 "no proxy asks any more without saying for whom"},
+		 "no proxy asks any more without saying for whom", NULL},
 	[TALLY_USER] = {"a user has max_streams_per_user open: further ones are told to come back",
-			"no user asks for more than max_streams_per_user any more"},
+			"no user asks for more than max_streams_per_user any more",
+			"max_streams_per_user"},
+	[TALLY_FROM] = {"clients of addresses that are not in allow_ips are refused",
+			"no more clients of addresses that are not in allow_ips", "allow_ips"},
+	[TALLY_ROUTE] = {"a route has its max_streams: further clients are told to come back",
+			 "no route has its max_streams any more", "max_streams"},
+	[TALLY_HOME] =
+		{"an address has max_streams_per_address of a route: further ones are told to "
+		 "come back",
+		 "no address asks for more than max_streams_per_address any more",
+		 "max_streams_per_address"},
+	[TALLY_ADDRESS_OPENS] = {"an address has opened opens_per_address streams within a minute: "
+				 "further ones are told to come back",
+				 "no address opens more than opens_per_address any more",
+				 "opens_per_address"},
+	[TALLY_USER_OPENS] =
+		{"a user has opened opens_per_user streams within a minute: further ones "
+		 "are told to come back",
+		 "no user opens more than opens_per_user any more", "opens_per_user"},
 };
+
+const char *tally_name(enum tally_reason reason)
+{
+	return words[reason].name;
+}
+
+uint64_t tally_total(struct tally *t, enum tally_reason reason)
+{
+	uint64_t total;
+
+	pthread_mutex_lock(&t->lock);
+	total = t->items[reason].total;
+	pthread_mutex_unlock(&t->lock);
+	return total;
+}
 
 void tally_init(struct tally *t)
 {

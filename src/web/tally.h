@@ -22,6 +22,11 @@ enum tally_reason {
 	TALLY_DATABASE,	   /* it cannot be asked */
 	TALLY_NAMELESS,	   /* nobody is turned away: a listed proxy does not say for whom it asks */
 	TALLY_USER,	   /* max_streams_per_user are open */
+	TALLY_FROM,	   /* an address is not in its route's allow_ips */
+	TALLY_ROUTE,	   /* a route has its max_streams */
+	TALLY_HOME,	   /* an address has max_streams_per_address of a route */
+	TALLY_ADDRESS_OPENS, /* an address has opened opens_per_address within a minute */
+	TALLY_USER_OPENS,    /* a user opens_per_user */
 	N_TALLIES
 };
 
@@ -41,6 +46,11 @@ void tally_free(struct tally *t);
  * is the loop's clock. From every worker. */
 void tally_note(struct tally *t, enum tally_reason reason, uint64_t now_ms, const char *peer,
 		const char *what);
+/* What a client that is turned away is told as the reason's code; NULL for what turns nobody away.
+ */
+const char *tally_name(enum tally_reason reason);
+/* How many there have been since the start. */
+uint64_t tally_total(struct tally *t, enum tally_reason reason);
 /* Each second or so: says what has ended. */
 void tally_tick(struct tally *t, uint64_t now_ms);
 

@@ -116,13 +116,31 @@ TEST(probes_have_a_pace)
 	registry_free(r);
 }
 
+TEST(places)
+{
+	struct registry *r = registry_new();
+
+	assert_true(registry_sit(r, "a", 2));
+	assert_true(registry_sit(r, "a", 2));
+	assert_false(registry_sit(r, "a", 2));
+	assert_true(registry_sit(r, "a", 3)); /* a reload */
+	assert_true(registry_sit(r, "b", 1));
+	assert_false(registry_sit(r, "c", 0));
+	for (int i = 0; i < 3; i++)
+		registry_rise(r, "a");
+	assert_true(registry_sit(r, "a", 1));
+	registry_rise(r, "a");
+	registry_rise(r, "b");
+	assert_int_equal(registry_streams(r), 0);
+	registry_free(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(counts),
-		cmocka_unit_test(limits),
-		cmocka_unit_test(threads),
-		cmocka_unit_test(probes_have_a_pace),
+		cmocka_unit_test(counts),  cmocka_unit_test(limits),
+		cmocka_unit_test(threads), cmocka_unit_test(probes_have_a_pace),
+		cmocka_unit_test(places),
 	};
 
 	return cmocka_run_group_tests_name("registry", tests, NULL, NULL);

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: PostgreSQL
+"""Limits of a route: from where one may come, how many streams there may be, how often one opens. What
+each kind of client is told, and what is counted."""
+
+import json
+import re
+
+import pytest
+from conftest import Served
+from lib.daemon import EVENTS, STATS, Client, wait_until
+
+ROUTES = """
+[route events]
+path = /api/v1/sse/events/
+[route inside]
+path = /inside/
+allow_ips = 10.0.0.0/8, 192.168.1.0/24, 2001:db8::/32
+[route few]
+path = /few/
+max_streams = 3
+retry = 1s
+[route home]
+path = /home/
+max_streams_per_address = 2
+[route slow]
+path = /slow/
+opens_per_address = 4
+[route calm]
+path = /calm/
+opens_per_user = 3
+[route stats]
+path = /api/v1/sse/stats/
+kind = stats
+"""
+
+
+@pytest.fixture
+def limits(installed, tmp_path):
+    served = Served(installed, tmp_path)
+    installed.conf.write_text(installed.conf.read_text().replace(
+        "[server]\n", "[server]\ntrusted_proxies = 127.0.0.2\n") + ROUTES)
+    served.daemon.start().wait_ready()
+    yield served
+    served.daemon.kill()
+
+
+def stream(served, path=EVENTS, token=None, source=None, **headers):
+    return Client(served.daemon, None, path=path, source=source and (source, 0),
+                  headers={"Authorization": "Token " + (token or served.boss)} | headers)
+
+
+def answer(served, path, **kw):
+    client = stream(served, path, **kw)
+    client.read_until(lambda: client.headers is not None, "an answer")
+    if client.status != 200 or "Accept" in kw:  # what is over at once
+        client.wait_end()
+    client.close()
+    return client
+
+
+def refused(served):
+    _, _, body = served.daemon.get(STATS, served.boss)
+    return json.loads(body).get("refused", {})
+
+
+def test_from_where(limits):
+    for peer, status in (("127.0.0.1", 403), ("127.0.0.3", 403)):
+        assert answer(limits, "/inside/", source=peer).status == status
+    for client, status in (("10.1.2.3", 200), ("192.168.1.7", 200), ("2001:db8:1::7", 200), ("::ffff:10.9.9.9", 200),
+                           ("192.168.2.7", 403), ("11.0.0.1", 403), ("2001:db9::1", 403), ("10.0.0.1, 11.0.0.1", 403),
+                           ("rubbish", 403), ("", 403), ("127.0.0.2", 403)):
+        got = answer(limits, "/inside/", source="127.0.0.2", **{"X-Forwarded-For": client})
+        assert got.status == status, client
+    # who is not a listed proxy says nothing about himself
+    assert answer(limits, "/inside/", source="127.0.0.3", **{"X-Forwarded-For": "10.1.2.3"}).status == 403
+    # whatever the credential is: nothing is tried there
+    assert answer(limits, "/inside/", token="nobody").status == 403
+    assert refused(limits)["allow_ips"] >= 9
+    assert answer(limits, EVENTS).status == 200
+
+
+def test_streams_of_a_route(limits):
+    held = [stream(limits, "/few/", token=t).hello() for t in (limits.boss, limits.anna, limits.boris)]
+    over = answer(limits, "/few/")
+    assert over.status == 503 and int(over.headers["Retry-After"]) >= 1
+    assert json.loads(over.raw_body)["code"] == "max_streams"
+    source = answer(limits, "/few/", Accept="text/event-stream")
+    assert source.status == 200 and re.search(rb"retry: (1|2)\d{3}\n", source.raw_body), source.raw_body
+    assert answer(limits, EVENTS).status == 200  # another route has its own
+    held.pop().close()
+    wait_until(lambda: answer(limits, "/few/").status == 200, "a place is free")
+    assert refused(limits)["max_streams"] >= 2
+
+
+def test_streams_of_an_address(limits):
+    held = [stream(limits, "/home/", token=t, source="127.0.0.5").hello() for t in (limits.boss, limits.anna)]
+    over = answer(limits, "/home/", source="127.0.0.5")
+    assert over.status == 429 and "Retry-After" in over.headers
+    assert json.loads(over.raw_body)["code"] == "max_streams_per_address"
+    assert answer(limits, "/home/", source="127.0.0.6").status == 200
+    for i in range(3):  # behind a listed proxy each client is counted alone
+        held.append(stream(limits, "/home/", source="127.0.0.2", **{"X-Forwarded-For": f"10.0.0.{i}"}).hello())
+    held.append(stream(limits, "/home/", source="127.0.0.2", **{"X-Forwarded-For": "2001:db8::1"}).hello())
+    held.append(stream(limits, "/home/", source="127.0.0.2", **{"X-Forwarded-For": "2001:db8::2"}).hello())
+    got = answer(limits, "/home/", source="127.0.0.2", **{"X-Forwarded-For": "2001:db8::3"})
+    assert got.status == 429  # one network of 64 bits is one client
+    held[0].close()
+    wait_until(lambda: answer(limits, "/home/", source="127.0.0.5").status == 200, "a place is free")
+
+
+def test_opens_of_an_address(limits):
+    got = [answer(limits, "/slow/", source="127.0.0.7") for _ in range(5)]
+    assert [a.status for a in got] == [200] * 4 + [429]
+    assert 10 <= int(got[4].headers["Retry-After"]) <= 16
+    assert json.loads(got[4].raw_body)["code"] == "opens_per_address"
+    assert answer(limits, "/slow/", token="nobody", source="127.0.0.7").status == 429  # before a look-up
+    source = answer(limits, "/slow/", source="127.0.0.7", Accept="text/event-stream")
+    assert source.status == 200 and int(re.search(rb"retry: (\d+)", source.raw_body)[1]) >= 10000
+    assert answer(limits, "/slow/", source="127.0.0.8").status == 200
+    assert refused(limits)["opens_per_address"] == 3
+    limits.daemon.wait_log("opens_per_address")
+
+
+def test_opens_of_a_user(limits):
+    got = [answer(limits, "/calm/", token=limits.anna, source=f"127.0.0.{i}") for i in range(10, 14)]
+    assert [a.status for a in got] == [200] * 3 + [429]
+    assert json.loads(got[3].raw_body)["code"] == "opens_per_user"
+    assert answer(limits, "/calm/", token=limits.boris).status == 200
+
+
+def test_a_reload_changes_them(limits):
+    held = [stream(limits, "/few/").hello() for _ in range(3)]
+    limits.configure("max_streams = 3", "max_streams = 4")
+    size = limits.daemon.log_size()
+    limits.daemon.signal(1)
+    limits.daemon.wait_log("reloaded", size)
+    held.append(stream(limits, "/few/").hello())
+    assert answer(limits, "/few/").status == 503
+    limits.configure("max_streams = 4\n", "")
+    size = limits.daemon.log_size()
+    limits.daemon.signal(1)
+    limits.daemon.wait_log("reloaded", size)
+    held.append(stream(limits, "/few/").hello())
+    for client in held:
+        client.close()
+    wait_until(lambda: json.loads(limits.daemon.get(STATS, limits.boss)[2])["total_connections"] == 0, "all gone")
