@@ -15,7 +15,7 @@
  * result of the wrong status is for the callee to see (PQresultStatus). */
 typedef void conn_result_fn(void *arg, const PGresult *r);
 
-#define CONN_PREPARED_MAX 4
+#define CONN_PREPARED_MAX 8 /* statements of one connection: literals, all there are */
 
 struct conn {
 	struct loop *loop;

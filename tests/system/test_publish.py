@@ -13,7 +13,8 @@ import pytest
 from conftest import HEAD, Install, Served
 from lib.daemon import Client, Lines
 
-CONF = HEAD.replace("receives = all\n", "receives = all\nchannels = news\n").replace(
+# Few events are kept in memory, so that who comes back is told from the journal as well.
+CONF = HEAD.replace("[server]\n", "[server]\nring_events = 5\n").replace("receives = all\n", "receives = all\nchannels = news\n").replace(
     "receives = own\n", "receives = own\nchannels = project.*, news\n") + """
 [role deaf]
 receives = own
@@ -151,6 +152,13 @@ def test_the_same_to_who_was_away(place):
     d.stop()
     d.start().wait_ready()
     same(None, "sse")
+    for n in range(10):
+        publish(db, "project.nobody", "m", n)
+    fence(place, *[listen(place, place.anna)])
+    same(None, "sse")
+    same(Lines(), "ndjson")
+    listen(place, place.boris).close()  # everything that is asked over one connection has been by now
+    assert "lost" not in d.log()
 
 
 def test_a_key_is_told_once(place):
