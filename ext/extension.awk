@@ -9,6 +9,7 @@ BEGIN {
 	value["version"] = version
 	value["login"] = value["login_comment"] = "pgherald"
 	value["login_literal"] = "'pgherald'"
+	value["tellers"] = "IF"
 	value["max_bytes"] = 1024 * 1024 * 1024
 	value["publishers"] = value["publisher_literals"] = ""
 	value["may_ring"] = "current_setting('max_prepared_transactions') = '0'" \
@@ -20,7 +21,7 @@ BEGIN {
 	value[tolower($2)] = quoted[2]
 }
 FILENAME ~ /\.h$/ { next }
-/^--#/ || /^ *\{\{tellers\}\}$/ || /^(BEGIN|COMMIT);/ || /^SET LOCAL (lock_timeout|client_min_messages) / { next }
+/^--#/ || /^(BEGIN|COMMIT);/ || /^SET LOCAL (lock_timeout|client_min_messages) / { next }
 {
 	sub(/AND p\.proname IN \(\{\{functions\}\}\)/, "")  # all there are
 	while (match($0, /\{\{[a-z_]*\}\}/)) {

@@ -1,6 +1,7 @@
 --# The look-up of an [auth] whose credential names a user; a part of auth.sql.
 -- One row per user that was found; n is the place in the argument, from 1. The daemon has verified
--- the credentials that name them, and knows when each ends.
+-- the credentials that name them, and knows when each ends. What is done while the table is read is undone:
+-- see pgherald.tell().
 CREATE OR REPLACE FUNCTION pgherald.{{function}}(users text[])
 RETURNS TABLE (n int, user_id text, role text, active boolean, expires timestamptz)
 LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -9,6 +10,8 @@ SET row_security = off
 SET lock_timeout = '500ms'  -- look-ups of other tables wait behind this one; it is asked again
 AS $pgherald$
 #variable_conflict use_column
+DECLARE
+  found_out boolean := false;
 BEGIN
   FOR i IN 1 .. cardinality(users) LOOP
     BEGIN
@@ -27,5 +30,11 @@ BEGIN
       CONTINUE;  -- not a key of this table, so nobody's
     END;
   END LOOP;
+  found_out := true;
+  RAISE 'undo this';
+EXCEPTION WHEN OTHERS THEN
+  IF NOT found_out THEN
+    RAISE;
+  END IF;
 END
 $pgherald$;

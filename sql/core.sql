@@ -610,13 +610,26 @@ BEGIN
 END
 $pgherald$;
 
+-- No roll-back undoes a PREPARE: with the name of a statement of the daemon it would be run instead of that. The
+-- daemon makes its own without SQL, and goes on without them when one is gone.
+CREATE OR REPLACE FUNCTION pgherald.forget_prepared(name text) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $pgherald$
+BEGIN
+  EXECUTE format('DEALLOCATE %I', name);
+END
+$pgherald$;
+
 -- What these transactions changed, as clients are told: tell_TOPIC() makes the documents of its watch, and
 -- settle_TOPIC() when one of them wrote more than once of a row. `place` is that of the transaction in the
 -- list. An op in capitals is that of a row whose owners are keys. An op `x` is told to nobody: what it was is in
 -- another row of its transaction. What cannot be told
 -- says "fetch again" instead: nothing is left out, and no topic stops another. Who has a table locked from
 -- which names come, a migration for one, is waited for, but not for long. How it is planned is left to the
--- session: the daemon's plans once, and with nothing but index look-ups.
+-- session: the daemon's plans once, and with nothing but index look-ups. Whatever is done while a topic's tables are
+-- read is undone: were it by code of who owns one of them (PostgreSQL runs it when it plans), which could alter
+-- these functions, drop them, or leave settings behind in the session.
 CREATE OR REPLACE FUNCTION pgherald.tell(txids bigint[])
 RETURNS TABLE (place bigint, txid bigint, id bigint, at timestamptz, topic text, op "char", own_old text[],
                own_new text[], doc json, leave json)
@@ -633,6 +646,7 @@ AS $pgherald$
 DECLARE
   of_topic text;
   often    boolean;  -- whether one of the transactions wrote more than once of a row
+  told     boolean;
   places   bigint[];
   written  pgherald.journal[];
 BEGIN
@@ -655,10 +669,11 @@ BEGIN
     ELSE
       often := false;
     END IF;
+    told := false;
     BEGIN
-      {{tellers}}
-      -- Of another configuration for the same database, or of the extension's dump.
-      IF to_regprocedure(format('pgherald.%I(bigint[], pgherald.journal[])', 'settle_' || of_topic)) IS NOT NULL THEN
+      {{tellers}} to_regprocedure(format('pgherald.%I(bigint[], pgherald.journal[])',
+                                         'settle_' || of_topic)) IS NOT NULL THEN
+        -- Of another configuration for the same database, or of the extension's dump.
         IF often OR to_regprocedure(format('pgherald.%I()', 'way_' || of_topic || '_1')) IS NOT NULL THEN
           RETURN QUERY EXECUTE format('SELECT * FROM pgherald.%I($1, $2)', 'settle_' || of_topic)
             USING places, written;
@@ -667,12 +682,18 @@ BEGIN
                                       't.doc, t.leave FROM pgherald.%I($1, $2, false) AS t',
                                       'tell_' || of_topic) USING places, written;
         END IF;
-        CONTINUE;
+        told := true;
+      END IF;
+      IF told THEN  -- what is returned stays, and so does this variable
+        RAISE 'undo this';
       END IF;
     EXCEPTION WHEN query_canceled THEN  -- statement_timeout: who reads learns which topic took the time
+      PERFORM pgherald.forget_prepared(p.name) FROM pg_prepared_statement() AS p
+      WHERE p.from_sql AND p.prepare_time >= statement_timestamp();
       RAISE EXCEPTION USING ERRCODE = 'query_canceled', TABLE = of_topic,
         MESSAGE = format('it takes too long to tell %s', of_topic);
-    WHEN OTHERS THEN
+    WHEN OTHERS OR assert_failure THEN
+      CONTINUE WHEN told;
       -- Its functions are still those of version 3: until they are replaced, nothing is left out.
       IF SQLSTATE = '42883' AND to_regprocedure(format('pgherald.%I(bigint[])', 'settle_' || of_topic)) IS NOT NULL THEN
         RETURN QUERY EXECUTE format('SELECT * FROM pgherald.%I($1) ORDER BY place, id',
@@ -704,6 +725,8 @@ BEGIN
     JOIN pgherald.journal AS j ON j.txid = page.txid
     WHERE j.topic = of_topic;
   END LOOP;
+  PERFORM pgherald.forget_prepared(p.name) FROM pg_prepared_statement() AS p
+  WHERE p.from_sql AND p.prepare_time >= statement_timestamp();
 END
 $pgherald$;
 
@@ -724,6 +747,7 @@ AS $pgherald$
 #variable_conflict use_column
 DECLARE
   of_topic text;
+  told     boolean;
   places   bigint[];
   written  pgherald.journal[];
 BEGIN
@@ -740,6 +764,7 @@ BEGIN
       FROM unnest(places, written) AS w (place, txid, id, at, topic, op, pk, own_old, own_new, data, past);
       CONTINUE;
     END IF;
+    told := false;
     BEGIN
       IF to_regprocedure(format('pgherald.%I()', 'way_' || of_topic || '_1')) IS NOT NULL
          OR EXISTS (SELECT FROM unnest(written) AS w GROUP BY w.txid, w.pk HAVING count(w.pk) > 1) THEN
@@ -748,10 +773,19 @@ BEGIN
       RETURN QUERY EXECUTE format('SELECT t.place, t.txid, t.id, t.at, t.topic, t.op, t.own_old, t.own_new, '
                                   't.doc, t.leave FROM pgherald.%I($1, $2, false) AS t',
                                   'tell_' || of_topic) USING places, written;
-    EXCEPTION WHEN OTHERS THEN
+      told := true;
+      RAISE 'undo this';
+    EXCEPTION WHEN query_canceled THEN
+      PERFORM pgherald.forget_prepared(p.name) FROM pg_prepared_statement() AS p
+      WHERE p.from_sql AND p.prepare_time >= statement_timestamp();
+      RAISE;
+    WHEN OTHERS OR assert_failure THEN
+      CONTINUE WHEN told;
       RETURN QUERY SELECT t.* FROM pgherald.tell(txids) AS t WHERE t.topic = of_topic AND t.id = ANY (ids);
     END;
   END LOOP;
+  PERFORM pgherald.forget_prepared(p.name) FROM pg_prepared_statement() AS p
+  WHERE p.from_sql AND p.prepare_time >= statement_timestamp();
 END
 $pgherald$;
 
@@ -874,8 +908,8 @@ REVOKE ALL ON FUNCTION pgherald.utc(timestamptz), pgherald.utc(text), pgherald.e
   pgherald.too_much(text, int), pgherald.refetch(text, text, int),
   pgherald.rescope(text), pgherald.lost(text),
   pgherald.indexed(text, text), pgherald.shut_when_full(),
-  pgherald.tell(bigint[]), pgherald.replay(bigint[], bigint[]), pgherald.fetch_again(text[], text[]),
-  pgherald.prune(interval, int, bigint) FROM PUBLIC;
+  pgherald.forget_prepared(text), pgherald.tell(bigint[]), pgherald.replay(bigint[], bigint[]),
+  pgherald.fetch_again(text[], text[]), pgherald.prune(interval, int, bigint) FROM PUBLIC;
 GRANT USAGE ON SCHEMA pgherald TO pgherald_auth;
 GRANT EXECUTE ON FUNCTION pgherald.plain(anyelement, boolean), pgherald.plain_type(oid, boolean),
   pgherald.only_plain(anyelement, boolean), pgherald.as_text(anyelement), pgherald.typed(text, anyelement),

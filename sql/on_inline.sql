@@ -34,6 +34,7 @@ DECLARE
   leave   json;       -- what a former owner still gets
   names        json;  -- those in other tables, of this row and of the row before
   former_names json;
+  looked       boolean;  -- whether these and owners in other tables have been found
 BEGIN
   -- The guard: whatever goes wrong in here, the application's statement succeeds.
   BEGIN
@@ -95,12 +96,9 @@ BEGIN
       IF pk IS NULL THEN
         RAISE EXCEPTION 'a column of the key is missing';
       END IF;
-      before := {{own_old}};
-      after := {{own_new}};
-      {{set_names}}
+      {{asked}}
       leave := NULL;
       IF changed AND before <> after THEN
-        {{set_former_names}}
         leave := {{leave}};
       END IF;
       payload := (
@@ -118,7 +116,7 @@ BEGIN
       PERFORM pg_notify('pgherald_inline', payload);
       {{rescope}}
     END LOOP;
-  EXCEPTION WHEN OTHERS THEN
+  EXCEPTION WHEN OTHERS OR assert_failure THEN
     RAISE WARNING 'pgherald: % of % not recorded: % (%)', TG_OP, TG_RELID::regclass, SQLERRM, SQLSTATE;
     BEGIN
       PERFORM nextval('pgherald.loss');

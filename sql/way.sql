@@ -102,7 +102,7 @@ BEGIN
           SELECT s.* INTO lost_keys, lost, hit_keys, hits, datas
           FROM pgherald.{{seek}}(went_keys, went, came_keys) AS s;
           RAISE 'undo this';
-        EXCEPTION WHEN OTHERS THEN
+        EXCEPTION WHEN OTHERS OR assert_failure THEN
           NULL;
         END;
       END IF;

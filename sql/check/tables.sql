@@ -156,7 +156,8 @@ GROUP BY w.rel
 --! foreign-code warning
 --! PostgreSQL computes constant parts of an index, a constraint or a partition key whenever a statement on the
 --! table is planned, with the rights of whoever plans it: who owns this function could run code as our
---! role, and have what that may read. Give the function to a superuser, or trust its owner with that.
+--! role, and have what that may read; what else it did would be undone. Give the function to a superuser, or trust its
+--! owner with that.
 SELECT DISTINCT j.rel, format('%s calls %s, a function of %s; %s reads this table',
                               pg_describe_object(d.classid, d.objid, d.objsubid), p.oid::regprocedure,
                               p.proowner::regrole, j.role),

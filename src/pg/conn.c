@@ -177,7 +177,7 @@ static void hang_up(struct conn *c)
 	PQfinish(c->pg);
 	c->pg = NULL;
 	loop_timer_clear(c->loop, &c->timer);
-	c->busy = c->preparing = c->limiting = false;
+	c->busy = c->preparing = c->limiting = c->doubtful = c->forgetting = false;
 	c->n_prepared = 0;
 	c->session_ms = 0;
 }
@@ -301,6 +301,12 @@ static bool send_query(struct conn *c, const struct query *q)
 	const char *const *params = q->params;
 	char limit[60];
 
+	if (c->doubtful) {
+		c->doubtful = false;
+		c->forgetting = true;
+		c->n_prepared = 0;
+		return PQsendQuery(c->pg, "DEALLOCATE ALL");
+	}
 	if (q->limit_ms != c->session_ms) {
 		snprintf(limit, sizeof(limit), "SET statement_timeout = %" PRIu64, q->limit_ms);
 		c->limiting = true;
@@ -386,8 +392,9 @@ static void continue_connecting(struct conn *c)
 /* One step of the query under way is over, after its last result: what follows it. */
 static void next_step(struct conn *c, struct query *q)
 {
-	if (c->limiting || (c->preparing && prepared(c, q->name)) || q->again) { /* now itself */
-		q->again = c->busy = c->preparing = c->limiting = false;
+	if (c->limiting || c->forgetting || (c->preparing && prepared(c, q->name)) ||
+	    q->again) { /* now itself */
+		q->again = c->busy = c->preparing = c->limiting = c->forgetting = false;
 		send_next(c);
 		return;
 	}
@@ -419,7 +426,10 @@ static void take_result(struct conn *c, struct query *q, PGresult *r)
 		go_down(c, line);
 		return;
 	}
-	if (c->limiting) {
+	if (c->forgetting) {
+		if (PQresultStatus(r) != PGRES_COMMAND_OK)
+			log_debug("database (%s): DEALLOCATE: %s", c->name, conn_error(r));
+	} else if (c->limiting) {
 		if (PQresultStatus(r) != PGRES_COMMAND_OK)
 			log_debug("database (%s): statement_timeout: %s", c->name, conn_error(r));
 		c->session_ms = q->limit_ms; /* or the connection's own limit has to do */
@@ -432,6 +442,7 @@ static void take_result(struct conn *c, struct query *q, PGresult *r)
 		assert(c->n_prepared < CONN_PREPARED_MAX);
 		c->prepared[c->n_prepared++] = q->name;
 	} else { /* one result per query: they are all single statements */
+		c->doubtful |= q->name && !c->no_prepare && PQresultStatus(r) != PGRES_TUPLES_OK;
 		q->done = NULL;
 		c->result = r;
 		if (done)

@@ -42,6 +42,8 @@ struct conn {
 	PGresult *result; /* that is being handed out */
 	const char *prepared[CONN_PREPARED_MAX]; /* names known to this connection */
 	size_t n_prepared;
+	bool doubtful;	 /* one of them failed, and may have been replaced: pgherald.tell() */
+	bool forgetting; /* hence they are being forgotten */
 	bool no_prepare; /* prepared statements do not stay: a pooler */
 	void (*on_state)(void *arg, bool up);
 	void (*on_notify)(void *arg, const char *channel, const char *payload);

@@ -175,12 +175,11 @@ const char *render_asleep(enum watch_doorbell doorbell)
 static void add_tellers(struct buf *out, const struct watch *const *told, size_t n)
 {
 	static const char always[] =
-		"%sIF of_topic = '%s' THEN\n"
+		"%s of_topic = '%s' THEN\n"
 		"  RETURN QUERY SELECT * FROM pgherald.settle_%s(places, written);\n"
-		"  CONTINUE;\n"
-		"END IF;";
+		"  told := true;";
 	static const char often[] =
-		"%sIF of_topic = '%s' THEN\n"
+		"%s of_topic = '%s' THEN\n"
 		"  IF often THEN\n"
 		"    RETURN QUERY SELECT * FROM pgherald.settle_%s(places, written);\n"
 		"  ELSE\n"
@@ -188,17 +187,17 @@ static void add_tellers(struct buf *out, const struct watch *const *told, size_t
 		"t.own_new, t.doc, t.leave\n"
 		"                 FROM pgherald.tell_%s(places, written, false) AS t;\n"
 		"  END IF;\n"
-		"  CONTINUE;\n"
-		"END IF;";
+		"  told := true;";
 
 	for (size_t i = 0; i < n; i++) {
-		const char *topic = told[i]->topic, *line = i ? "\n" : "";
+		const char *topic = told[i]->topic, *word = i ? "\nELSIF" : "IF";
 
 		if (told[i]->follow)
-			buf_printf(out, always, line, topic, topic);
+			buf_printf(out, always, word, topic, topic);
 		else
-			buf_printf(out, often, line, topic, topic, topic);
+			buf_printf(out, often, word, topic, topic, topic);
 	}
+	buf_str(out, n ? "\nELSIF" : "IF");
 }
 
 /* The schema is theirs to use, too, or the function could not be named; nothing else in it is. */
@@ -244,8 +243,9 @@ static void render_for_login(struct buf *out, const char *text, const struct ren
 		"'utc', 'epoch', 'next_id', 'too_much', 'refetch', 'rescope', 'lost', 'indexed', "
 		"'shut_when_full', "
 		"'plain', 'plain_type', 'only_plain', 'as_text', 'as_jsonb', 'is_array', "
-		"'typed', 'user_key', 'channel_key', 'revoked', 'publish', 'kept_for', 'tell', "
-		"'replay', "
+		"'typed', 'user_key', 'channel_key', 'revoked', 'publish', 'kept_for', "
+		"'forget_prepared', "
+		"'tell', 'replay', "
 		"'fetch_again', 'prune'");
 	add_tellers(&tellers, core->told, core->n_told);
 	const struct slot slots[] = {

@@ -3,8 +3,12 @@
 #include "config.h"
 #include "sql/render_parts.h"
 
+#include <string.h>
+
 #include "sql/render.h"
 #include "sql/render_doc.h"
+#include "sql/template.h"
+#include "sql/text.h"
 
 static void add_same_key(struct buf *out, const struct watch *w)
 {
@@ -27,6 +31,44 @@ static void add_differs(struct buf *out, const struct columns *c)
 	}
 }
 
+/* "name := …;" */
+static void add_assignment(struct buf *out, const char *name, struct buf *value)
+{
+	buf_printf(out, "%s := ", name);
+	render_indented(out, buf_cstr(value), strlen(name) + 4);
+	buf_str(out, ";\n");
+	buf_clear(value);
+}
+
+/* The owners and names of a row, and those of what it was before. */
+static void add_asked(struct buf *out, const struct watch *w, const struct row *one,
+		      const struct row *was, const struct row *now)
+{
+	autobuf looks = {0}, value = {0};
+
+	buf_init(&looks, RENDER_MAX);
+	buf_init(&value, RENDER_MAX);
+	render_asked_owners(&value, w, was);
+	add_assignment(&looks, "before", &value);
+	render_asked_owners(&value, w, now);
+	add_assignment(&looks, "after", &value);
+	if (watch_has_names(w)) {
+		render_asked_names(&value, w, one);
+		add_assignment(&looks, "names", &value);
+		buf_str(&looks, "IF changed AND before <> after THEN\n  ");
+		render_asked_names(&value, w, was);
+		add_assignment(&looks, "former_names", &value);
+		buf_str(&looks, "END IF;\n");
+	}
+	looks.data[--looks.len] = '\0';
+	if (watch_has_names(w) || watch_has_hops(w))
+		template_fill_within(
+			out, sql_look_inline,
+			(const struct slot[]){{"looks", buf_cstr(&looks)}, {NULL, NULL}});
+	else
+		buf_str(out, buf_cstr(&looks));
+}
+
 void inline_parts(struct buf *parts, const struct watch *w, const struct columns *c)
 {
 	const struct row one = {.name = "it.one", .names = "it.names"},
@@ -36,17 +78,8 @@ void inline_parts(struct buf *parts, const struct watch *w, const struct columns
 	render_key(&parts[PART_PK], w, &one);
 	add_same_key(&parts[PART_SAME_KEY], w);
 	add_differs(&parts[PART_DIFFERS], c);
-	render_asked_owners(&parts[PART_OWN_OLD], w, &was);
-	render_asked_owners(&parts[PART_OWN_NEW], w, &now);
+	add_asked(&parts[PART_ASKED], w, &one, &was, &now);
 	render_cross_object(&parts[PART_CROSS], c);
-	if (watch_has_names(w)) {
-		buf_str(&parts[PART_SET_NAMES], "names := ");
-		render_asked_names(&parts[PART_SET_NAMES], w, &one);
-		buf_char(&parts[PART_SET_NAMES], ';');
-		buf_str(&parts[PART_SET_FORMER_NAMES], "former_names := ");
-		render_asked_names(&parts[PART_SET_FORMER_NAMES], w, &was);
-		buf_char(&parts[PART_SET_FORMER_NAMES], ';');
-	}
 	render_doc(&parts[PART_DOC], w, &one);
 	render_leave(&parts[PART_LEAVE], w, &was);
 	rescope_parts(parts, w);

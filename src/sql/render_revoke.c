@@ -56,7 +56,7 @@ static void add_group_case(struct buf *out, const struct render_auth *a, const c
 		   "\n                             IN (%s)\n"
 		   "                       LIMIT it.max_users + 1);\n"
 		   "        RAISE 'undo this';\n"
-		   "      EXCEPTION WHEN OTHERS THEN\n"
+		   "      EXCEPTION WHEN OTHERS OR assert_failure THEN\n"
 		   "        NULL;\n"
 		   "      END;\n"
 		   "    END IF;\n"

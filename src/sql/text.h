@@ -23,6 +23,7 @@ extern const char sql_unway[];
 extern const char sql_settings[];
 extern const char sql_tell[];
 extern const char sql_tell_nothing[];
+extern const char sql_look_inline[];
 extern const char sql_auth[];
 extern const char sql_auth_token[];
 extern const char sql_auth_session[];

@@ -155,7 +155,7 @@ def test_an_error_is_its_own_tokens(keys):
     definition = db.one("SELECT pg_get_functiondef('pgherald.auth_drf(text[])'::regprocedure)")
     assert "pgherald.as_text(u.role)" in definition
     db.run(definition.replace("pgherald.as_text(u.role)", "CASE WHEN u.id IN (110, 120, 121) THEN "
-                              "convert_from('\\xff', 'UTF8') ELSE u.role END"))
+                              "convert_from('\\xff', 'UTF8') ELSE u.role::text END"))
     d = keys.daemon.start().wait_ready()
     clients = [Client(d, f"k{g}") for g in range(101, 161)]
     for g, c in zip(range(101, 161), clients):

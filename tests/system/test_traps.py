@@ -11,7 +11,8 @@ import pytest
 
 from conftest import PGHERALD, run_pgherald
 from lib.daemon import Client, Daemon
-from lib.traps import AFTER, ALONE, BEFORE, CONF, EVIL, LEFT, NAMES, SHOP, SPY, TABLES
+from lib.traps import (AFTER, ALONE, ASSERTING, BEFORE, CONF, DEEDS, EVIL, IN_VAIN, LEFT, NAMES, REPLACING, SHOP, SPY, TABLES,
+                       doing)
 
 
 class Site:
@@ -92,12 +93,16 @@ class Site:
              self.db.conninfo(user)],
             input=before + text, capture_output=True, text=True)
 
+    @staticmethod
+    def all_uses():
+        return [s.replace("{t}", f"public.{t}") for t in ("item", "news") for s in USE] + USE_OF_RIGHTS
+
     def use(self, role=EVIL):
         """What the application does all day, as far as its own types let it."""
         connection = self.db.connect(role)
         with connection.cursor() as cursor:
             cursor.execute("SET search_path = pg_catalog, public")
-            for statement in [s.replace("{t}", f"public.{t}") for t in ("item", "news") for s in USE] + USE_OF_RIGHTS:
+            for statement in self.all_uses():
                 try:
                     cursor.execute(statement)
                 except psycopg2.Error:
@@ -330,3 +335,106 @@ def test_the_daemon_runs_no_code_of_the_application(trapped, tmp_path):
     finally:
         daemon.stop()
     trapped.assert_safe("serve", ["pgherald_teller"])
+
+
+# What somebody could have left behind in the catalog.
+LEFT_BEHIND = """
+SELECT ARRAY(SELECT concat_ws(' ', p.oid::regprocedure, p.proowner::regrole, p.prosecdef, p.proconfig, p.proacl,
+                              p.provolatile, p.proisstrict, p.procost, md5(p.prosrc), obj_description(p.oid, 'pg_proc'))
+             FROM pg_proc AS p
+             WHERE p.pronamespace = 'pgherald'::regnamespace OR p.proowner IN (SELECT oid FROM pg_roles
+                                                                               WHERE rolname ~ '^pgherald')
+             ORDER BY p.oid)
+    || ARRAY(SELECT r.oid::regclass::text FROM pg_class AS r
+             WHERE r.relowner IN (SELECT oid FROM pg_roles WHERE rolname ~ '^pgherald') ORDER BY r.oid)
+    || ARRAY(SELECT concat_ws(' ', a.attrelid::regclass, a.attname, a.attacl) FROM pg_attribute AS a
+             WHERE a.attacl IS NOT NULL ORDER BY a.attrelid, a.attnum)
+    || ARRAY(SELECT concat_ws(' ', d.defaclrole::regrole, d.defaclacl) FROM pg_default_acl AS d ORDER BY d.oid)
+    || ARRAY(SELECT concat_ws(' ', s.setrole::regrole, s.setconfig) FROM pg_db_role_setting AS s
+             WHERE s.setrole <> 0 ORDER BY s.setrole)
+    || ARRAY(SELECT concat_ws(' ', a.rolname, a.rolpassword) FROM pg_authid AS a ORDER BY a.oid)"""
+# ... and in a session.
+OF_SESSION = """
+SELECT ARRAY(SELECT s.name || ' ' || s.setting FROM pg_catalog.pg_settings AS s
+             WHERE s.name OPERATOR(pg_catalog.!~) '^plpgsql' ORDER BY 1),
+       ARRAY(SELECT pg_catalog.pg_listening_channels()), pg_catalog.pg_my_temp_schema()"""
+
+
+TELL, DRF, WEB, USERS_WEB = ASK[1:5]
+WRITE = ["UPDATE public.news SET title = pg_catalog.concat(title, 'x') WHERE id = 2",
+         "DELETE FROM public.item WHERE id = (SELECT min(i.id) FROM public.item AS i)"]
+READERS = {  # of each table: who reads it as one of our roles, and what his statement is
+    "customer": [*[(EVIL, w) for w in WRITE], ("pgherald", TELL)],
+    "member": [*[(EVIL, w) for w in WRITE], ("pgherald", TELL)],
+    "item": [("pgherald", TELL)],
+    "users": [("pgherald", DRF), ("pgherald", USERS_WEB), ("pgherald", TELL)],
+    "token": [("pgherald", DRF)],
+    "django_session": [("pgherald", WEB)],
+    "grp": [("pgherald", DRF)],
+    "membership": [("pgherald", DRF), (EVIL, "UPDATE public.grp SET name = pg_catalog.concat(name, 's')")],
+}
+
+
+@pytest.mark.parametrize("table", READERS)
+def test_what_runs_there_is_undone(cluster, installed_site, tmp_path, table):
+    """PostgreSQL lets who owns a table that we read run code as the role that reads it. It leaves nothing behind
+    that anybody else would meet: no function altered or gone, no right, nothing in the sessions of others."""
+    site = Site(cluster, tmp_path, installed_site)
+    try:
+        site.evil(doing(table))
+        site.use()  # so that there is something to tell
+        site.evil("INSERT INTO public.item (id) SELECT pg_catalog.generate_series(1000, 1030);"
+                  "INSERT INTO public.news (id) VALUES (2)")
+        site.evil("DO $$BEGIN UPDATE public.item SET title = 'p' WHERE id = 1030;"
+                  " UPDATE public.item SET title = 'q' WHERE id = 1030; END$$")
+        before = site.db.one(LEFT_BEHIND)
+        for deed in DEEDS:
+            site.db.run("UPDATE public.turn SET deed = %s", [deed])
+            for role, statement in READERS[table]:
+                connection = site.db.connect(role)
+                begin = os.path.getsize(cluster.log)
+                with connection.cursor() as cursor:
+                    cursor.execute(OF_SESSION)
+                    session = cursor.fetchone()
+                    cursor.execute(statement)
+                    cursor.execute(OF_SESSION)
+                    assert cursor.fetchone() == session, (deed, statement)
+                connection.close()
+                assert site.db.one(LEFT_BEHIND) == before, (deed, statement)
+                assert deed in IN_VAIN or list(site.sprung(begin).values()) == [{deed}], (deed, statement)
+    finally:
+        site.db.drop()
+
+
+def test_a_prepared_statement_of_the_daemon_is_not_replaced(cluster, installed_site, tmp_path):
+    site = Site(cluster, tmp_path, installed_site)
+    daemon = Daemon(PGHERALD, site.conf, tmp_path / "daemon.log").start().wait_ready()
+    try:
+        stream = Client(daemon, "t1").hello()
+        site.evil("INSERT INTO public.item (id) VALUES (100)")
+        stream.wait_message("item.created", id=100)
+        site.evil(REPLACING)
+        for n in range(101, 106):
+            site.evil(f"INSERT INTO public.item (id) VALUES ({n})")
+            stream.wait_message("item.created", id=n)
+        stream.close()
+        assert site.sprung() == {"pgherald_teller": {"replaced"}}
+    finally:
+        daemon.stop()
+        site.db.drop()
+
+
+def test_an_error_that_others_do_not_catch_is_the_tables_own(cluster, installed_site, tmp_path):
+    site = Site(cluster, tmp_path, installed_site)
+    try:
+        site.evil("INSERT INTO public.item (id) VALUES (1), (2)")
+        site.evil(ASSERTING)
+        for t in ("item", "news"):
+            site.evil(f"INSERT INTO public.{t} (id) VALUES (3)")
+            site.evil(f"UPDATE public.{t} SET owner_id = 1")
+            site.evil(f"DELETE FROM public.{t}")
+        told = site.db.run("SELECT t.op, t.doc::text FROM pgherald.tell((SELECT array_agg(DISTINCT j.txid)"
+                            " FROM pgherald.journal AS j)) AS t WHERE t.topic = 'item'")
+        assert {t[0] for t in told} == {"r"} and len(told) > 3, told
+    finally:
+        site.db.drop()

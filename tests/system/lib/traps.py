@@ -410,3 +410,94 @@ AFTER = [
     *[altering(t, "pgherald_teller") for t in ("customer", "member", "item")],
     altering("users", "pgherald_auth", "pgherald_teller"),
 ]
+
+
+# What code that runs as one of our roles could do there beyond reading, for others to meet later: {f} is each
+# function of the role, {r} the role.
+DEEDS = [
+    "ALTER FUNCTION {f} SET search_path = public, pg_catalog",
+    "ALTER FUNCTION {f} SET timezone = 'Asia/Tokyo'",
+    "ALTER FUNCTION {f} RESET ALL",
+    "ALTER FUNCTION {f} SECURITY INVOKER",
+    "ALTER FUNCTION {f} VOLATILE STRICT COST 1000000",
+    "GRANT EXECUTE ON FUNCTION {f} TO PUBLIC",
+    "REVOKE ALL ON FUNCTION {f} FROM pgherald_owner, pgherald",
+    "COMMENT ON FUNCTION {f} IS 'as it was'",
+    "ALTER FUNCTION {f} SET SCHEMA public",
+    "ALTER DEFAULT PRIVILEGES GRANT ALL ON FUNCTIONS TO PUBLIC",
+    "ALTER ROLE {r} SET search_path = public",
+    "ALTER ROLE {r} PASSWORD 'known'",
+    "CREATE FUNCTION public.kept_{r}() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'",
+    "CREATE TABLE public.kept_{r} AS SELECT 1 AS rights",
+    "CREATE TEMP TABLE journal AS SELECT 1 AS txid",
+    "LISTEN pgherald",
+    "SET search_path = public, pg_catalog",
+    "SET timezone = 'Asia/Tokyo'",
+    "SET session_replication_role = 'origin'; SET row_security = on",
+    "DROP FUNCTION {f}",
+    "DROP OWNED BY {r}",
+]
+IN_VAIN = [d for d in DEEDS if "DROP OWNED" in d or "replication_role" in d]  # PostgreSQL refuses these
+
+
+def doing(table):
+    """An index that does what public.turn says, as whoever plans a statement on the table."""
+    return f"""
+GRANT CREATE ON SCHEMA public TO PUBLIC;
+CREATE TABLE public.turn (deed text);
+INSERT INTO public.turn VALUES ('');
+GRANT SELECT ON public.turn TO PUBLIC;
+CREATE FUNCTION public.act() RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $f$
+DECLARE
+  deed CONSTANT text := (SELECT t.deed FROM public.turn AS t);
+  f    text;
+BEGIN
+  FOREACH f IN ARRAY CASE WHEN strpos(deed, '{{f}}') = 0 THEN '{{-}}' ELSE ARRAY(
+      SELECT p.oid::regprocedure::text FROM pg_proc AS p JOIN pg_roles AS r ON r.oid = p.proowner
+      WHERE r.rolname = current_user AND p.pronamespace = 'pgherald'::regnamespace) END LOOP
+    BEGIN
+      EXECUTE replace(replace(deed, '{{f}}', f), '{{r}}', current_user);
+      RAISE WARNING 'TRAP <%> as % of %', deed, current_user, session_user;
+    EXCEPTION WHEN OTHERS THEN
+      NULL;
+    END;
+  END LOOP;
+END $f$;
+CREATE FUNCTION public.act_now() RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $f$
+BEGIN
+  IF current_user <> session_user THEN
+    PERFORM public.act();
+  END IF;
+  RETURN true;
+END $f$;
+CREATE INDEX ON public.{table} ((public.act_now()))"""
+
+
+# The same door, and what no roll-back takes back: the session's prepared statements get a trap's name.
+REPLACING = """
+CREATE FUNCTION public.replace_all() RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $f$
+DECLARE
+  p record;
+BEGIN
+  FOR p IN SELECT * FROM pg_prepared_statement() AS s WHERE NOT s.from_sql LOOP
+    EXECUTE format('DEALLOCATE %I', p.name);
+    EXECUTE format('PREPARE %I (%s) AS SELECT public.spy(%L)', p.name,
+                   array_to_string(p.parameter_types, ', '), 'prepared statement');
+    RAISE WARNING 'TRAP <replaced> as % of %', current_user, session_user;
+  END LOOP;
+END $f$;
+CREATE FUNCTION public.replace_it() RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $f$
+BEGIN
+  PERFORM public.replace_all();
+  RETURN true;
+END $f$;
+CREATE INDEX ON public.customer ((public.replace_it()))"""
+
+# An error that WHEN OTHERS lets pass, of whoever reads the table but its owner.
+ASSERTING = """
+CREATE FUNCTION public.fail() RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $f$
+BEGIN
+  ASSERT current_user = session_user, 'not for you';
+  RETURN true;
+END $f$;
+CREATE INDEX ON public.customer ((public.fail()))"""
