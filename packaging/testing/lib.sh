@@ -116,6 +116,27 @@ packages() {
 	echo "$key" >"$kept/key"
 }
 
+# packages_before TEST: those of the release before (UPGRADE_FROM=COMMIT; else the last tag, else the
+# commit before packaging changed), in $old. Ends the test where there is none.
+packages_before() {
+	local before
+	before=${UPGRADE_FROM:-$(cd "$top" && { git describe --tags --abbrev=0 --match 'v*' 2>/dev/null ||
+		git log --format=%H^ -n 1 -- packaging/debian packaging/systemd | xargs -r git rev-parse; })}
+	[[ -n $before ]] || {
+		skip "$1: there is no release before this one here"
+		exit 0
+	}
+	old=$top/.cache/packages/$suite.$before
+	[[ ! -e $old/done ]] || return 0
+	rm -rf "$old"
+	mkdir -p "$work/before"
+	git -C "$top" archive "$before" | tar -C "$work/before" -xf -
+	sed -i '1s/(\(.*\))/(\1~before)/' "$work/before/packaging/debian/changelog"
+	check "$1: the packages of ${before:0:12}" release_of "$work/before" "$work/old" || exit
+	check "$1: built in $suite" packages_of "$work"/old/*.tar.gz "$old" /build 022 nocheck || exit
+	touch "$old/done"
+}
+
 # boot ROOT OUT COMMAND...: boots a copy of ROOT under a systemd of its own, without a network, and
 # runs COMMAND, a function of this shell, beside it; there, `inside COMMAND...` is in the container.
 boot() {

@@ -9,15 +9,23 @@ mkdir -p "$work/rpm"
 cp "$debs"/*.deb "$debs"/pgherald-*.tar.gz "$work/rpm"
 out=$work/rpm
 
-build() {
+build() { # what a packager types; only here rpmbuild knows none of the packages that it asks for
 	in_root "$root" "$out" bash -euc '
 		cp /src/packaging/testing/macros.rpm /usr/lib/rpm/macros.d/macros.test
+		mkdir /tools
+		printf "#!/bin/sh\nexec /usr/bin/rpmbuild --nodeps \"\$@\"\n" >/tools/rpmbuild
+		chmod 0755 /tools/rpmbuild
 		install -d -o nobody /build
 		cp /out/pgherald-*.tar.gz /build
-		tar -xOf /build/*.tar.gz --wildcards "*/packaging/rpm/build" >/build/run
 		cd /build
-		setpriv --reuid=nobody --regid=nogroup --clear-groups env HOME=/build sh run *.tar.gz rpm --nodeps
-		find rpm -name "*.rpm" ! -name "*debug*" -exec cp {} /out ";"
+		setpriv --reuid=nobody --regid=nogroup --clear-groups env HOME=/build PATH="/tools:$PATH" sh -euc "
+			tar -xf *.tar.gz
+			cd pgherald-*/
+			mkdir b
+			cd b
+			../configure -q >configure.log
+			make -s rpm"
+		find pgherald-*/b/rpm -name "*.rpm" ! -name "*debug*" -exec cp {} /out ";"
 	'
 }
 lint() {
@@ -86,7 +94,7 @@ runs() {
 waits() { is "$(unit ActiveState)" inactive && inside systemctl status pgherald | grep 'not configured yet'; }
 life() { check "rpm: installs, waits, serves, is removed" runs; }
 
-check "rpm: rpmbuild, with its unit tests, as nobody" build || exit
+check "rpm: make rpm, with its unit tests, as nobody" build || exit
 check "rpm: rpmlint has neither errors nor warnings" lint
 check "rpm: the same files as pgherald.deb" same_files "$out"/pgherald_*.deb "$out"/pgherald-0*."$(uname -m)".rpm
 check "rpm: the same files as postgresql-pgherald.deb" same_files "$out"/postgresql-pgherald_*.deb "$out"/postgresql-pgherald-*.rpm

@@ -1,27 +1,12 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: PostgreSQL
-# At noon: the packages of the release before (UPGRADE_FROM=COMMIT; else the last tag, else the
-# commit before packaging changed) are replaced by these while 200 streams listen and writers write.
+# At noon: the packages of the release before are replaced by these while 200 streams listen and
+# writers write.
 # shellcheck disable=SC2154,SC2016 # of packaging/test; the inner shell expands it
 package_root upgrade
 packages
 
-before=${UPGRADE_FROM:-$(cd "$top" && { git describe --tags --abbrev=0 --match 'v*' 2>/dev/null ||
-	git log --format=%H^ -n 1 -- packaging/debian packaging/systemd | xargs -r git rev-parse; })}
-[[ -n $before ]] || {
-	skip "upgrade: there is no release before this one here"
-	exit 0
-}
-old=$top/.cache/packages/$suite.$before
-if [[ ! -e $old/done ]]; then
-	rm -rf "$old"
-	mkdir -p "$work/before"
-	git -C "$top" archive "$before" | tar -C "$work/before" -xf -
-	sed -i '1s/(\(.*\))/(\1~before)/' "$work/before/packaging/debian/changelog"
-	check "upgrade: the packages of ${before:0:12}" release_of "$work/before" "$work/old" || exit
-	check "upgrade: built in $suite" packages_of "$work"/old/*.tar.gz "$old" /build 022 nocheck || exit
-	touch "$old/done"
-fi
+packages_before upgrade
 mkdir -p "$work"/both/{old,new}
 cp "$old"/*.deb "$work/both/old"
 cp "$debs"/*.deb "$work/both/new"
