@@ -130,6 +130,8 @@ useful() {
 		httpd apache2 apache2-bin httpd
 		command openssl openssl openssl
 		python httpx python3-httpx python3-httpx
+		python wsproto python3-wsproto python3-wsproto
+		python websockets python3-websockets python3-websockets
 		python jwt python3-jwt python3-jwt
 		python cryptography python3-cryptography python3-cryptography
 		python rest_framework_simplejwt python3-djangorestframework-simplejwt -

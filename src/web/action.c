@@ -3,6 +3,7 @@
 #include "config.h"
 #include "web/action.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -10,6 +11,7 @@
 #include "base/buf.h"
 #include "conf.h"
 #include "hub/filter.h"
+#include "hub/subscription.h"
 #include "web/query.h"
 #include "web/stream.h"
 #include "web/worker.h"
@@ -76,100 +78,214 @@ static void put_list(struct buf *b, char *const *items, size_t n, bool none)
 }
 
 /* What the stream hears by now. */
-static void reply_filter(const struct asked *a, const char *what)
+static void reply_choice(const struct asked *a, const char *what)
 {
 	static const struct filter everything;
 	const struct filter *f = a->stream->filter ? a->stream->filter : &everything;
+	const struct keys *channels = a->stream->member.who->channels;
 	autobuf data = {.max = ANSWER_MAX};
 
 	buf_str(&data, "{\"topics\": ");
 	put_list(&data, f->topics, f->n_topics, f->no_topics);
 	buf_str(&data, ", \"types\": ");
 	put_list(&data, f->types, f->n_types, f->no_types);
-	buf_char(&data, '}');
+	buf_str(&data, ", \"channels\": [");
+	for (size_t i = 0; channels && i < channels->n; i++) {
+		buf_str(&data, i ? ", " : "");
+		json_string(&data, channels->list[i] + 1, strlen(channels->list[i] + 1));
+	}
+	buf_str(&data, "]}");
 	reply(a, what, &data);
 }
 
+/* What a message names. */
+struct choice {
+	struct filter *filter;
+	struct subscription channels;
+};
+
+static void choice_clear(struct choice *c)
+{
+	filter_free(c->filter);
+	subscription_clear(&c->channels);
+}
+
+static bool add_topic(struct choice *c, const char *name)
+{
+	return filter_add_topics(&c->filter, name);
+}
+
+static bool add_type(struct choice *c, const char *name)
+{
+	return filter_add_types(&c->filter, name);
+}
+
+static bool add_channel(struct choice *c, const char *name)
+{
+	return subscription_add(&c->channels, name);
+}
+
+static const struct {
+	const char *member;
+	bool (*add)(struct choice *c, const char *name);
+} members[] = {
+	{"topics", add_topic},
+	{"types", add_type},
+	{"channel", add_channel},
+	{"channels", add_channel},
+};
+
 /* Adds a name; a list in one would be several. */
-static bool add_name(struct scan value, struct filter **f,
-		     bool (*add)(struct filter **f, const char *list))
+static bool add_name(struct choice *c, struct scan value,
+		     bool (*add)(struct choice *c, const char *name))
 {
 	autobuf name = {.max = FILTER_ITEM_MAX};
 
 	return scan_string(value, &name) && buf_ok(&name) && !strchr(buf_cstr(&name), ',') &&
-	       add(f, buf_cstr(&name));
+	       add(c, buf_cstr(&name));
 }
 
-/* A member of the data that is a name or an array of names. */
-static bool add_names(const struct asked *a, const char *member, struct filter **f,
-		      bool (*add)(struct filter **f, const char *list))
+/* A member of the data that is a name or an array of names, at least one. */
+static bool add_names(struct choice *c, struct scan list,
+		      bool (*add)(struct choice *c, const char *name))
 {
-	struct scan list, item;
+	struct scan item;
+	size_t n = 0;
 
-	if (!scan_member(a->data, member, &list))
-		return true;
 	if (*list.at == '"')
-		return add_name(list, f, add);
-	if (*list.at != '[')
-		return false;
-	while (scan_next(&list, &item))
-		if (!add_name(item, f, add))
+		return add_name(c, list, add);
+	for (; *list.at == '[' || n; n++)
+		if (!scan_next(&list, &item))
+			break;
+		else if (!add_name(c, item, add))
 			return false;
+	return n > 0;
+}
+
+/* Reads what is to be heard, or not, from here on. False when the answer has been given: an error.
+ */
+static bool read_choice(const struct asked *a, struct choice *c)
+{
+	struct query q = {0};
+	struct scan list;
+	size_t n = 0;
+	autobuf why = {.max = WHY_MAX};
+
+	for (size_t i = 0; i < sizeof(members) / sizeof(*members) && a->has_data; i++) {
+		if (!scan_member(a->data, members[i].member, &list))
+			continue;
+		n++;
+		if (!add_names(c, list, members[i].add)) {
+			buf_printf(&why,
+				   "\"%s\" is a name or a list of names, each of 1 to 128 bytes: "
+				   "of at most 64 topics or types, or 32 channels.",
+				   members[i].member);
+			break;
+		}
+	}
+	q.filter = c->filter;
+	if (n && !why.len && query_knows_topics(&q, a->stream->worker->conf, &why))
+		return true;
+	fail(a, "invalid_data",
+	     n ? buf_cstr(&why) : "\"data\" must have \"channel\", \"topics\" or \"types\".");
+	choice_clear(c);
+	return false;
+}
+
+/* The stream's channels with these besides. False when they are too many. */
+static bool more_channels(const struct stream *s, struct subscription *more)
+{
+	const struct keys *now = s->member.who->channels;
+
+	for (size_t i = 0; now && i < now->n; i++) {
+		size_t k = 0;
+
+		while (k < more->n && strcmp(more->names[k], now->list[i]) != 0)
+			k++;
+		if (k == more->n && !subscription_add(more, now->list[i] + 1))
+			return false;
+	}
 	return true;
 }
 
-/* What is to be heard, or not, from here on. NULL when the answer has been given: an error. */
-static struct filter *names(const struct asked *a)
+/* ... or without them. */
+static struct keys *fewer_channels(const struct stream *s, const struct subscription *less)
 {
-	const struct conf *conf = a->stream->worker->conf;
-	struct query q = {0};
-	struct scan channel;
+	const struct keys *now = s->member.who->channels;
+	struct subscription kept = {0};
+	struct keys *keys;
+
+	for (size_t i = 0; now && i < now->n; i++) {
+		size_t k = 0;
+		bool ok = true;
+
+		while (k < less->n && strcmp(less->names[k], now->list[i]) != 0)
+			k++;
+		if (k == less->n)
+			ok = subscription_add(&kept, now->list[i] + 1);
+		assert(ok); /* as many as there were */
+	}
+	keys = subscription_keys(&kept);
+	subscription_clear(&kept);
+	return keys;
+}
+
+static void refuse_channel(const struct asked *a, const char *name)
+{
 	autobuf why = {.max = WHY_MAX};
 
-	if (!a->has_data || scan_member(a->data, "channel", &channel)) {
-		fail(a, "invalid_data",
-		     "\"data\" must have \"topics\" or \"types\", lists of names.");
-		return NULL;
+	buf_printf(&why, "Your role may not hear the channel \"%s\".", name);
+	fail(a, "forbidden", buf_cstr(&why));
+}
+
+static void subscribe(const struct asked *a, struct choice *more)
+{
+	struct stream *s = a->stream;
+	const struct scope_policy *policy = &s->worker->hub.policies[s->member.role];
+	bool room = more_channels(s, &more->channels);
+	struct keys *channels = subscription_keys(&more->channels);
+	const char *refused = subscription_refused(channels, policy, s->member.who->user_id);
+
+	if (refused) {
+		refuse_channel(a, refused);
+	} else if (!room || (s->filter && more->filter && !filter_join(s->filter, more->filter))) {
+		fail(a, "too_many",
+		     "A stream chooses at most 64 topics, 64 types and 32 channels.");
+	} else {
+		stream_set_channels(s, channels);
+		reply_choice(a, "subscribed");
+		return;
 	}
-	if (!add_names(a, "topics", &q.filter, filter_add_topics) ||
-	    !add_names(a, "types", &q.filter, filter_add_types) || !q.filter)
-		buf_str(&why,
-			"\"topics\" and \"types\" are lists of at most 64 names, each of 1 to "
-			"128 bytes, without commas.");
-	else if (query_knows_topics(&q, conf, &why))
-		return q.filter;
-	filter_free(q.filter);
-	fail(a, "invalid_data", buf_cstr(&why));
-	return NULL;
+	free(channels);
 }
 
 static void do_subscribe(const struct asked *a)
 {
-	struct filter *more = names(a), *f = a->stream->filter;
+	struct choice more = {0};
 
-	if (!more)
+	if (!read_choice(a, &more))
 		return;
-	if (f && !filter_join(f, more))
-		fail(a, "too_many", "A stream chooses among at most 64 topics and 64 types.");
-	else
-		reply_filter(a, "subscribed");
-	filter_free(more);
+	subscribe(a, &more);
+	choice_clear(&more);
 }
 
 static void do_unsubscribe(const struct asked *a)
 {
-	struct filter *less = names(a), *f = a->stream->filter;
+	struct stream *s = a->stream;
+	struct choice less = {0};
 
-	if (!less)
+	if (!read_choice(a, &less))
 		return;
-	if (!f || !filter_drop(f, less))
+	if (less.filter && (!s->filter || !filter_drop(s->filter, less.filter))) {
 		fail(a, "not_chosen",
 		     "This stream hears all there is of that kind. Connect with ?topics= or "
 		     "?types= "
 		     "to choose.");
-	else
-		reply_filter(a, "unsubscribed");
-	filter_free(less);
+	} else {
+		stream_set_channels(s, fewer_channels(s, &less.channels));
+		reply_choice(a, "unsubscribed");
+	}
+	choice_clear(&less);
 }
 
 static const struct action {

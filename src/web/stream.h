@@ -53,6 +53,7 @@ struct stream {
 	bool replay_away;
 	bool page_waits;     /* replay's page has a change of its rights: see stream_rights.c */
 	bool asked_for_page; /* lookup went out after that page had come */
+	bool replay_stale;   /* its channels are others since the journal was asked */
 	uint8_t end;	     /* enum wire_end: with close_reason, before it has started */
 	struct queue queue;
 	struct loop_fd fd;
@@ -145,6 +146,8 @@ void stream_tick(struct stream *s);
 void stream_hold(struct stream *s, uint64_t seq);
 /* Whether it is one of these users or sessions; nobody named is everybody. */
 bool stream_is_concerned(const struct stream *s, const struct keys *users);
+/* Hears these channels (taken; NULL for none), which its role may hear, from its position on. */
+void stream_set_channels(struct stream *s, struct keys *channels);
 /* Finds its role again; ends it, false, when it has none any more. */
 bool stream_rescope(struct stream *s);
 /* Another configuration: finds its role again, and looks a credential up at once whose keys stand

@@ -307,6 +307,7 @@ static void ask_journal(struct stream *s)
 	p = s->replay;
 	if (!p->plan) {
 		p->own = hears_own(s);
+		s->replay_stale = false;
 		/* What the ring holds from here on may come after that answer. */
 		s->ring_seq = s->worker->hub.ring.head;
 	}
@@ -429,7 +430,7 @@ static void end_replay(struct stream *s)
 /* Whether what has been asked for is what it may hear by now. If not it asks anew. */
 static bool asked_rightly(struct stream *s)
 {
-	if (s->replay->kept || s->replay->own == hears_own(s))
+	if (s->replay->kept || (s->replay->own == hears_own(s) && !s->replay_stale))
 		return true;
 	stream_drop_replay(s);
 	ask_journal(s);
@@ -457,6 +458,17 @@ static void read_journal(struct stream *s)
 		ask_journal(s);
 	else
 		end_replay(s);
+}
+
+void stream_set_channels(struct stream *s, struct keys *channels)
+{
+	hub_leave(&s->worker->hub, &s->member);
+	free(s->member.who->channels);
+	s->member.who->channels = channels;
+	if (s->state == STREAM_LIVE)
+		hub_join(&s->worker->hub, &s->member);
+	else if (s->state == STREAM_REPLAYING && !s->replay->kept)
+		s->replay_stale = true;
 }
 
 void stream_continue(struct stream *s)

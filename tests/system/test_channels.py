@@ -10,6 +10,7 @@ import pytest
 
 from conftest import HEAD, Install, Served, run_pgherald
 from lib.daemon import Client
+from lib.websocket import TEXT, WebSocket, frame
 
 CONF = HEAD.replace("receives = own\n", "receives = own\nchannels = project.*, status.{user}, news\n") + """
 [watch task]
@@ -56,7 +57,41 @@ def listen(place, channels, token="token-anna", last_id=None, **more):
 
 def told(client):
     """But for fences."""
-    return [(m["event"], m["data"]["id"], m.get("scope")) for m in client.messages() if m["data"]["id"] > 0]
+    return [(m["event"], m["data"]["id"], m.get("scope")) for m in client.messages() if m["data"].get("id", 0) > 0]
+
+
+def test_channels_of_a_websocket(tasks):
+    """They come and go in mid-stream, from its position on; and while it reads what it has missed."""
+    db = tasks.db
+    c = WebSocket(tasks.daemon, "token-anna", extra_query="channels=project.99").hello()
+    db.run("INSERT INTO task VALUES (1, 7, 'new')")
+    fence(tasks, c)
+    position = c.last_id
+    c.ask({"action": "subscribe", "data": {"channel": "project.7"}, "request_id": 1})
+    c.read_until(lambda: [m for m in asked(c) if m.get("request_id") == 1])
+    assert asked(c)[-1]["data"]["channels"] == ["project.7", "project.99"]
+    db.run("UPDATE task SET status = 'done' WHERE id = 1")
+    fence(tasks, c)
+    c.ask({"action": "unsubscribe", "data": {"channels": ["project.7", "project.8"]}, "request_id": 2})
+    c.read_until(lambda: [m for m in asked(c) if m.get("request_id") == 2])
+    assert asked(c)[-1]["data"]["channels"] == ["project.99"]
+    db.run("UPDATE task SET status = 'paid' WHERE id = 1")
+    db.run("UPDATE task SET project_id = 8 WHERE id = 1")
+    fence(tasks, c)
+    assert told(c) == [("task.updated", 1, None)]
+    c.close()
+    tasks.daemon.stop()  # the journal has the rest
+    tasks.daemon.start().wait_ready()
+    back = WebSocket(tasks.daemon, "token-anna", extra_query="channels=project.99&last_event_id=" + position,
+                     behind=frame(TEXT, '{"action": "subscribe", "data": {"channels": ["project.7"]}}'))
+    other = listen(tasks, "project.7,project.99", last_id=position)
+    fence(tasks, back, other)
+    assert told(back)[-1] == ("task.updated", 1, "leave")
+    assert told(back) == told(other)[-len(told(back)):], "what its position was by then, it has passed"
+
+
+def asked(c):
+    return [m for m in c.messages() if m["event"].startswith("system.")]
 
 
 FENCES = itertools.count(1)

@@ -8,7 +8,7 @@ import socket
 import struct
 
 import pytest
-from lib.daemon import EVENTS, STATS, Client, wait_until
+from lib.daemon import EVENTS, STATS, wait_until
 from lib.websocket import (CLOSE, CONTINUATION, HANDSHAKE, KEY, PING, PONG, TEXT, Messages, WebSocket, accept,
                            close_payload, frame)
 
@@ -141,12 +141,7 @@ auth = all
 
 def test_what_comes_with_the_handshake(served, d):
     """A client must wait for the answer; one that does not is read all the same."""
-    lines = [f"GET {EVENTS}?token={served.anna} HTTP/1.1", "Host: test", *(f"{k}: {v}" for k, v in HANDSHAKE.items())]
-    c = WebSocket.__new__(WebSocket)
-    Client.__init__(c, d, served.anna, parser=Messages())
-    c.sock.close()
-    c.sock = socket.create_connection(d.address)
-    c.sock.sendall(("\r\n".join(lines) + "\r\n\r\n").encode() + frame(PING, b"early") + frame(TEXT, '{"action": "ping"}'))
+    c = WebSocket(d, served.anna, behind=frame(PING, b"early") + frame(TEXT, '{"action": "ping"}'))
     c.hello().wait_control(PONG, b"early")
     c.read_until(lambda: own(c))
 
@@ -316,7 +311,7 @@ def test_actions(served):
     c.wait_message("project.updated", project_name="told by now")
     reply = answer(c, {"action": "subscribe", "data": {"topics": ["estimate"]}, "request_id": "s"})
     assert reply["event"] == "system.subscribed" and reply["request_id"] == "s"
-    assert reply["data"] == {"topics": ["project", "estimate"], "types": None}
+    assert reply["data"] == {"topics": ["project", "estimate"], "types": None, "channels": []}
     insert(served, 2)
     c.wait_message("estimate.created", estimate_number="2")
     assert not [m for m in c.messages() if m["data"].get("estimate_number") == "1"], "it begins where the stream is"
@@ -333,7 +328,7 @@ def test_actions(served):
     assert [m["data"]["estimate_number"] for m in c.messages() if m["event"] == "estimate.created"] == ["2", "4"]
     # Whoever chose nothing hears it all.
     reply = answer(everything, {"action": "subscribe", "data": {"topics": ["estimate"]}})
-    assert reply["data"] == {"topics": None, "types": None}
+    assert reply["data"] == {"topics": None, "types": None, "channels": []}
     reply = answer(everything, {"action": "unsubscribe", "data": {"topics": ["estimate"]}})
     assert reply["event"] == "system.error" and reply["data"]["type"] == "not_chosen"
 
@@ -349,8 +344,12 @@ def test_actions(served):
     ({"action": "ping", "request_id": ["x"]}, "invalid_message", '"request_id"'),
     ({"action": "ping", "request_id": "x" * 127}, "invalid_message", '"request_id"'),
     ({"action": 'tele"path\u2028y'}, "unknown_action", "there are: ping, subscribe, unsubscribe."),
-    ({"action": "subscribe"}, "invalid_data", "topics"),
-    ({"action": "subscribe", "data": []}, "invalid_data", "topics"),
+    ({"action": "subscribe"}, "invalid_data", '"channel"'),
+    ({"action": "subscribe", "data": []}, "invalid_data", '"channel"'),
+    ({"action": "subscribe", "data": {"channel": "a b"}}, "invalid_data", '"channel" is a name'),
+    ({"action": "subscribe", "data": {"channels": [f"c.{i}" for i in range(33)]}}, "invalid_data", "32 channels"),
+    ({"action": "subscribe", "data": {"channel": "secret"}}, "forbidden", '"secret"'),
+    ({"action": "subscribe", "data": {"topics": ["project"], "channel": "secret"}}, "forbidden", '"secret"'),
     ({"action": "subscribe", "data": {"topics": 1}}, "invalid_data", "topics"),
     ({"action": "subscribe", "data": {"topics": []}}, "invalid_data", "topics"),
     ({"action": "subscribe", "data": {"topics": [["estimate"]]}}, "invalid_data", "topics"),

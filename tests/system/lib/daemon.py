@@ -266,7 +266,7 @@ class Client:
     """A real HTTP client of a stream, read by the test when it wants to."""
 
     def __init__(self, daemon, token, last_id=None, by_query=True, headers=None, version="1.1",
-                 path=EVENTS, extra_query="", source=None, parser=None):
+                 path=EVENTS, extra_query="", source=None, parser=None, behind=b""):
         query = []
         if by_query and token is not None:
             query.append("token=" + token)
@@ -280,7 +280,7 @@ class Client:
             lines.append("Last-Event-ID: " + last_id)
         lines += [f"{k}: {v}" for k, v in (getattr(parser, "headers", {}) | (headers or {})).items()]
         self.sock = connect(daemon.address, source)
-        self.sock.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+        self.sock.sendall(("\r\n".join(lines) + "\r\n\r\n").encode() + behind)
         self.daemon, self.buffer = daemon, b""
         self.status, self.headers, self.chunked = None, None, False
         self.parser, self.frames, self.ended = parser or Parser(), [], False
