@@ -112,6 +112,11 @@ static const struct scope_policy *find_role(const struct conf *c, const char *na
 	return NULL;
 }
 
+bool conf_route_publishes(const struct conf_route *route)
+{
+	return route->kind == ROUTE_BROADCAST || route->kind == ROUTE_SEND;
+}
+
 bool conf_role_allowed(const struct conf *c, const struct conf_route *route, const char *role)
 {
 	const struct scope_policy *policy = find_role(c, role);
@@ -123,6 +128,8 @@ bool conf_role_allowed(const struct conf *c, const struct conf_route *route, con
 			return true;
 	if (route->roles.n)
 		return false;
+	if (conf_route_publishes(route))
+		return policy->n_publishes != 0;
 	return route->kind == ROUTE_STATS ? policy->receives == RECEIVES_ALL
 					  : policy->receives != RECEIVES_NONE;
 }

@@ -18,7 +18,7 @@
 #include "sql/watch.h"
 #include "wire/form.h"
 
-enum route_kind { ROUTE_EVENTS, ROUTE_STATS, ROUTE_TICKET };
+enum route_kind { ROUTE_EVENTS, ROUTE_STATS, ROUTE_TICKET, ROUTE_BROADCAST, ROUTE_SEND };
 enum socket_mode { SOCKET_MODE_ALL, SOCKET_MODE_GROUP, SOCKET_MODE_OWNER };
 enum capture { CAPTURE_JOURNAL, CAPTURE_NOTIFY };
 enum auth_users { USERS_TABLE, USERS_CLAIMS };
@@ -177,6 +177,8 @@ bool conf_role_allowed(const struct conf *c, const struct conf_route *route,
 /* Whether a route has a transport, and in which form a client of it is told. */
 bool conf_route_carries(const struct conf_route *route, enum wire_transport transport) MUST_CHECK;
 uint32_t conf_route_form(const struct conf_route *route, enum wire_transport transport);
+/* Whether what is posted to a route is published. */
+bool conf_route_publishes(const struct conf_route *route) MUST_CHECK;
 /* Which of a route's doors that name is; false when it is none. */
 bool conf_find_door(const struct conf_route *route, const char *name, unsigned *ret) MUST_CHECK;
 /* Whether some [auth] takes cookies. */

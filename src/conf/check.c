@@ -10,6 +10,21 @@
 #include "conf/parser.h"
 #include "wire/dialect.h"
 
+/* Or every post would be answered with 403. */
+static bool check_publishes(struct parser *p, const struct conf_route *r, unsigned line)
+{
+	const struct conf_list *l = &p->conf->publishers;
+
+	if (!conf_route_publishes(r))
+		return true;
+	for (size_t i = 0; i < l->n; i++)
+		if (!strcmp(l->items[i], p->conf->login))
+			return true;
+	return parser_fail(p, line,
+			   "[route %s] publishes as %s, which [publish] roles does not name",
+			   r->name, p->conf->login);
+}
+
 static bool check_route(struct parser *p, struct conf_route *r, unsigned line)
 {
 	struct conf *c = p->conf;
@@ -29,7 +44,7 @@ static bool check_route(struct parser *p, struct conf_route *r, unsigned line)
 				   "[route %s] allow_ips: \"%.80s\" is no address, no range such "
 				   "as 10.0.0.0/8, and not unix:",
 				   r->name, bad);
-	if (!check_forms(p, r, line) || !check_doors(p, r, line))
+	if (!check_forms(p, r, line) || !check_doors(p, r, line) || !check_publishes(p, r, line))
 		return false;
 	for (size_t i = 0; i < r->roles.n; i++) {
 		size_t k = 0;

@@ -18,7 +18,7 @@ static const char *const users_names[] = {"table", "claims", NULL};
 static const char *const role_from_names[] = {"column", "groups", "staff", NULL};
 static const char *const capture_names[] = {"journal", "notify", NULL};
 static const char *const doorbell_names[] = {"auto", "notify", "poll", NULL};
-static const char *const kind_names[] = {"events", "stats", "ticket", NULL};
+static const char *const kind_names[] = {"events", "stats", "ticket", "broadcast", "send", NULL};
 
 /* [role] is hub/scope.h's struct; each two fields of its lists lie as a conf_list does. */
 _Static_assert(offsetof(struct scope_policy, n_patterns) -
@@ -26,6 +26,9 @@ _Static_assert(offsetof(struct scope_policy, n_patterns) -
 			       offsetof(struct conf_list, n) &&
 		       offsetof(struct scope_policy, n_channels) -
 				       offsetof(struct scope_policy, channels) ==
+			       offsetof(struct conf_list, n) &&
+		       offsetof(struct scope_policy, n_publishes) -
+				       offsetof(struct scope_policy, publishes) ==
 			       offsetof(struct conf_list, n),
 	       "the lists of scope_policy must look like a conf_list");
 
@@ -85,6 +88,7 @@ static const struct setting role_settings[] = {
 	 0},
 	{"events", TYPE_LIST, AT(scope_policy, patterns), "", 0, NULL, 0, 0},
 	{"channels", TYPE_LIST, AT(scope_policy, channels), "", 0, NULL, 0, 0},
+	{"publish", TYPE_LIST, AT(scope_policy, publishes), "", 0, NULL, 0, 0},
 	{0},
 };
 

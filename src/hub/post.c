@@ -29,6 +29,15 @@ void post_lookup_free(struct post_lookup *l)
 	free(l);
 }
 
+void post_publish_free(struct post_publish *l)
+{
+	if (!l)
+		return;
+	posting_clear(&l->message);
+	free(l->why);
+	free(l);
+}
+
 void post_replay_free(struct post_replay *p)
 {
 	for (size_t i = 0; i < p->n; i++)

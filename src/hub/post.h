@@ -13,6 +13,7 @@
 #include "hub/event.h"
 #include "hub/scope.h"
 #include "wire/cursor.h"
+#include "wire/posting.h"
 
 struct conf;
 
@@ -21,6 +22,7 @@ enum post_kind {
 	POST_DATABASE, /* struct post_database: database -> worker */
 	POST_LOOKUP,   /* struct post_lookup: worker -> database and back */
 	POST_REPLAY,   /* struct post_replay: worker -> database and back */
+	POST_PUBLISH,  /* struct post_publish: worker -> database and back */
 	POST_CONF,     /* struct post_conf: main -> worker */
 	POST_PROBLEMS, /* struct post_problems: database -> worker */
 	POST_PROBE,    /* struct post_probe: worker -> worker */
@@ -109,6 +111,30 @@ struct post_replay {
 };
 
 void post_replay_free(struct post_replay *p);
+
+enum publish_verdict {
+	PUBLISHED,
+	PUBLISH_INVALID,     /* what it says, or its type, is none */
+	PUBLISH_TOO_LARGE,   /* the payload, as PostgreSQL writes it */
+	PUBLISH_FORBIDDEN,   /* its type is not to be published */
+	PUBLISH_NO_ROOM,     /* in the journal */
+	PUBLISH_UNAVAILABLE, /* the database could not be asked, or has not answered */
+};
+
+/* "Tell this." */
+struct post_publish {
+	struct letter letter;
+	struct inbox *reply_to;
+	struct posting message;
+	uint64_t until_ms; /* of CLOCK_MONOTONIC: its asker waits as long as that */
+	void *asker;	   /* NULL once he is gone */
+	void (*answered)(struct post_publish *l); /* on the asker's thread; takes the letter */
+	enum publish_verdict verdict;
+	uint64_t id; /* with PUBLISHED */
+	char *why;   /* with the others, or NULL */
+};
+
+void post_publish_free(struct post_publish *l);
 
 /* What is wrong with the watched tables, each problem a line; "" when all is well. */
 struct post_problems {

@@ -18,6 +18,8 @@ struct scope_policy {
 	size_t n_patterns;
 	char **channels; /* patterns of those that its users may ask for; none = none */
 	size_t n_channels;
+	char **publishes; /* the same of those that they may publish to by HTTP */
+	size_t n_publishes;
 };
 
 /* A set of audience keys: what an event is for, or what a listener hears. Each once, in the order

@@ -70,19 +70,26 @@ static bool matches(const char *pattern, const char *name, const char *user_id)
 	return !*name;
 }
 
-static bool allowed(const struct scope_policy *policy, const char *name, const char *user_id)
+static bool any_matches(char *const *patterns, size_t n, const char *name, const char *user_id)
 {
-	for (size_t i = 0; i < policy->n_channels; i++)
-		if (matches(policy->channels[i], name, user_id))
+	for (size_t i = 0; i < n; i++)
+		if (matches(patterns[i], name, user_id))
 			return true;
 	return false;
+}
+
+bool channel_may_publish(const struct scope_policy *policy, const char *channel,
+			 const char *user_id)
+{
+	return any_matches(policy->publishes, policy->n_publishes, channel, user_id);
 }
 
 const char *subscription_refused(const struct keys *channels, const struct scope_policy *policy,
 				 const char *user_id)
 {
 	for (size_t i = 0; channels && i < channels->n; i++)
-		if (!allowed(policy, channels->list[i] + 1, user_id))
+		if (!any_matches(policy->channels, policy->n_channels, channels->list[i] + 1,
+				 user_id))
 			return channels->list[i] + 1;
 	return NULL;
 }

@@ -29,6 +29,9 @@ void subscription_clear(struct subscription *s);
 /* The first of these channels that a user of this role may not hear; NULL when there is none. */
 const char *subscription_refused(const struct keys *channels, const struct scope_policy *policy,
 				 const char *user_id);
+/* Whether a user of this role may publish to a channel, or to everybody ("*"). */
+bool channel_may_publish(const struct scope_policy *policy, const char *channel,
+			 const char *user_id) MUST_CHECK;
 /* As subscription_add() reads it; the caller frees. */
 char *subscription_text(const struct keys *channels);
 

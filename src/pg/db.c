@@ -106,6 +106,8 @@ static void open_post(void *arg, struct list *letters)
 			auth_ask(&db->auth, (struct post_lookup *)l);
 		else if (l->kind == POST_REPLAY)
 			replay_ask(&db->replay, (struct post_replay *)l);
+		else if (l->kind == POST_PUBLISH)
+			publisher_ask(&db->publisher, (struct post_publish *)l);
 		else
 			db->on_other(db->arg, l);
 	}
@@ -238,6 +240,7 @@ bool db_start(struct db *db, struct loop *loop, struct conf *conf, struct inbox 
 	journal_start(&db->journal, loop, conf->conninfo);
 	auth_start(&db->auth, loop, conf, on_connected, db);
 	replay_start(&db->replay, loop, conf);
+	publisher_init(&db->publisher, loop, conf->conninfo);
 	shape_start(&db->shape, loop, &db->auth.conn, conf, on_problems, db);
 	loop_timer_set(loop, &db->prune_timer, PRUNE_EVERY_MS);
 	return true;
@@ -271,6 +274,8 @@ void db_reload(struct db *db, struct conf *conf)
 	settings(db, conf);
 	auth_reload(&db->auth, conf);
 	replay_reload(&db->replay, conf);
+	publisher_reload(&db->publisher, conf->conninfo,
+			 strcmp(conf->conninfo, old->conninfo) != 0);
 	shape_reload(&db->shape, conf);
 	if (why) {
 		journal_restart(&db->journal, conf->conninfo, why);
@@ -286,6 +291,7 @@ void db_stop(struct db *db)
 	journal_stop(&db->journal);
 	auth_stop(&db->auth);
 	replay_stop(&db->replay);
+	publisher_stop(&db->publisher);
 	shape_stop(&db->shape);
 }
 
@@ -295,6 +301,8 @@ static void drop(struct letter *l)
 		post_lookup_free((struct post_lookup *)l);
 	else if (l->kind == POST_REPLAY)
 		post_replay_free((struct post_replay *)l);
+	else if (l->kind == POST_PUBLISH)
+		post_publish_free((struct post_publish *)l);
 	else
 		free(l);
 }

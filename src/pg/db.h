@@ -13,6 +13,7 @@
 #include "conf.h"
 #include "pg/auth.h"
 #include "pg/journal.h"
+#include "pg/publisher.h"
 #include "pg/replay.h"
 #include "pg/shape.h"
 
@@ -22,6 +23,7 @@ struct db {
 	struct journal journal;
 	struct auth auth;
 	struct replayer replay;
+	struct publisher publisher;
 	struct shape shape;
 	struct loop_timer prune_timer;
 	uint64_t retention_ms;

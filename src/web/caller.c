@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "conf.h"
 #include "web/answer.h"
+#include "web/publication.h"
 #include "web/mhd.h"
 #include "web/worker.h"
 
@@ -188,8 +189,14 @@ static void look(struct caller *c, bool ended)
 	}
 	switch (head_check(&c->head, bytes, (size_t)n)) {
 	case HEAD_OK:
-		hand_over(c);
-		return;
+		if (!c->head.body || publication_is_at(c->worker->conf, bytes + c->head.target,
+						       c->head.target_len)) {
+			hand_over(c);
+			return;
+		}
+		c->head.status = MHD_HTTP_CONTENT_TOO_LARGE;
+		c->head.why = "No request with a body is taken here.";
+		/* fall through */
 	case HEAD_BAD:
 		note(c, TALLY_HEADS, c->head.why);
 		refuse(c, bytes, (size_t)n, c->head.status, c->head.why);

@@ -20,7 +20,8 @@ struct http {
 	struct loop_timer mhd_timer;
 	struct list requests; /* struct request, from the first byte parsed to completion */
 	size_t n_requests;
-	bool run_wanted; /* something was resumed or added: MHD_run() before the turn ends */
+	size_t body_bytes; /* of all of them */
+	bool run_wanted;   /* something was resumed or added: MHD_run() before the turn ends */
 };
 
 bool http_start(struct worker *w) MUST_CHECK;

@@ -17,6 +17,7 @@
 #include "web/answer.h"
 #include "web/asker.h"
 #include "web/handover.h"
+#include "web/publication.h"
 #include "web/query.h"
 #include "web/stream.h"
 #include "web/worker.h"
@@ -28,10 +29,11 @@
 
 enum request_state {
 	REQUEST_NEW,
-	REQUEST_ASKING,	 /* suspended, the look-up is away */
-	REQUEST_ASKED,	 /* the verdict is here */
-	REQUEST_WAITING, /* suspended, for the user's departed streams to be noticed */
-	REQUEST_STREAM,	 /* the response is a stream */
+	REQUEST_ASKING,	    /* suspended, the look-up is away */
+	REQUEST_PUBLISHING, /* suspended, the message is away */
+	REQUEST_ASKED,	    /* the verdict is here */
+	REQUEST_WAITING,    /* suspended, for the user's departed streams to be noticed */
+	REQUEST_STREAM,	    /* the response is a stream */
 };
 
 struct request {
@@ -54,6 +56,8 @@ struct request {
 	uint64_t rights_changes; /* the worker's count when the look-up went out */
 	bool event_source; /* it comes back by itself to a stream that ends, and to nothing else */
 	struct handover handover;
+	struct publication publication;
+	bool published; /* what there is to say is about that */
 };
 
 static void request_free(struct request *q)
@@ -65,6 +69,7 @@ static void request_free(struct request *q)
 		q->lookup->asker = NULL; /* it frees itself when it comes back */
 	else
 		post_lookup_free(q->lookup);
+	publication_clear(&q->publication, w, q->state == REQUEST_PUBLISHING);
 	handover_cancel(&q->handover);
 	list_remove(&q->node);
 	w->http.n_requests--;
@@ -95,11 +100,26 @@ static void on_answered(struct post_lookup *l)
 		resume(q);
 }
 
+static void on_published(struct post_publish *l)
+{
+	struct request *q = l->asker;
+
+	if (!q)
+		post_publish_free(l);
+	else
+		resume(q);
+}
+
 /* The look-up takes too long: there will be no verdict, which is answered as unavailable. */
 static void give_up(struct request *q)
 {
-	q->lookup->asker = NULL;
-	q->lookup = NULL;
+	if (q->state == REQUEST_PUBLISHING) {
+		q->publication.letter->asker = NULL;
+		q->publication.letter = NULL;
+	} else {
+		q->lookup->asker = NULL;
+		q->lookup = NULL;
+	}
 	resume(q);
 }
 
@@ -247,7 +267,7 @@ static bool may_hear(struct request *q, struct principal *who, struct buf *why)
 }
 
 /* Suspends the request until its letter has come back from the database. */
-static enum MHD_Result post(struct request *q)
+static enum MHD_Result post_as(struct request *q, enum request_state state, struct letter *l)
 {
 	struct worker *w = q->worker;
 	uint64_t now = loop_now_ms(w->loop), until = q->caller->deadline_ms;
@@ -258,11 +278,33 @@ static enum MHD_Result post(struct request *q)
 			       "Too many requests of your address wait for an answer.", 0);
 	}
 	q->rights_changes = w->rights_changes;
-	q->state = REQUEST_ASKING;
+	q->state = state;
 	loop_timer_set(w->loop, &q->limit, until > now ? until - now : 0);
 	MHD_suspend_connection(q->connection);
-	inbox_post(w->db, &q->lookup->letter);
+	inbox_post(w->db, l);
 	return MHD_YES;
+}
+
+static enum MHD_Result post(struct request *q)
+{
+	return post_as(q, REQUEST_ASKING, &q->lookup->letter);
+}
+
+static enum MHD_Result publish(struct request *q)
+{
+	enum MHD_Result result;
+	struct post_publish *l;
+
+	if (!publication_begin(&q->publication, q->worker, q->connection, q->conf, q->route,
+			       q->lookup->who, &result))
+		return result;
+	l = q->publication.letter;
+	l->reply_to = &q->worker->inbox;
+	l->until_ms = q->caller->deadline_ms;
+	l->asker = q;
+	l->answered = on_published;
+	q->published = true;
+	return post_as(q, REQUEST_PUBLISHING, &l->letter);
 }
 
 /* The credential goes to where tickets are kept, sealed; the request waits for that. */
@@ -333,6 +375,8 @@ static enum MHD_Result answer_verdict(struct request *q)
 				    "Your role may not use this resource.");
 	if (opens)
 		return keep_ticket(q);
+	if (conf_route_publishes(q->route))
+		return publish(q);
 	if (q->route->kind == ROUTE_STATS)
 		return admin_stats(w, q->connection);
 	if (q->route->test_mode)
@@ -405,6 +449,11 @@ static bool keeps_pace(struct request *q, uint64_t *ret_wait_ms)
 			 q->route->opens_per_address, loop_now_ms(q->worker->loop), ret_wait_ms);
 }
 
+static bool is_posted(const struct conf_route *route)
+{
+	return route->kind == ROUTE_TICKET || conf_route_publishes(route);
+}
+
 /* Suspends the request until the token's owner is known. */
 static enum MHD_Result ask(struct request *q)
 {
@@ -425,7 +474,7 @@ static enum MHD_Result ask(struct request *q)
 					    ? "Pages of this origin may not use a session here."
 					    : "Pages of this origin may not read here.");
 	/* A form of another site can post, too; browsers say of every POST whose page made it. */
-	if (l->token && place == PLACE_COOKIE && q->route->kind == ROUTE_TICKET &&
+	if (l->token && place == PLACE_COOKIE && is_posted(q->route) &&
 	    !asker_header(q->connection, "Origin"))
 		return answer_error(q->connection, q->conf, MHD_HTTP_FORBIDDEN,
 				    "A cookie is not enough for this: an Origin is missing.");
@@ -505,7 +554,7 @@ static enum MHD_Result route(struct request *q, const char *path, const char *me
 	while (!q->route && strcmp(open->path, path) != 0)
 		if (!(++open)->path)
 			return answer_error(c, q->conf, MHD_HTTP_NOT_FOUND, "Not found.");
-	if (q->route && q->route->kind == ROUTE_TICKET)
+	if (q->route && is_posted(q->route))
 		allowed = MHD_HTTP_METHOD_POST;
 	if (q->route && !strcmp(method, MHD_HTTP_METHOD_OPTIONS))
 		return answer_preflight(c, q->conf, allowed);
@@ -526,7 +575,6 @@ enum MHD_Result request_handle(void *arg, struct MHD_Connection *c, const char *
 	struct worker *w = arg;
 	struct request *q = *req;
 
-	(void)upload;
 	if (!q) { /* the head has been read */
 		q = *req = xcalloc(1, sizeof(*q));
 		q->worker = w;
@@ -541,12 +589,14 @@ enum MHD_Result request_handle(void *arg, struct MHD_Connection *c, const char *
 		asker_find(&q->asker, c, q->conf, q->caller);
 		return MHD_YES;
 	}
-	if (*upload_size) { /* no route takes a body: read past it */
+	if (*upload_size) { /* caller.c lets no other pass */
+		publication_add(&q->publication, w, upload, *upload_size);
 		*upload_size = 0;
 		return MHD_YES;
 	}
 	if (q->state == REQUEST_ASKED)
-		return answer_verdict(q);
+		return q->published ? publication_answer(&q->publication, c, q->conf)
+				    : answer_verdict(q);
 	return route(q, path_of(url), method);
 }
 
@@ -566,7 +616,7 @@ void request_give_up_all(struct worker *w)
 	LIST_EACH (&w->http.requests, node, tmp) {
 		struct request *q = LIST_ENTRY(node, struct request, node);
 
-		if (q->state == REQUEST_ASKING) {
+		if (q->state == REQUEST_ASKING || q->state == REQUEST_PUBLISHING) {
 			give_up(q);
 		} else if (q->state == REQUEST_WAITING) {
 			q->probes = PROBES;

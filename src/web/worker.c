@@ -390,6 +390,7 @@ static void on_post(void *arg, struct list *letters)
 	LIST_EACH (letters, node, tmp) {
 		struct letter *l = LIST_ENTRY(node, struct letter, node);
 		struct post_lookup *lookup;
+		struct post_publish *publish;
 
 		list_remove(node);
 		switch (l->kind) {
@@ -405,6 +406,10 @@ static void on_post(void *arg, struct list *letters)
 			break;
 		case POST_REPLAY:
 			take_replay(w, (struct post_replay *)l);
+			break;
+		case POST_PUBLISH:
+			publish = (struct post_publish *)l;
+			publish->answered(publish);
 			break;
 		case POST_CONF:
 			take_conf(w, (struct post_conf *)l);
@@ -440,6 +445,9 @@ static void drop(struct letter *l)
 		break;
 	case POST_REPLAY:
 		post_replay_free((struct post_replay *)l);
+		break;
+	case POST_PUBLISH:
+		post_publish_free((struct post_publish *)l);
 		break;
 	case POST_CONF:
 		conf_unref(((struct post_conf *)l)->conf);

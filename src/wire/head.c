@@ -6,6 +6,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/num.h"
+
 #define PART_BYTES                                                                                 \
 	64 /* what libmicrohttpd keeps for a field, a parameter or a cookie, rounded up */
 #define METHOD_MAX  32
@@ -100,6 +102,7 @@ static bool check_request_line(struct head *h, const char *s, size_t len)
 	h->head_method = is(s, method, "HEAD");
 	h->other_method = !h->head_method && !is(s, method, "GET") && !is(s, method, "OPTIONS") &&
 			  !is(s, method, "POST");
+	h->post = is(s, method, "POST");
 	h->target = h->len + target;
 	h->target_len = (size_t)(end - s) - target;
 	return check_version(h, end + 1, len - (size_t)(end + 1 - s)) &&
@@ -129,6 +132,8 @@ static bool check_content_length(struct head *h, const char *s, size_t len)
 	if (!len)
 		return bad(h, 400, "The Content-Length header is no number.");
 	h->body |= !zero;
+	if (!num_u64(s, len, &h->body_len))
+		h->body_len = UINT64_MAX; /* too many digits */
 	return true;
 }
 
@@ -136,7 +141,7 @@ static bool check_transfer_encoding(struct head *h, const char *s, size_t len)
 {
 	if (!is_any_case(s, len, "chunked"))
 		return bad(h, 501, "No Transfer-Encoding but chunked is known here.");
-	h->body = true;
+	h->body = h->chunked = true;
 	return true;
 }
 
@@ -261,8 +266,10 @@ static bool check_whole(struct head *h, const char *bytes)
 		return bad(h, 405, "Method not allowed: use GET.");
 	if (!same_host(h, bytes))
 		return bad(h, 400, "The request target and the Host header name two hosts.");
-	if (h->body)
+	if (h->body && (!h->post || h->chunked))
 		return bad(h, 413, "No request with a body is taken here.");
+	if (h->body && h->body_len > HEAD_BODY_MAX)
+		return bad(h, 413, "No request with a body of more than 1 MiB is taken here.");
 	h->verdict = HEAD_OK;
 	return true;
 }

@@ -9,8 +9,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HEAD_MAX    (16 * 1024) /* bytes, with the empty line */
-#define HEAD_TARGET (8 * 1024)	/* of them for the request target */
+#define HEAD_MAX      (16 * 1024) /* bytes, with the empty line */
+#define HEAD_TARGET   (8 * 1024)  /* of them for the request target */
+#define HEAD_BODY_MAX (1 << 20)	  /* bytes of a body behind a POST, which must say its length */
 #define HEAD_PARTS_MAX                                                                             \
 	(12 * 1024) /* of what a parser keeps besides: 64 a field, parameter, cookie */
 
@@ -30,8 +31,9 @@ struct head {
 	size_t target, target_len;
 	size_t host, host_len, origin, origin_len; /* where their values stand; 0 = nowhere */
 	size_t parts;				   /* what a parser must keep, see HEAD_PARTS_MAX */
-	uint32_t seen; /* the fields that may stand there once, a bit each */
-	bool started, http10, head_method, body, other_method;
+	uint32_t seen;	   /* the fields that may stand there once, a bit each */
+	uint64_t body_len; /* with a body */
+	bool started, http10, head_method, body, chunked, post, other_method;
 };
 
 /* Looks on at the first `len` bytes of a connection, which begin with those of the calls before.

@@ -52,7 +52,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (whole.origin)
 		assert(whole.origin + whole.origin_len <= size);
 	if (whole.verdict == HEAD_OK) {
-		assert(whole.len <= size && whole.len <= HEAD_MAX && !whole.body);
+		assert(whole.len <= size && whole.len <= HEAD_MAX &&
+		       (!whole.body || (whole.post && whole.body_len <= HEAD_BODY_MAX)));
 		assert(whole.parts <= HEAD_PARTS_MAX);
 		expect_strict(bytes, whole.len);
 	}

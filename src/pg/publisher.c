@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * See publisher.h. */
+#include "config.h"
+#include "pg/publisher.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/num.h"
+
+#define LIMIT_MS                                                                                   \
+	5000 /* of one: somebody may publish the same key in a transaction that stays open */
+
+/* Somebody may have published the same key in a transaction that stays open: the others wait. */
+static const char sql[] =
+	"SELECT pgherald.publish($1::text, $2::text, $3::jsonb, NULL, $4::text, $5::boolean)"
+	" FROM (SELECT pg_catalog.set_config('lock_timeout', '500ms', true) AS it OFFSET 0) AS s"
+	" WHERE s.it IS NOT NULL";
+
+static void reply(struct post_publish *l, enum publish_verdict verdict)
+{
+	list_remove(&l->letter.node);
+	l->verdict = verdict;
+	inbox_post(l->reply_to, &l->letter);
+}
+
+/* What the message itself is to blame for, by the error's SQLSTATE. */
+static enum publish_verdict verdict_of(const PGresult *r)
+{
+	static const struct {
+		const char *states;
+		enum publish_verdict verdict;
+	} verdicts[] = {
+		{"22", PUBLISH_INVALID},
+		{"54", PUBLISH_TOO_LARGE},
+		{"42501", PUBLISH_FORBIDDEN},
+		{"53400", PUBLISH_NO_ROOM},
+	};
+
+	for (size_t i = 0; i < sizeof(verdicts) / sizeof(*verdicts); i++)
+		if (conn_error_is(r, verdicts[i].states))
+			return verdicts[i].verdict;
+	return PUBLISH_UNAVAILABLE;
+}
+
+static void on_answer(void *arg, const PGresult *r)
+{
+	struct publisher *p = arg;
+	struct post_publish *l = LIST_ENTRY(p->asked.next, struct post_publish, letter.node);
+	const char *id;
+
+	if (!r) { /* it may have been published: nobody knows */
+		reply(l, PUBLISH_UNAVAILABLE);
+		return;
+	}
+	if (PQresultStatus(r) != PGRES_TUPLES_OK || PQntuples(r) != 1) {
+		l->why = xstrdup(conn_error(r));
+		reply(l, verdict_of(r));
+		return;
+	}
+	id = PQgetvalue(r, 0, 0);
+	(void)!num_u64(id, strlen(id), &l->id);
+	reply(l, PUBLISHED);
+}
+
+static void send(struct publisher *p, struct post_publish *l)
+{
+	const struct posting *m = &l->message;
+	const char *const params[] = {m->channel, m->type, m->payload, m->key,
+				      m->persist ? "t" : "f"};
+
+	list_remove(&l->letter.node);
+	list_push(&p->asked, &l->letter.node);
+	conn_limit(&p->conn, LIMIT_MS);
+	conn_query_prepared(&p->conn, "publish", sql, 5, params, on_answer, p);
+}
+
+/* Whoever has not waited too long: that one has had his answer. */
+static void on_state(void *arg, bool up)
+{
+	struct publisher *p = arg;
+
+	if (!up)
+		return;
+	conn_worked(&p->conn);
+	LIST_EACH (&p->waiting, node, tmp) {
+		struct post_publish *l = LIST_ENTRY(node, struct post_publish, letter.node);
+
+		if (loop_now_ms(p->loop) < l->until_ms)
+			send(p, l);
+		else
+			reply(l, PUBLISH_UNAVAILABLE);
+	}
+}
+
+void publisher_init(struct publisher *p, struct loop *loop, const char *conninfo)
+{
+	*p = (struct publisher){.loop = loop, .conninfo = conninfo};
+	list_init(&p->waiting);
+	list_init(&p->asked);
+}
+
+void publisher_reload(struct publisher *p, const char *conninfo, bool changed)
+{
+	p->conninfo = conninfo;
+	if (p->started && changed)
+		conn_restart(&p->conn, conninfo, "conninfo changed");
+}
+
+void publisher_stop(struct publisher *p)
+{
+	if (p->started)
+		conn_stop(&p->conn);
+	LIST_EACH (&p->waiting, node, tmp)
+		reply(LIST_ENTRY(node, struct post_publish, letter.node), PUBLISH_UNAVAILABLE);
+}
+
+void publisher_ask(struct publisher *p, struct post_publish *l)
+{
+	list_push(&p->waiting, &l->letter.node);
+	if (!p->started) {
+		p->started = true;
+		conn_start(&p->conn, p->loop, "publish", p->conninfo, on_state, NULL, p);
+	} else if (conn_up(&p->conn)) {
+		send(p, l);
+	}
+}

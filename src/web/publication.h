@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * What somebody posts to be published: the body as it comes, what it says, whether he may, and the
+ * answer. */
+#ifndef PGHERALD_WEB_PUBLICATION_H
+#define PGHERALD_WEB_PUBLICATION_H
+
+#include <microhttpd.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/buf.h"
+#include "hub/post.h"
+
+struct conf;
+struct conf_route;
+struct worker;
+
+#define BODIES_MAX ((size_t)16 << 20) /* bytes of bodies that a worker has at a time */
+
+struct publication {
+	struct buf body;
+	size_t counted; /* of the worker's bodies */
+	bool no_room, too_large;
+	struct post_publish *letter; /* away, or answered; NULL when there is none */
+};
+
+/* Whether a request at this path, a query behind it maybe, brings a body. */
+bool publication_is_at(const struct conf *conf, const char *target, size_t len) MUST_CHECK;
+/* More of the body has come. */
+void publication_add(struct publication *p, struct worker *w, const char *bytes, size_t len);
+/* Reads the body, for a principal whose role may use the route: a letter to post in p->letter, or
+ * 0 when the answer has been given as `*ret`. */
+bool publication_begin(struct publication *p, struct worker *w, struct MHD_Connection *c,
+		       const struct conf *conf, const struct conf_route *route,
+		       const struct principal *who, enum MHD_Result *ret) MUST_CHECK;
+/* The answer, when the letter has come back, or is NULL: then in vain. */
+enum MHD_Result publication_answer(struct publication *p, struct MHD_Connection *c,
+				   const struct conf *conf);
+/* A letter that is away throws itself away when it comes back. */
+void publication_clear(struct publication *p, struct worker *w, bool away);
+
+#endif
