@@ -86,6 +86,31 @@ bool conf_find_door(const struct conf_route *route, const char *name, unsigned *
 	return false;
 }
 
+const struct conf_route *conf_route_at(const struct conf *c, const char *path,
+				       struct pattern_piece ret[PATTERN_VARIABLES_MAX])
+{
+	for (size_t i = 0; i < c->n_routes; i++)
+		if (pattern_matches(c->routes[i].path, path, ret))
+			return &c->routes[i];
+	return NULL;
+}
+
+bool conf_route_asks(const struct conf_route *route, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (size_t i = 0; i < route->channels.n; i++) {
+		const char *rest = route->channels.items[i];
+		struct pattern_piece p;
+
+		while (pattern_next(&rest, &p))
+			if (p.is_variable && *p.at == '?' && p.len == len + 1 &&
+			    !memcmp(p.at + 1, name, len))
+				return true;
+	}
+	return false;
+}
+
 bool conf_route_carries(const struct conf_route *route, enum wire_transport transport)
 {
 	return route->carried >> transport & 1;

@@ -17,12 +17,15 @@
 #include "hub/scope.h"
 #include "sql/watch.h"
 #include "wire/form.h"
+#include "wire/pattern.h"
 
 enum route_kind { ROUTE_EVENTS, ROUTE_STATS, ROUTE_TICKET, ROUTE_BROADCAST, ROUTE_SEND };
 enum socket_mode { SOCKET_MODE_ALL, SOCKET_MODE_GROUP, SOCKET_MODE_OWNER };
 enum capture { CAPTURE_JOURNAL, CAPTURE_NOTIFY };
 enum auth_users { USERS_TABLE, USERS_CLAIMS };
 enum auth_role_from { ROLE_FROM_COLUMN, ROLE_FROM_GROUPS, ROLE_FROM_STAFF };
+
+#define ROUTE_CHANNELS_MAX 16 /* in a [route] */
 
 struct conf_list {
 	char **items;
@@ -32,7 +35,7 @@ struct conf_list {
 /* [route NAME]: where clients come in. */
 struct conf_route {
 	char *name;
-	char *path;	       /* exact path, e.g. /api/v1/sse/events/ */
+	char *path;	       /* as wire/pattern.h says, e.g. /api/v1/sse/events/ */
 	int kind;	       /* enum route_kind */
 	struct conf_list auth; /* names of [auth] sections, in the order in which they are asked */
 	char *opens;	       /* of ROUTE_TICKET: the name of the route that its tickets are for */
@@ -40,9 +43,12 @@ struct conf_route {
 	struct conf_list transports; /* by name; empty = all that can carry the dialect */
 	unsigned carried;	     /* what they are, a bit for each enum wire_transport */
 	bool ids, txid, retry_each;
-	bool test_mode;		/* a stream is one message that says so */
-	bool query_token;	/* whether ?token= is accepted besides the Authorization header */
-	struct conf_list roles; /* who may use it; empty = every configured role */
+	bool test_mode;	  /* a stream is one message that says so */
+	bool query_token; /* whether ?token= is accepted besides the Authorization header */
+	struct conf_list channels; /* what is heard here, and nothing else; empty = one's own */
+	bool own_too;		   /* besides them */
+	struct conf_list types;	   /* as in a filter; empty = every type */
+	struct conf_list roles;	   /* who may use it; empty = every configured role */
 	uint64_t keepalive_ms;
 	uint64_t retry_ms;
 	uint64_t queue_events;
@@ -174,6 +180,11 @@ bool conf_auth_asks(const struct conf_auth *a) MUST_CHECK;
  * statistics' default is the roles that hear everything. */
 bool conf_role_allowed(const struct conf *c, const struct conf_route *route,
 		       const char *role) MUST_CHECK;
+/* The route that has this path, with the values of its variables; NULL when there is none. */
+const struct conf_route *conf_route_at(const struct conf *c, const char *path,
+				       struct pattern_piece ret[PATTERN_VARIABLES_MAX]);
+/* Whether a variable of the query fills one of a route's channels. */
+bool conf_route_asks(const struct conf_route *route, const char *name) MUST_CHECK;
 /* Whether a route has a transport, and in which form a client of it is told. */
 bool conf_route_carries(const struct conf_route *route, enum wire_transport transport) MUST_CHECK;
 uint32_t conf_route_form(const struct conf_route *route, enum wire_transport transport);

@@ -30,15 +30,8 @@ static bool check_route(struct parser *p, struct conf_route *r, unsigned line)
 	struct conf *c = p->conf;
 	const char *bad;
 
-	if (*r->path != '/')
-		return parser_fail(p, line, "[route %s] path must begin with /", r->name);
-	if (!strcmp(r->path, "/healthz") || !strcmp(r->path, "/readyz"))
-		return parser_fail(p, line, "[route %s] path %s is the daemon's own", r->name,
-				   r->path);
-	for (const struct conf_route *o = c->routes; o < r; o++)
-		if (!strcmp(o->path, r->path))
-			return parser_fail(p, line, "[route %s] path %s is [route %s]'s", r->name,
-					   r->path, o->name);
+	if (!check_path(p, r, line) || !check_audience(p, r, line))
+		return false;
 	if (!forwarded_trust_parse(&r->allowed, r->allow_ips.items, r->allow_ips.n, &bad))
 		return parser_fail(p, line,
 				   "[route %s] allow_ips: \"%.80s\" is no address, no range such "

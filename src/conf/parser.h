@@ -46,6 +46,8 @@ bool check_auth(struct parser *p, struct conf_auth *a, unsigned line) MUST_CHECK
 bool check_doors(struct parser *p, struct conf_route *r, unsigned line) MUST_CHECK;
 /* When all routes have their doors. */
 bool check_opens(struct parser *p, const struct conf_route *r, unsigned line) MUST_CHECK;
+bool check_path(struct parser *p, struct conf_route *r, unsigned line) MUST_CHECK;
+bool check_audience(struct parser *p, struct conf_route *r, unsigned line) MUST_CHECK;
 bool check_forms(struct parser *p, struct conf_route *r, unsigned line) MUST_CHECK;
 
 #endif

@@ -160,6 +160,8 @@ static const struct setting route_settings[] = {
 	{"txid", TYPE_YESNO, AT(conf_route, txid), "no", 0, NULL, 0, 0},
 	{"retry_each", TYPE_YESNO, AT(conf_route, retry_each), "no", 0, NULL, 0, 0},
 	{"test_mode", TYPE_YESNO, AT(conf_route, test_mode), "no", 0, NULL, 0, 0},
+	{"channels", TYPE_LIST, AT(conf_route, channels), "", 0, NULL, 0, 0},
+	{"types", TYPE_LIST, AT(conf_route, types), "", 0, NULL, 0, 0},
 	{"auth", TYPE_LIST, AT(conf_route, auth), "", 0, NULL, 0, 0},
 	{"opens", TYPE_TEXT, AT(conf_route, opens), "", 0, NULL, 0, 0},
 	{"query_token", TYPE_YESNO, AT(conf_route, query_token), "yes", 0, NULL, 0, 0},

@@ -283,9 +283,9 @@ enum scope_view event_view(const struct event *e, const struct scope_policy *pol
 	if (!event_allowed(e, policy))
 		return VIEW_NOTHING;
 	if (e->op != 'm') { /* who hears of every row does not read everybody's letters */
-		if (e->op == 'r' || (policy->receives == RECEIVES_ALL && !event_is_for_owners(e)))
+		if (e->op == 'r' || (principal_hears_all(who, policy) && !event_is_for_owners(e)))
 			return VIEW_WHOLE;
-		if (policy->receives == RECEIVES_ALL) /* the row is what it was */
+		if (principal_hears_all(who, policy)) /* the row is what it was */
 			return VIEW_NOTHING;
 	}
 	return scope_own_view(e->op, principal_is_among(who, &e->before),

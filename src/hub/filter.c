@@ -116,6 +116,16 @@ bool filter_drop(struct filter *f, const struct filter *less)
 	return true;
 }
 
+void filter_limit(struct filter **f, char *const *types, size_t n)
+{
+	struct filter *it = n ? made(f) : NULL;
+
+	if (!it)
+		return;
+	it->limits = types;
+	it->n_limits = n;
+}
+
 static void free_items(char **items, size_t n)
 {
 	while (n)
@@ -146,6 +156,19 @@ static bool wants_topic(const struct filter *f, const char *topic, size_t len)
 	return !f->n_topics && !f->no_topics;
 }
 
+static bool matches(char *const *types, size_t n, const char *type)
+{
+	for (size_t i = 0; i < n; i++)
+		if (scope_pattern_matches(types[i], type))
+			return true;
+	return false;
+}
+
+static bool hears_all_types(const struct filter *f)
+{
+	return !f->n_types && !f->no_types;
+}
+
 bool filter_wants(const struct filter *f, const struct event *e)
 {
 	const char *topic = e->topic ? e->topic : e->type;
@@ -153,25 +176,29 @@ bool filter_wants(const struct filter *f, const struct event *e)
 
 	if (!wants_topic(f, topic, len))
 		return false;
-	for (size_t i = 0; i < f->n_types; i++)
-		if (scope_pattern_matches(f->types[i], e->type))
+	return (!f->n_limits || matches(f->limits, f->n_limits, e->type)) &&
+	       (hears_all_types(f) || matches(f->types, f->n_types, e->type));
+}
+
+/* Whether some type of that topic may be one of these. */
+static bool may_match(char *const *types, size_t n, const char *topic, size_t len)
+{
+	for (size_t i = 0; i < n; i++) {
+		size_t family = strcspn(types[i], ".");
+
+		if (!strcmp(types[i], "*") || (family == len && !memcmp(types[i], topic, len)))
 			return true;
-	return !f->n_types && !f->no_types;
+	}
+	return false;
 }
 
 bool filter_wants_topic(const struct filter *f, const char *topic)
 {
 	size_t len = strlen(topic);
 
-	if (!wants_topic(f, topic, len))
-		return false;
-	for (size_t i = 0; i < f->n_types; i++) {
-		size_t n = strcspn(f->types[i], ".");
-
-		if (!strcmp(f->types[i], "*") || (n == len && !memcmp(f->types[i], topic, n)))
-			return true;
-	}
-	return !f->n_types && !f->no_types;
+	return wants_topic(f, topic, len) &&
+	       (!f->n_limits || may_match(f->limits, f->n_limits, topic, len)) &&
+	       (hears_all_types(f) || may_match(f->types, f->n_types, topic, len));
 }
 
 char *filter_topics(const struct filter *f, const char *topics)

@@ -15,6 +15,8 @@
 struct event;
 
 struct filter {
+	char *const *limits; /* types: what its route has; not owned */
+	size_t n_limits;
 	char **types, **topics; /* none: all of them … */
 	size_t n_types, n_topics;
 	bool no_types, no_topics; /* … or, when they have been dropped one by one, none */
@@ -31,6 +33,8 @@ bool filter_join(struct filter *f, const struct filter *more) MUST_CHECK;
 /* Takes away what is in `less`. False, and nothing taken away, when of one kind it hears all: it
  * has no list from which one could be missing. */
 bool filter_drop(struct filter *f, const struct filter *less) MUST_CHECK;
+/* Of all types only these, whatever else is asked for; they outlive it. Nothing for none. */
+void filter_limit(struct filter **f, char *const *types, size_t n);
 void filter_free(struct filter *f);
 /* Whether it wants an event that is no resync. */
 bool filter_wants(const struct filter *f, const struct event *e) MUST_CHECK;

@@ -98,10 +98,11 @@ static uint32_t sit_down(struct hub_group *g, struct hub_member *m)
 static void join_channels(struct hub *h, struct hub_member *m)
 {
 	const struct keys *channels = m->who->channels;
+	size_t n = channels ? channels->n : 0;
 
-	m->seats = xcalloc(1, sizeof(*m->seats) + channels->n * sizeof(*m->seats->at));
-	m->seats->n = channels->n;
-	for (size_t i = 0; i < channels->n; i++) {
+	m->seats = xcalloc(1, sizeof(*m->seats) + n * sizeof(*m->seats->at));
+	m->seats->n = n;
+	for (size_t i = 0; i < n; i++) {
 		struct hub_seat *s = &m->seats->at[i];
 
 		s->group = make_group(h, xstrdup(channels->list[i]));
@@ -111,13 +112,15 @@ static void join_channels(struct hub *h, struct hub_member *m)
 
 void hub_join(struct hub *h, struct hub_member *m)
 {
-	bool all = h->policies[m->role].receives == RECEIVES_ALL;
+	bool all = principal_hears_all(m->who, &h->policies[m->role]);
 
 	assert(!m->group);
 	/* Who hears everything is found by his role, everybody else by his keys. */
 	m->group = all ? &h->roles[m->role] : make_group(h, user_key(m->who->user_id));
 	m->place = sit_down(m->group, m);
-	if (!all && m->who->channels)
+	/* Who hears channels only sits by his id too, and is asked each time whether he hears it.
+	 */
+	if (!all && (m->who->channels || m->who->channels_only))
 		join_channels(h, m);
 }
 

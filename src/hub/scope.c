@@ -97,9 +97,19 @@ bool keys_have(const struct keys *k, const char *key)
 	return have(k, key, false);
 }
 
+bool principal_hears_all(const struct principal *p, const struct scope_policy *policy)
+{
+	return policy->receives == RECEIVES_ALL && !p->channels_only;
+}
+
+bool principal_is_named(const struct principal *p, const struct keys *k)
+{
+	return have(k, p->user_id, key_is_escaped(p->user_id));
+}
+
 bool principal_is_among(const struct principal *p, const struct keys *k)
 {
-	if (have(k, p->user_id, key_is_escaped(p->user_id)) || have(k, "*", false))
+	if (have(k, "*", false) || (!p->channels_only && principal_is_named(p, k)))
 		return true;
 	for (size_t i = 0; p->channels && i < p->channels->n; i++)
 		if (have(k, p->channels->list[i], false))

@@ -43,6 +43,7 @@ bool key_is_escaped(const char *user_id);
 struct principal {
 	char *user_id;
 	struct keys *channels; /* further keys, with what they point to one allocation; or NULL */
+	bool channels_only;    /* he hears nothing by his id, and not all, whatever his role */
 	char *role;
 	char *session;	     /* what his session is called when it ends, or NULL */
 	char *key;	     /* what his API key begins with, for the log; or NULL */
@@ -51,6 +52,10 @@ struct principal {
 
 void principal_free(struct principal *p);
 
+/* Whether he hears all, and not what is for his keys alone. */
+bool principal_hears_all(const struct principal *p, const struct scope_policy *policy);
+/* Whether his id is among these keys. */
+bool principal_is_named(const struct principal *p, const struct keys *k);
 /* Whether he hears what is for these keys: by his id, by a channel, or because everybody does. */
 bool principal_is_among(const struct principal *p, const struct keys *k);
 

@@ -57,7 +57,6 @@ static const struct conf_route *route_of(const struct arrival *a, unsigned *ret_
 	for (size_t i = 0; i < c->n_routes; i++)
 		if (!strcmp(c->routes[i].name, a->luggage.route))
 			return c->routes[i].kind == ROUTE_EVENTS &&
-					       c->routes[i].dialect == DIALECT_DJANGO &&
 					       conf_find_door(&c->routes[i], a->luggage.door,
 							      ret_door)
 				       ? &c->routes[i]
@@ -96,14 +95,17 @@ static bool begin(struct arrival *a, struct principal *who)
 	const struct conf_route *route = route_of(a, &wish.door);
 	struct stream *s;
 
-	if (!route || strcmp(who->user_id, l->user) != 0 ||
-	    !conf_role_allowed(w->conf, route, who->role) || !filter_of(l, &wish.filter) ||
-	    !channels_of(a, who) || registry_enter(w->registry, who->user_id) != REGISTRY_OK) {
+	if (!route || conf_route_form(route, TRANSPORT_SSE) != l->form ||
+	    strcmp(who->user_id, l->user) != 0 || !conf_role_allowed(w->conf, route, who->role) ||
+	    !filter_of(l, &wish.filter) || !channels_of(a, who) ||
+	    registry_enter(w->registry, who->user_id) != REGISTRY_OK) {
 		filter_free(wish.filter);
 		principal_free(who);
 		return false;
 	}
-	wish.form = conf_route_form(route, TRANSPORT_SSE);
+	wish.form = (uint32_t)l->form;
+	who->channels_only = route->channels.n && !route->own_too;
+	filter_limit(&wish.filter, route->types.items, route->types.n);
 	s = stream_new(w, w->conf, route, who, l->token, &wish, l->peer);
 	if (a->rights_changes != w->rights_changes) /* the verdict may be of before that */
 		stream_hold(s, 0);

@@ -44,6 +44,7 @@ void luggage_add(struct buf *b, const struct luggage *l)
 	put_number(b, l->opened_ms);
 	put_number(b, l->n_events);
 	put_number(b, l->n_bytes);
+	put_number(b, l->form);
 	put_number(b, l->who_am_i);
 }
 
@@ -95,6 +96,7 @@ static struct luggage read_one(struct reader *r)
 	l.opened_ms = number(r);
 	l.n_events = number(r);
 	l.n_bytes = number(r);
+	l.form = number(r);
 	l.who_am_i = number(r) != 0;
 	return l;
 }

@@ -17,6 +17,7 @@ struct luggage {
 	const char *token, *user, *route, *door, *position, *peer, *types, *topics, *channels;
 	uint64_t opened_ms; /* of CLOCK_MONOTONIC */
 	uint64_t n_events, n_bytes;
+	uint64_t form; /* of wire/form.h */
 	bool who_am_i;
 };
 

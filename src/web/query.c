@@ -202,6 +202,22 @@ static enum MHD_Result take(struct reading *r, enum kind kind, const char *value
 	return MHD_YES;
 }
 
+/* What fills one of the route's channels. */
+static enum MHD_Result take_given(struct reading *r, const char *name, const char *value)
+{
+	if (query_given(r->q, name, strlen(name)))
+		return wrong(r, "The parameter \"%.80s\" is there twice.", name);
+	if (!channel_is_name(value, strlen(value))) {
+		r->status = MHD_HTTP_NOT_FOUND;
+		buf_str(r->why, "There is no such channel.");
+		return MHD_NO;
+	}
+	if (r->q->n_given == QUERY_GIVEN_MAX)
+		return wrong(r, "The parameter \"%.80s\" is one too many.", name);
+	r->q->given[r->q->n_given++] = (struct query_given){name, value};
+	return MHD_YES;
+}
+
 static enum MHD_Result read_parameter(void *arg, enum MHD_ValueKind mhd_kind, const char *name,
 				      const char *value)
 {
@@ -214,6 +230,8 @@ static enum MHD_Result read_parameter(void *arg, enum MHD_ValueKind mhd_kind, co
 		return MHD_YES;
 	if (takes_token(r, name))
 		return take_credential(r, name, value ? value : "");
+	if (is_events(r) && conf_route_asks(r->route, name))
+		return take_given(r, name, value ? value : "");
 	p = find(name);
 	if (!p || (!is_events(r) && p->kind != TOKEN && p->kind != NOTHING))
 		return unknown(r, name);
@@ -274,6 +292,8 @@ unsigned query_read(struct query *q, struct MHD_Connection *c, const struct conf
 	r.status = upgrade_read(&q->upgrade, c, query_talks(route), http10, why);
 	if (!r.status && check_accept(&r, c))
 		MHD_get_connection_values(c, MHD_GET_ARGUMENT_KIND, read_parameter, &r);
+	if (!r.status && is_events(&r))
+		filter_limit(&q->filter, route->types.items, route->types.n);
 	return r.status;
 }
 
@@ -314,6 +334,14 @@ bool query_knows_topics(const struct query *q, const struct conf *conf, struct b
 
 	return !f || (all_exist(f->types, f->n_types, conf, why) &&
 		      all_exist(f->topics, f->n_topics, conf, why));
+}
+
+const char *query_given(const struct query *q, const char *name, size_t len)
+{
+	for (unsigned i = 0; i < q->n_given; i++)
+		if (strlen(q->given[i].name) == len && !memcmp(q->given[i].name, name, len))
+			return q->given[i].value;
+	return NULL;
 }
 
 void query_clear(struct query *q)

@@ -19,6 +19,8 @@ struct conf;
 struct conf_route;
 struct filter;
 
+#define QUERY_GIVEN_MAX 8
+
 struct query {
 	/* In libmicrohttpd's memory; NULL when it is not there. */
 	struct asker_url url; /* its credential */
@@ -29,6 +31,10 @@ struct query {
 	bool event_stream;     /* it names that type: a client of event streams */
 	struct filter *filter; /* NULL: everything */
 	struct subscription channels;
+	struct query_given {
+		const char *name, *value;
+	} given[QUERY_GIVEN_MAX]; /* for the route's channels */
+	unsigned n_given;
 	unsigned seen; /* parameters, a bit each */
 };
 
@@ -41,6 +47,8 @@ unsigned query_read(struct query *q, struct MHD_Connection *c, const struct conf
 bool query_knows_topics(const struct query *q, const struct conf *conf, struct buf *why) MUST_CHECK;
 /* Whether there are WebSockets at a route, which may be NULL. */
 bool query_talks(const struct conf_route *route) MUST_CHECK;
+/* The value of a parameter that the route's channels ask for, or NULL. */
+const char *query_given(const struct query *q, const char *name, size_t len);
 void query_clear(struct query *q);
 
 #endif

@@ -15,6 +15,7 @@
 #include "conf.h"
 #include "web/admin.h"
 #include "web/answer.h"
+#include "web/audience.h"
 #include "web/asker.h"
 #include "web/handover.h"
 #include "web/publication.h"
@@ -46,6 +47,7 @@ struct request {
 	struct list node;
 	struct conf *conf; /* the snapshot it is answered by; a reference */
 	const struct conf_route *route;
+	struct pattern_piece path_values[PATTERN_VARIABLES_MAX]; /* in libmicrohttpd's memory */
 	enum request_state state;
 	struct post_lookup *lookup;   /* away, or answered */
 	char ticket[TICKET_SIZE + 1]; /* that it gets when it has been kept; "" before */
@@ -249,23 +251,6 @@ static void count_attempt(const struct request *q)
 		attempts_failed(attempts, asker_account(&q->asker), now);
 }
 
-/* Whether he may hear the channels that he asks for. */
-static bool may_hear(struct request *q, struct principal *who, struct buf *why)
-{
-	struct worker *w = q->worker;
-	int role = hub_role(&w->hub, who->role);
-	const char *refused;
-
-	free(who->channels); /* the verdict is answered again after a wait */
-	who->channels = subscription_keys(&q->query.channels);
-	refused =
-		role < 0 ? NULL
-			 : subscription_refused(who->channels, &w->conf->roles[role], who->user_id);
-	if (refused)
-		buf_printf(why, "Your role may not hear the channel \"%s\".", refused);
-	return !refused;
-}
-
 /* Suspends the request until its letter has come back from the database. */
 static enum MHD_Result post_as(struct request *q, enum request_state state, struct letter *l)
 {
@@ -359,6 +344,7 @@ static enum MHD_Result answer_verdict(struct request *q)
 	struct principal *who;
 	uint64_t wait_ms;
 	autobuf why = {.max = WHY_MAX};
+	unsigned status;
 
 	if (!q->lookup || q->lookup->verdict == LOOKUP_UNAVAILABLE)
 		return no_database(q);
@@ -386,8 +372,9 @@ static enum MHD_Result answer_verdict(struct request *q)
 			       "shutdown");
 	if (!w->known)
 		return no_database(q);
-	if (!may_hear(q, who, &why))
-		return answer_error(q->connection, q->conf, MHD_HTTP_FORBIDDEN, buf_cstr(&why));
+	status = audience_set(who, q->conf, q->route, q->path_values, &q->query, &why);
+	if (status)
+		return answer_error(q->connection, q->conf, status, buf_cstr(&why));
 	if (!query_knows_topics(&q->query, q->conf, &why))
 		return answer_error(q->connection, q->conf, MHD_HTTP_BAD_REQUEST, buf_cstr(&why));
 	if (!q->probes && !pace_take(w->commons->pace, q->route->name, who->user_id,
@@ -512,14 +499,6 @@ static enum MHD_Result ask(struct request *q)
 	return post(q);
 }
 
-static const struct conf_route *find_route(const struct conf *conf, const char *path)
-{
-	for (size_t i = 0; i < conf->n_routes; i++)
-		if (!strcmp(conf->routes[i].path, path))
-			return &conf->routes[i];
-	return NULL;
-}
-
 static const struct open_route {
 	const char *path;
 	enum MHD_Result (*answer)(struct worker *w, struct MHD_Connection *c);
@@ -550,7 +529,7 @@ static enum MHD_Result route(struct request *q, const char *path, const char *me
 	autobuf why = {.max = WHY_MAX};
 	unsigned status;
 
-	q->route = find_route(q->conf, path);
+	q->route = conf_route_at(q->conf, path, q->path_values);
 	while (!q->route && strcmp(open->path, path) != 0)
 		if (!(++open)->path)
 			return answer_error(c, q->conf, MHD_HTTP_NOT_FOUND, "Not found.");

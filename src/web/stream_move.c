@@ -13,10 +13,10 @@
 /* Only who owes his client nothing: the last byte that is out ends an event. He is as far as this
  * worker, or reads the journal and is as far as `skip`; what he has asked for, rights included, the
  * next process asks for again. And only one of the transport in which that says its farewell to
- * those that it cannot take, and of the dialect that every version knows. */
+ * those that it cannot take. */
 static bool can_leave(const struct stream *s)
 {
-	return form_transport(s->form) == TRANSPORT_SSE && s->route->dialect == DIALECT_DJANGO &&
+	return form_transport(s->form) == TRANSPORT_SSE &&
 	       ((s->state == STREAM_REPLAYING && !s->replay->kept) ||
 		(s->state == STREAM_LIVE && !stream_is_held(s))) &&
 	       s->fd.fd >= 0 && !s->queue.n && !s->sent_of_first && !s->blocked;
@@ -57,6 +57,7 @@ bool stream_leave(struct stream *s, struct departure *d)
 		.opened_ms = s->opened_ms,
 		.n_events = s->n_events,
 		.n_bytes = s->n_bytes,
+		.form = s->form,
 		.who_am_i = s->who_am_i,
 	};
 	if (!departure_take(d, s->fd.fd, s->chunked, &l))

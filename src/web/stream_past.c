@@ -226,7 +226,7 @@ static void note_loss(struct stream *s, const struct event *e)
 
 static bool hears_own(const struct stream *s)
 {
-	return policy_of(s)->receives != RECEIVES_ALL;
+	return !principal_hears_all(s->member.who, policy_of(s));
 }
 
 /* Whether it must not be given the event at ring_seq as it is. */

@@ -28,7 +28,7 @@ bool stream_is_concerned(const struct stream *s, const struct keys *users)
 {
 	const struct principal *who = s->member.who;
 
-	return !users->n || principal_is_among(who, users) ||
+	return !users->n || principal_is_named(who, users) ||
 	       (who->session && keys_have(users, who->session));
 }
 
@@ -109,6 +109,7 @@ static bool take_rights(struct stream *s, enum lookup_verdict verdict, struct pr
 	}
 	hub_leave(&s->worker->hub, &s->member);
 	who->channels = s->member.who->channels;
+	who->channels_only = s->member.who->channels_only;
 	s->member.who->channels = NULL;
 	principal_free(s->member.who);
 	s->member.who = who;

@@ -71,6 +71,9 @@ static bool check_target(struct head *h, const char *s, size_t len)
 				   "The request target has a % without two hexadecimal digits.");
 		if (s[i] == '%' && s[i + 1] == '0' && s[i + 2] == '0')
 			return bad(h, 400, "The request target has an escaped NUL.");
+		/* A proxy that compares paths may see one segment, and we two. */
+		if (!query && s[i] == '%' && s[i + 1] == '2' && (s[i + 2] | 0x20) == 'f')
+			return bad(h, 400, "The path has an escaped slash.");
 		query |= s[i] == '?';
 		h->parts += query && (s[i] == '?' || s[i] == '&') ? PART_BYTES : 0;
 	}

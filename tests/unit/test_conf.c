@@ -171,6 +171,62 @@ TEST(what_a_route_cannot_carry)
 		     "f:4: [route x] test_mode is told in sse");
 }
 
+#define CHANNELS "channels = chat:{session_id}\n"
+#define CHATTY	 "[role r]\nreceives = own\nchannels = *\n[auth a]\n"
+
+/* A path with variables and the channels that they lead to: each contradiction has its words. */
+TEST(what_a_route_leads_to)
+{
+	expect_error(CHATTY "[route x]\npath = /a/{b\n",
+		     "f:5: [route x] path has a brace and no variable: that is a whole segment, "
+		     "{name}, of at most 32 letters, digits and _");
+	expect_error(CHATTY "[route x]\npath = /{session_id}\n" CHANNELS,
+		     "f:5: [route x] path /healthz is the daemon's own");
+	expect_error(CHATTY "[route x]\npath = /c/{session_id}/\n" CHANNELS
+			    "[route y]\npath = /c/b/\n",
+		     "f:8: [route y] path /c/b/ is [route x]'s");
+	expect_error(CHATTY "[route x]\npath = /c/{session_id}/{session_id}\n" CHANNELS,
+		     "f:5: [route x] path: {session_id} is there twice");
+	expect_error(CHATTY "[route x]\npath = /c/{session_id}/{b}\n" CHANNELS,
+		     "f:5: [route x] path: no channel uses {b}");
+	expect_error(CHATTY "[route x]\npath = /c/{id}/\nchannels = c:{id}\n",
+		     "f:5: [route x] path: {id} is the user's");
+	expect_error(
+		CHATTY "[route x]\npath = /c/{s}/\nchannels = c:{s}, {t}\n",
+		"f:5: [route x] channels: nothing fills {t}: it is no variable of the path, none "
+		"of the query ({?t}), and not id, user or role");
+	expect_error(CHATTY "[route x]\npath = /c/\nchannels = c:{?token}\n",
+		     "f:5: [route x] channels: {?token} means something else");
+	expect_error(CHATTY "[route x]\npath = /c/\nchannels = a b\n",
+		     "f:5: [route x] channels: \"a b\" is no name of a channel, which has letters, "
+		     "digits, any of _.:@- and {variables}");
+	expect_error(
+		LEAST "[route x]\npath = /c/{session_id}/\n" CHANNELS,
+		"f:4: [route x] channels: no role that may use it may hear any; see channels in "
+		"[role]");
+	expect_error(CHATTY "[route x]\npath = /c/\nkind = stats\ntypes = a\n",
+		     "f:5: [route x] channels and types are for kind = events");
+}
+
+TEST(a_route_is_found_by_its_path)
+{
+	struct pattern_piece v[PATTERN_VARIABLES_MAX];
+	struct buf error;
+	struct conf *c = parse(CHATTY "[route x]\npath = /c/{session_id}/\n" CHANNELS
+				      "[route y]\npath = /d/\nchannels = {id}, a.{?q}.{role}\n",
+			       &error);
+
+	assert_non_null(c);
+	assert_ptr_equal(conf_route_at(c, "/c/7.a/", v), &c->routes[0]);
+	assert_int_equal(v[0].len, 3);
+	assert_ptr_equal(conf_route_at(c, "/d/", v), &c->routes[1]);
+	assert_null(conf_route_at(c, "/c//", v));
+	assert_true(c->routes[1].own_too && !c->routes[0].own_too);
+	assert_true(conf_route_asks(&c->routes[1], "q") && !conf_route_asks(&c->routes[1], "id"));
+	conf_unref(c);
+	buf_free(&error);
+}
+
 /* What a route has when it does not say so: whatever can carry its dialect. */
 TEST(what_a_route_carries)
 {
@@ -480,10 +536,10 @@ TEST(secrets_are_not_printed)
 
 /* Values that are not the default, tried in turn until one is taken. */
 static const char *const candidates[] = {
-	"plain",  "sse",   "192.0.2.1",	   "forwarded", "0660",	  "7",	     "7s",     "7ms",
-	"128KiB", "json",  "debug",	   "stats",	"groups", "no",	     "own",    "/x/y",
-	"r",	  "a",	   "public.other", "id",	"other",  "poll",    "notify", "knox",
-	"z",	  "RS256", "a=b",	   "claims",	"yes",	  "header:K"};
+	"{id}", "plain",  "sse",   "192.0.2.1",	   "forwarded", "0660",	  "7",	     "7s",
+	"7ms",	"128KiB", "json",  "debug",	   "stats",	"groups", "no",	     "own",
+	"/x/y", "r",	  "a",	   "public.other", "id",	"other",  "poll",    "notify",
+	"knox", "z",	  "RS256", "a=b",	   "claims",	"yes",	  "header:K"};
 
 static char *word(char **at)
 {
@@ -616,6 +672,8 @@ int main(void)
 		cmocka_unit_test(complaints_of_doors),
 		cmocka_unit_test(doors_in_order),
 		cmocka_unit_test(what_a_route_cannot_carry),
+		cmocka_unit_test(what_a_route_leads_to),
+		cmocka_unit_test(a_route_is_found_by_its_path),
 		cmocka_unit_test(what_a_route_carries),
 		cmocka_unit_test(complaints_of_the_whole),
 		cmocka_unit_test(strange_bytes),

@@ -49,6 +49,34 @@ TEST(types_and_topics)
 	filter_free(f);
 }
 
+/* What a route tells bounds what can be asked for. */
+TEST(limits)
+{
+	static char chat[] = "chat.*", task[] = "task_started";
+	char *const types[] = {chat, task};
+	struct filter *f = NULL;
+	char *topics;
+
+	filter_limit(&f, types, 0);
+	assert_null(f);
+	filter_limit(&f, types, 2);
+	assert_true(wants(f, NULL, 'i', "chat.message") && wants(f, NULL, 'i', "task_started"));
+	assert_false(wants(f, "estimate", 'u', NULL));
+	topics = filter_topics(f, "[\"estimate\", \"chat\"]");
+	assert_string_equal(topics, "[\"chat\"]");
+	free(topics);
+	filter_free(f);
+	f = filter("*", NULL);
+	filter_limit(&f, types, 2);
+	assert_false(wants(f, "estimate", 'u', NULL));
+	filter_free(f);
+	f = filter("chat.message,estimate.updated", NULL);
+	filter_limit(&f, types, 2);
+	assert_true(wants(f, NULL, 'i', "chat.message"));
+	assert_false(wants(f, NULL, 'i', "chat.typing") || wants(f, "estimate", 'u', NULL));
+	filter_free(f);
+}
+
 TEST(the_applications_own_events)
 {
 	struct filter *f = filter("chat.message", NULL);
@@ -173,7 +201,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(types_and_topics),   cmocka_unit_test(the_applications_own_events),
 		cmocka_unit_test(topics_of_a_resync), cmocka_unit_test(lists),
-		cmocka_unit_test(joined_and_dropped),
+		cmocka_unit_test(joined_and_dropped), cmocka_unit_test(limits),
 	};
 
 	return cmocka_run_group_tests_name("filter", tests, NULL, NULL);

@@ -76,6 +76,7 @@ static void join(struct listener *l, struct rng *r)
 			l->channel_list[l->channels.n++] = channel_names[i];
 	if (l->channels.n)
 		l->who.channels = &l->channels;
+	l->who.channels_only = rng_below(r, 4) == 0;
 	l->member.who = &l->who;
 	l->member.role = (uint32_t)hub_role(&hub, l->role);
 	hub_join(&hub, &l->member);
@@ -294,6 +295,57 @@ TEST(keys)
 	hub_free(&hub);
 }
 
+/* On a route with channels nobody hears more than these, whatever his role and whatever is his. */
+TEST(channels_only)
+{
+	static const struct {
+		uint32_t role;
+		const char *channels, *after;
+		char op;
+		bool hears;
+	} cases[] = {
+		{0, "#a", "{#a}", 'u', true},	{0, "#a", "{7}", 'u', false},
+		{0, "#a", "{#b}", 'u', false},	{0, "#a", "{}", 'u', false},
+		{0, "", "{7}", 'u', false},	{1, "#a", "{7}", 'u', false},
+		{1, "", "{7}", 'u', false},	{1, "#a", "{7,#a}", 'u', true},
+		{1, "#a#b", "{#b}", 'u', true}, {1, "#a", "{*}", 'u', true},
+		{1, "", "{*}", 'u', true},	{0, "#a", "{7}", 'm', false},
+		{0, "#a", "{#a}", 'm', true},	{1, "#a", "{}", 'r', true},
+		{0, "#a", "{7}", 'f', false},	{1, "#a", "{7}", 'f', false},
+	};
+
+	hub_init(&hub, policies, 4, 100, 1 << 20, deliver);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct listener *l = &listeners[0];
+		struct event_row row = {.op = cases[i].op,
+					.topic = "a",
+					.doc = "{}",
+					.keyed = true,
+					.type = cases[i].op == 'm' ? "a.x" : NULL,
+					.before = "{}",
+					.after = cases[i].after};
+
+		*l = (struct listener){.channels = {.list = l->channel_list}, .user_id = "7"};
+		l->who = (struct principal){.user_id = l->user_id,
+					    .role = role_names[cases[i].role],
+					    .channels_only = true};
+		for (const char *c = cases[i].channels; *c; c += 2)
+			l->channel_list[l->channels.n++] = channel_names[c[1] - 'a'];
+		l->who.channels = l->channels.n ? &l->channels : NULL;
+		l->member = (struct hub_member){.who = &l->who, .role = cases[i].role};
+		hub_join(&hub, &l->member);
+		expected = event_new(&row);
+		hub_publish(&hub, expected);
+		if (l->n_got != cases[i].hears)
+			fail_msg("case %zu: %u times", i, l->n_got);
+		assert_int_equal(cases[i].hears, event_view(expected, &policies[cases[i].role],
+							    &l->who) != VIEW_NOTHING);
+		hub_leave(&hub, &l->member);
+		event_unref(expected);
+	}
+	hub_free(&hub);
+}
+
 TEST(policies_change)
 {
 	hub_init(&hub, policies, 4, 100, 1 << 20, deliver);
@@ -386,6 +438,7 @@ int main(void)
 		cmocka_unit_test(everybody_may_leave_at_once),
 		cmocka_unit_test(every_listener_of_a_user),
 		cmocka_unit_test(keys),
+		cmocka_unit_test(channels_only),
 		cmocka_unit_test(policies_change),
 	};
 

@@ -9,8 +9,8 @@
 
 static const struct luggage some[] = {
 	{1, "token", "7", "events", "drf", "0a9zqwer.0.rx", "127.0.0.1:9", "a.*,b", "", "c,d", 123,
-	 4, UINT64_MAX, true},
-	{UINT64_MAX, "", "Привет\n", "x", "d", "", "local", "", "t", "", 0, 0, 0, false},
+	 4, UINT64_MAX, 1 << 29, true},
+	{UINT64_MAX, "", "Привет\n", "x", "d", "", "local", "", "t", "", 0, 0, 0, 0, false},
 };
 
 static void write_all(struct buf *b)
@@ -45,6 +45,7 @@ TEST(reads_back)
 		assert_int_equal(got[i].opened_ms, some[i].opened_ms);
 		assert_int_equal(got[i].n_events, some[i].n_events);
 		assert_int_equal(got[i].n_bytes, some[i].n_bytes);
+		assert_int_equal(got[i].form, some[i].form);
 		assert_int_equal(got[i].who_am_i, some[i].who_am_i);
 	}
 	free(got);
