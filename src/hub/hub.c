@@ -260,7 +260,7 @@ static void to_everybody(struct hub *h, uint64_t allowed, struct event *e)
 
 	for (size_t i = 0; i < h->n_policies && !event_is_for_owners(e); i++)
 		if (e->op == 'r' || h->policies[i].receives == RECEIVES_ALL)
-			to_group(h, &h->roles[i], allowed, e, VIEW_WHOLE);
+			to_role(h, &h->roles[i], allowed, e);
 	HASH_ITER (hh, h->keys, g, tmp)
 		to_those_meant(h, g, allowed, e);
 }

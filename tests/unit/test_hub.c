@@ -106,7 +106,7 @@ static void random_owners(struct rng *r, char *out, size_t size)
 
 static struct event *random_event(struct rng *r)
 {
-	static const char ops[] = "iuudtrfxa";
+	static const char ops[] = "iuudtrfxamm";
 	char before[40], after[40];
 	struct event_row row = {.op = ops[rng_below(r, sizeof(ops) - 1)],
 				.keyed = rng_below(r, 2),

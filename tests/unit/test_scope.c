@@ -66,6 +66,7 @@ TEST(own_views)
 		{'o', true, false, VIEW_LEAVE},	   {'o', false, true, VIEW_ENTER},
 		{'f', true, false, VIEW_WHOLE},	   {'f', false, true, VIEW_WHOLE},
 		{'f', true, true, VIEW_WHOLE},	   {'f', false, false, VIEW_NOTHING},
+		{'m', false, true, VIEW_WHOLE},	   {'m', true, false, VIEW_NOTHING},
 		{'x', true, true, VIEW_NOTHING}, /* fails closed */
 		{0, true, true, VIEW_NOTHING},
 	};
