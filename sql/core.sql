@@ -555,11 +555,15 @@ BEGIN
       RETURN (SELECT k.id FROM pgherald.kept AS k WHERE k.audience = audience AND k.key = key);
     END IF;
     IF keep THEN
+      -- Whoever has one of them locked is not waited for: it goes the next time.
       DELETE FROM pgherald.kept AS k
-      WHERE k.audience = audience AND k.type IS NOT NULL
-        AND k.id <= (SELECT b.id FROM pgherald.kept AS b
-                     WHERE b.audience = audience AND b.type IS NOT NULL
-                     ORDER BY b.id DESC OFFSET max_kept LIMIT 1);
+      WHERE k.ctid = ANY (ARRAY(
+        SELECT old.ctid FROM pgherald.kept AS old
+        WHERE old.audience = audience AND old.type IS NOT NULL
+          AND old.id <= (SELECT b.id FROM pgherald.kept AS b
+                         WHERE b.audience = audience AND b.type IS NOT NULL
+                         ORDER BY b.id DESC OFFSET max_kept LIMIT 1)
+        FOR UPDATE SKIP LOCKED));
     END IF;
   END IF;
   INSERT INTO pgherald.journal (id, topic, op, pk, own_new, data, past, actor) OVERRIDING SYSTEM VALUE
@@ -876,7 +880,8 @@ BEGIN
   IF to_regclass('pgherald.kept') IS NOT NULL THEN
     DELETE FROM pgherald.kept AS k
     WHERE k.ctid = ANY (ARRAY(SELECT old.ctid FROM pgherald.kept AS old
-                              WHERE old.at < clock_timestamp() - max_age LIMIT greatest(max_rows, 1)));
+                              WHERE old.at < clock_timestamp() - max_age LIMIT greatest(max_rows, 1)
+                              FOR UPDATE SKIP LOCKED));
   END IF;
 
   -- Room again: writers may fill what is on disk, but make it no larger. Whatever they left out

@@ -241,6 +241,31 @@ def test_a_role_that_hears_some_types_hears_no_other(place):
         db.run("UPDATE api_user SET role = 'foreman' WHERE id = 3")
 
 
+def test_a_publisher_that_stays_in_his_transaction_stops_nobody_else(place):
+    """Who has what is kept locked waits for nobody, and neither others who publish nor prune wait for him."""
+    db = place.db
+    channel = f"project.held{next(NUMBERS)}"
+    for n in range(101):
+        publish(db, channel, "state", n, key=f"{n}", persist=True)
+    holder = db.connect(user="app", autocommit=False)
+    try:
+        holder.cursor().execute("SELECT pgherald.publish(%s, 'state', '\"x\"', key => n::text, persist => true)"
+                                " FROM generate_series(1, 100) AS n", (channel,))
+        with db.connect(user="app") as other, other.cursor() as cur:
+            cur.execute("SET lock_timeout = '10s'")
+            for n in range(3):
+                cur.execute("SELECT pgherald.publish(%s, 'state', '1', key => %s, persist => true)",
+                            (channel, f"other{n}"))
+        other.close()
+        with db.connect() as admin, admin.cursor() as cur:
+            cur.execute("SET lock_timeout = '10s'; SELECT pgherald.prune('0s', 100000)")
+        admin.close()
+    finally:
+        holder.rollback()
+        holder.close()
+    assert db.one("SELECT count(*) FROM pgherald.kept WHERE audience = %s", ("#" + channel,)) >= 100
+
+
 @pytest.mark.parametrize("call, error", [
     # as an event of a watched table, or as the daemon
     ("'*', 'estimate.created', '{}'", "InsufficientPrivilege"),
