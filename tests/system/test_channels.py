@@ -4,6 +4,7 @@ a channel is nobody else's, and an id that looks like one is none."""
 
 import itertools
 import json
+import signal
 import urllib.parse
 
 import pytest
@@ -218,6 +219,27 @@ def test_who_gets_another_role_hears_no_channel_of_the_one_before(tasks):
     finally:
         db.run("UPDATE api_user SET role = 'foreman' WHERE id = 2")
     c.close()
+
+
+def test_a_reload_takes_a_channel_away(tasks):
+    """Who listens to it is closed, who does not goes on, and who was away is not told of it any more."""
+    d, conf = tasks.daemon, tasks.install.conf
+    news, seven = listen(tasks, "news,project.7"), listen(tasks, "project.7,project.99")
+    before, size = conf.read_text(), d.log_size()
+    try:
+        tasks.configure("channels = project.*, status.{user}, news\n", "channels = project.*\n")
+        d.signal(signal.SIGHUP)
+        news.wait_end()
+        d.wait_log("role may not hear its channels any more", size)
+        assert d.get("/api/v1/sse/events/?channels=news,project.7", "token-anna")[0] == 403
+        fence(tasks, seven)
+    finally:
+        size = d.log_size()
+        conf.write_text(before)
+        d.signal(signal.SIGHUP)
+        d.wait_log("reloaded", size)
+    news.close()
+    seven.close()
 
 
 def test_owners_in_other_tables_beside_channels(cluster, tmp_path):
