@@ -625,6 +625,66 @@ BEGIN
 END
 $pgherald$;
 
+-- What is told of a topic with follow = yes, and behind it what others have changed of the ways that the former's
+-- transactions have not seen: all that was written since, and of those that were running then. Not more than
+-- 10,000 rows and a mebibyte; where there is more, a last row (!) says up to where this goes. A row that is too
+-- large is without its values, so that what it has changed is not known.
+CREATE OR REPLACE FUNCTION pgherald.beside(written pgherald.journal[]) RETURNS pgherald.journal[]
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $pgherald$
+#variable_conflict use_column
+DECLARE
+  of_topic CONSTANT text := (written[1]).topic;
+  low      bigint;    -- the first transaction that none of these can have seen
+  running  bigint[];  -- those before
+  said     bigint[];  -- those that are told
+  txids    bigint[];  -- of what is added, with
+  ids      bigint[];
+  cut      bigint;
+  others   pgherald.journal[];
+BEGIN
+  SELECT min(txid_snapshot_xmax(v.snap)), array_agg(DISTINCT v.txid) INTO low, said
+  FROM (SELECT w.txid, CASE WHEN w.op = 'v' THEN w.data->>10 END::txid_snapshot AS snap FROM unnest(written) AS w) AS v;
+  IF low IS NULL THEN
+    RETURN written;
+  END IF;
+  running := ARRAY(SELECT DISTINCT xip.txid
+                   FROM (SELECT CASE WHEN w.op = 'v' THEN w.data->>10 END::txid_snapshot AS snap
+                         FROM unnest(written) AS w) AS v
+                   CROSS JOIN LATERAL txid_snapshot_xip(v.snap) AS xip (txid)
+                   WHERE xip.txid < low);
+  SELECT array_agg(s.txid) FILTER (WHERE s.wanted), array_agg(s.id) FILTER (WHERE s.wanted),
+         CASE WHEN count(*) FILTER (WHERE s.ahead) > 10000 OR bool_or(NOT s.fits)
+              THEN max(s.txid) FILTER (WHERE s.fits) END
+  INTO txids, ids, cut
+  FROM (SELECT j.txid, j.id, j.ahead, j.fits,
+               j.fits AND j.topic = of_topic AND j.op <> 'w' AND (j.op <> 'u' OR j.moved)
+               AND j.txid <> ALL (said) AS wanted
+        FROM (SELECT l.*, sum(l.size) OVER (ORDER BY l.txid, l.id ROWS UNBOUNDED PRECEDING) <= 1048576 AS fits
+              FROM (SELECT j.txid, j.id, j.topic, j.op, j.past IS NOT NULL AS moved, false AS ahead,
+                           CASE WHEN j.topic = of_topic THEN least(pg_column_size(j.data), 65536) ELSE 0 END AS size
+                    FROM unnest(running) AS r (txid)
+                    JOIN pgherald.journal AS j ON j.txid = r.txid
+                    UNION ALL
+                    (SELECT j.txid, j.id, j.topic, j.op, j.past IS NOT NULL, true,
+                            CASE WHEN j.topic = of_topic THEN least(pg_column_size(j.data), 65536) ELSE 0 END
+                     FROM pgherald.journal AS j
+                     WHERE j.txid >= low
+                     ORDER BY j.txid, j.id LIMIT 10001)) AS l) AS j) AS s;
+  others := ARRAY(SELECT ROW(j.txid, j.id, j.at, j.topic, j.op, j.pk, j.own_old, j.own_new,
+                             CASE WHEN pg_column_size(j.data) <= 65536 THEN j.data END,
+                             CASE WHEN pg_column_size(j.data) <= 65536 THEN j.past END, NULL, j.n)::pgherald.journal
+                  FROM unnest(txids, ids) AS k (txid, id)
+                  JOIN pgherald.journal AS j ON j.txid = k.txid AND j.id = k.id);
+  IF cut IS NOT NULL THEN
+    others := others
+              || ROW(cut, 0, clock_timestamp(), of_topic, '!', NULL, '{}', '{}', NULL, NULL, NULL, 0)::pgherald.journal;
+  END IF;
+  RETURN written || others;
+END
+$pgherald$;
+
 -- What these transactions changed, as clients are told: tell_TOPIC() makes the documents of its watch, and
 -- settle_TOPIC() when one of them wrote more than once of a row. `place` is that of the transaction in the
 -- list. An op in capitals is that of a row whose owners are keys. An op `x` is told to nobody: what it was is in
@@ -678,7 +738,10 @@ BEGIN
       {{tellers}} to_regprocedure(format('pgherald.%I(bigint[], pgherald.journal[])',
                                          'settle_' || of_topic)) IS NOT NULL THEN
         -- Of another configuration for the same database, or of the extension's dump.
-        IF often OR to_regprocedure(format('pgherald.%I()', 'way_' || of_topic || '_1')) IS NOT NULL THEN
+        IF to_regprocedure(format('pgherald.%I()', 'way_' || of_topic || '_1')) IS NOT NULL THEN
+          RETURN QUERY EXECUTE format('SELECT * FROM pgherald.%I($1, $2)', 'settle_' || of_topic)
+            USING places, pgherald.beside(written);
+        ELSIF often THEN
           RETURN QUERY EXECUTE format('SELECT * FROM pgherald.%I($1, $2)', 'settle_' || of_topic)
             USING places, written;
         ELSE
@@ -913,7 +976,8 @@ REVOKE ALL ON FUNCTION pgherald.utc(timestamptz), pgherald.utc(text), pgherald.e
   pgherald.too_much(text, int), pgherald.refetch(text, text, int),
   pgherald.rescope(text), pgherald.lost(text),
   pgherald.indexed(text, text), pgherald.shut_when_full(),
-  pgherald.forget_prepared(text), pgherald.tell(bigint[]), pgherald.replay(bigint[], bigint[]),
+  pgherald.forget_prepared(text), pgherald.beside(pgherald.journal[]),
+  pgherald.tell(bigint[]), pgherald.replay(bigint[], bigint[]),
   pgherald.fetch_again(text[], text[]), pgherald.prune(interval, int, bigint) FROM PUBLIC;
 GRANT USAGE ON SCHEMA pgherald TO pgherald_auth;
 GRANT EXECUTE ON FUNCTION pgherald.plain(anyelement, boolean), pgherald.plain_type(oid, boolean),

@@ -25,6 +25,7 @@ DECLARE
   pgherald_names json[];  -- names of deleted rows
   pgherald_was   text[];  -- owners before an update, and
   pgherald_own   text[];  -- of what is there, or was deleted: arrays as text
+  {{declare_snap}}
 BEGIN
   -- The quick way: nearly every statement changes one row and leaves it with its owners. Only
   -- what is at hand is recorded, and nothing is read: not the journal, where that would be a conflict
@@ -61,12 +62,12 @@ BEGIN
                      THEN id END INTO more;
     ELSIF TG_OP = 'INSERT' THEN
       {{look_new}}
-      INSERT INTO pgherald.journal (topic, op, pk, own_new, data, actor)
+      INSERT INTO pgherald.journal (topic, op, pk, own_new, data, actor{{past}})
       SELECT '{{topic}}', '{{i}}',
              {{this_key}},
              {{this_own}},
              {{this_data}},
-             nullif(current_setting('pgherald.actor', true), '')
+             nullif(current_setting('pgherald.actor', true), ''){{snap}}
       FROM new_rows AS this
       RETURNING CASE WHEN age(xmin) < -32 THEN -id
                      WHEN id % 64 = 0 OR {{asleep}}{{or_new_moved}}
@@ -83,6 +84,7 @@ BEGIN
       RETURNING CASE WHEN age(xmin) < -32 THEN -id
                      WHEN id % 64 = 0 OR {{asleep}}{{or_old_moved}}
                      THEN id END{{old_moved}} INTO more{{and_moved}};
+      {{vigil_gone}}
     ELSE
       more := 0;
     END IF;
@@ -128,8 +130,8 @@ BEGIN
         INSERT INTO pgherald.journal (topic, op) VALUES ('{{topic}}', 't') RETURNING id INTO last_id;
       ELSIF TG_OP = 'INSERT' THEN
         WITH recorded AS (
-          INSERT INTO pgherald.journal (topic, op, pk, own_new, data, actor)
-          SELECT '{{topic}}', '{{i}}', it.pk, it.own, it.data, nullif(current_setting('pgherald.actor', true), '')
+          INSERT INTO pgherald.journal (topic, op, pk, own_new, data, actor{{past}})
+          SELECT '{{topic}}', '{{i}}', it.pk, it.own, it.data, nullif(current_setting('pgherald.actor', true), ''){{snap}}
           FROM ({{each}}
                 FROM (SELECT new_rows.*{{place}} FROM new_rows) AS pgherald_row
                 {{cross_new}}) AS it
@@ -179,6 +181,7 @@ BEGIN
       IF written = 0 THEN
         RETURN NULL;
       END IF;
+      {{vigil}}
     END IF;
     IF last_id % 64 < written THEN
       PERFORM pgherald.shut_when_full();

@@ -27,7 +27,7 @@ BEGIN
               ELSE j.data END,
          CASE WHEN it.was IS NOT NULL
               THEN {{leave}} END,
-         j.pk, CASE WHEN whole THEN b.data END, CASE WHEN whole THEN b.past END
+         j.pk, CASE WHEN whole THEN b.data END, CASE WHEN whole THEN it.was END
   FROM {{written}}
   CROSS JOIN LATERAL (SELECT j.data::jsonb AS data, j.past::jsonb AS past OFFSET 0) AS b
   CROSS JOIN LATERAL (SELECT CASE WHEN b.data->>0 = '{{mark}}' THEN b.data END AS one,
@@ -46,6 +46,7 @@ $pgherald$;
 -- told so as well: then that one's event follows.)
 -- With follow = yes each row is looked at: whoever owns it now hears of it, whatever others have done on the
 -- way since. Of w rows (see way_{{topic}}_1) nobody but who has lost it, and does not own it, or has won it, and does.
+-- `written` is then pgherald.beside(): its rows beyond `places` are those of others, and not told.
 CREATE OR REPLACE FUNCTION pgherald.settle_{{topic}}(places bigint[], written pgherald.journal[])
 RETURNS TABLE (place bigint, txid bigint, id bigint, at timestamptz, topic text, op "char", own_old text[],
                own_new text[], doc json, leave json)
@@ -61,11 +62,11 @@ BEGIN
   END IF;
   RETURN QUERY
   WITH told AS MATERIALIZED (
-    SELECT * FROM pgherald.tell_{{topic}}(places, written, true)),
+    SELECT * FROM pgherald.tell_{{topic}}(places, written[:cardinality(places)], true)),
+  {{beside}}
   -- '-' is a row that is not there
   often AS (
     SELECT told.txid, told.pk, max(told.id) AS last_id, bool_or(told.op = 'w') AS by_way,
-           bool_or(told.op = 'd') AS gone,
            array_agg(CASE WHEN told.op = 'i' THEN '-' ELSE {{told_before}} END ORDER BY told.id)
              FILTER (WHERE told.op <> 'w') AS befores,
            array_agg(CASE WHEN told.op = 'd' THEN '-' ELSE {{told_after}} END ORDER BY told.id)

@@ -44,6 +44,7 @@ DECLARE
   n_here    int;
   written   int;
   last_id   bigint;
+  snap      text;    -- who has changed ways before the look
 BEGIN
   -- The guard: whatever goes wrong in here, the application's statement succeeds. See on_{{topic}}.
   BEGIN
@@ -96,6 +97,7 @@ BEGIN
       written := 1;
       last_id := pgherald.refetch('{{topic}}', reason, coalesce(n_here, 0));
     ELSE
+      snap := txid_current_snapshot();
       IF current_setting('transaction_isolation') <> 'serializable' THEN  -- see on_{{topic}}
         BEGIN
           PERFORM set_config('lock_timeout', '5ms', true);
@@ -126,7 +128,7 @@ BEGIN
               SELECT 'v', NULL,
                      json_build_array('{{way_mark}}', {{n}}, hits IS NOT NULL, coalesce(went_keys, '{}'),
                                       coalesce(went, '{}'), coalesce(came_keys, '{}'), coalesce(came, '{}'),
-                                      coalesce(lost_keys, '{}'), lost, coalesce(hits, '{}')),
+                                      coalesce(lost_keys, '{}'), lost, coalesce(hits, '{}'), snap, coalesce(hit_keys, '{}')),
                      ARRAY(SELECT DISTINCT unnest(lost) ORDER BY 1), '{}') AS it
         RETURNING id)
       SELECT count(*), max(recorded.id) INTO written, last_id FROM recorded;

@@ -174,10 +174,10 @@ const char *render_asleep(enum watch_doorbell doorbell)
 /* A statement for each: pgherald.tell() keeps their plans. */
 static void add_tellers(struct buf *out, const struct watch *const *told, size_t n)
 {
-	static const char always[] =
-		"%s of_topic = '%s' THEN\n"
-		"  RETURN QUERY SELECT * FROM pgherald.settle_%s(places, written);\n"
-		"  told := true;";
+	static const char always[] = "%s of_topic = '%s' THEN\n"
+				     "  RETURN QUERY SELECT * FROM pgherald.settle_%s(places, "
+				     "pgherald.beside(written));\n"
+				     "  told := true;";
 	static const char often[] =
 		"%s of_topic = '%s' THEN\n"
 		"  IF often THEN\n"
@@ -246,7 +246,7 @@ static void render_for_login(struct buf *out, const char *text, const struct ren
 		"'typed', 'user_key', 'channel_key', 'revoked', 'publish', 'kept_for', "
 		"'forget_prepared', "
 		"'tell', 'replay', "
-		"'fetch_again', 'prune'");
+		"'fetch_again', 'prune', 'beside'");
 	add_tellers(&tellers, core->told, core->n_told);
 	const struct slot slots[] = {
 		{"version", PACKAGE_VERSION},

@@ -9,6 +9,7 @@
 #include "sql/ident.h"
 #include "sql/render.h"
 #include "sql/render_doc.h"
+#include "sql/render_way.h"
 #include "sql/template.h"
 #include "sql/text.h"
 
@@ -235,6 +236,45 @@ void rescope_parts(struct buf *parts, const struct watch *w)
 	buf_str(&parts[PART_AND_MOVED], ", moved");
 }
 
+/* Where owners are followed: what this transaction has seen, for who tells of others that were open
+ * beside it. */
+static void vigil_parts(struct buf *parts, const struct watch *w)
+{
+	static const char snap[] = "pgherald_snap := txid_current_snapshot()::text;\n";
+	autobuf mark = {0}, vigil = {0}, looks = {0};
+
+	if (!w->follow)
+		return;
+	buf_init(&mark, RENDER_MAX);
+	buf_init(&vigil, RENDER_MAX);
+	buf_init(&looks, RENDER_MAX);
+	ways_mark(&mark, w);
+	template_fill_within(&vigil, sql_vigil,
+			     (const struct slot[]){{"topic", w->topic},
+						   {"way_mark", buf_cstr(&mark)},
+						   {NULL, NULL}});
+	buf_str(&parts[PART_DECLARE_SNAP], "pgherald_snap  text;    -- who has changed ways before "
+					   "the look, with follow = yes");
+	buf_str(&parts[PART_PAST], ", past");
+	buf_str(&parts[PART_SNAP], ", json_build_array(txid_current_snapshot()::text)");
+	/* before the look */
+	for (enum part p = PART_LOOK_OLD; p <= PART_LOOK_GONE; p++) {
+		buf_str(&looks, snap);
+		buf_str(&looks, buf_cstr(&parts[p]));
+		buf_clear(&parts[p]);
+		buf_str(&parts[p], buf_cstr(&looks));
+		buf_clear(&looks);
+	}
+	buf_str(&parts[PART_VIGIL_GONE], "IF FOUND THEN\n  ");
+	render_indented(&parts[PART_VIGIL_GONE], buf_cstr(&vigil), 2);
+	buf_str(&parts[PART_VIGIL_GONE], "\n  RETURNING coalesce(more, CASE WHEN id % 64 = 0 THEN "
+					 "id END) INTO more;\nEND IF;");
+	buf_str(&parts[PART_VIGIL], "IF reason IS NULL AND TG_OP IN ('UPDATE', 'DELETE') THEN\n  ");
+	render_indented(&parts[PART_VIGIL], buf_cstr(&vigil), 2);
+	buf_str(&parts[PART_VIGIL],
+		"\n  RETURNING id INTO last_id;\n  written := written + 1;\nEND IF;");
+}
+
 void record_parts(struct buf *parts, const struct watch *w, const struct columns *c)
 {
 	bool names = watch_has_names(w), hops = watch_has_hops(w);
@@ -262,4 +302,5 @@ void record_parts(struct buf *parts, const struct watch *w, const struct columns
 				    : hops    ? "o.own <> n.own OR o.via <> n.via"
 					      : "o.own <> n.own");
 	rescope_parts(parts, w);
+	vigil_parts(parts, w);
 }

@@ -82,6 +82,16 @@ void steps_on(struct buf *out, const struct way *way, const char *value)
 	render_match(out, &(struct row){.name = value, .text = true}, "", next, o->hops[first].key);
 }
 
+void steps_own(struct buf *out, const struct way *way, const char *key)
+{
+	buf_printf(
+		out,
+		"EXISTS (SELECT FROM told AS b, jsonb_array_elements_text(b.data->5) AS c (key)\n"
+		"        WHERE b.txid = t.txid AND b.op = 'v' AND b.data->>1 = '%zu' AND b.id < "
+		"t.id AND c.key = %s)",
+		way->n, key);
+}
+
 static uint32_t hash_text(uint32_t hash, const char *text)
 {
 	do
@@ -114,59 +124,6 @@ struct each {
 	struct buf *out;
 	const struct columns *columns;
 };
-
-/* A row that a cascade deletes together with what leads to its owners: neither trigger finds the
- * other's rows, but what was recorded here has the owners of that key. */
-static void add_lost_with_row(void *arg, const struct way *way)
-{
-	const struct each *e = arg;
-	autobuf key = {0};
-
-	if (way->place)
-		return;
-	buf_init(&key, RENDER_MAX);
-	render_value(&key, &(struct row){.name = "o.image", .places = e->columns}, "->>",
-		     way->owner->column);
-	buf_printf(e->out,
-		   "\n              UNION ALL\n"
-		   "              SELECT p.owner, -1\n"
-		   "              FROM told AS t\n"
-		   "              CROSS JOIN LATERAL ROWS FROM "
-		   "(jsonb_array_elements_text(t.data->7),\n"
-		   "                                            "
-		   "jsonb_array_elements_text(t.data->8)) AS "
-		   "p (key, owner)\n"
-		   "              WHERE o.gone AND t.txid = o.txid AND t.op = 'v' AND "
-		   "t.data->>1 = '%zu'\n"
-		   "                AND p.key = %s AND NOT jsonb_exists(t.data->9, o.pk)",
-		   way->n, buf_cstr(&key));
-}
-
-void render_lost_and_won(struct buf *out, const struct watch *w, const struct columns *c)
-{
-	struct each e = {out, c};
-
-	if (!w->follow) {
-		buf_str(out,
-			"CROSS JOIN (SELECT '{}'::text[] AS lost, '{}'::text[] AS won) AS way");
-		return;
-	}
-	buf_str(out,
-		"CROSS JOIN LATERAL (\n"
-		"  SELECT coalesce(array_agg(n.owner) FILTER (WHERE n.net < 0), '{}') AS lost,\n"
-		"         coalesce(array_agg(n.owner) FILTER (WHERE n.net > 0), '{}') AS won\n"
-		"  FROM (SELECT u.owner, sum(u.n) AS net\n"
-		"        FROM (SELECT unnest(t.own_old) AS owner, -1 AS n\n"
-		"              FROM told AS t WHERE t.txid = o.txid AND t.pk = o.pk AND t.op = "
-		"'w'\n"
-		"              UNION ALL\n"
-		"              SELECT unnest(t.own_new), 1\n"
-		"              FROM told AS t WHERE t.txid = o.txid AND t.pk = o.pk AND t.op = "
-		"'w'");
-	ways_of(w, add_lost_with_row, &e);
-	buf_str(out, ") AS u\n"
-		     "        GROUP BY u.owner) AS n) AS way");
-}
 
 /* Rows that are there now, and were not found by the writer. */
 static void add_uncovered(void *arg, const struct way *way)
@@ -267,6 +224,24 @@ static void add_late(void *arg, const struct way *way)
 		way->n + 1, way->n + way->owner->n_hops - 1 - way->place);
 }
 
+/* A step that the transaction made and took back, while it led rows elsewhere: see render_led.c. */
+static void add_taken_back(void *arg, const struct way *way)
+{
+	autobuf own_step = {0};
+
+	if (way->place || steps_are_last(way))
+		return;
+	buf_init(&own_step, RENDER_MAX);
+	steps_own(&own_step, way, "m.key");
+	buf_printf(((struct each *)arg)->out,
+		   "\nWHEN %zu THEN EXISTS (\n"
+		   "  SELECT FROM told AS t, jsonb_array_elements_text(v.data->3) AS m (key)\n"
+		   "  WHERE t.txid = v.txid AND t.id = v.id AND ",
+		   way->n);
+	render_indented(((struct each *)arg)->out, buf_cstr(&own_step), 2);
+	buf_str(((struct each *)arg)->out, ")");
+}
+
 static void add_case(struct buf *out, const struct watch *w, const struct columns *c,
 		     void (*each)(void *arg, const struct way *way), const char *otherwise)
 {
@@ -297,9 +272,11 @@ void render_of_way(struct buf *out, const struct watch *w, const struct columns 
 		"found; everybody, where he\n"
 		"-- could not find out who they are.\n"
 		"LEFT JOIN LATERAL (\n"
-		"  SELECT CASE WHEN v.data->>8 IS NULL THEN 'r' WHEN a.again OR l.late <> '{}' "
-		"THEN 'f' ELSE 'x' END::\"char\" AS op,\n"
-		"         CASE WHEN a.again THEN v.own_old || l.late ELSE l.late END AS lost,\n"
+		"  SELECT CASE WHEN v.data->>8 IS NULL OR h.everybody THEN 'r'\n"
+		"              WHEN a.again OR l.late <> '{}' OR h.users <> '{}' THEN 'f' ELSE 'x' "
+		"END::\"char\" AS op,\n"
+		"         CASE WHEN a.again THEN v.own_old || l.late ELSE l.late END || "
+		"coalesce(h.users, '{}') AS lost,\n"
 		"         CASE WHEN a.again THEN\n"
 		"           ");
 	add_case(out, w, c, add_winners, "'{}'");
@@ -307,7 +284,7 @@ void render_of_way(struct buf *out, const struct watch *w, const struct columns 
 		     "  FROM (SELECT told.txid, told.id, told.own_old, told.data\n"
 		     "        WHERE told.op = 'v' OFFSET 0) AS v\n"
 		     "  CROSS JOIN LATERAL (\n"
-		     "    SELECT v.data->>2 = 'false'\n"
+		     "    SELECT v.data->>1 <> '0' AND (v.data->>2 = 'false'\n"
 		     "           OR ");
 	add_case(out, w, c, add_uncovered, "true");
 	buf_str(out, "\n"
@@ -315,12 +292,18 @@ void render_of_way(struct buf *out, const struct watch *w, const struct columns 
 		     "'d')\n"
 		     "           AND ");
 	add_case(out, w, c, add_vanished, "true");
-	buf_str(out, " AS again OFFSET 0) AS a\n"
+	buf_str(out,
+		"\n"
+		"           OR EXISTS (SELECT FROM told AS t WHERE t.txid = v.txid\n"
+		"                      AND (t.op = 'd' OR t.op = 'u' AND t.past IS NOT NULL))\n"
+		"           AND ");
+	add_case(out, w, c, add_taken_back, "false");
+	buf_str(out, ") AS again OFFSET 0) AS a\n"
 		     "  CROSS JOIN LATERAL (\n"
 		     "    SELECT ARRAY(SELECT unnest(");
 	add_case(out, w, c, add_late, "'{}'::text[]");
-	buf_str(out, ")\n"
-		     "                 EXCEPT SELECT unnest(v.own_old)) AS late OFFSET 0) AS l) AS "
-		     "way ON "
-		     "true");
+	buf_str(out,
+		")\n"
+		"                 EXCEPT SELECT unnest(v.own_old)) AS late OFFSET 0) AS l\n"
+		"  LEFT JOIN heard AS h ON h.txid = v.txid AND h.vigil_id = v.id) AS way ON true");
 }

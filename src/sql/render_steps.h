@@ -15,5 +15,7 @@ void steps_begin(struct buf *out, const struct way *way, const char *key);
 /* On from its value, an expression of text, to the owners: a SELECT of one column. Not of the last.
  */
 void steps_on(struct buf *out, const struct way *way, const char *value);
+/* That the transaction had made a step from that key itself, on this way, before the v row t. */
+void steps_own(struct buf *out, const struct way *way, const char *key);
 
 #endif

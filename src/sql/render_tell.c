@@ -168,6 +168,7 @@ void tell_parts(struct buf *parts, const struct watch *w, const struct columns *
 	render_all_owners(&parts[PART_THIS_OWNERS], w, &this);
 	add_this_is(&parts[PART_THIS_IS], w, c);
 	settle_parts(parts, w, c, &was);
+	render_beside(&parts[PART_BESIDE], w, c);
 	render_lost_and_won(&parts[PART_LOST_AND_WON], w, c);
 	render_of_way(&parts[PART_OF_WAY], w, c);
 	ways_mark(&parts[PART_WAY_MARK], w);

@@ -28,6 +28,8 @@ void render_unway(struct buf *out, const struct way *way);
 /* What settle_TOPIC says of the rows that these functions record; of a watch without follow,
  * nothing. What a v row begins with: 8 hexadecimal digits that other ways do not have. */
 void ways_mark(struct buf *out, const struct watch *w);
+/* What others have changed of the ways at the same time: subqueries of a WITH. */
+void render_beside(struct buf *out, const struct watch *w, const struct columns *c);
 /* The joins that say who has lost and won one row of the watched table, `o`, and what becomes of a
  * v row, `told`; `c` are the columns of the watched table that are read. */
 void render_lost_and_won(struct buf *out, const struct watch *w, const struct columns *c);

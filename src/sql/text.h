@@ -16,6 +16,8 @@ extern const char sql_watch[];
 extern const char sql_on_journal[];
 extern const char sql_on_inline[];
 extern const char sql_look[];
+extern const char sql_beside[];
+extern const char sql_vigil[];
 extern const char sql_refuse[];
 extern const char sql_parts[];
 extern const char sql_way[];

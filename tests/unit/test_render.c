@@ -349,7 +349,7 @@ static void test_core_and_uninstall(void **state)
 	assert_has(&core, "rolname = 'My \"login'''");
 	assert_has(&core, "IF of_topic = 'one' THEN\n"
 			  "        RETURN QUERY SELECT * FROM pgherald.settle_one(places, "
-			  "written);\n");
+			  "pgherald.beside(written));\n");
 	assert_has(&core, "IF of_topic = 'two' THEN\n"
 			  "        IF often THEN\n"
 			  "          RETURN QUERY SELECT * FROM pgherald.settle_two(places, "

@@ -36,6 +36,16 @@ CREATE TABLE app.twin (LIKE app.estimate INCLUDING ALL);
 INSERT INTO app.twin
 SELECT g, 'E-' || g, 'draft', g, '', DEFAULT, 1 + g % 9, 1 + g % 9, 1 FROM generate_series(1, {ROWS}) AS g;
 INSERT INTO app.estimate SELECT * FROM app.twin;
+CREATE TABLE app.ticket (id bigint PRIMARY KEY, title text NOT NULL DEFAULT '', project_id bigint NOT NULL);
+CREATE TABLE app.member (id bigint PRIMARY KEY, project_id bigint NOT NULL, user_id bigint NOT NULL);
+CREATE INDEX ON app.ticket (project_id);
+CREATE INDEX ON app.member (project_id);
+INSERT INTO app.ticket SELECT g, 'T-' || g, g FROM generate_series(1, {ROWS}) AS g;
+INSERT INTO app.member SELECT g, g, 1 + g % 9 FROM generate_series(1, {ROWS}) AS g;
+CREATE TABLE app.ticket_twin (LIKE app.ticket INCLUDING ALL);
+CREATE TABLE app.member_twin (LIKE app.member INCLUDING ALL);
+INSERT INTO app.ticket_twin SELECT * FROM app.ticket;
+INSERT INTO app.member_twin SELECT * FROM app.member;
 """.replace("DEFAULT, 1 +", "'2026-01-02 03:04:05.6+00', 1 +")
 
 CONF = """
@@ -64,6 +74,11 @@ fields = estimate_id=id, estimate_number=number, project_id,
   creator_id, creator_name=creator_id->app.users.name,
   status, created_at::utc
 leave = estimate_id, project_id
+[watch ticket]
+table = app.ticket
+owners = project_id<-app.member.project_id.user_id
+fields = id, title, project_id
+follow = yes
 [route events]
 path = /events
 kind = events
@@ -78,6 +93,13 @@ SCRIPTS = {
     "unchanged": "UPDATE {t} SET note = 'n{i}.{p}', status = status WHERE id = {i};",
     "insert": "INSERT INTO {t} (id, number, project_id, foreman_id, creator_id)"
               " VALUES (1000 + {i}, 'N{i}', 1, 2, 3);",
+}
+# With follow = yes: a row of the table between, which leads to one watched row; a watched row itself.
+FOLLOWED = {
+    "way": ("member", "INSERT INTO {t} (id, project_id, user_id) VALUES (1000 + {i}, {i}, 5);"),
+    "followed.insert": ("ticket", "INSERT INTO {t} (id, project_id) VALUES (1000 + {i}, {i});"),
+    "followed.update": ("ticket", "UPDATE {t} SET title = 's{i}.{p}' WHERE id = {i};"),
+    "followed.delete": ("ticket", "DELETE FROM {t} WHERE id = {i};"),
 }
 COUNTS = {"bulk": 5}
 ROWS_EACH = {"bulk": 100}
@@ -98,7 +120,25 @@ _passes = itertools.count(100)
 
 def _script(kind: str, table: str, first: int = 1) -> list[str]:
     n, p = COUNTS.get(kind, STATEMENTS), next(_passes)
-    return [SCRIPTS[kind].format(t=table, i=i, p=p) for i in range(first, first + n)]
+    text = FOLLOWED[kind][1] if kind in FOLLOWED else SCRIPTS[kind]
+    return [text.format(t=table, i=i, p=p) for i in range(first, first + n)]
+
+
+def _followed(mark: str) -> tuple[list[str], list[str]]:
+    """Their part of the script, and what is counted up to each mark."""
+    script, segments = [], []
+    for kind, (table, _) in FOLLOWED.items():
+        pair = (f"app.{table}", f"app.{table}_twin")
+        script += [*_script(kind, pair[0]), *_script(kind, pair[1]), mark]
+        segments.append("warm-up")
+        for name, which in zip(pair, ("ours", "twin")):
+            script += [*_script(kind, name, STATEMENTS + 1), mark]
+            segments.append(f"{kind} {which}")
+        if kind == "way":
+            ask = ["EXECUTE read_one;"] * READ_TIMES["one"]
+            script += [*ask, mark, *ask, mark]
+            segments += ["warm-up", "read way"]
+    return script, segments
 
 
 def _ours(postgres: Postgres, database: str, *sql: str) -> list[str]:
@@ -171,6 +211,9 @@ def writing(build: Path, postgres: Postgres) -> dict[str, float]:
         ask = [f"EXECUTE read_{kind};"] * READ_TIMES[kind]
         script += [f"PREPARE read_{kind} AS {question};", *ask, mark, *ask, mark]
         segments += ["warm-up", f"read {kind}"]
+    more, counted = _followed(mark)
+    script += more
+    segments += counted
     out = postgres.dir / "single.out"
     command = [*callgrind.command(out), f"--dump-before={MARK}", f"{postgres.bin}/postgres", "--single",
                "-D", f"{postgres.dir}/pg", "-c", "fsync=off", "-c", "log_min_messages=error",
@@ -185,7 +228,11 @@ def writing(build: Path, postgres: Postgres) -> dict[str, float]:
         rows = COUNTS.get(kind, STATEMENTS) * ROWS_EACH.get(kind, 1)
         added = counts[f"{kind} app.estimate"] - counts[f"{kind} app.twin"]
         figures[f"write.{kind}.instructions"] = added / rows
-    rows = int(re.findall(r'count = "(\d+)"', done.stdout)[-1])
+    rows = max(map(int, re.findall(r'count = "(\d+)"', done.stdout)))
+    for kind in FOLLOWED:
+        added = counts[f"{kind} ours"] - counts[f"{kind} twin"]
+        figures[f"write.{kind}.instructions"] = added / STATEMENTS
+    figures["read.way.instructions"] = counts["read way"] / READ_TIMES["one"]
     figures["read.one.instructions"] = counts["read one"] / READ_TIMES["one"]
     figures["read.row.instructions"] = counts["read all"] / READ_TIMES["all"] / rows
     return figures

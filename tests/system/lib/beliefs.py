@@ -6,8 +6,8 @@ ALL = "all"
 SETTINGS = "; ".join(f"SET {s}" for s in (
     "jit = off", "enable_seqscan = off", "enable_mergejoin = off", "enable_hashjoin = off",
     "plan_cache_mode = force_generic_plan"))
-NEW = """SELECT topic, op, own_old, own_new, doc, leave FROM pgherald.tell(
-  ARRAY(SELECT txid FROM pgherald.journal GROUP BY txid ORDER BY max(id))) ORDER BY place, id"""
+NEW = "SELECT txid FROM pgherald.journal WHERE txid <> ALL (%s) GROUP BY txid ORDER BY max(id)"
+TOLD = "SELECT topic, op, own_old, own_new, doc, leave FROM pgherald.tell(%s) ORDER BY place, id"
 
 
 class Beliefs:
@@ -18,6 +18,7 @@ class Beliefs:
         self.db, self.tables, self.users = db, tables, users
         self.of = {(who, t): self.truth(who, t) for who in (*users, ALL) for t in tables}
         self.again = 0  # how often somebody was told to fetch again
+        self.told = []  # transactions; they stay in the journal
         self.reader = db.connect().cursor()
         self.reader.execute(SETTINGS)
 
@@ -28,9 +29,11 @@ class Beliefs:
 
     def hear(self):
         """Takes in what was told since the last time; (topic, op, before, after, doc) of each."""
-        self.reader.execute(NEW)
-        events = self.reader.fetchall()
-        self.db.run("DELETE FROM pgherald.journal")
+        self.reader.execute(NEW, [self.told])
+        new = [txid for txid, in self.reader.fetchall()]
+        self.reader.execute(TOLD, [new])
+        events = [e for e in self.reader.fetchall() if e[0] in self.tables]
+        self.told += new
         for topic, op, before, after, doc, leave in events:
             for who in (*self.users, ALL):
                 self.take(who, topic, op, who in before, who in after, doc, leave)
