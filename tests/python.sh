@@ -74,7 +74,7 @@ if environment client-newest "$python" httpx 'pytest<9' mypy ruff; then
 fi
 
 if [[ ${1-} == --matrix ]]; then
-	old=(django42-psycopg2 django42-psycopg3 django50-psycopg3 django51-psycopg3 django52-psycopg2 django52-psycopg3)
+	old=(django32-psycopg2 django42-psycopg2 django42-psycopg3 django50-psycopg3 django51-psycopg3 django52-psycopg2 django52-psycopg3)
 	new=(django60-psycopg3 django61-psycopg2 django61-psycopg3)
 else
 	old=(django42-psycopg2) new=(django61-psycopg3)
