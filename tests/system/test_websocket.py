@@ -445,7 +445,7 @@ def test_heads_that_promise_much(served, d):
         answerless = c
     wait_until(lambda: d.streams(served.boss) == 100, "they are there")
     answerless.close()
-    assert memory_kib(d) - before < 4096
+    assert d.keeps_freed_memory() or memory_kib(d) - before < 4096
     for c in clients[:50]:
         c.close()
     other = WebSocket(d, served.boss).hello()
@@ -509,7 +509,7 @@ def test_who_does_not_take_answers(served):
             return True
         return "the client does not read" in d.log()
     wait_until(gone, "it is closed", 120)
-    assert memory_kib(d) - before < 8192
+    assert d.keeps_freed_memory() or memory_kib(d) - before < 8192
 
 
 def test_a_reset(served, d):
