@@ -81,15 +81,47 @@ static bool list(struct parser *p, const char *directory, char ***ret, size_t *r
 	return n <= FILES_MAX;
 }
 
+/* Beside the file that names it, or where the presets are. */
+static char *find(const char *from, const char *name)
+{
+	const char *slash = strrchr(from, '/');
+	char *path;
+
+	if (*name == '/')
+		return xstrdup(name);
+	path = xasprintf("%.*s%s", slash ? (int)(slash + 1 - from) : 0, from, name);
+	if (!access(path, F_OK))
+		return path;
+	free(path);
+	return xasprintf("%s/%s", PKGDATADIR, name);
+}
+
+/* In p->file, at p->line. */
+static bool include(struct parser *p, const char *name)
+{
+	const char *file = p->file;
+	unsigned line = p->line;
+	char *path;
+
+	if (p->n_names == INCLUDES_MAX)
+		return parser_fail(p, line, "more than %d files are included", INCLUDES_MAX);
+	path = p->names[p->n_names++] = find(file, name);
+	if (!access(path, R_OK))
+		return read_file(p, path);
+	return parser_fail(p, line, "include: %s: %s", path, strerror(errno));
+}
+
 struct conf *conf_load(const char *path, struct buf *error)
 {
 	struct parser *p = parser_new(path, error);
 	autofree char *directory = directory_of(path);
 	char **paths = NULL;
 	size_t n = 0;
-	bool ok = read_file(p, path) && (!directory || list(p, directory, &paths, &n));
 	struct conf *c;
+	bool ok;
 
+	p->include = include;
+	ok = read_file(p, path) && (!directory || list(p, directory, &paths, &n));
 	for (size_t i = 0; ok && i < n; i++)
 		ok = read_file(p, paths[i]);
 	c = parser_end(p, ok);

@@ -50,7 +50,7 @@ static bool finish_section(struct parser *p)
 
 	if (!finish_value(p))
 		return false;
-	if (!p->kind || !p->kind->size)
+	if (!p->kind || !p->kind->size || p->reopened)
 		return true;
 	for (s = p->kind->settings; s->name; s++)
 		if (s->flags & REQUIRED && !p->seen_here[s - p->kind->settings])
@@ -64,6 +64,23 @@ static bool valid_name(const char *s)
 	size_t len = strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
 
 	return len && len <= 40 && !s[len];
+}
+
+/* The section of that name that there is already: an included file's may be gone on with, once. */
+static bool again(struct parser *p, size_t kind, size_t i, const char *name)
+{
+	const struct section *k = &section_table[kind];
+
+	if (!p->included[kind][i] || p->within)
+		return parser_fail(p, p->line, "[%s %s] is there twice", k->name, name);
+	p->included[kind][i] = false;
+	p->lines[kind][i] = p->line;
+	p->files[kind][i] = p->file;
+	p->base = section_element(p->conf, k, i);
+	p->reopened = true;
+	memset(p->named_seen, 0, sizeof(p->named_seen));
+	p->seen_here = p->named_seen;
+	return true;
 }
 
 static bool begin_section(struct parser *p, char *text)
@@ -87,6 +104,7 @@ static bool begin_section(struct parser *p, char *text)
 	if (!k->size && *name)
 		return parser_fail(p, p->line, "[%.80s] takes no name", text);
 	p->kind = k;
+	p->reopened = false;
 	if (!k->size) {
 		p->base = p->conf;
 		p->seen_here = p->seen[k - section_table];
@@ -97,14 +115,40 @@ static bool begin_section(struct parser *p, char *text)
 				   text);
 	for (size_t i = 0; i < *section_count(p->conf, k); i++)
 		if (!strcmp(*(char **)section_element(p->conf, k, i), name))
-			return parser_fail(p, p->line, "[%s %s] is there twice", text, name);
+			return again(p, (size_t)(k - section_table), i, name);
 	if (*section_count(p->conf, k) == NAMED_MAX)
 		return parser_fail(p, p->line, "more than %d [%s] section_table", NAMED_MAX, text);
 	p->lines[k - section_table][*section_count(p->conf, k)] = p->line;
 	p->files[k - section_table][*section_count(p->conf, k)] = p->file;
+	p->included[k - section_table][*section_count(p->conf, k)] = p->within;
 	p->base = section_add(p->conf, k, name);
 	memset(p->named_seen, 0, sizeof(p->named_seen));
 	p->seen_here = p->named_seen;
+	return true;
+}
+
+/* "include = FILE", anywhere: what follows begins with a section of its own. */
+static bool include(struct parser *p, const char *name)
+{
+	const char *file = p->file;
+	unsigned line = p->line;
+
+	if (!finish_section(p))
+		return false;
+	p->kind = NULL;
+	if (!p->include)
+		return parser_fail(p, line, "include stands in a file only");
+	if (p->within)
+		return parser_fail(p, line, "a file that is included includes none");
+	if (!*name)
+		return parser_fail(p, line, "include names no file");
+	p->within = true;
+	if (!p->include(p, name))
+		return false;
+	p->within = false;
+	p->file = file;
+	p->line = line;
+	p->kind = NULL;
 	return true;
 }
 
@@ -118,6 +162,8 @@ static bool begin_setting(struct parser *p, char *text)
 	for (end = equals; end > text && strchr(" \t", end[-1]); end--)
 		;
 	*end = '\0';
+	if (!strcmp(text, "include"))
+		return include(p, equals + 1 + strspn(equals + 1, " \t"));
 	if (!p->kind)
 		return parser_fail(p, p->line, "%.80s stands before the first section", text);
 	for (s = p->kind->settings; s->name && strcmp(s->name, text) != 0; s++)
@@ -181,7 +227,7 @@ bool parser_read(struct parser *p, const char *file, const char *text, size_t le
 		text += n + (end != NULL);
 		len -= n + (end != NULL);
 	}
-	if (!p->main_line)
+	if (!p->main_line && !p->within)
 		p->main_line = p->line;
 	return finish_section(p);
 }
@@ -207,6 +253,8 @@ struct conf *parser_end(struct parser *p, bool ok)
 
 	ok = ok && check_conf(p);
 	buf_free(&p->value);
+	while (p->n_names)
+		free(p->names[--p->n_names]);
 	free(p);
 	if (ok)
 		return c;

@@ -9,6 +9,7 @@
 #include "conf/table.h"
 
 #define NAMED_MAX    64 /* sections of one kind */
+#define INCLUDES_MAX 32
 #define SETTINGS_MAX 48 /* of one section */
 
 struct parser {
@@ -27,6 +28,13 @@ struct parser {
 	unsigned named_seen[SETTINGS_MAX];
 	unsigned lines[N_SECTIONS][NAMED_MAX]; /* where each named section begins */
 	const char *files[N_SECTIONS][NAMED_MAX];
+	bool included[N_SECTIONS][NAMED_MAX]; /* those of a file that was included … */
+	bool reopened; /* … which the one that includes it may go on with */
+	/* Reads a file that one names; NULL where there are no files. */
+	bool (*include)(struct parser *p, const char *name);
+	bool within; /* an included file is being read */
+	char *names[INCLUDES_MAX];
+	size_t n_names;
 };
 
 /* For a configuration whose first file is `path`. */

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: PostgreSQL
+"""The presets: each is one line, all of them stand beside each other, and a file goes on with what it has
+included. What cannot be included says so, with its place."""
+
+import pytest
+
+from conftest import HEAD, HERE, run_pgherald
+from lib.daemon import Client
+
+PRESETS = HERE.parents[1] / "presets"
+NAMES = ("chat", "estimates", "projects", "streaming", "tasks")
+ROLES = HEAD.replace("receives = own\n", "receives = own\nchannels = chat:*, project.*, session:*\n")
+PATHS = {"/my/chat/session-id/events/": b"id: ", "/api/v1/sse/events/": b"SSE connection established",
+         "/api/v1/events/project.7": b"id: ", "/sse/connect": b"id: ", "/events": b"herald.hello",
+         "/events?session_id=4": b"herald.hello"}
+
+
+class Raw:
+    def feed(self, data):
+        return []
+
+
+def test_every_preset_is_tried():
+    assert sorted(p.stem for p in PRESETS.iterdir()) == sorted(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_is_one_line(install, name):
+    install.write(ROLES + f"\ninclude = {PRESETS}/{name}.conf\n")
+    done = run_pgherald("-t", "-c", install.conf)
+    assert done.returncode == 0, done.stderr
+    printed = run_pgherald("--print-config", "-c", install.conf).stdout
+    assert f"dialect = {dict(chat='chat', estimates='django', projects='raw', streaming='streaming', tasks='plain')[name]}\n" in printed
+
+
+def test_all_of_them_at_once(served):
+    served.install.conf.write_text("".join(f"include = {PRESETS}/{n}.conf\n" for n in NAMES) +
+                                   ROLES.replace("{conninfo}", served.db.conninfo("pgherald")) +
+                                   served.install.conf.read_text().partition("user_table = public.api_user\n")[2])
+    d = served.daemon.start().wait_ready()
+    for path, first in PATHS.items():
+        where, _, query = path.partition("?")
+        c = Client(d, served.anna, path=where, extra_query=query, parser=Raw())
+        c.read_until(lambda c=c, first=first: first in c.raw_body, path)
+        c.close()
+    assert d.get("/api/v1/sse/stats/", served.boss)[0] == 200
+    assert d.get("/my/chat/a/events/", None)[0] == 401
+
+
+def test_where_a_file_is_looked_for(install, tmp_path):
+    """Beside the one that names it; sections go on where the including file says so, once."""
+    beside = tmp_path / "routes"
+    beside.mkdir()
+    (beside / "mine.conf").write_text("[route mine]\npath = /mine\nretry = 7s\n")
+    install.write(ROLES + "\ninclude = routes/mine.conf\n[route mine]\nkeepalive = 9s\n")
+    printed = run_pgherald("--print-config", "-c", install.conf).stdout
+    assert printed.count("[route ") == 1 and "path = /mine\n" in printed
+    assert "keepalive = 9s\n" in printed and "retry = 7s\n" in printed
+
+
+@pytest.mark.parametrize("tail, within, said", [
+    ("include = nothing.conf\n", "", "include: "),
+    ("include =\n", "", "include names no file"),
+    ("include = mine.conf\n", "include = mine.conf\n", "a file that is included includes none"),
+    ("include = mine.conf\n", "[route a]\npath = x\n", "[route a] path must begin with /"),
+    ("include = mine.conf\n", "path = /x\n", "path stands before the first section"),
+    ("include = mine.conf\n", "[route a]\nretry = 3s\n", "[route a] has no path"),
+    ("include = mine.conf\nretry = 3s\n", "[route a]\npath = /x\n", "retry stands before the first section"),
+    ("include = mine.conf\ninclude = mine.conf\n", "[route a]\npath = /x\n", "[route a] is there twice"),
+    ("include = mine.conf\n[route a]\n[route a]\n", "[route a]\npath = /x\n", "[route a] is there twice"),
+    ("include = mine.conf\n" * 33, "", "more than 32 files are included"),
+    ("[route b]\ninclude = mine.conf\n", "", "[route b] has no path"),
+])
+def test_what_cannot_be_included(install, tmp_path, tail, within, said):
+    (tmp_path / "mine.conf").write_text(within)
+    install.write(ROLES + "\n" + tail)
+    done = run_pgherald("-t", "-c", install.conf)
+    assert done.returncode != 0 and said in done.stderr, done.stderr
+    inside = within and "twice" not in said and "retry stands" not in said
+    assert (":" if not inside else "mine.conf:") in done.stderr
