@@ -42,6 +42,7 @@ struct conf_route {
 	int dialect;	       /* enum wire_dialect */
 	struct conf_list transports; /* by name; empty = all that can carry the dialect */
 	unsigned carried;	     /* what they are, a bit for each enum wire_transport */
+	enum wire_transport first;   /* for who names none: the first in the list */
 	bool ids, txid, retry_each;
 	bool test_mode;	  /* a stream is one message that says so */
 	bool query_token; /* whether ?token= is accepted besides the Authorization header */

@@ -172,6 +172,8 @@ static bool check_transport(struct parser *p, struct conf_route *r, const char *
 	if (why)
 		return parser_fail(p, line, "[route %s] %s cannot carry the dialect %s: %s",
 				   r->name, name, dialect_names[r->dialect], why);
+	if (!r->carried)
+		r->first = t;
 	r->carried |= 1U << t;
 	return true;
 }
@@ -186,6 +188,7 @@ bool check_forms(struct parser *p, struct conf_route *r, unsigned line)
 	for (size_t i = 0; i < r->transports.n; i++)
 		if (!check_transport(p, r, r->transports.items[i], line))
 			return false;
+	r->first = r->transports.n ? r->first : TRANSPORT_SSE; /* which carries every dialect */
 	for (enum wire_transport t = 0; !r->transports.n && t < N_TRANSPORTS; t++)
 		if (!form_complaint(t, (enum wire_dialect)r->dialect, !r->ids))
 			r->carried |= 1U << t;

@@ -252,6 +252,9 @@ static enum wire_transport transport_accepted(const struct conf_route *route, co
 		if (conf_route_carries(route, t) && transport_media(t) &&
 		    negotiate_names(accept, transport_media(t)))
 			return t;
+	if (transport_media(route->first))
+		return negotiate_accepts(accept, transport_media(route->first)) ? route->first
+										: N_TRANSPORTS;
 	for (enum wire_transport t = 0; t < N_TRANSPORTS; t++)
 		if (conf_route_carries(route, t) && transport_media(t))
 			return negotiate_accepts(accept, transport_media(t)) ? t : N_TRANSPORTS;

@@ -10,7 +10,7 @@ from lib.daemon import Client
 PRESETS = HERE.parents[1] / "presets"
 NAMES = ("chat", "estimates", "projects", "streaming", "tasks")
 ROLES = HEAD.replace("receives = own\n", "receives = own\nchannels = chat:*, project.*, session:*\n")
-PATHS = {"/my/chat/session-id/events/": b"id: ", "/api/v1/sse/events/": b"SSE connection established",
+PATHS = {"/my/chat/session-id/events/": b"heartbeat", "/api/v1/sse/events/": b"SSE connection established",
          "/api/v1/events/project.7": b"id: ", "/sse/connect": b"id: ", "/events": b"herald.hello",
          "/events?session_id=4": b"herald.hello"}
 

@@ -250,6 +250,8 @@ TEST(what_a_route_carries)
 		c = parse(buf_cstr(&text), &error);
 		assert_non_null(c);
 		assert_int_equal(c->routes[0].carried, table[i].carried);
+		assert_int_equal(c->routes[0].first,
+				 strstr(table[i].text, "= poll") ? TRANSPORT_POLL : TRANSPORT_SSE);
 		conf_unref(c);
 		buf_free(&error);
 	}
