@@ -12,10 +12,11 @@
 /* Bytes of "{name}" at the beginning, or 0. */
 static size_t variable_len(const char *text, bool of_query)
 {
-	size_t begin = of_query && text[1] == '?' ? 2 : 1, len;
+	size_t begin, len;
 
 	if (*text != '{')
 		return 0;
+	begin = of_query && text[1] == '?' ? 2 : 1;
 	len = strspn(text + begin, LETTERS DIGITS "_");
 	return len && len <= PATTERN_NAME_MAX && text[begin + len] == '}' ? begin + len + 1 : 0;
 }
