@@ -156,6 +156,28 @@ def test_a_role_that_changed(kept):
     anna.read_until(lambda: numbers(anna) == ["of boris"])
 
 
+def test_channels_go_along(kept):
+    """As far as his role may hear them by then."""
+    kept.configure("receives = own\n", "receives = own\nchannels = project.*\n")
+    restart(kept)
+    c = listen(kept, kept.anna, extra_query="channels=project.1,project.2")
+    leave(kept)
+    say = "SELECT pgherald.publish(%s, 'note', to_jsonb(%s))"
+    kept.db.run(say, ("project.1", 1))
+    kept.db.run(say, ("project.3", 2))
+    kept.daemon.start().wait_ready()
+    kept.db.run(say, ("project.2", 3))
+    insert(kept, "after")
+    c.read_until(lambda: numbers(c) == ["after"])
+    assert [m["data"] for m in c.messages() if m["event"] == "note"] == [1, 3]
+    assert [f.json["event"] for f in c.frames].count("connected") == 1
+    leave(kept)
+    assert "1 streams are handed over" in kept.daemon.log()
+    kept.configure("channels = project.*\n", "channels = project.1\n")
+    kept.daemon.start().wait_ready()
+    c.wait_end()
+
+
 def test_who_owes_his_client_something_says_farewell(kept):
     """A client that does not read cannot be handed over in the middle of an event."""
     good, slow = listen(kept, kept.boss), listen(kept, kept.boss)

@@ -212,6 +212,22 @@ def test_what_is_kept_comes_first_to_who_comes_later(place):
         c.close()
 
 
+def test_a_schema_without_them_is_no_reason_to_hear_nothing(place):
+    """Before `install` has run again, say: who comes is told what happens from now on."""
+    db = place.db
+    db.run("ALTER TABLE pgherald.kept RENAME TO elsewhere")
+    try:
+        c = listen(place, place.anna, "news")
+        db.run("INSERT INTO api_estimate (id, number, project_id, foreman_id) VALUES (11, 'N', 10, 2)")
+        db.run("DELETE FROM api_estimate")
+        c.wait_message("estimate.deleted", estimate_id=11)
+        place.daemon.wait_log("replay: .*kept.*install")
+        assert db.run("SELECT pgherald.prune('24h', 1)") == [(0,)]
+        c.close()
+    finally:
+        db.run("ALTER TABLE pgherald.elsewhere RENAME TO kept")
+
+
 def test_of_an_audience_a_hundred_are_kept(place):
     db = place.db
     channel = f"project.many{next(NUMBERS)}"
@@ -319,9 +335,9 @@ def test_who_may_publish_reaches_nothing_else_of_ours(place):
                  "SELECT pgherald.next_id()", "CREATE TABLE pgherald.mine ()"):
         with pytest.raises(psycopg2.errors.InsufficientPrivilege):
             db.run(what, user="app")
-    db.run("DO $$ BEGIN IF to_regrole('stranger') IS NULL THEN CREATE ROLE stranger LOGIN; END IF; END $$")
+    db.run("DO $$ BEGIN IF to_regrole('publish_stranger') IS NULL THEN CREATE ROLE publish_stranger LOGIN; END IF; END $$")
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):
-        publish(db, "*", "m", 1, user="stranger")
+        publish(db, "*", "m", 1, user="publish_stranger")
 
 
 def test_temporary_objects_and_settings_of_the_caller_change_nothing(place):
