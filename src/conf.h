@@ -19,7 +19,14 @@
 #include "wire/form.h"
 #include "wire/pattern.h"
 
-enum route_kind { ROUTE_EVENTS, ROUTE_STATS, ROUTE_TICKET, ROUTE_BROADCAST, ROUTE_SEND };
+enum route_kind {
+	ROUTE_EVENTS,
+	ROUTE_STATS,
+	ROUTE_TICKET,
+	ROUTE_RENEW,
+	ROUTE_BROADCAST,
+	ROUTE_SEND
+};
 enum socket_mode { SOCKET_MODE_ALL, SOCKET_MODE_GROUP, SOCKET_MODE_OWNER };
 enum capture { CAPTURE_JOURNAL, CAPTURE_NOTIFY };
 enum auth_users { USERS_TABLE, USERS_CLAIMS };

@@ -255,35 +255,41 @@ static bool has_ticket_door(const struct conf *c, const struct conf_route *r)
 
 /* A stream goes on by the credential that its ticket was given for, which its own route must take.
  */
-bool check_opens(struct parser *p, const struct conf_route *r, unsigned line)
+static bool check_target(struct parser *p, const struct conf_route *r, unsigned line)
 {
 	const struct conf_route *target = conf_find_route(p->conf, r->opens);
+	unsigned door;
 
-	if (r->kind != ROUTE_TICKET)
-		return !*r->opens ||
-		       parser_fail(p, line, "[route %s] opens is for kind = ticket", r->name);
 	if (!target || target->kind != ROUTE_EVENTS || !has_ticket_door(p->conf, target))
 		return parser_fail(p, line,
 				   "[route %s] opens must name a route of events that lists an "
 				   "[auth] with preset = ticket",
 				   r->name);
-	for (size_t i = 0; i < r->auth.n; i++) {
-		const struct conf_auth *a = conf_find_auth(p->conf, r->auth.items[i]);
-		unsigned door;
-
-		if (a->preset == PRESET_TICKET || a->preset == PRESET_NONE)
-			return parser_fail(p, line,
-					   "[route %s] auth: [auth %s] is no credential to give a "
-					   "ticket for",
-					   r->name, a->name);
-		if (!conf_find_door(target, a->name, &door))
+	for (size_t i = 0; i < r->auth.n; i++)
+		if (!conf_find_door(target, r->auth.items[i], &door))
 			return parser_fail(
 				p, line,
 				"[route %s] auth: [auth %s] must be a door of [route %s] "
 				"as well",
-				r->name, a->name, target->name);
-	}
+				r->name, r->auth.items[i], target->name);
 	return true;
+}
+
+bool check_opens(struct parser *p, const struct conf_route *r, unsigned line)
+{
+	if (r->kind != ROUTE_TICKET && *r->opens)
+		return parser_fail(p, line, "[route %s] opens is for kind = ticket", r->name);
+	for (size_t i = 0; i < r->auth.n && (r->kind == ROUTE_TICKET || r->kind == ROUTE_RENEW);
+	     i++) {
+		const struct conf_auth *a = conf_find_auth(p->conf, r->auth.items[i]);
+
+		if (a->preset == PRESET_TICKET || a->preset == PRESET_NONE)
+			return parser_fail(p, line,
+					   "[route %s] auth: [auth %s] is no credential to give a "
+					   "ticket for, or to renew a stream with",
+					   r->name, a->name);
+	}
+	return r->kind != ROUTE_TICKET || check_target(p, r, line);
 }
 
 bool check_doors(struct parser *p, struct conf_route *r, unsigned line)

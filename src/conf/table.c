@@ -18,7 +18,8 @@ static const char *const users_names[] = {"table", "claims", NULL};
 static const char *const role_from_names[] = {"column", "groups", "staff", NULL};
 static const char *const capture_names[] = {"journal", "notify", NULL};
 static const char *const doorbell_names[] = {"auto", "notify", "poll", NULL};
-static const char *const kind_names[] = {"events", "stats", "ticket", "broadcast", "send", NULL};
+static const char *const kind_names[] = {"events",    "stats", "ticket", "renew",
+					 "broadcast", "send",  NULL};
 
 /* [role] is hub/scope.h's struct; each two fields of its lists lie as a conf_list does. */
 _Static_assert(offsetof(struct scope_policy, n_patterns) -

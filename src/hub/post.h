@@ -21,7 +21,8 @@ enum post_kind {
 	POST_EVENTS,   /* struct post_events: database -> worker */
 	POST_DATABASE, /* struct post_database: database -> worker */
 	POST_LOOKUP,   /* struct post_lookup: worker -> database and back */
-	POST_REPLAY,   /* struct post_replay: worker -> database and back */
+	POST_RENEW,  /* to the worker of a stream: a good look-up, with another credential for it */
+	POST_REPLAY, /* struct post_replay: worker -> database and back */
 	POST_PUBLISH,  /* struct post_publish: worker -> database and back */
 	POST_CONF,     /* struct post_conf: main -> worker */
 	POST_PROBLEMS, /* struct post_problems: database -> worker */
@@ -71,6 +72,7 @@ struct post_lookup {
 	char *route;	   /* that a ticket is for, or NULL */
 	char *sealed;	   /* what is to be kept under the name that is the token; or NULL */
 	uint64_t until_ms; /* of CLOCK_MONOTONIC: as long as it makes sense to try again */
+	uint64_t stream;   /* of POST_RENEW: its number */
 	void *asker;	   /* who wanted to know; NULL once he is gone */
 	void (*answered)(struct post_lookup *l); /* on the asker's thread; takes the letter */
 	enum lookup_verdict verdict;

@@ -162,6 +162,14 @@ static enum MHD_Result take_credential(struct reading *r, const char *name, cons
 	return MHD_YES;
 }
 
+static enum MHD_Result take_stream(struct reading *r, const char *value)
+{
+	if (r->q->stream)
+		return wrong(r, "The parameter \"%s\" is there twice.", "stream");
+	r->q->stream = value;
+	return MHD_YES;
+}
+
 static enum MHD_Result take(struct reading *r, enum kind kind, const char *value)
 {
 	struct query *q = r->q;
@@ -232,6 +240,8 @@ static enum MHD_Result read_parameter(void *arg, enum MHD_ValueKind mhd_kind, co
 		return take_credential(r, name, value ? value : "");
 	if (is_events(r) && conf_route_asks(r->route, name))
 		return take_given(r, name, value ? value : "");
+	if (r->route && r->route->kind == ROUTE_RENEW && !strcmp(name, "stream"))
+		return take_stream(r, value ? value : "");
 	p = find(name);
 	if (!p || (!is_events(r) && p->kind != TOKEN && p->kind != NOTHING))
 		return unknown(r, name);
@@ -297,6 +307,8 @@ unsigned query_read(struct query *q, struct MHD_Connection *c, const struct conf
 		MHD_get_connection_values(c, MHD_GET_ARGUMENT_KIND, read_parameter, &r);
 	if (!r.status && is_events(&r))
 		filter_limit(&q->filter, route->types.items, route->types.n);
+	if (!r.status && route && route->kind == ROUTE_RENEW && !q->stream)
+		(void)wrong(&r, "The parameter \"%s\" is missing.", "stream");
 	return r.status;
 }
 

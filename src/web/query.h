@@ -25,6 +25,7 @@ struct query {
 	/* In libmicrohttpd's memory; NULL when it is not there. */
 	struct asker_url url; /* its credential */
 	const char *position;
+	const char *stream; /* that is to be renewed */
 	bool full_hello;
 	enum wire_transport transport; /* of the stream */
 	struct upgrade upgrade;

@@ -12,6 +12,7 @@
 #include "auth/jwt.h"
 #include "auth/ticket.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "conf.h"
 #include "web/admin.h"
 #include "web/answer.h"
@@ -49,7 +50,8 @@ struct request {
 	const struct conf_route *route;
 	struct pattern_piece path_values[PATTERN_VARIABLES_MAX]; /* in libmicrohttpd's memory */
 	enum request_state state;
-	struct post_lookup *lookup;   /* away, or answered */
+	struct post_lookup *lookup; /* away, or answered */
+	bool renewing;		    /* the look-up was good, and is at the stream that it is for */
 	char ticket[TICKET_SIZE + 1]; /* that it gets when it has been kept; "" before */
 	struct loop_timer limit;
 	unsigned probes;  /* how often it has waited */
@@ -251,8 +253,9 @@ static void count_attempt(const struct request *q)
 		attempts_failed(attempts, asker_account(&q->asker), now);
 }
 
-/* Suspends the request until its letter has come back from the database. */
-static enum MHD_Result post_as(struct request *q, enum request_state state, struct letter *l)
+/* Suspends the request until its letter has come back. */
+static enum MHD_Result post_to(struct request *q, struct inbox *to, enum request_state state,
+			       struct letter *l)
 {
 	struct worker *w = q->worker;
 	uint64_t now = loop_now_ms(w->loop), until = q->caller->deadline_ms;
@@ -266,13 +269,13 @@ static enum MHD_Result post_as(struct request *q, enum request_state state, stru
 	q->state = state;
 	loop_timer_set(w->loop, &q->limit, until > now ? until - now : 0);
 	MHD_suspend_connection(q->connection);
-	inbox_post(w->db, l);
+	inbox_post(to, l);
 	return MHD_YES;
 }
 
-static enum MHD_Result post(struct request *q)
+static enum MHD_Result post(struct request *q, struct inbox *to)
 {
-	return post_as(q, REQUEST_ASKING, &q->lookup->letter);
+	return post_to(q, to, REQUEST_ASKING, &q->lookup->letter);
 }
 
 static enum MHD_Result publish(struct request *q)
@@ -289,7 +292,7 @@ static enum MHD_Result publish(struct request *q)
 	l->asker = q;
 	l->answered = on_published;
 	q->published = true;
-	return post_as(q, REQUEST_PUBLISHING, &l->letter);
+	return post_to(q, q->worker->db, REQUEST_PUBLISHING, &l->letter);
 }
 
 /* The credential goes to where tickets are kept, sealed; the request waits for that. */
@@ -312,7 +315,7 @@ static enum MHD_Result keep_ticket(struct request *q)
 	l->token = xstrdup(name);
 	l->route = xstrdup(q->route->opens);
 	l->sealed = buf_steal(&sealed);
-	return post(q);
+	return post(q, q->worker->db);
 }
 
 static enum MHD_Result answer_ticket(struct request *q)
@@ -325,6 +328,47 @@ static enum MHD_Result answer_ticket(struct request *q)
 	json_string(&body, opens->path, strlen(opens->path));
 	buf_str(&body, "}\n");
 	return answer_text(q->connection, q->conf, MHD_HTTP_CREATED, "application/json",
+			   buf_cstr(&body));
+}
+
+static enum MHD_Result no_such_stream(struct request *q)
+{
+	return answer_error(q->connection, q->conf, MHD_HTTP_NOT_FOUND,
+			    "There is no such stream of yours.");
+}
+
+/* The credential goes to the worker whose stream it is: "WORKER.NUMBER", as the stream was told. */
+static enum MHD_Result renew(struct request *q)
+{
+	const struct commons *commons = q->worker->commons;
+	const char *name = q->query.stream, *dot = strchr(name, '.');
+	struct post_lookup *l = q->lookup;
+	uint64_t worker;
+
+	if (!dot || !num_u64(name, (size_t)(dot - name), &worker) ||
+	    !num_u64(dot + 1, strlen(dot + 1), &l->stream) || worker >= commons->n_workers)
+		return no_such_stream(q);
+	l->letter.kind = POST_RENEW;
+	q->renewing = true;
+	return post(q, commons->workers[worker]);
+}
+
+static enum MHD_Result answer_renewed(struct request *q)
+{
+	const struct post_lookup *l = q->lookup;
+	autobuf body = {.max = WHY_MAX};
+
+	if (l->verdict != LOOKUP_OK)
+		return no_such_stream(q);
+	buf_str(&body, "{\"stream\": ");
+	json_string(&body, q->query.stream, strlen(q->query.stream));
+	buf_str(&body, ", \"expires_in\": ");
+	if (l->who->expires_ms)
+		buf_u64(&body, l->who->expires_ms / 1000);
+	else
+		buf_str(&body, "null");
+	buf_str(&body, "}\n");
+	return answer_text(q->connection, q->conf, MHD_HTTP_OK, "application/json",
 			   buf_cstr(&body));
 }
 
@@ -350,6 +394,8 @@ static enum MHD_Result answer_verdict(struct request *q)
 		return no_database(q);
 	if (*q->ticket)
 		return q->lookup->verdict == LOOKUP_OK ? answer_ticket(q) : no_database(q);
+	if (q->renewing)
+		return answer_renewed(q);
 	count_attempt(q);
 	if (q->lookup->verdict == LOOKUP_UNKNOWN || !find_door(q))
 		return refuse(q, "Invalid token.", "You are not logged in.");
@@ -361,6 +407,8 @@ static enum MHD_Result answer_verdict(struct request *q)
 				    "Your role may not use this resource.");
 	if (opens)
 		return keep_ticket(q);
+	if (q->route->kind == ROUTE_RENEW)
+		return renew(q);
 	if (conf_route_publishes(q->route))
 		return publish(q);
 	if (q->route->kind == ROUTE_STATS)
@@ -438,7 +486,8 @@ static bool keeps_pace(struct request *q, uint64_t *ret_wait_ms)
 
 static bool is_posted(const struct conf_route *route)
 {
-	return route->kind == ROUTE_TICKET || conf_route_publishes(route);
+	return route->kind == ROUTE_TICKET || route->kind == ROUTE_RENEW ||
+	       conf_route_publishes(route);
 }
 
 /* Suspends the request until the token's owner is known. */
@@ -496,7 +545,7 @@ static enum MHD_Result ask(struct request *q)
 	l->asker = q;
 	l->answered = on_answered;
 	l->until_ms = q->caller->deadline_ms;
-	return post(q);
+	return post(q, q->worker->db);
 }
 
 static const struct open_route {

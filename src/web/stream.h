@@ -45,6 +45,7 @@ struct stream {
 	uint32_t form;		/* what its client is sent: wire/form.h */
 	uint32_t sent_of_first; /* bytes of the queue's first frame that are out */
 	uint8_t door;		/* of its route's: by which it came */
+	bool told_end;		/* that its credential ends */
 	bool is_answer;		/* of its form: it ends with what it first has to say */
 	bool who_am_i;		/* its greeting names the user and the keep-alive */
 	bool chunked;		/* HTTP/1.1; false: the same bytes without chunk framing */
@@ -144,6 +145,12 @@ void stream_tick(struct stream *s);
 /* Its rights may have changed: looks its token up at once. What the ring has from `seq` on, up to
  * now or later, it gets when the verdict is in, under the rights it has then. */
 void stream_hold(struct stream *s, uint64_t seq);
+/* Another credential, which has been looked up as this user's by that [auth] section, takes the
+ * place of its own; it is looked up at once. False when it is somebody else's, or by no door of its
+ * route.
+ */
+bool stream_renew(struct stream *s, const char *user_id, const char *auth,
+		  const char *token) MUST_CHECK;
 /* Whether it is one of these users or sessions; nobody named is everybody. */
 bool stream_is_concerned(const struct stream *s, const struct keys *users);
 /* Hears these channels (taken; NULL for none), which its role may hear, from its position on. */
@@ -196,6 +203,8 @@ struct frame *stream_frame_for(struct stream *s, struct event *e, enum scope_vie
 void stream_queue_reset(struct stream *s, const char *reason, const char *id);
 /* Queues a "refetch" of the topics that no journal has. */
 void stream_queue_gap(struct stream *s);
+/* Says, once, that its credential ends soon. */
+void stream_tell_end(struct stream *s);
 /* Throws away a replay that is at home. */
 void stream_drop_replay(struct stream *s);
 /* Takes when his token ends from `who`, and sets when it is to be looked up again. */

@@ -40,9 +40,11 @@ bool stream_is_held(const struct stream *s)
 /* When the token is to be looked up again: in good time, or when it ends. */
 void stream_set_recheck(struct stream *s, const struct principal *who)
 {
-	uint32_t now = stream_now_s(s);
+	uint32_t now = stream_now_s(s), before = s->ends_s;
 
 	s->ends_s = who->expires_ms ? now + (uint32_t)((who->expires_ms + 999) / 1000) : 0;
+	if (s->ends_s > before + 1) /* not a fraction of the same second */
+		s->told_end = false;
 	s->recheck_s = now + (uint32_t)(s->worker->conf->recheck_ms / 1000);
 }
 
@@ -208,6 +210,7 @@ void stream_tick(struct stream *s)
 		free(s->skip);
 		s->skip = NULL;
 	}
+	stream_tell_end(s);
 	if (s->ends_s && now >= s->ends_s && !stream_is_held(s)) /* unless it lives longer now */
 		stream_hold(s, s->worker->hub.ring.head);
 	else if (now >= s->recheck_s && !s->lookup)

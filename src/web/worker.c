@@ -284,6 +284,20 @@ static void probe_one(struct hub_member *m, void *words)
 	stream_probe(s, words_in(words, s->form));
 }
 
+/* Whoever asks waits for the letter to come back; with the credential, or without. */
+static void take_renewal(struct worker *w, struct post_lookup *l)
+{
+	l->verdict = LOOKUP_UNKNOWN;
+	LIST_EACH (&w->streams, node, tmp)
+		if (stream_at(node)->id == l->stream) {
+			if (stream_renew(stream_at(node), l->who->user_id, l->auth, l->token))
+				l->verdict = LOOKUP_OK;
+			break;
+		}
+	l->letter.kind = POST_LOOKUP;
+	inbox_post(l->reply_to, &l->letter);
+}
+
 static void take_probe(struct worker *w, struct post_probe *p)
 {
 	struct words words = {.write = write_probe};
@@ -404,6 +418,9 @@ static void on_post(void *arg, struct list *letters)
 			lookup = (struct post_lookup *)l;
 			lookup->answered(lookup);
 			break;
+		case POST_RENEW:
+			take_renewal(w, (struct post_lookup *)l);
+			break;
 		case POST_REPLAY:
 			take_replay(w, (struct post_replay *)l);
 			break;
@@ -441,6 +458,7 @@ static void drop(struct letter *l)
 		post_events_free((struct post_events *)l);
 		break;
 	case POST_LOOKUP:
+	case POST_RENEW:
 		post_lookup_free((struct post_lookup *)l);
 		break;
 	case POST_REPLAY:

@@ -95,9 +95,10 @@ TEST(schema)
 	assert_string_equal(at(o, "/$defs/Order/required"),
 			    "[\"id\",\"the name\",\"at\",\"owner\"]");
 	assert_string_equal(at(o, "/$defs/OrderLeave/required"), "[\"id\"]");
-	/* connected, keepalive, resync, order, order that leaves, events (which has no owner) */
-	assert_string_equal(at(o, "/oneOf/4/properties/event/enum"), "[\"order.updated\"]");
-	assert_string_equal(at(o, "/oneOf/5/properties/data/$ref"), "\"#\\/$defs\\/Events2\"");
+	/* connected, keepalive, expiring, resync, order, order that leaves, events (which has no
+	 * owner) */
+	assert_string_equal(at(o, "/oneOf/5/properties/event/enum"), "[\"order.updated\"]");
+	assert_string_equal(at(o, "/oneOf/6/properties/data/$ref"), "\"#\\/$defs\\/Events2\"");
 	json_object_put(o);
 }
 

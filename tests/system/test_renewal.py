@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: PostgreSQL
+"""A stream is told that its credential ends, and goes on with another one of the same user. Rechecks are
+an hour apart."""
+
+import http.client
+import json
+import subprocess
+import time
+
+import pytest
+from conftest import PGHERALD, Served
+from lib.daemon import EVENTS, Client, wait_until
+
+SECRET = "a secret of more than thirty-two bytes"
+DOORS = """
+[auth jwt]
+preset = jwt
+key_file = {dir}/secret
+user_table = public.api_user
+places = authorization, query, cookie:access
+
+[route events]
+path = /api/v1/sse/events/
+auth = jwt, drf
+[route lines]
+path = /lines/
+auth = jwt
+[route renew]
+path = /auth/renew
+kind = renew
+auth = jwt, drf
+[route stats]
+path = /api/v1/sse/stats/
+kind = stats
+auth = drf
+"""
+
+
+@pytest.fixture
+def doors(install, tmp_path):
+    (tmp_path / "secret").write_text(SECRET + "\n")
+    (tmp_path / "secret").chmod(0o600)
+    install.conf.write_text(
+        install.conf.read_text().replace("[database]\n", "[database]\nrecheck = 1h\n")
+        .replace("[server]\n", "[server]\nworkers = 2\n") + DOORS.replace("{dir}", str(tmp_path)))
+    install.apply()
+    served = Served(install, tmp_path)
+    served.secret = tmp_path / "secret"
+    served.daemon.start().wait_ready()
+    yield served
+    served.daemon.kill()
+
+
+def mint(served, user=2, seconds=3600):
+    return subprocess.run([PGHERALD, "token", "jwt", "--key-file", served.secret, "--user", str(user),
+                           "--expires", f"{seconds}s"], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def stream(served, token, path=EVENTS, scheme="Bearer", **headers):
+    return Client(served.daemon, None, path=path, headers={"Authorization": f"{scheme} {token}"} | headers)
+
+
+def notice(client):
+    client.read_until(lambda: [m for m in client.messages() if m["event"] == "system.expiring"], "a notice")
+    return next(m for m in client.messages() if m["event"] == "system.expiring")["data"]
+
+
+def renew(served, name, token=None, scheme="Bearer", method="POST", path=None, **headers):
+    c = http.client.HTTPConnection(*served.daemon.address, timeout=60)
+    try:
+        if token:
+            headers["Authorization"] = f"{scheme} {token}"
+        c.request(method, path or f"/auth/renew?stream={name}", headers=headers)
+        r = c.getresponse()
+        return r.status, json.loads(r.read())
+    finally:
+        c.close()
+
+
+def estimate(served, foreman):
+    return served.db.one("INSERT INTO api_estimate (number, project_id, foreman_id)"
+                         " VALUES ('n', 10, %s) RETURNING id", (foreman,))
+
+
+def test_goes_on(doors):
+    end = time.time() + 4
+    clients = [stream(doors, mint(doors, seconds=4)).hello() for _ in range(4)]  # of both workers
+    other = stream(doors, mint(doors, seconds=4)).hello()
+    for client in clients:
+        told = notice(client)
+        assert 0 < told["seconds"] <= 5
+        status, answer = renew(doors, told["stream"], mint(doors))
+        assert status == 200 and answer["stream"] == told["stream"] and 3590 < answer["expires_in"] <= 3600, answer
+    other.wait_end()  # who does not renew ends in that second
+    assert time.time() >= end - 1
+    wait_until(lambda: time.time() > end + 2, "its first end")
+    mine = estimate(doors, 2)
+    for client in clients:
+        client.wait_message("estimate.created", estimate_id=mine)
+    # and it lives by the new one
+    size = doors.daemon.log_size()
+    doors.db.run("UPDATE api_user SET is_active = false WHERE id = 2")
+    for client in clients:
+        client.wait_end()
+    doors.daemon.wait_log("user is not active any more", size)
+
+
+def test_by_another_door(doors):
+    client = stream(doors, mint(doors, seconds=20)).hello()
+    status, answer = renew(doors, notice(client)["stream"], doors.anna, "Token")
+    assert status == 200 and answer["expires_in"] is None
+    client.wait_message("estimate.created", estimate_id=estimate(doors, 2))
+    doors.db.run("DELETE FROM authtoken_token WHERE user_id = 2")
+    client.wait_end()
+
+
+def test_told_again(doors):
+    client = stream(doors, mint(doors, seconds=20)).hello()
+    first = notice(client)
+    assert renew(doors, first["stream"], mint(doors, seconds=40))[0] == 200
+    client.read_until(lambda: len([m for m in client.messages() if m["event"] == "system.expiring"]) == 2,
+                      "a second notice")
+    assert client.messages()[-1]["data"]["seconds"] > 20
+
+
+def test_refused(doors):
+    client = stream(doors, mint(doors, seconds=20)).hello()
+    lines = stream(doors, mint(doors, seconds=20), path="/lines/").hello()
+    name, of_lines = notice(client)["stream"], notice(lines)["stream"]
+    assert renew(doors, name, mint(doors, user=1))[0] == 404      # another user's, whatever he may
+    assert renew(doors, of_lines, doors.anna, "Token")[0] == 404  # no door of its route
+    for wrong in ("0.999", "9.1", "0", "0.", ".1", "-1.1", "0.1.1", "0.18446744073709551616", "x", "",
+                  "18446744073709551615.1"):
+        assert renew(doors, wrong, mint(doors))[0] == 404, wrong
+    assert renew(doors, name)[0] == 401
+    assert renew(doors, name, "a.b.c")[0] == 401
+    assert renew(doors, name, mint(doors, user=999))[0] == 401
+    assert renew(doors, name, mint(doors), method="GET")[0] == 405
+    assert renew(doors, name, mint(doors), path="/auth/renew")[0] == 400
+    assert renew(doors, name, mint(doors), path=f"/auth/renew?stream={name}&stream={name}")[0] == 400
+    cookie = {"Cookie": "access=" + mint(doors)}
+    assert renew(doors, name, **cookie)[0] == 403
+    assert renew(doors, name, Origin="https://evil.example", **cookie)[0] == 403
+    assert renew(doors, name, Origin="http://%s:%s" % doors.daemon.address, **cookie)[0] == 200
+    client.wait_message("estimate.created", estimate_id=estimate(doors, 2))
+
+
+def test_what_does_not_end_is_told_nothing(doors):
+    client = stream(doors, doors.anna, scheme="Token").hello()
+    late = stream(doors, mint(doors)).hello()
+    mine = estimate(doors, 2)
+    for c in (client, late):
+        c.wait_message("estimate.created", estimate_id=mine)
+        assert [m["event"] for m in c.messages()] == ["estimate.created"]
