@@ -31,27 +31,38 @@ struct asked {
 	char *request_id; /* JSON text, or NULL */
 };
 
-static void reply(const struct asked *a, const char *what, const struct buf *data)
+void action_reply(struct stream *s, const char *request_id, const char *what,
+		  const struct buf *data)
 {
 	autobuf b = {.max = 2 * ANSWER_MAX};
 
 	const struct news n = {.type = what,
 			       .doc = buf_cstr(data),
-			       .request_id = a->request_id,
+			       .request_id = request_id,
 			       .at = (int64_t)time(NULL)};
 
-	form_reply(a->stream->form, &b, &n);
-	stream_say(a->stream, &b);
+	form_reply(s->form, &b, &n);
+	stream_say(s, &b);
 }
 
-static void fail(const struct asked *a, const char *type, const char *why)
+void action_fail(struct stream *s, const char *request_id, const char *type, const char *why)
 {
 	autobuf data = {.max = ANSWER_MAX};
 
 	buf_printf(&data, "{\"type\": \"%s\", \"error\": ", type);
 	json_string(&data, why, strlen(why));
 	buf_char(&data, '}');
-	reply(a, "error", &data);
+	action_reply(s, request_id, "error", &data);
+}
+
+static void reply(const struct asked *a, const char *what, const struct buf *data)
+{
+	action_reply(a->stream, a->request_id, what, data);
+}
+
+static void fail(const struct asked *a, const char *type, const char *why)
+{
+	action_fail(a->stream, a->request_id, type, why);
 }
 
 static void do_ping(const struct asked *a)
@@ -288,11 +299,20 @@ static void do_unsubscribe(const struct asked *a)
 	choice_clear(&less);
 }
 
+static void do_renew(const struct asked *a)
+{
+	if (a->has_data)
+		action_renew(a->stream, a->data, a->request_id);
+	else
+		fail(a, "invalid_data", "\"data\" must have \"token\".");
+}
+
 static const struct action {
 	const char *name;
 	void (*run)(const struct asked *a);
 } actions[] = {
 	{"ping", do_ping},
+	{"renew", do_renew},
 	{"subscribe", do_subscribe},
 	{"unsubscribe", do_unsubscribe},
 };

@@ -144,6 +144,19 @@ static bool takes(const struct conf_auth *a, const char *token)
 	       (!v->jwt || !*a->issuer || jwt_says_issuer(token, a->issuer));
 }
 
+const char *asker_door_for(const struct conf *conf, const struct conf_route *route,
+			   const char *token)
+{
+	for (size_t i = 0; i < route->auth.n; i++) {
+		const struct conf_auth *a = door_of(conf, route, i);
+
+		if (a->preset != PRESET_NONE && a->preset != PRESET_TICKET &&
+		    a->preset != PRESET_SESSION && takes(a, token))
+			return a->name;
+	}
+	return NULL;
+}
+
 /* What stands there, if the door takes it; the caller frees. */
 static char *look(struct search *s, const struct conf_auth *a, const struct place *place)
 {

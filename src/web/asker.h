@@ -49,6 +49,9 @@ struct asker_credential {
 void asker_present(const struct asker *a, struct MHD_Connection *c, const struct conf *conf,
 		   const struct conf_route *route, const struct asker_url *url,
 		   struct asker_credential *ret);
+/* The door, by its name, that takes a token which stands in no place of a request; or NULL. */
+const char *asker_door_for(const struct conf *conf, const struct conf_route *route,
+			   const char *token) MUST_CHECK;
 /* Whether some door of the route takes a credential in that parameter of the URL. */
 bool asker_takes_url(const struct conf *conf, const struct conf_route *route,
 		     const char *name) MUST_CHECK;

@@ -22,6 +22,7 @@ enum seat_verdict seat_take(struct seat *s, struct registry *r, const struct con
 {
 	autofree char *place = NULL;
 
+	s->from = address_block(from);
 	if (s->of_route || s->of_address)
 		return SEAT_OK;
 	if (route->max_streams) {
@@ -31,7 +32,6 @@ enum seat_verdict seat_take(struct seat *s, struct registry *r, const struct con
 	}
 	if (!route->max_streams_per_address)
 		return SEAT_OK;
-	s->from = address_block(from);
 	place = at(route, &s->from);
 	s->of_address = registry_sit(r, place, route->max_streams_per_address);
 	if (s->of_address)

@@ -12,7 +12,7 @@ struct conf_route;
 struct registry;
 
 struct seat {
-	struct address from;
+	struct address from;	   /* the client, for limits and failures */
 	bool of_route, of_address; /* counted there: a reload may limit what was not limited */
 };
 

@@ -19,6 +19,7 @@
 #include "hub/filter.h"
 #include "web/parting.h"
 #include "web/talk.h"
+#include "web/action.h"
 #include "web/worker.h"
 
 #define HELLO_MAX    2560 /* bytes */
@@ -177,6 +178,7 @@ void stream_close(struct stream *s, const char *reason)
 	}
 	if (s->lookup)
 		s->lookup->asker = NULL;
+	action_forget(s);
 	list_remove(&s->node);
 	list_remove(&s->dirty);
 	list_remove(&s->wheel);

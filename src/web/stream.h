@@ -77,7 +77,8 @@ struct stream {
 	char *hello; /* the first bytes, until they are handed to libmicrohttpd; and, behind a NUL,
 		      * the position that they tell */
 	char *token; /* and behind it its peer's name: stream_peer() */
-	struct talk *talk; /* what its client says; NULL: nothing, it listens */
+	struct renewal *renewal; /* a credential that its client has sent, while it is looked up */
+	struct talk *talk;	 /* what its client says; NULL: nothing, it listens */
 	uint64_t opened_ms;
 	struct seat seat;
 	/* On the loop's clock, in seconds: what stream_tick() looks at. */

@@ -11,6 +11,7 @@ import time
 import pytest
 from conftest import PGHERALD, Served, run_pgherald
 from lib.daemon import EVENTS, Client
+from lib.websocket import WebSocket
 
 TABLE = """
 CREATE TABLE api_key (hash text PRIMARY KEY, user_id bigint NOT NULL REFERENCES api_user,
@@ -153,6 +154,8 @@ def test_where_it_stands(doors):
                     {"Authorization": "Bearer " + good}, {"Cookie": "robot=" + good},
                     {"Sec-WebSocket-Protocol": "pgherald, bearer." + good}):
         assert status(doors, path=path, **headers) == 200, headers
+    page = WebSocket(doors.daemon, None, path=path, headers={"Sec-WebSocket-Protocol": "pgherald, bearer." + good})
+    assert page.hello().headers["Sec-WebSocket-Protocol"] == "pgherald"  # and never the key
     assert status(doors, path=f"/open/?api_key={good}") == 200
     assert status(doors, path=f"/strict/?api_key={good}") == 400  # query_token = no
     assert status(doors, path=f"/open/?token={good}") == 400      # no door of it looks there

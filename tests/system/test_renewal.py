@@ -10,6 +10,7 @@ import time
 import pytest
 from conftest import PGHERALD, Served
 from lib.daemon import EVENTS, Client, wait_until
+from lib.websocket import WebSocket
 
 SECRET = "a secret of more than thirty-two bytes"
 DOORS = """
@@ -152,3 +153,40 @@ def test_what_does_not_end_is_told_nothing(doors):
     for c in (client, late):
         c.wait_message("estimate.created", estimate_id=mine)
         assert [m["event"] for m in c.messages()] == ["estimate.created"]
+
+
+def test_over_the_websocket(doors):
+    c = WebSocket(doors.daemon, mint(doors, seconds=4)).hello()
+    end = time.time() + 4
+    assert 0 < notice(c)["seconds"] <= 5
+
+    def ask(token):
+        n = len([m for m in c.messages() if m["event"] in ("system.renewed", "system.error")])
+        c.ask({"action": "renew", "data": {"token": token}, "request_id": "r"})
+        c.read_until(lambda: len([m for m in c.messages() if m["event"] in ("system.renewed", "system.error")]) > n)
+        return [m for m in c.messages() if m["event"] in ("system.renewed", "system.error")][n]
+
+    for bad in (mint(doors, user=1), mint(doors, user=999), "a.b.c", doors.boss):
+        answer = ask(bad)
+        assert answer["event"] == "system.error" and answer["data"]["type"] == "invalid_token", bad
+        assert answer["request_id"] == "r"
+    answer = ask(mint(doors, seconds=600))
+    assert answer["event"] == "system.renewed" and 590 < answer["data"]["expires_in"] <= 600
+    wait_until(lambda: time.time() > end + 2, "its first end")
+    c.wait_message("estimate.created", estimate_id=estimate(doors, 2))
+    answer = ask(doors.anna)  # by another door
+    assert answer["event"] == "system.renewed" and answer["data"]["expires_in"] is None
+    doors.db.run("DELETE FROM authtoken_token WHERE user_id = 2")
+    c.wait_end()
+
+
+def test_guesses_over_the_websocket_are_counted(doors):
+    doors.configure("[server]\n", "[server]\nauth_failures = 3\n")
+    doors.daemon.stop()
+    doors.daemon.start().wait_ready()
+    c = WebSocket(doors.daemon, mint(doors, seconds=600)).hello()
+    for n in range(4):
+        c.ask({"action": "renew", "data": {"token": f"guess-{n}"}})
+        c.read_until(lambda n=n: len([m for m in c.messages() if m["event"] == "system.error"]) > n)
+    types = [m["data"]["type"] for m in c.messages() if m["event"] == "system.error"]
+    assert types == ["invalid_token"] * 3 + ["too_many"], types

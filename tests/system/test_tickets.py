@@ -11,6 +11,7 @@ import threading
 import pytest
 from conftest import PGHERALD, Served, run_pgherald
 from lib.daemon import EVENTS, Client, Daemon
+from lib.websocket import WebSocket
 
 DOORS = """
 [auth ticket]
@@ -96,6 +97,15 @@ def test_once(doors):
     assert status(doors, name) == 401
     assert doors.db.one("SELECT count(*) FROM pgherald.ticket") == 0
     assert name not in doors.daemon.log() and doors.anna not in doors.daemon.log()
+
+
+def test_over_the_websocket(doors):
+    name = ticket(doors)
+    anna = WebSocket(doors.daemon, name).hello()
+    anna.wait_message("estimate.created", estimate_id=estimate(doors, 2))
+    again = WebSocket(doors.daemon, name)
+    again.read_until(lambda: again.headers is not None)
+    assert again.status == 401
 
 
 def test_the_stream_lives_as_long_as_the_credential(doors):

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: PostgreSQL
+ * See action.h: another credential over the WebSocket that is open. Guesses count as they do in a
+ * request. */
+#include "config.h"
+#include "web/action.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "auth/credential.h"
+#include "auth/jwt.h"
+#include "base/buf.h"
+#include "conf.h"
+#include "web/asker.h"
+#include "web/stream.h"
+#include "web/worker.h"
+
+#define DATA_MAX 100 /* bytes */
+
+/* A look-up that is away. */
+struct renewal {
+	struct stream *stream; /* NULL once it has closed */
+	char *request_id;
+};
+
+void action_forget(struct stream *s)
+{
+	if (s->renewal)
+		s->renewal->stream = NULL;
+	s->renewal = NULL;
+}
+
+static void count(const struct stream *s, const struct post_lookup *l)
+{
+	struct attempts *attempts = s->worker->commons->attempts;
+	uint64_t now = loop_now_ms(s->worker->loop);
+
+	if (l->verdict == LOOKUP_OK)
+		attempts_good(attempts, &s->seat.from, l->token, now);
+	else if (l->verdict != LOOKUP_UNAVAILABLE)
+		attempts_failed(attempts, &s->seat.from, now);
+}
+
+static void conclude(struct stream *s, const struct post_lookup *l, const char *request_id)
+{
+	autobuf data = {.max = DATA_MAX};
+
+	count(s, l);
+	if (l->verdict == LOOKUP_UNAVAILABLE) {
+		action_fail(s, request_id, "unavailable",
+			    "The database is not available; try again.");
+		return;
+	}
+	if (l->verdict != LOOKUP_OK || !stream_renew(s, l->who->user_id, l->auth, l->token)) {
+		action_fail(s, request_id, "invalid_token", "This is no credential of yours.");
+		return;
+	}
+	buf_str(&data, "{\"expires_in\": ");
+	if (l->who->expires_ms)
+		buf_u64(&data, l->who->expires_ms / 1000);
+	else
+		buf_str(&data, "null");
+	buf_char(&data, '}');
+	action_reply(s, request_id, "renewed", &data);
+}
+
+static void on_answered(struct post_lookup *l)
+{
+	struct renewal *r = l->asker;
+
+	if (r->stream) {
+		r->stream->renewal = NULL;
+		conclude(r->stream, l, r->request_id);
+	}
+	free(r->request_id);
+	free(r);
+	post_lookup_free(l);
+}
+
+static void ask(struct stream *s, const char *token, const char *auth, const char *request_id)
+{
+	struct post_lookup *l = xcalloc(1, sizeof(*l));
+	struct renewal *r = s->renewal = xcalloc(1, sizeof(*r));
+
+	r->stream = s;
+	r->request_id = request_id ? xstrdup(request_id) : NULL;
+	l->letter.kind = POST_LOOKUP;
+	l->reply_to = &s->worker->inbox;
+	l->auth = xstrdup(auth);
+	l->token = xstrdup(token);
+	l->asker = r;
+	l->answered = on_answered;
+	l->until_ms = loop_now_ms(s->worker->loop) + s->worker->conf->request_ms;
+	inbox_post(s->worker->db, &l->letter);
+}
+
+void action_renew(struct stream *s, struct scan data, const char *request_id)
+{
+	struct attempts *attempts = s->worker->commons->attempts;
+	uint64_t now = loop_now_ms(s->worker->loop), wait_ms;
+	autobuf token = {.max = JWT_MAX};
+	struct scan value;
+	const char *auth;
+
+	if (s->renewal) {
+		action_fail(s, request_id, "busy", "Another credential is being looked up.");
+	} else if (!scan_member(data, "token", &value) || !scan_string(value, &token) ||
+		   !buf_ok(&token) || strlen(buf_cstr(&token)) != token.len ||
+		   !credential_plausible(buf_cstr(&token), JWT_MAX)) {
+		action_fail(s, request_id, "invalid_data", "\"data\" must have \"token\".");
+	} else if (!(auth = asker_door_for(s->conf, s->route, buf_cstr(&token)))) {
+		action_fail(s, request_id, "invalid_token", "This is no credential of yours.");
+	} else if (!attempts_allow(attempts, &s->seat.from, buf_cstr(&token), now, &wait_ms)) {
+		action_fail(s, request_id, "too_many",
+			    "Too many unknown credentials came from your address.");
+	} else {
+		ask(s, buf_cstr(&token), auth, request_id);
+	}
+	explicit_bzero(token.data, token.len);
+}
