@@ -16,7 +16,6 @@ void principal_free(struct principal *p)
 	free(p->channels);
 	free(p->role);
 	free(p->session);
-	free(p->key);
 	free(p);
 }
 

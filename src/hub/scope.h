@@ -46,7 +46,6 @@ struct principal {
 	bool channels_only;    /* he hears nothing by his id, and not all, whatever his role */
 	char *role;
 	char *session;	     /* what his session is called when it ends, or NULL */
-	char *key;	     /* what his API key begins with, for the log; or NULL */
 	uint64_t expires_ms; /* his token ends in so many milliseconds; 0 = never */
 };
 

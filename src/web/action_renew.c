@@ -13,6 +13,7 @@
 #include "conf.h"
 #include "web/asker.h"
 #include "web/stream.h"
+#include "web/talk.h"
 #include "web/worker.h"
 
 #define DATA_MAX 100 /* bytes */
@@ -25,20 +26,22 @@ struct renewal {
 
 void action_forget(struct stream *s)
 {
-	if (s->renewal)
-		s->renewal->stream = NULL;
-	s->renewal = NULL;
+	struct renewal **r = s->talk ? talk_renewal(s->talk) : NULL;
+
+	if (r && *r)
+		(*r)->stream = NULL;
 }
 
 static void count(const struct stream *s, const struct post_lookup *l)
 {
 	struct attempts *attempts = s->worker->commons->attempts;
+	struct address from = stream_from(s);
 	uint64_t now = loop_now_ms(s->worker->loop);
 
 	if (l->verdict == LOOKUP_OK)
-		attempts_good(attempts, &s->seat.from, l->token, now);
+		attempts_good(attempts, &from, l->token, now);
 	else if (l->verdict != LOOKUP_UNAVAILABLE)
-		attempts_failed(attempts, &s->seat.from, now);
+		attempts_failed(attempts, &from, now);
 }
 
 static void conclude(struct stream *s, const struct post_lookup *l, const char *request_id)
@@ -69,7 +72,7 @@ static void on_answered(struct post_lookup *l)
 	struct renewal *r = l->asker;
 
 	if (r->stream) {
-		r->stream->renewal = NULL;
+		*talk_renewal(r->stream->talk) = NULL;
 		conclude(r->stream, l, r->request_id);
 	}
 	free(r->request_id);
@@ -80,8 +83,9 @@ static void on_answered(struct post_lookup *l)
 static void ask(struct stream *s, const char *token, const char *auth, const char *request_id)
 {
 	struct post_lookup *l = xcalloc(1, sizeof(*l));
-	struct renewal *r = s->renewal = xcalloc(1, sizeof(*r));
+	struct renewal *r = xcalloc(1, sizeof(*r));
 
+	*talk_renewal(s->talk) = r;
 	r->stream = s;
 	r->request_id = request_id ? xstrdup(request_id) : NULL;
 	l->letter.kind = POST_LOOKUP;
@@ -97,12 +101,13 @@ static void ask(struct stream *s, const char *token, const char *auth, const cha
 void action_renew(struct stream *s, struct scan data, const char *request_id)
 {
 	struct attempts *attempts = s->worker->commons->attempts;
+	struct address from = stream_from(s);
 	uint64_t now = loop_now_ms(s->worker->loop), wait_ms;
 	autobuf token = {.max = JWT_MAX};
 	struct scan value;
 	const char *auth;
 
-	if (s->renewal) {
+	if (*talk_renewal(s->talk)) {
 		action_fail(s, request_id, "busy", "Another credential is being looked up.");
 	} else if (!scan_member(data, "token", &value) || !scan_string(value, &token) ||
 		   !buf_ok(&token) || strlen(buf_cstr(&token)) != token.len ||
@@ -110,7 +115,7 @@ void action_renew(struct stream *s, struct scan data, const char *request_id)
 		action_fail(s, request_id, "invalid_data", "\"data\" must have \"token\".");
 	} else if (!(auth = asker_door_for(s->conf, s->route, buf_cstr(&token)))) {
 		action_fail(s, request_id, "invalid_token", "This is no credential of yours.");
-	} else if (!attempts_allow(attempts, &s->seat.from, buf_cstr(&token), now, &wait_ms)) {
+	} else if (!attempts_allow(attempts, &from, buf_cstr(&token), now, &wait_ms)) {
 		action_fail(s, request_id, "too_many",
 			    "Too many unknown credentials came from your address.");
 	} else {

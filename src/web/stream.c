@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "auth/api_key.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "hub/filter.h"
@@ -34,6 +35,36 @@ const char *stream_peer(const struct stream *s)
 	return s->token + strlen(s->token) + 1;
 }
 
+struct address stream_from(const struct stream *s)
+{
+	struct address a = {{0}};
+	const char *peer = stream_peer(s), *text = peer + strlen(peer) + 1;
+
+	if (s->has_from && !address_parse(&a, text, strlen(text)))
+		a = (struct address){{0}};
+	return a;
+}
+
+void stream_set_token(struct stream *s, const char *token)
+{
+	const char *peer = stream_peer(s), *from = peer + strlen(peer) + 1;
+	char *all = s->has_from ? xasprintf("%s%c%s%c%s", token, '\0', peer, '\0', from)
+				: xasprintf("%s%c%s", token, '\0', peer);
+
+	explicit_bzero(s->token, strlen(s->token));
+	free(s->token);
+	s->token = all;
+}
+
+/* What the log calls its API key; NULL for other credentials. */
+static const char *key_of(const struct stream *s)
+{
+	const struct conf_auth *a = conf_find_auth(s->conf, s->route->auth.items[s->door]);
+	const struct api_key *k = a && a->api_keys ? api_keys_find(a->api_keys, s->token) : NULL;
+
+	return k ? k->prefix : NULL;
+}
+
 void stream_log(const struct stream *s, const char *what, const char *reason)
 {
 	char id[24], seconds[32], events[24], bytes[24];
@@ -41,7 +72,7 @@ void stream_log(const struct stream *s, const char *what, const char *reason)
 		{"stream", id},
 		{"user", s->member.who->user_id},
 		{"role", s->member.who->role},
-		{"key", s->member.who->key},
+		{"key", key_of(s)},
 		{"route", s->route->name},
 		{"peer", stream_peer(s)},
 		{"reason", reason},
@@ -118,6 +149,26 @@ static void start_resumed(struct stream *s, const char *last_id)
 		stream_queue_reset(s, "loss", NULL);
 }
 
+/* The token, and behind it what is seldom asked for. */
+static char *with_peer(struct stream *s, const char *token, const char *peer,
+		       const struct stream_wish *wish)
+{
+	char from[ADDRESS_TEXT_MAX];
+
+	s->has_from = wish->seat.of_address || transport_talks(form_transport(wish->form));
+	if (!s->has_from)
+		return xasprintf("%s%c%s", token, '\0', peer);
+	address_text(&wish->seat.from, from);
+	return xasprintf("%s%c%s%c%s", token, '\0', peer, '\0', from);
+}
+
+static void leave_seat(const struct stream *s)
+{
+	struct seat seat = {stream_from(s), s->seat_of_route, s->seat_of_address};
+
+	seat_leave(&seat, s->worker->registry, s->route);
+}
+
 struct stream *stream_new(struct worker *w, struct conf *conf, const struct conf_route *route,
 			  struct principal *who, const char *token, const struct stream_wish *wish,
 			  const char *peer)
@@ -132,7 +183,7 @@ struct stream *stream_new(struct worker *w, struct conf *conf, const struct conf
 	s->member.role = (uint32_t)hub_role(&w->hub, who->role);
 	s->fd.fd = -1;
 	s->id = ++w->next_stream_id;
-	s->token = xasprintf("%s%c%s", token, '\0', peer);
+	s->token = with_peer(s, token, peer, wish);
 	s->filter = wish->filter;
 	s->form = wish->form;
 	s->is_answer = transport_is_answer(form_transport(wish->form));
@@ -141,7 +192,8 @@ struct stream *stream_new(struct worker *w, struct conf *conf, const struct conf
 	s->chunked = wish->chunked;
 	s->who_am_i = wish->who_am_i;
 	s->door = (uint8_t)wish->door;
-	s->seat = wish->seat;
+	s->seat_of_route = wish->seat.of_route;
+	s->seat_of_address = wish->seat.of_address;
 	s->opened_ms = loop_now_ms(w->loop);
 	s->wall = s->next_wall = STREAM_NO_WALL;
 	stream_set_recheck(s, who);
@@ -183,7 +235,7 @@ void stream_close(struct stream *s, const char *reason)
 	list_remove(&s->dirty);
 	list_remove(&s->wheel);
 	registry_leave(w->registry, s->member.who->user_id);
-	seat_leave(&s->seat, w->registry, s->route);
+	leave_seat(s);
 	w->n_streams--;
 	queue_free(&s->queue);
 	explicit_bzero(s->token, strlen(s->token));

@@ -42,15 +42,18 @@ struct stream {
 	struct cursor *skip;   /* what the client had before it came; NULL when all of it is past */
 	struct filter *filter; /* what its client asked for; NULL: all of it */
 	enum stream_state state;
-	uint32_t form;		/* what its client is sent: wire/form.h */
-	uint32_t sent_of_first; /* bytes of the queue's first frame that are out */
-	uint8_t door;		/* of its route's: by which it came */
-	bool told_end;		/* that its credential ends */
-	bool is_answer;		/* of its form: it ends with what it first has to say */
-	bool who_am_i;		/* its greeting names the user and the keep-alive */
-	bool chunked;		/* HTTP/1.1; false: the same bytes without chunk framing */
-	bool blocked;		/* the socket takes no more until EPOLLOUT */
-	bool half_first;	/* the rest of a transaction that the client has begun goes first */
+	uint32_t form;		  /* what its client is sent: wire/form.h */
+	uint32_t sent_of_first;	  /* bytes of the queue's first frame that are out */
+	uint8_t door;		  /* of its route's: by which it came */
+	bool told_end : 1;	  /* that its credential ends */
+	bool seat_of_route : 1;	  /* it is counted there … */
+	bool seat_of_address : 1; /* … and there */
+	bool has_from : 1;	  /* stream_from() is known */
+	bool is_answer;		  /* of its form: it ends with what it first has to say */
+	bool who_am_i;		  /* its greeting names the user and the keep-alive */
+	bool chunked;		  /* HTTP/1.1; false: the same bytes without chunk framing */
+	bool blocked;		  /* the socket takes no more until EPOLLOUT */
+	bool half_first; /* the rest of a transaction that the client has begun goes first */
 	bool replay_away;
 	bool page_waits;     /* replay's page has a change of its rights: see stream_rights.c */
 	bool asked_for_page; /* lookup went out after that page had come */
@@ -76,11 +79,9 @@ struct stream {
 	uint32_t hello_len;
 	char *hello; /* the first bytes, until they are handed to libmicrohttpd; and, behind a NUL,
 		      * the position that they tell */
-	char *token; /* and behind it its peer's name: stream_peer() */
-	struct renewal *renewal; /* a credential that its client has sent, while it is looked up */
-	struct talk *talk;	 /* what its client says; NULL: nothing, it listens */
+	char *token; /* and behind it its peer's name, stream_peer(), and stream_from() */
+	struct talk *talk; /* what its client says; NULL: nothing, it listens */
 	uint64_t opened_ms;
-	struct seat seat;
 	/* On the loop's clock, in seconds: what stream_tick() looks at. */
 	uint32_t keepalive_s, recheck_s;
 	uint32_t ends_s;	  /* when its token ends; 0 = never */
@@ -165,6 +166,10 @@ void stream_reload(struct stream *s);
 /* Between the files of stream: */
 
 const char *stream_peer(const struct stream *s);
+/* The client's address, of a WebSocket, and of what is counted by address; of others none. */
+struct address stream_from(const struct stream *s);
+/* Another token in place of its own. */
+void stream_set_token(struct stream *s, const char *token);
 /* Queues a few words of the daemon's own that the client has asked for, past the queue's bounds. */
 void stream_say(struct stream *s, const struct buf *words);
 /* Its client ends it, or has broken the protocol: these are the last words behind what is queued.

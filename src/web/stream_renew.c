@@ -51,15 +51,11 @@ void stream_tell_end(struct stream *s)
 bool stream_renew(struct stream *s, const char *user_id, const char *auth, const char *token)
 {
 	unsigned door;
-	char *both;
 
 	if (s->state == STREAM_CLOSING || strcmp(user_id, s->member.who->user_id) != 0 ||
 	    !conf_find_door(s->route, auth, &door))
 		return false;
-	both = xasprintf("%s%c%s", token, '\0', stream_peer(s));
-	explicit_bzero(s->token, strlen(s->token));
-	free(s->token);
-	s->token = both;
+	stream_set_token(s, token);
 	s->door = (uint8_t)door;
 	if (s->lookup) { /* about the credential of before */
 		s->lookup->asker = NULL;

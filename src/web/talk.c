@@ -31,7 +31,13 @@ struct talk {
 	uint32_t slow_s;	    /* for how many it has been more than is read */
 	bool readable;		    /* the socket may have more: it is edge-triggered */
 	bool we_closed, client_closed;
+	struct renewal *renewal;
 };
+
+struct renewal **talk_renewal(struct talk *t)
+{
+	return &t->renewal;
+}
 
 struct talk *talk_new(uint32_t now_s)
 {

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 
 struct stream;
+struct renewal;
 struct talk;
 
 /* Nothing has been heard yet; the time in seconds on the loop's clock. */
@@ -26,6 +27,8 @@ void talk_ready(struct stream *s, uint32_t events);
 void talk_tick(struct stream *s);
 /* Whether its client has not been heard for so long that he is not there. */
 bool talk_is_silent(const struct stream *s, uint32_t now_s) MUST_CHECK;
+/* Where a credential stands that its client has sent, while it is looked up: see action_renew.c. */
+struct renewal **talk_renewal(struct talk *t);
 /* We have said that we close. */
 void talk_closes(struct talk *t);
 /* ... and the client has not. */
