@@ -174,6 +174,20 @@ static void open_log(const char *path)
 			  errno == EINVAL ? "it is no ordinary file" : strerror(errno));
 }
 
+/* Somebody may have meant it for a day. */
+static void warn_of_everybody(const struct conf *conf)
+{
+	for (size_t i = 0; i < conf->n_routes; i++) {
+		const struct conf_route *r = &conf->routes[i];
+		const struct conf_auth *a = conf_find_auth(conf, r->auth.items[r->auth.n - 1]);
+
+		if (a->preset == PRESET_NONE)
+			log_warn("%s lets everybody in, as %s: [route %s] has a door with preset = "
+				 "none",
+				 r->path, a->role, r->name);
+	}
+}
+
 static void reload(struct server *s)
 {
 	char stamp[96];
@@ -214,6 +228,7 @@ static void reload(struct server *s)
 		}
 		conf_unref(old);
 		log_info("configuration reloaded from %s", s->conf_path);
+		warn_of_everybody(conf);
 	}
 	buf_free(&error);
 	buf_free(&restart);
@@ -408,6 +423,7 @@ int cli_serve(const char *conf_path)
 		return EXIT_FAILURE;
 	}
 	log_info("pgherald %s starts with %s", PACKAGE_VERSION, conf_path);
+	warn_of_everybody(s.conf);
 	if (!start(&s)) {
 		log_flush(LOG_END_MS);
 		_exit(EXIT_FAILURE); /* threads may run already: the kernel tidies up */

@@ -243,6 +243,8 @@ def test_everybody_hears_what_the_role_may(doors):
         guest.wait_message("project.updated", project_id=10)
         assert len(guest.messages()) == 1
     doors.daemon.wait_log("anonymous@127.0.0.1")
+    doors.daemon.wait_log("warning +/board/ lets everybody in, as guest")
+    assert "/api/v1/sse/events/ lets everybody in" not in doors.daemon.log()
 
 
 def test_check_and_uninstall(doors):
