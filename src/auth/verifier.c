@@ -28,6 +28,6 @@ const struct verifier verifiers[N_PRESETS] = {
 	[PRESET_SIMPLEJWT] = {IN_TOKENS, jwt_plausible, "Bearer", true},
 	[PRESET_SUPABASE] = {IN_TOKENS, jwt_plausible, "Bearer", true},
 	[PRESET_APIKEY] = {{"header:X-API-Key", "authorization"}, NULL, "Api-Key", false},
-	[PRESET_TICKET] = {{"query"}, ticket_plausible, "Token", false},
+	[PRESET_TICKET] = {IN_TOKENS, ticket_plausible, "Token", false},
 	[PRESET_NONE] = {{NULL}, NULL, NULL, false},
 };

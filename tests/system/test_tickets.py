@@ -96,6 +96,8 @@ def test_once(doors):
     assert len(anna.messages()) == 1
     assert status(doors, name) == 401
     assert doors.db.one("SELECT count(*) FROM pgherald.ticket") == 0
+    for scheme in ("Token", "Bearer"):
+        Client(doors.daemon, None, headers={"Authorization": f"{scheme} {ticket(doors)}"}).hello()
     assert name not in doors.daemon.log() and doors.anna not in doors.daemon.log()
 
 
