@@ -345,6 +345,24 @@ static void send_next(struct conn *c)
 	}
 }
 
+/* The session that gave no answer may go on for ever: somebody's code in it may let no cancel pass.
+ * Ours is the same role, and may end it. */
+static void end_stuck(struct conn *c)
+{
+	static const char sql[] = "SELECT pg_catalog.pg_terminate_backend(a.pid) FROM "
+				  "pg_catalog.pg_stat_activity AS a"
+				  " WHERE a.pid OPERATOR(pg_catalog.=) $1::pg_catalog.int4"
+				  " AND a.usename OPERATOR(pg_catalog.=) current_user";
+	char pid[16];
+	const char *const params[] = {pid};
+
+	if (!c->stuck_pid)
+		return;
+	snprintf(pid, sizeof(pid), "%d", c->stuck_pid);
+	c->stuck_pid = 0;
+	conn_query(c, sql, 1, params, NULL, NULL);
+}
+
 static void on_setup(void *arg, const PGresult *r)
 {
 	struct conn *c = arg;
@@ -360,6 +378,7 @@ static void on_setup(void *arg, const PGresult *r)
 	if (!*c->complaint)
 		log_info("database (%s): connected to server version %d", c->name,
 			 PQserverVersion(c->pg));
+	end_stuck(c);
 	c->on_state(c->arg, true);
 }
 
@@ -511,6 +530,8 @@ static void on_timer(void *arg)
 {
 	struct conn *c = arg;
 
+	if (c->state == CONN_UP)
+		c->stuck_pid = PQbackendPID(c->pg);
 	if (c->state == CONN_WAIT)
 		connect_now(c);
 	else

@@ -33,6 +33,7 @@ struct conn {
 	uint64_t limit_ms;   /* of the statements queued from now on */
 	uint64_t session_ms; /* what the server has been told of it */
 	char last_words[6];  /* SQLSTATE of what the server said, unasked, before it hung up */
+	int stuck_pid;	     /* of a server's session that gave no answer in time, or 0 */
 	uint64_t n_warnings; /* of the server, so far */
 	uint64_t warned_ms;  /* when the last one went into the log */
 	struct list queries; /* struct query; the first is under way when `busy` */

@@ -10,9 +10,9 @@ import psycopg2
 import pytest
 
 from conftest import PGHERALD, run_pgherald
-from lib.daemon import Client, Daemon
-from lib.traps import (AFTER, ALONE, ASSERTING, BEFORE, CONF, DEEDS, EVIL, IN_VAIN, LEFT, NAMES, REPLACING, SHOP, SPY, TABLES,
-                       doing)
+from lib.daemon import Client, Daemon, wait_until
+from lib.traps import (AFTER, ALONE, ASSERTING, BEFORE, CONF, DEEDS, EVIL, IN_VAIN, LEFT, LOOPING, NAMES, REPLACING,
+                       SHOP, SPY, TABLES, doing)
 
 
 class Site:
@@ -437,4 +437,26 @@ def test_an_error_that_others_do_not_catch_is_the_tables_own(cluster, installed_
                             " FROM pgherald.journal AS j)) AS t WHERE t.topic = 'item'")
         assert {t[0] for t in told} == {"r"} and len(told) > 3, told
     finally:
+        site.db.drop()
+
+
+def test_a_session_that_no_cancel_ends_does_not_stay(cluster, installed_site, tmp_path):
+    """Or each attempt to tell would leave one behind, until the server has no room for anybody."""
+    site = Site(cluster, tmp_path, installed_site)
+    daemon = Daemon(PGHERALD, site.conf, tmp_path / "daemon.log").start().wait_ready()
+    looping = ("SELECT array_agg(pid) FROM pg_stat_activity WHERE datname = current_database()"
+               " AND usename = 'pgherald' AND wait_event = 'PgSleep'")
+    try:
+        stream = Client(daemon, "t1").hello()
+        site.evil(LOOPING)
+        site.evil("INSERT INTO public.item (id) VALUES (1)")
+        wait_until(lambda: site.db.one(looping), "a session that does not end")
+        stuck = set(site.db.one(looping))
+        wait_until(lambda: not site.db.run("SELECT pid FROM pg_stat_activity WHERE pid = ANY (%s)", [list(stuck)]),
+                   "that it is ended")
+        stream.close()
+    finally:
+        daemon.stop()
+        site.db.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+                    " AND usename = 'pgherald'")
         site.db.drop()

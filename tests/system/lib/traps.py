@@ -501,3 +501,18 @@ BEGIN
   RETURN true;
 END $f$;
 CREATE INDEX ON public.customer ((public.fail()))"""
+
+# What no cancel ends, of whoever reads the table but its owner.
+LOOPING = """
+CREATE FUNCTION public.loop() RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $f$
+BEGIN
+  WHILE current_user <> session_user LOOP
+    BEGIN
+      PERFORM pg_catalog.pg_sleep(1);
+    EXCEPTION WHEN query_canceled THEN
+      NULL;
+    END;
+  END LOOP;
+  RETURN true;
+END $f$;
+CREATE INDEX ON public.customer ((public.loop()))"""
