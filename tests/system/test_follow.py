@@ -486,7 +486,7 @@ class Writer:
             self.c.rollback()
 
 
-ROUNDS = int(os.environ.get("PGHERALD_PROGRAMS", "60"))
+ROUNDS = int(os.environ.get("PGHERALD_PROGRAMS", "24"))
 
 
 @pytest.mark.parametrize("writers", [1, 2, 4])
