@@ -55,6 +55,7 @@ struct conf_route {
 	bool query_token; /* whether ?token= is accepted besides the Authorization header */
 	struct conf_list channels; /* what is heard here, and nothing else; empty = one's own */
 	bool own_too;		   /* besides them */
+	bool by_role;		   /* one of them has the user's role in its name */
 	struct conf_list types;	   /* as in a filter; empty = every type */
 	struct conf_list roles;	   /* who may use it; empty = every configured role */
 	uint64_t keepalive_ms;

@@ -65,6 +65,7 @@ static bool check_channel(struct parser *p, struct conf_route *r, const char *ch
 		return parser_fail(p, line, "[route %s] channels: \"%.80s\" %s", r->name, channel,
 				   why);
 	while (pattern_next(&rest, &v)) {
+		r->by_role |= v.is_variable && v.len == 4 && !memcmp(v.at, "role", 4);
 		if (v.is_variable && *v.at == '?' && is_taken(v.at + 1, v.len - 1))
 			return parser_fail(p, line,
 					   "[route %s] channels: {%.*s} means something else",

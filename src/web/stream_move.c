@@ -12,11 +12,11 @@
 
 /* Only who owes his client nothing: the last byte that is out ends an event. He is as far as this
  * worker, or reads the journal and is as far as `skip`; what he has asked for, rights included, the
- * next process asks for again. And only one of the transport in which that says its farewell to
- * those that it cannot take. */
+ * next process asks for again, but for channels that his role names. And only one of the transport
+ * in which that says its farewell to those that it cannot take. */
 static bool can_leave(const struct stream *s)
 {
-	return form_transport(s->form) == TRANSPORT_SSE &&
+	return form_transport(s->form) == TRANSPORT_SSE && !s->route->by_role &&
 	       ((s->state == STREAM_REPLAYING && !s->replay->kept) ||
 		(s->state == STREAM_LIVE && !stream_is_held(s))) &&
 	       s->fd.fd >= 0 && !s->queue.n && !s->sent_of_first && !s->blocked;

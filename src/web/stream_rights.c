@@ -109,6 +109,11 @@ static bool take_rights(struct stream *s, enum lookup_verdict verdict, struct pr
 		principal_free(who);
 		return true;
 	}
+	if (s->route->by_role) { /* it hears the channels of the role that it had */
+		principal_free(who);
+		stream_end(s, END_RESTART, "it has another role, and with it other channels");
+		return false;
+	}
 	hub_leave(&s->worker->hub, &s->member);
 	who->channels = s->member.who->channels;
 	who->channels_only = s->member.who->channels_only;

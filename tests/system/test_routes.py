@@ -10,7 +10,7 @@ import pytest
 from conftest import HEAD, Install, Served
 from lib.daemon import Client
 
-CONF = HEAD.replace("receives = own\n", "receives = own\nchannels = chat:*, project.*, of.{user}.*\n").replace(
+CONF = HEAD.replace("receives = own\n", "receives = own\nchannels = chat:*, project.*, of.{user}.*, team:*\n").replace(
     "receives = all\n", "receives = all\nchannels = *\n") + """
 [watch message]
 table = public.message
@@ -36,6 +36,10 @@ types = message.created
 [route mine]
 path = /of/{what}
 channels = of.{id}.{what}
+
+[route team]
+path = /team
+channels = team:{role}
 
 [route events]
 path = /api/v1/sse/events/
@@ -167,6 +171,16 @@ def test_a_user_s_own_channel(place):
     say(place, 32, session="x")
     hears(c, 32)
     c.close()
+
+
+def test_another_role_has_other_channels(place):
+    """Of a route that names the role: who has another one comes back, and hears its channels."""
+    place.db.run("UPDATE api_user SET role = 'foreman' WHERE id = 3")
+    c = listen(place, "/team", token="token-boris")
+    place.db.run("UPDATE api_user SET role = 'manager' WHERE id = 3")
+    c.wait_end()
+    place.daemon.wait_log("it has another role, and with it other channels")
+    place.db.run("UPDATE api_user SET role = 'foreman' WHERE id = 3")
 
 
 def test_rights_that_go_end_it(place):
