@@ -96,6 +96,11 @@ bool keys_have(const struct keys *k, const char *key)
 	return have(k, key, false);
 }
 
+void principal_expires(struct principal *p, uint64_t ms)
+{
+	p->expires_ms = ms & INT64_MAX;
+}
+
 bool principal_hears_all(const struct principal *p, const struct scope_policy *policy)
 {
 	return policy->receives == RECEIVES_ALL && !p->channels_only;

@@ -43,13 +43,14 @@ bool key_is_escaped(const char *user_id);
 struct principal {
 	char *user_id;
 	struct keys *channels; /* further keys, with what they point to one allocation; or NULL */
-	bool channels_only;    /* he hears nothing by his id, and not all, whatever his role */
 	char *role;
-	char *session;	     /* what his session is called when it ends, or NULL */
-	uint64_t expires_ms; /* his token ends in so many milliseconds; 0 = never */
+	char *session;		    /* what his session is called when it ends, or NULL */
+	uint64_t expires_ms : 63;   /* his token ends in so many milliseconds; 0 = never */
+	uint64_t channels_only : 1; /* he hears nothing by his id, and not all, whatever his role */
 };
 
 void principal_free(struct principal *p);
+void principal_expires(struct principal *p, uint64_t ms);
 
 /* Whether he hears all, and not what is for his keys alone. */
 bool principal_hears_all(const struct principal *p, const struct scope_policy *policy);

@@ -76,7 +76,7 @@ static enum lookup_verdict answer(struct post_lookup *l, const PGresult *r, int 
 	if (PQgetisnull(r, row, COL_ACTIVE) || *active != 't' || PQgetisnull(r, row, COL_USER))
 		return LOOKUP_INACTIVE;
 	l->who = xcalloc(1, sizeof(*l->who));
-	l->who->expires_ms = auth_expires_ms(r, row, COL_EXPIRES);
+	principal_expires(l->who, auth_expires_ms(r, row, COL_EXPIRES));
 	l->who->user_id = xstrdup(PQgetvalue(r, row, COL_USER));
 	l->who->role = xstrdup(PQgetisnull(r, row, COL_ROLE) ? "" : PQgetvalue(r, row, COL_ROLE));
 	return LOOKUP_OK;

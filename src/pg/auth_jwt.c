@@ -94,7 +94,7 @@ static struct principal *principal_of(const struct auth *a, const struct jwt *t,
 	who = xcalloc(1, sizeof(*who));
 	who->user_id = user;
 	who->role = xstrdup(section->users == USERS_CLAIMS ? role_of(a, t, section) : "");
-	who->expires_ms = end_ms > now_ms ? (uint64_t)(end_ms - now_ms) : 1;
+	principal_expires(who, end_ms > now_ms ? (uint64_t)(end_ms - now_ms) : 1);
 	return who;
 }
 

@@ -149,7 +149,7 @@ static enum lookup_verdict read_row(struct auth *a, const struct conf_auth *sect
 	}
 	l->who = xcalloc(1, sizeof(*l->who));
 	l->who->session = xstrdup(name);
-	l->who->expires_ms = auth_expires_ms(r, row, SESSION_EXPIRES);
+	principal_expires(l->who, auth_expires_ms(r, row, SESSION_EXPIRES));
 	a->sessions = xrealloc(a->sessions, a->n_sessions + 1, sizeof(*a->sessions));
 	a->sessions[a->n_sessions++] = s;
 	return LOOKUP_OK;

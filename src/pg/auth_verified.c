@@ -27,7 +27,7 @@ static struct principal *verify_api_key(const struct conf_auth *section, const c
 	who = xcalloc(1, sizeof(*who));
 	who->user_id = xstrdup(k->user);
 	who->role = xstrdup(k->role ? k->role : "");
-	who->expires_ms = (uint64_t)left_ms;
+	principal_expires(who, (uint64_t)left_ms);
 	return who;
 }
 
