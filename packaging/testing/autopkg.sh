@@ -9,7 +9,8 @@ django() {
 	inside sh -c 'dpkg -i /out/pgherald_*.deb' || return
 	inside sh -c 'mkdir /var/tmp/tree && tar -C /var/tmp/tree --strip-components=1 -xf /out/pgherald-*.tar.gz &&
 		cp -R /var/tmp/tree/packaging/debian /var/tmp/tree/debian'
-	inside autopkgtest --output-dir=/var/tmp/said -B /var/tmp/tree -- null
+	# What has booted here is a container, of which the newer runner's null knows nothing.
+	inside autopkgtest --ignore-restrictions=isolation-container --output-dir=/var/tmp/said -B /var/tmp/tree -- null
 	local status=$?
 	inside sh -c 'cat /var/tmp/said/*-stdout /var/tmp/said/*-stderr; cat /var/tmp/said/summary'
 	return $status
