@@ -138,7 +138,6 @@ static int print_line(const struct options *o, const char *key)
 static int make_key(const struct options *o)
 {
 	char key[API_KEY_SIZE + 1] = "";
-	autobuf line = {.max = TEXT_MAX};
 	int status;
 
 	if (!api_key_make(key))

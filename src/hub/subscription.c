@@ -13,7 +13,12 @@ bool channel_is_name(const char *name, size_t len)
 	static const char bytes[] =
 		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:@-";
 
-	return len && len <= CHANNEL_MAX && strspn(name, bytes) >= len;
+	if (!len || len > CHANNEL_MAX)
+		return false;
+	for (size_t i = 0; i < len; i++)
+		if (!memchr(bytes, name[i], sizeof(bytes) - 1))
+			return false;
+	return true;
 }
 
 bool subscription_add(struct subscription *s, const char *list)

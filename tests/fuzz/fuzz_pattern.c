@@ -60,10 +60,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	     *b = strsep(&rest, "\n"), *given = strsep(&rest, "\n"), *channel = strsep(&rest, "\n");
 
 	if (channel && !pattern_path_complaint(a) && !pattern_path_complaint(b)) {
-		bool both = match(a, given, channel) & match(b, given, channel);
+		bool by_a = match(a, given, channel), by_b = match(b, given, channel);
 
 		assert(pattern_overlap(a, a) && pattern_overlap(a, b) == pattern_overlap(b, a));
-		assert(!both || pattern_overlap(a, b));
+		assert(!by_a || !by_b || pattern_overlap(a, b));
 	}
 	free(text);
 	return 0;
