@@ -24,6 +24,11 @@ installs() { # make install from the tarball, elsewhere, twice, and make uninsta
 		./usr/share/bash-completion/completions/pgherald
 		./usr/share/pgherald/extension/pgherald--1.0.sql
 		./usr/share/pgherald/extension/pgherald.control
+		./usr/share/pgherald/presets/chat.conf
+		./usr/share/pgherald/presets/estimates.conf
+		./usr/share/pgherald/presets/projects.conf
+		./usr/share/pgherald/presets/streaming.conf
+		./usr/share/pgherald/presets/tasks.conf
 		./usr/share/zsh/site-functions/_pgherald
 	END
 	echo '# mine' >"$root/etc/pgherald/pgherald.conf"
