@@ -46,7 +46,7 @@ static const char usage_text[] =
 	"      --audience AUD     the claim aud\n"
 	"      --user-claim NAME  the claim that has the user, instead of sub\n"
 	"      --role-claim NAME  the claim that has the role, instead of role\n"
-	"Manual page: pgherald(8).\n";
+	"Manual page: pgherald-token(8).\n";
 
 static bool read_options(int argc, char **argv, struct options *o)
 {

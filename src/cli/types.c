@@ -30,7 +30,7 @@ static const char usage_text[] =
 	"      --json-schema      as a JSON Schema of every message\n"
 	"  -c, --config FILE      configuration (" DEFAULT_CONF ")\n"
 	"      --dsn CONNINFO     look up the columns' types in this database\n"
-	"Manual page: pgherald(8).\n";
+	"Manual page: pgherald-types(8).\n";
 
 static bool read_options(int argc, char **argv, struct options *o)
 {
