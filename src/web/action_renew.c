@@ -121,5 +121,6 @@ void action_renew(struct stream *s, struct scan data, const char *request_id)
 	} else {
 		ask(s, buf_cstr(&token), auth, request_id);
 	}
-	explicit_bzero(token.data, token.len);
+	if (token.data)
+		explicit_bzero(token.data, token.len);
 }

@@ -32,7 +32,7 @@ static void arrival_free(struct arrival *a)
 {
 	const char *strings[] = {a->luggage.token, a->luggage.user,	a->luggage.route,
 				 a->luggage.door,  a->luggage.position, a->luggage.peer,
-				 a->luggage.types, a->luggage.topics};
+				 a->luggage.types, a->luggage.topics,	a->luggage.channels};
 
 	if (a->lookup)
 		a->lookup->asker = NULL;
