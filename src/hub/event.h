@@ -18,8 +18,8 @@
 struct event {
 	atomic_int refs;
 	char op;       /* i u d, o: nothing but its owners changed, r: resync, f: resync for its
-			* owners alone, m: a message; for nobody's eyes are a: rights changed, and x: told
-			* by       another row of its transaction */
+			* owners alone, m: a message; for nobody's eyes are a: rights changed, and x:
+			* told by another row of its transaction */
 	uint64_t txid; /* of the journal row; 0 for an event that is not in the journal */
 	uint64_t id;
 	int64_t at;   /* Unix seconds */

@@ -46,6 +46,11 @@ void dialect_put_id(struct buf *b, const struct news *n)
 		put_string(b, "id", n->id);
 }
 
+void dialect_put_error(struct buf *b, const struct news *n)
+{
+	buf_printf(b, "{\"type\": \"%s\", \"error\": \"%s\"}", n->type, n->reason);
+}
+
 void dialect_put_retry(struct buf *b, const struct news *n)
 {
 	if (!n->retry_ms)

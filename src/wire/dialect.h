@@ -91,6 +91,8 @@ void dialect_put_gap(struct buf *b, const struct news *n);
 /* The members "id" and "retry", if there are any. */
 void dialect_put_id(struct buf *b, const struct news *n);
 void dialect_put_retry(struct buf *b, const struct news *n);
+/* {"type": "…", "error": "…"}: why a stream ends. */
+void dialect_put_error(struct buf *b, const struct news *n);
 void dialect_put_request_id(struct buf *b, const struct news *n);
 /* The word of a reply: "herald.pong". */
 void dialect_put_word(struct buf *b, const struct news *n);

@@ -120,23 +120,18 @@ static void farewell(struct message *m, const struct news *n)
 	buf_char(&m->text, '}');
 }
 
-static void put_error(struct buf *b, const struct news *n)
-{
-	buf_printf(b, "{\"type\": \"%s\", \"error\": \"%s\"}", n->type, n->reason);
-}
-
 static void error(struct message *m, const struct news *n)
 {
 	begin(m, n);
 	buf_str(&m->text, "\"stream-error\", \"data\": ");
-	put_error(&m->text, n);
+	dialect_put_error(&m->text, n);
 	buf_char(&m->text, '}');
 }
 
 static void sse_error(struct message *m, const struct news *n)
 {
 	buf_str(&m->name, "stream-error"); /* "error" is EventSource's own */
-	put_error(&m->text, n);
+	dialect_put_error(&m->text, n);
 }
 
 static void reply(struct message *m, const struct news *n)

@@ -54,23 +54,18 @@ static void farewell(struct message *m, const struct news *n)
 	buf_char(&m->text, '}');
 }
 
-static void put_error(struct buf *b, const struct news *n)
-{
-	buf_printf(b, "{\"type\": \"%s\", \"error\": \"%s\"}", n->type, n->reason);
-}
-
 static void error(struct message *m, const struct news *n)
 {
 	begin(m, n);
 	buf_str(&m->text, "\"error\", \"content\": ");
-	put_error(&m->text, n);
+	dialect_put_error(&m->text, n);
 	buf_char(&m->text, '}');
 }
 
 static void sse_error(struct message *m, const struct news *n)
 {
 	buf_str(&m->name, "error"); /* its clients wait for that name */
-	put_error(&m->text, n);
+	dialect_put_error(&m->text, n);
 }
 
 /* Its clients know "error"; the other words are of its kind. */
