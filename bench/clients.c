@@ -214,7 +214,7 @@ static bool answered(struct client *c)
 	struct share *s = c->share;
 	uint64_t us = (s->read_ns - c->began_ns) / 1000;
 
-	if (c->reader.status != 200) {
+	if (c->reader.status != c->share->o->wire->status) {
 		set(&s->t->last_status, (uint64_t)c->reader.status);
 		return false;
 	}

@@ -93,8 +93,104 @@ static void sse_feed(struct wire_reader *r, const char *p, size_t n)
 		release(&r->data, &r->data_len, &r->data_cap);
 }
 
+/* A message that is an object, with its id among its members. */
+static void take_object(struct wire_reader *r, const char *p, size_t n)
+{
+	static const char mark[] = "\"id\": \"";
+	const char *id = NULL, *at = p, *end = p + n, *quote;
+
+	/* ours; a document may have an "id", too, and it is never a position behind the last one */
+	while ((at = memmem(at, (size_t)(end - at), mark, sizeof(mark) - 1)))
+		id = at += sizeof(mark) - 1;
+	quote = id ? memchr(id, '"', (size_t)(end - id)) : NULL;
+	if (quote && quote - id <= WIRE_ID_MAX) {
+		memcpy(r->id, id, (size_t)(quote - id));
+		r->id[quote - id] = '\0';
+	}
+	r->messages++;
+	r->message(r->arg, r->id, p, n);
+}
+
+static void ndjson_feed(struct wire_reader *r, const char *p, size_t n)
+{
+	const char *end = p + n, *nl;
+
+	while (p < end && (nl = memchr(p, '\n', (size_t)(end - p)))) {
+		if (r->part_len) {
+			r->bad |=
+				!append(&r->part, &r->part_len, &r->part_cap, p, (size_t)(nl - p));
+			take_object(r, r->part, r->part_len);
+			release(&r->part, &r->part_len, &r->part_cap);
+		} else
+			take_object(r, p, (size_t)(nl - p));
+		p = nl + 1;
+	}
+	if (p < end)
+		r->bad |= !append(&r->part, &r->part_len, &r->part_cap, p, (size_t)(end - p));
+}
+
+/* The whole frame at `p` (RFC 6455, section 5.2), unmasked as a server's are: its bytes; 0 when
+ * more is to come. */
+static size_t read_frame(struct wire_reader *r, const unsigned char *p, size_t n)
+{
+	size_t head = 2, len;
+
+	if (n < 2)
+		return 0;
+	len = p[1] & 0x7f;
+	head += len == 126 ? 2 : len == 127 ? 8 : 0;
+	if (n < head)
+		return 0;
+	if (head > 2)
+		len = 0;
+	for (size_t i = 2; i < head; i++)
+		len = len << 8 | p[i];
+	if (len > PART_MAX || p[1] & 0x80) {
+		r->bad = true;
+		return 0;
+	}
+	if (n - head < len)
+		return 0;
+	if (p[0] == 0x81)
+		take_object(r, (const char *)p + head, len);
+	else if (p[0] != 0x89) /* a ping; no one here is asked often enough to be missed */
+		r->bad = true; /* a close, or what no server of ours sends */
+	return head + len;
+}
+
+static void websocket_feed(struct wire_reader *r, const char *p, size_t n)
+{
+	const unsigned char *at;
+	size_t used = 0, k;
+
+	if (r->part_len) {
+		if (!append(&r->part, &r->part_len, &r->part_cap, p, n)) {
+			r->bad = true;
+			return;
+		}
+		p = r->part;
+		n = r->part_len;
+	}
+	at = (const unsigned char *)p;
+	while (!r->bad && (k = read_frame(r, at + used, n - used)))
+		used += k;
+	if (p == r->part) {
+		memmove(r->part, r->part + used, n - used);
+		r->part_len = n - used;
+		if (!r->part_len)
+			release(&r->part, &r->part_len, &r->part_cap);
+	} else if (used < n) {
+		r->bad |= !append(&r->part, &r->part_len, &r->part_cap, p + used, n - used);
+	}
+}
+
 static const struct wire wires[] = {
-	{"sse", "Accept: text/event-stream\r\n", sse_feed},
+	{"sse", "Accept: text/event-stream\r\n", 200, sse_feed},
+	{"ndjson", "Accept: application/x-ndjson\r\n", 200, ndjson_feed},
+	{"websocket",
+	 "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+	 "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n",
+	 101, websocket_feed},
 };
 
 const struct wire *wire_find(const char *name)

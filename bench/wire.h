@@ -16,6 +16,7 @@ struct wire_reader;
 struct wire {
 	const char *name;
 	const char *request; /* further request headers, each ended by CR LF */
+	int status;	     /* of the answer that is a stream */
 	/* Takes body bytes; calls the reader's message() for each whole message. */
 	void (*feed)(struct wire_reader *r, const char *p, size_t n);
 };

@@ -34,6 +34,7 @@ needed_by_all() {
 		module json-c libjson-c-dev json-c-devel
 		module libcrypto libssl-dev openssl-devel
 		module zlib zlib1g-dev zlib-devel
+		module libcurl libcurl4-openssl-dev libcurl-devel
 		server initdb postgresql postgresql-server
 		python django python3-django python3-django
 		python rest_framework python3-djangorestframework python3-django-rest-framework

@@ -7,7 +7,8 @@
 # What pgherald is built from, and its unit tests; ip turns the loopback on.
 # shellcheck disable=SC2034 # of whoever reads this file
 root_build_packages=(gcc make libc6-dev autoconf automake pkgconf libmicrohttpd-dev libpq-dev
-	libjson-c-dev uthash-dev libssl-dev zlib1g-dev libcmocka-dev iproute2)
+	libjson-c-dev uthash-dev libssl-dev zlib1g-dev libcurl4-openssl-dev libhiredis-dev
+	librdkafka-dev libcmocka-dev iproute2)
 
 # Why no root can be used here: one line, and status 0; status 1 when it can.
 # shellcheck disable=SC2016 # the inner shell expands it
@@ -50,17 +51,18 @@ root_of() {
 	(
 		flock 7 # two lanes may want it
 		if [[ ! -d $dir/$name ]]; then
-			rm -rf "$dir/$name.new"
+			rm -rf --one-file-system "$dir/$name.new"
 			mirror=$(root_mirror)
 			# Release files of an archive's snapshot have expired; the release itself does
-			# without the suites that change daily.
-			if ! timeout 1200 mmdebstrap --variant=apt --architectures="$arch" --format=directory \
+			# without the suites that change daily. What it mounts there goes with it, however it
+			# ends: nobody who clears this directory clears /dev as well.
+			if ! timeout 1200 unshare --mount mmdebstrap --variant=apt --architectures="$arch" --format=directory \
 				--skip=check/qemu --dpkgopt=force-unsafe-io \
 				--aptopt='Acquire::Check-Valid-Until "false"' --aptopt='Acquire::Retries "3"' \
 				--aptopt='APT::Install-Recommends "false"' --include="$list" "$suite" \
 				"$dir/$name.new" ${mirror:+"deb $mirror $suite main"} \
 				>"$dir/$name.log" 2>&1 </dev/null 7>&-; then
-				rm -rf "$dir/$name.new"
+				rm -rf --one-file-system "$dir/$name.new"
 				echo "no root of $suite ($arch) could be made: $(grep '^E: ' "$dir/$name.log" | head -n 1)"
 				exit 1
 			fi

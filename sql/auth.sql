@@ -5,6 +5,8 @@
 -- may call the look-up function, but cannot read the tables behind it.
 {{begin}}
 
+{{auth_owners}}
+
 {{grants}}
 
 -- Functions of pgherald_auth: what looks up credentials has no right on the journal. It makes them itself,

@@ -1,7 +1,8 @@
---# The look-up of an [auth] whose credential names a user; a part of auth.sql.
--- One row per user that was found; n is the place in the argument, from 1. The daemon has verified
--- the credentials that name them, and knows when each ends. What is done while the table is read is undone:
--- see pgherald.tell().
+--# The look-up by user; a part of auth.sql. It is that of an [auth] whose credential names a user, and stands
+--# besides that of one whose table holds tokens, for pgherald explain.
+-- One row per user that was found; n is the place in the argument, from 1. Where credentials name them the daemon
+-- has verified those, and knows when each ends. What is done while the table is read is undone: see
+-- pgherald.tell().
 CREATE OR REPLACE FUNCTION pgherald.{{function}}(users text[])
 RETURNS TABLE (n int, user_id text, role text, active boolean, expires timestamptz)
 LANGUAGE plpgsql STABLE SECURITY DEFINER

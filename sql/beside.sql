@@ -2,14 +2,15 @@
 -- `written` ends with what others have changed of the ways (pgherald.beside), which counts here and is not told.
 -- A v row has the snapshot in which its transaction has looked (an i row, in `past`, one of when it was written).
 changed AS MATERIALIZED (
-  SELECT j.txid, j.id, j.op, j.nth <= cardinality(places) AS page, array_position(j.own_old, NULL) IS NOT NULL AS blind,
+  SELECT j.txid, j.id, j.op, j.pk, j.own_old, j.nth <= cardinality(places) AS page, array_position(j.own_old, NULL) IS NOT NULL AS blind,
          CASE WHEN j.op = 'v' THEN coalesce(r.data->>0 = '{{way_mark}}', false)
               WHEN j.op IN ('i', 'u', 'd') THEN coalesce(r.data->>0 = '{{mark}}', false) ELSE j.op = 'w' END AS known,
          CASE WHEN j.op = 'v' THEN r.data->>10 WHEN j.op = 'i' THEN r.past->>0 END AS snap,
          CASE WHEN j.op = 'v' THEN r.data END AS vigil,
          CASE j.op WHEN 'd' THEN {{leads_now}}
                    WHEN 'u' THEN {{led_before}} END AS went,
-         CASE WHEN j.op IN ('i', 'u') THEN {{leads_now}} END AS came
+         CASE WHEN j.op IN ('i', 'u') THEN {{leads_now}} END AS came,
+         CASE WHEN j.op = 'i' THEN '-' WHEN j.op IN ('u', 'd') THEN {{node}} END AS before
   FROM unnest(written) WITH ORDINALITY
     AS j (txid, id, at, topic, op, pk, own_old, own_new, data, past, actor, n, nth)
   CROSS JOIN LATERAL (SELECT CASE WHEN j.op <> 'w' THEN j.data::jsonb END AS data, j.past::jsonb AS past OFFSET 0) AS r
@@ -76,3 +77,17 @@ heard AS MATERIALIZED (
                        WHERE w.txid = t.txid AND w.op = 'w') AS f) AS e (owner)
            WHERE e.owner IS NOT NULL LIMIT 10001) END AS users
   FROM crowd AS t),
+-- Each step of a row with what the next transaction that changed the row has found, which is what this one has left,
+-- and who hears of it from that one.
+stepped AS (
+  SELECT s.*
+  FROM (SELECT s.*, CASE WHEN lead(s.txid) OVER w <> s.txid THEN lead(s.before) OVER w END AS next,
+               lead(s.own_old) OVER w AS next_own
+        FROM (SELECT told.txid, told.id, told.pk, told.op, told.own_old, told.own_new, told.doc, told.data, told.past,
+                     CASE WHEN told.op = 'i' THEN '-' ELSE {{told_node}} END AS before, true AS page
+              FROM told WHERE told.op IN ('i', 'u', 'd', 'w')
+              UNION ALL
+              SELECT c.txid, c.id, c.pk, c.op, c.own_old, NULL, NULL, NULL, NULL, c.before, false
+              FROM changed AS c WHERE c.known AND NOT c.page AND c.op IN ('i', 'u', 'd')) AS s
+        WINDOW w AS (PARTITION BY s.pk, s.op = 'w' ORDER BY s.id)) AS s
+  WHERE s.page),

@@ -711,16 +711,31 @@ DECLARE
   of_topic text;
   often    boolean;  -- whether one of the transactions wrote more than once of a row
   told     boolean;
+  topics   text[];
   places   bigint[];
   written  pgherald.journal[];
+  all_places  bigint[];
+  all_written pgherald.journal[];
 BEGIN
-  -- All of a topic is made before the first row of it is returned, and an error leaves none behind.
-  FOR of_topic, places, written IN
-    SELECT j.topic, array_agg(page.place), array_agg(j)
-    FROM unnest(txids) WITH ORDINALITY AS page(txid, place)
-    JOIN pgherald.journal AS j ON j.txid = page.txid
-    GROUP BY j.topic
-  LOOP
+  -- All of a topic is made before the first row of it is returned, and an error leaves none behind. No loop over
+  -- a query: its cursor could be fetched from, or broken, by code that runs where a topic's tables are read.
+  SELECT coalesce(array_agg(DISTINCT j.topic), '{}'), array_agg(page.place), array_agg(j)
+  INTO topics, all_places, all_written
+  FROM unnest(txids) WITH ORDINALITY AS page(txid, place)
+  JOIN pgherald.journal AS j ON j.txid = page.txid;
+  FOREACH of_topic IN ARRAY topics LOOP
+    IF cardinality(topics) = 1 THEN
+      places := all_places;
+      written := all_written;
+    ELSE
+      SELECT array_agg(w.place),
+             array_agg(ROW(w.txid, w.id, w.at, w.topic, w.op, w.pk, w.own_old, w.own_new, w.data, w.past, w.actor,
+                           w.n)::pgherald.journal)
+      INTO places, written
+      FROM unnest(all_places, all_written)
+        AS w (place, txid, id, at, topic, op, pk, own_old, own_new, data, past, actor, n)
+      WHERE w.topic = of_topic;
+    END IF;
     IF of_topic = '#' THEN  -- messages are as they were published
       RETURN QUERY
       SELECT w.place, w.txid, w.id, w.at, w.topic, w.op, w.own_old, w.own_new, w.data, w.past
@@ -815,16 +830,25 @@ AS $pgherald$
 DECLARE
   of_topic text;
   told     boolean;
+  topics   text[];
   places   bigint[];
   written  pgherald.journal[];
+  all_places  bigint[];
+  all_written pgherald.journal[];
 BEGIN
-  FOR of_topic, places, written IN
-    SELECT j.topic, array_agg(page.place), array_agg(j)
-    FROM unnest(txids) WITH ORDINALITY AS page(txid, place)
-    JOIN pgherald.journal AS j ON j.txid = page.txid
-    WHERE j.id = ANY (ids)
-    GROUP BY j.topic
-  LOOP
+  SELECT coalesce(array_agg(DISTINCT j.topic), '{}'), array_agg(page.place), array_agg(j)
+  INTO topics, all_places, all_written
+  FROM unnest(txids) WITH ORDINALITY AS page(txid, place)
+  JOIN pgherald.journal AS j ON j.txid = page.txid
+  WHERE j.id = ANY (ids);
+  FOREACH of_topic IN ARRAY topics LOOP
+    SELECT array_agg(w.place),
+           array_agg(ROW(w.txid, w.id, w.at, w.topic, w.op, w.pk, w.own_old, w.own_new, w.data, w.past, w.actor,
+                         w.n)::pgherald.journal)
+    INTO places, written
+    FROM unnest(all_places, all_written)
+      AS w (place, txid, id, at, topic, op, pk, own_old, own_new, data, past, actor, n)
+    WHERE w.topic = of_topic;
     IF of_topic = '#' THEN
       RETURN QUERY
       SELECT w.place, w.txid, w.id, w.at, w.topic, w.op, w.own_old, w.own_new, w.data, w.past

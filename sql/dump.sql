@@ -25,7 +25,7 @@ BEGIN
       AND NOT EXISTS (SELECT FROM watched AS other WHERE NOT has_table_privilege(u.oid, other.oid, 'SELECT'))
       AND NOT EXISTS (SELECT FROM pg_attribute AS a
                       CROSS JOIN LATERAL aclexplode(a.attacl) AS acl
-                      WHERE acl.grantee = to_regrole('pgherald_teller')
+                      WHERE acl.grantee::regrole::text ~ '^pgherald_teller(_|$)'
                         AND NOT has_column_privilege(u.oid, a.attrelid, a.attnum, 'SELECT'))
   LOOP
     EXECUTE format('GRANT USAGE ON SCHEMA pgherald TO %I', dumper);

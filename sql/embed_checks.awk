@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: PostgreSQL
 # Makes the table of `pgherald sql check`: awk -f embed_checks.awk check/want.sql check/*.sql
 # An entry begins with "--! id severity [stop]"; further "--!" lines are what its findings mean, and
-# what follows to the next entry is its query. want.sql is put in front of every query.
+# what follows to the next entry is its query. want.sql stands in front of what is asked.
 BEGIN {
 	print "/* Made by embed_checks.awk from sql/check/: edit that. */"
 	print "#include \"config.h\""
@@ -21,19 +21,19 @@ function quoted(text)
 function finish()
 {
 	if (id != "")
-		printf "\t{\"%s\", \"%s\", %s,\n\t \"%s\",\n\t WANT\n%s\t},\n", id, severity, stop, means, sql
+		printf "\t{\"%s\", \"%s\", %s,\n\t \"%s\",\n%s\t},\n", id, severity, stop, means, sql
 	id = sql = means = ""
 }
 /^--#/ || /^$/ { next }
 FILENAME ~ /want\.sql$/ {
-	prefix = prefix " \\\n\t\"" quoted($0) "\\n\""
+	prefix = prefix "\n\t\"" quoted($0) "\\n\""
 	next
 }
 /^--!/ {
 	if (sql != "" || id == "") {
 		finish()
 		if (!table++)
-			printf "#define WANT%s\n\nconst struct check checks[] = {\n", prefix
+			printf "const char check_want[] =%s;\n\nconst struct check checks[] = {\n", prefix
 		id = $2
 		severity = $3
 		stop = $4 == "stop" ? "true" : "false"

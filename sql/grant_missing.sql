@@ -6,9 +6,16 @@ DECLARE
   r record;
 BEGIN
   FOR r IN SELECT w.role, w.object, w.col, a.attnum, a.attrelid
-           FROM (VALUES
-             {{rights}}
-             (NULL, NULL, NULL)) AS w (role, object, col)
+           FROM (SELECT coalesce(CASE WHEN v.role = 'pgherald_teller' THEN (
+                                   -- or who has taken its place, where the tables are not one role's
+                                   SELECT min(p.proowner::regrole::text) FROM pg_proc AS p
+                                   WHERE p.oid IN (SELECT to_regprocedure(f.name) FROM unnest(ARRAY[
+                                                     {{functions}}]::text[]) AS f (name))
+                                     AND p.proowner::regrole::text ~ '^pgherald_teller_') END, v.role),
+                        v.object, v.col
+                 FROM (VALUES
+                   {{rights}}
+                   (NULL, NULL, NULL)) AS v (role, object, col)) AS w (role, object, col)
            LEFT JOIN pg_attribute AS a
              ON a.attrelid = to_regclass(w.object) AND a.attname = w.col AND NOT a.attisdropped
            WHERE w.role IS NOT NULL

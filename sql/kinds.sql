@@ -5,11 +5,15 @@ DO $pgherald$
 DECLARE
   other record;
 BEGIN
+  WITH RECURSIVE part AS (
+    SELECT to_regclass(t.name)::oid AS oid FROM unnest(ARRAY[{{tables}}]::text[]) AS t (name)
+    UNION
+    SELECT i.inhrelid FROM part JOIN pg_inherits AS i ON i.inhparent = part.oid)
   SELECT r.oid::regclass AS name, CASE r.relkind WHEN 'v' THEN 'view' WHEN 'f' THEN 'foreign table'
                                                  ELSE 'relation of another kind' END AS kind
   INTO other
-  FROM unnest(ARRAY[{{tables}}]) AS t (name)
-  JOIN pg_class AS r ON r.oid = to_regclass(t.name)
+  FROM part
+  JOIN pg_class AS r ON r.oid = part.oid
   WHERE r.relkind NOT IN ('r', 'p', 'm')
   LIMIT 1;
   IF FOUND THEN

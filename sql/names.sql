@@ -7,7 +7,7 @@ SET row_security = off
 AS $pgherald$
 BEGIN
   -- Nothing of a table is planned with other rights, whatever somebody has altered here.
-  IF current_user OPERATOR(pg_catalog.<>) 'pgherald_teller' THEN
+  IF NOT pg_catalog.starts_with(current_user, 'pgherald_teller') THEN
     RAISE insufficient_privilege;
   END IF;
   RETURN {{names_of_keys}};

@@ -116,7 +116,9 @@ BEGIN
       PERFORM pg_notify('pgherald_inline', payload);
       {{rescope}}
     END LOOP;
-  EXCEPTION WHEN OTHERS OR assert_failure THEN
+  EXCEPTION WHEN serialization_failure THEN
+    RAISE;  -- the application's own, which tries again
+  WHEN OTHERS OR assert_failure THEN
     RAISE WARNING 'pgherald: % of % not recorded: % (%)', TG_OP, TG_RELID::regclass, SQLERRM, SQLSTATE;
     BEGIN
       PERFORM nextval('pgherald.loss');

@@ -21,7 +21,7 @@ BEGIN
     RAISE EXCEPTION 'event trigger % calls %, a function of %, which would run with the rights of %',
       trap.name, trap.function, trap.owner, session_user;
   END IF;
-  FOREACH name IN ARRAY ARRAY[{{owner_literals}}] LOOP
+  FOREACH name IN ARRAY ARRAY[{{owner_literals}}{{authorize_literal}}] LOOP
     IF to_regrole(name) IS NULL THEN
       EXECUTE format('CREATE ROLE %I NOLOGIN', name);
     ELSIF EXISTS (SELECT FROM pg_roles AS r WHERE r.rolname = name AND (r.rolsuper OR r.rolcanlogin)) THEN
@@ -47,7 +47,7 @@ BEGIN
   LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
   AS $give_back$
   BEGIN
-    REVOKE {{owner_names}} FROM {{installer}};
+    REVOKE {{owner_names}}{{authorize_name}} FROM {{installer}};
     DROP SCHEMA pgherald_lent CASCADE;
   END
   $give_back$;

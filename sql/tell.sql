@@ -12,7 +12,7 @@ AS $pgherald$
 #variable_conflict use_column
 BEGIN
   -- Nothing of a table is planned with other rights, whatever somebody has altered here.
-  IF current_user OPERATOR(pg_catalog.<>) 'pgherald_teller' THEN
+  IF NOT pg_catalog.starts_with(current_user, 'pgherald_teller') THEN
     RAISE insufficient_privilege;
   END IF;
   RETURN QUERY
@@ -57,7 +57,7 @@ AS $pgherald$
 #variable_conflict use_column
 BEGIN
   -- Nothing of a table is planned with other rights, whatever somebody has altered here.
-  IF current_user OPERATOR(pg_catalog.<>) 'pgherald_teller' THEN
+  IF NOT pg_catalog.starts_with(current_user, 'pgherald_teller') THEN
     RAISE insufficient_privilege;
   END IF;
   RETURN QUERY
@@ -76,18 +76,25 @@ BEGIN
              FILTER (WHERE told.op <> 'w') AS images,
            (array_agg(told.data ORDER BY told.id))[1] AS image,
            (array_agg(told.own_new::text ORDER BY told.id DESC))[1] AS last_own,
-           (array_agg(told.doc::text ORDER BY told.id DESC))[1] AS last_doc
-    FROM told
+           (array_agg(told.doc::text ORDER BY told.id DESC))[1] AS last_doc,
+           {{next}} AS next,
+           {{next_own}} AS next_own,
+           {{opened}} AS opened,
+           min(told.id) FILTER (WHERE told.op = 'i' OR told.op = 'u' AND told.past IS NOT NULL) AS own_id
+    FROM {{stepped}}
     WHERE told.op IN ('i', 'u', 'd', 'w')
     GROUP BY told.txid, told.pk
     HAVING {{often}}),
   settled AS MATERIALIZED (
-    SELECT o.txid, o.pk, o.last_id, now.own, say.doc, say.leave, steps.before, steps.once, way.lost, way.won,
+    SELECT o.txid, o.pk, o.last_id, now.own, say.doc, say.leave, steps.before, steps.once, way.lost, way.won, way.came,
+           way.led || known.sure AS sure, known.seen, known.made,
            (NOT o.by_way AND o.befores[2:] = o.afters[:cardinality(o.afters) - 1]
             AND o.afters[cardinality(o.afters)] = f.now
             AND (now.one IS NULL OR o.last_doc = say.doc::text AND o.last_own = now.own::text)
-            AND {{alone}} AND way.lost = '{}' AND steps.once <@ (steps.before || now.own)) IS TRUE AS holds,
+            AND {{alone}} AND way.lost = '{}' AND steps.once <@ (steps.before || now.own)
+            AND (NOT known.made OR steps.before <@ coalesce(now.own, '{}'))) IS TRUE AS holds,
            CASE WHEN o.befores IS NULL THEN 'o'
+                WHEN f.gone AND way.lost = '{}' AND steps.before = '{}' THEN 'x'
                 WHEN f.start <> '-' AND now.one IS NOT NULL THEN 'u'
                 WHEN f.start <> '-' THEN 'd'
                 WHEN now.one IS NOT NULL THEN 'i'
@@ -98,14 +105,17 @@ BEGIN
              {{this_owners}} AS own
       FROM {{table}} AS this
       WHERE {{this_is}}) AS now ON true
-    -- where the steps begin: what one begins with and none ends with; in a circle, where they end
+    -- Where the steps begin: what one begins with and none ends with; in a circle, where they end. Where the way to
+    -- owners is followed that is not what the row is now, if another transaction has changed it since (`next` is what
+    -- that one has found); and of a row that is where it was, and gone since, those hear whom the next does not tell.
     CROSS JOIN LATERAL (
-      SELECT coalesce((SELECT n.node
-                       FROM (SELECT unnest(o.befores) AS node, 1 AS n
-                             UNION ALL SELECT unnest(o.afters), -1) AS n
-                       GROUP BY n.node HAVING sum(n.n) > 0 LIMIT 1), e.node) AS start,
-             e.node AS now
-      FROM (SELECT CASE WHEN now.one IS NULL THEN '-' ELSE {{now_node}} END AS node) AS e) AS f
+      SELECT coalesce(e.first, {{round}}) AS start, e.node AS now, {{gone}} AS gone
+      FROM (SELECT CASE WHEN now.one IS NULL THEN '-' ELSE {{now_node}} END AS node,
+                   (SELECT n.node
+                    FROM (SELECT unnest(o.befores) AS node, 1 AS n
+                          UNION ALL SELECT unnest(o.afters), -1) AS n
+                    GROUP BY n.node HAVING sum(n.n) > 0 LIMIT 1) AS first
+            OFFSET 0) AS e) AS f
     LEFT JOIN LATERAL (
       SELECT u.image FROM unnest(o.befores, o.images) WITH ORDINALITY AS u (node, image, n)
       WHERE u.node = f.start ORDER BY u.n DESC LIMIT 1) AS w ON true
@@ -116,23 +126,44 @@ BEGIN
     -- `once` is who owns now what the row was before, however the owners have changed meanwhile
     CROSS JOIN LATERAL (
       SELECT ARRAY(SELECT DISTINCT unnest(u.own::text[]) FROM unnest(o.befores, o.owners) AS u (node, own)
-                   WHERE u.node = f.start AND f.start <> '-' ORDER BY 1) AS before,
-             CASE WHEN f.start <> '-' THEN {{once}} ELSE '{}' END AS once OFFSET 0) AS steps
+                   WHERE u.node = f.start AND f.start <> '-'
+                     AND (NOT f.gone OR o.next = f.start)
+                   EXCEPT SELECT unnest(o.next_own::text[]) WHERE f.gone
+                   ORDER BY 1) AS before,
+             CASE WHEN f.start <> '-' AND NOT f.gone THEN {{once}} ELSE '{}' END AS once OFFSET 0) AS steps
     {{lost_and_won}}),
+  -- Who owns the row no more is told that it has left him if it was his before the transaction, as far as its steps
+  -- say (`sure`). Of whom they say something else (`seen`), and of everybody where it made steps that lead to nobody
+  -- knows whom (`made`), nobody knows: he is told to fetch again (`maybe`), and no key of a row that was never his.
   net AS (
-    SELECT s.txid, s.pk, s.last_id, s.doc, s.leave, s.op::"char" AS op, o.own_old,
-           CASE s.op WHEN 'd' THEN ARRAY(SELECT unnest(s.once) EXCEPT SELECT unnest(o.own_old) ORDER BY 1)
-                     WHEN 'o' THEN ARRAY(SELECT unnest(s.own) INTERSECT SELECT unnest(s.won) ORDER BY 1)
+    SELECT s.txid, s.pk, s.last_id, s.doc, s.leave, s.op::"char" AS op,
+           CASE WHEN m.maybe IS NULL AND w.since = '{}' THEN w.whom
+                ELSE ARRAY(SELECT unnest(CASE WHEN s.op = 'u' THEN w.whom || w.since ELSE w.whom END)
+                           EXCEPT SELECT unnest(m.maybe) ORDER BY 1) END AS own_old,
+           CASE s.op WHEN 'd' THEN CASE WHEN m.maybe IS NULL OR w.since = '{}' THEN w.since
+                                        ELSE ARRAY(SELECT unnest(w.since) EXCEPT SELECT unnest(m.maybe) ORDER BY 1) END
+                     WHEN 'o' THEN ARRAY(SELECT unnest(s.own) INTERSECT SELECT unnest(s.came) ORDER BY 1)
                      WHEN 'x' THEN '{}'
-                     ELSE s.own END AS own_new
+                     ELSE s.own END AS own_new,
+           m.maybe
     FROM settled AS s
     CROSS JOIN LATERAL (
       SELECT CASE WHEN s.op IN ('i', 'x') THEN '{}'
                   WHEN s.op = 'o' THEN ARRAY(SELECT unnest(s.lost) EXCEPT SELECT unnest(s.own) ORDER BY 1)
-                  ELSE ARRAY((SELECT unnest(s.before) EXCEPT SELECT unnest(s.won))
+                  ELSE ARRAY((SELECT unnest(s.before) EXCEPT SELECT unnest(s.won)
+                              EXCEPT (SELECT unnest(s.came) INTERSECT SELECT unnest(s.own)))
                              UNION SELECT unnest(s.lost)
-                             UNION (SELECT unnest(s.once) WHERE s.op = 'u' EXCEPT SELECT unnest(s.own))
-                             ORDER BY 1) END AS own_old OFFSET 0) AS o
+                             ORDER BY 1) END AS whom OFFSET 0) AS o
+    CROSS JOIN LATERAL (
+      SELECT o.whom, CASE WHEN s.op IN ('d', 'u') AND s.once <> '{}'
+                          THEN ARRAY(SELECT unnest(s.once) EXCEPT SELECT unnest(o.whom || coalesce(s.own, '{}')) ORDER BY 1)
+                          ELSE '{}' END AS since OFFSET 0) AS w
+    CROSS JOIN LATERAL (
+      SELECT CASE WHEN s.made OR s.seen <> '{}'
+                  THEN ARRAY(SELECT u.owner FROM unnest(w.whom || w.since) AS u (owner)
+                             WHERE s.made OR u.owner = ANY (s.seen)
+                             EXCEPT SELECT unnest(s.sure || coalesce(s.own, '{}'))) END AS maybe
+      OFFSET 0) AS m
     WHERE NOT s.holds)
   SELECT told.place, told.txid, told.id, told.at, told.topic, {{settled_op}},
          CASE WHEN so.op = 'x' THEN '{}' WHEN way.op IS NOT NULL THEN way.lost

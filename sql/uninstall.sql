@@ -47,7 +47,10 @@ DO $pgherald$
 DECLARE
   name text;
 BEGIN
-  FOREACH name IN ARRAY ARRAY[{{owner_literals}}, 'pgherald_reader'] LOOP
+  FOREACH name IN ARRAY ARRAY[{{owner_literals}}, 'pgherald_authorize', 'pgherald_reader'] || ARRAY(
+      SELECT r.rolname::text FROM pg_roles AS r
+      WHERE r.rolname ~ '^pgherald_teller_' AND NOT r.rolsuper
+        AND shobj_description(r.oid, 'pg_authid') = 'made by pgherald sql install') LOOP
     IF to_regrole(name) IS NOT NULL AND pg_has_role(current_user, name, 'USAGE') THEN
       EXECUTE format('DROP OWNED BY %I', name);
     END IF;
@@ -61,7 +64,8 @@ DO $pgherald$
 DECLARE
   name text;
 BEGIN
-  FOREACH name IN ARRAY ARRAY[{{login_literal}}, 'pgherald_reader', {{owner_literals}}] LOOP
+  FOREACH name IN ARRAY ARRAY[{{login_literal}}, 'pgherald_reader', 'pgherald_authorize', {{owner_literals}}] || ARRAY(
+      SELECT r.rolname::text FROM pg_roles AS r WHERE r.rolname ~ '^pgherald_teller_' AND NOT r.rolsuper) LOOP
     IF EXISTS (SELECT FROM pg_roles AS r
                WHERE r.rolname = name
                  AND shobj_description(r.oid, 'pg_authid') = 'made by pgherald sql install') THEN

@@ -7,6 +7,8 @@
 
 {{refuse}}
 
+{{home}}
+
 {{grants}}
 
 SET LOCAL ROLE pgherald_owner;
@@ -39,6 +41,8 @@ SET LOCAL ROLE pgherald_teller;
 SET LOCAL ROLE pgherald_owner;
 REVOKE CREATE ON SCHEMA pgherald FROM pgherald_teller;
 RESET ROLE;
+
+{{teller}}
 
 -- Made when missing or not ours; left alone, without any lock, when they are as they should be.
 DO $pgherald$

@@ -7,7 +7,7 @@
 
 {{parts}}
 
-{{grants}}
+{{home}}
 
 SET LOCAL ROLE pgherald_owner;
 
@@ -175,7 +175,7 @@ AS $pgherald$
 #variable_conflict use_column
 BEGIN
   -- Nothing of a table is planned with other rights, whatever somebody has altered here.
-  IF current_user OPERATOR(pg_catalog.<>) 'pgherald_teller' THEN
+  IF NOT pg_catalog.starts_with(current_user, 'pgherald_teller') THEN
     RAISE insufficient_privilege;
   END IF;
   {{lost}}
@@ -208,6 +208,8 @@ GRANT EXECUTE ON FUNCTION pgherald.{{seek}}(text[], text[], text[]) TO pgherald_
 SET LOCAL ROLE pgherald_owner;
 REVOKE CREATE ON SCHEMA pgherald FROM pgherald_teller;
 RESET ROLE;
+
+{{teller}}
 
 -- Made when missing or not ours; left alone, without any lock, when they are as they should be.
 DO $pgherald$

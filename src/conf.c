@@ -8,15 +8,28 @@
 
 #include "auth/api_key.h"
 #include "auth/jwk.h"
+#include "auth/key_file.h"
 #include "auth/secret.h"
 #include "base/mem.h"
 #include "conf/value.h"
+#include "hub/subscription.h"
 #include "wire/json.h"
+#include "wire/kafka_property.h"
+
+#define PASSWORD_MAX 511   /* bytes */
+#define TEXT_MAX     16384 /* of a file with properties */
 
 struct conf *conf_ref(struct conf *c)
 {
 	atomic_fetch_add(&c->refs, 1);
 	return c;
+}
+
+static void wipe(char *secret)
+{
+	if (secret)
+		explicit_bzero(secret, strlen(secret));
+	free(secret);
 }
 
 void conf_unref(struct conf *c)
@@ -29,6 +42,10 @@ void conf_unref(struct conf *c)
 		secrets_free(c->auths[i].secrets);
 		jwks_free(c->auths[i].jwks);
 		api_keys_free(c->auths[i].api_keys);
+	}
+	for (size_t i = 0; i < c->n_listens; i++) {
+		wipe(c->listens[i].password);
+		wipe(c->listens[i].properties);
 	}
 	for (size_t i = 0; i < c->n_routes; i++)
 		forwarded_trust_free(&c->routes[i].allowed);
@@ -86,11 +103,16 @@ bool conf_find_door(const struct conf_route *route, const char *name, unsigned *
 	return false;
 }
 
+static bool is_there(const struct conf *c, const struct conf_route *r)
+{
+	return r->enabled && (r->kind != ROUTE_PAGE || c->developer);
+}
+
 const struct conf_route *conf_route_at(const struct conf *c, const char *path,
 				       struct pattern_piece ret[PATTERN_VARIABLES_MAX])
 {
 	for (size_t i = 0; i < c->n_routes; i++)
-		if (pattern_matches(c->routes[i].path, path, ret))
+		if (is_there(c, &c->routes[i]) && pattern_matches(c->routes[i].path, path, ret))
 			return &c->routes[i];
 	return NULL;
 }
@@ -123,13 +145,14 @@ uint32_t conf_route_form(const struct conf_route *route, enum wire_transport tra
 		.dialect = (enum wire_dialect)route->dialect,
 		.no_ids = !route->ids,
 		.txid = route->txid,
+		.crlf = route->line_ends == LINE_ENDS_CRLF,
 		.each_retry_ms = route->retry_each ? route->retry_ms : 0,
 	};
 
 	return form_of(&parts);
 }
 
-static const struct scope_policy *find_role(const struct conf *c, const char *name)
+const struct scope_policy *conf_find_role(const struct conf *c, const char *name)
 {
 	for (size_t i = 0; i < c->n_roles; i++)
 		if (!strcmp(c->roles[i].name, name))
@@ -137,14 +160,40 @@ static const struct scope_policy *find_role(const struct conf *c, const char *na
 	return NULL;
 }
 
+bool conf_may_publish(const struct conf *c)
+{
+	for (size_t i = 0; i < c->publishers.n; i++)
+		if (!strcmp(c->publishers.items[i], c->login))
+			return true;
+	return false;
+}
+
 bool conf_route_publishes(const struct conf_route *route)
 {
 	return route->kind == ROUTE_BROADCAST || route->kind == ROUTE_SEND;
 }
 
+bool conf_route_names_stream(const struct conf_route *route)
+{
+	return route->kind == ROUTE_RENEW || route->kind == ROUTE_SUBSCRIBE ||
+	       route->kind == ROUTE_UNSUBSCRIBE;
+}
+
+bool conf_route_takes_body(const struct conf_route *route)
+{
+	return conf_route_publishes(route) || route->kind == ROUTE_SUBSCRIBE ||
+	       route->kind == ROUTE_UNSUBSCRIBE;
+}
+
+bool conf_route_calls_roll(const struct conf_route *route)
+{
+	return route->kind == ROUTE_CONNECTIONS || route->kind == ROUTE_DISCONNECT ||
+	       (route->kind == ROUTE_STATS && route->dialect == DIALECT_STREAMING);
+}
+
 bool conf_role_allowed(const struct conf *c, const struct conf_route *route, const char *role)
 {
-	const struct scope_policy *policy = find_role(c, role);
+	const struct scope_policy *policy = conf_find_role(c, role);
 
 	if (!policy)
 		return false;
@@ -155,8 +204,10 @@ bool conf_role_allowed(const struct conf *c, const struct conf_route *route, con
 		return false;
 	if (conf_route_publishes(route))
 		return policy->n_publishes != 0;
-	return route->kind == ROUTE_STATS ? policy->receives == RECEIVES_ALL
-					  : policy->receives != RECEIVES_NONE;
+	if (route->kind == ROUTE_STATS || route->kind == ROUTE_EXPLAIN ||
+	    route->kind == ROUTE_METRICS || conf_route_calls_roll(route))
+		return policy->receives == RECEIVES_ALL;
+	return policy->receives != RECEIVES_NONE;
 }
 
 bool conf_takes_cookies(const struct conf *c)
@@ -166,6 +217,13 @@ bool conf_takes_cookies(const struct conf *c)
 			if (c->auths[i].where[k].kind == PLACE_COOKIE)
 				return true;
 	return false;
+}
+
+static bool has_channels(const struct api_key *k)
+{
+	autofree struct keys *granted = k->channels ? subscription_grants(k->channels) : NULL;
+
+	return !k->channels || granted;
 }
 
 /* A role in the file that nobody has made would refuse its key in silence. */
@@ -180,13 +238,75 @@ static bool load_api_keys(const struct conf *c, struct conf_auth *a, struct buf 
 				   "%s: line %u has a role, which users = table asks "
 				   "user_table for: it must be -",
 				   a->key_file, k->line);
-		else if (a->users == USERS_CLAIMS && (!k->role || !find_role(c, k->role)))
+		else if (a->users == USERS_CLAIMS && (!k->role || !conf_find_role(c, k->role)))
 			buf_printf(why, "%s: line %u needs the name of a [role]: users = claims",
+				   a->key_file, k->line);
+		else if (!has_channels(k))
+			buf_printf(why,
+				   "%s: line %u has channels that are none: at most 32 names or "
+				   "beginnings of names with a *, between commas",
 				   a->key_file, k->line);
 		if (why->len)
 			return false;
 	}
 	return a->api_keys != NULL;
+}
+
+/* The text of a file with secrets: its first line, or all of it. NULL with the error. */
+static char *load_text(const struct conf *c, const struct conf_listen *l, const char *setting,
+		       const char *path, bool first_line, struct buf *error)
+{
+	char text[TEXT_MAX + 1] = "", *ret = NULL;
+	const char *open = NULL;
+	autobuf why = {0};
+	size_t len;
+
+	buf_init(&why, 8192);
+	if (!key_file_read(path, text, first_line ? PASSWORD_MAX : TEXT_MAX, &len, &open, &why))
+		;
+	else if (open)
+		buf_printf(&why, "%s: %s", path, open);
+	else if (!(len = first_line ? strcspn(text, "\r\n") : strlen(text)))
+		buf_printf(&why, "%s: nothing is in it", path);
+	else
+		ret = xstrndup(text, len);
+	explicit_bzero(text, sizeof(text));
+	if (!ret)
+		buf_printf(error, "%s: [listen %s] %s: %s", c->path, l->name, setting,
+			   buf_cstr(&why));
+	return ret;
+}
+
+static bool load_properties(const struct conf *c, struct conf_listen *l, struct buf *error)
+{
+	struct kafka_property p;
+	const char *at, *why;
+	bool ok = true;
+
+	l->properties = load_text(c, l, "properties_file", l->properties_file, false, error);
+	if (!l->properties)
+		return false;
+	for (at = l->properties; kafka_property_next(&at, &p, &why);)
+		;
+	if (why) {
+		buf_printf(error, "%s: [listen %s] properties_file: %s: %s", c->path, l->name,
+			   l->properties_file, why);
+		ok = false;
+	}
+	explicit_bzero(&p, sizeof(p));
+	return ok;
+}
+
+static bool load_listen(const struct conf *c, struct conf_listen *l, struct buf *error)
+{
+	if (!strcmp(l->server, VALUE_CROSSED_OUT)) {
+		buf_printf(error, "%s: [listen %s] server is crossed out", c->path, l->name);
+		return false;
+	}
+	if (*l->password_file &&
+	    !(l->password = load_text(c, l, "password_file", l->password_file, true, error)))
+		return false;
+	return !*l->properties_file || load_properties(c, l, error);
 }
 
 bool conf_load_secrets(struct conf *c, struct buf *error)
@@ -197,7 +317,9 @@ bool conf_load_secrets(struct conf *c, struct buf *error)
 	for (size_t i = 0; i < c->n_auths; i++) {
 		struct conf_auth *a = &c->auths[i];
 
-		if (verifiers[a->preset].jwt)
+		if (*a->jwks_url)
+			(void)!key_file_is_readable(a->jwks_ca_file, &why);
+		else if (verifiers[a->preset].jwt)
 			a->jwks = jwks_load(a->key_file, *a->algorithm ? a->algorithm : NULL, &why);
 		else if (conf_auth_verifies(a))
 			(void)!load_api_keys(c, a, &why);
@@ -205,11 +327,16 @@ bool conf_load_secrets(struct conf *c, struct buf *error)
 			a->secrets = secrets_load(a->secret_key_file, a->session_salt, &why);
 		if (why.len) {
 			buf_printf(error, "%s: [auth %s] %s: %s", c->path, a->name,
-				   a->preset == PRESET_SESSION ? "secret_key_file" : "key_file",
+				   a->preset == PRESET_SESSION ? "secret_key_file"
+				   : *a->jwks_url	       ? "jwks_ca_file"
+							       : "key_file",
 				   buf_cstr(&why));
 			return false;
 		}
 	}
+	for (size_t i = 0; i < c->n_listens; i++)
+		if (!load_listen(c, &c->listens[i], error))
+			return false;
 	return true;
 }
 

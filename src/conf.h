@@ -25,8 +25,16 @@ enum route_kind {
 	ROUTE_TICKET,
 	ROUTE_RENEW,
 	ROUTE_BROADCAST,
-	ROUTE_SEND
+	ROUTE_SEND,
+	ROUTE_PAGE,
+	ROUTE_EXPLAIN,
+	ROUTE_SUBSCRIBE,
+	ROUTE_UNSUBSCRIBE,
+	ROUTE_METRICS,
+	ROUTE_CONNECTIONS,
+	ROUTE_DISCONNECT
 };
+enum line_ends { LINE_ENDS_LF, LINE_ENDS_CRLF };
 enum socket_mode { SOCKET_MODE_ALL, SOCKET_MODE_GROUP, SOCKET_MODE_OWNER };
 enum capture { CAPTURE_JOURNAL, CAPTURE_NOTIFY };
 enum auth_users { USERS_TABLE, USERS_CLAIMS };
@@ -45,17 +53,20 @@ struct conf_route {
 	char *path;	       /* as wire/pattern.h says, e.g. /api/v1/sse/events/ */
 	int kind;	       /* enum route_kind */
 	struct conf_list auth; /* names of [auth] sections, in the order in which they are asked */
-	char *opens;	       /* of ROUTE_TICKET: the name of the route that its tickets are for */
-	int dialect;	       /* enum wire_dialect */
+	const char *opened_by; /* the variable that lets everybody in; or NULL */
+	char *opens; /* of ROUTE_TICKET, ROUTE_PAGE: the name of the route that it is for */
+	int dialect; /* enum wire_dialect */
 	struct conf_list transports; /* by name; empty = all that can carry the dialect */
 	unsigned carried;	     /* what they are, a bit for each enum wire_transport */
 	enum wire_transport first;   /* for who names none: the first in the list */
 	bool ids, txid, retry_each;
+	int line_ends;	  /* enum line_ends: of SSE */
 	bool test_mode;	  /* a stream is one message that says so */
 	bool query_token; /* whether ?token= is accepted besides the Authorization header */
 	struct conf_list channels; /* what is heard here, and nothing else; empty = one's own */
 	bool own_too;		   /* besides them */
 	bool by_role;		   /* one of them has the user's role in its name */
+	char *authorize;	   /* a function that is asked who may hear them; "" = none */
 	struct conf_list types;	   /* as in a filter; empty = every type */
 	struct conf_list roles;	   /* who may use it; empty = every configured role */
 	uint64_t keepalive_ms;
@@ -65,8 +76,13 @@ struct conf_route {
 	uint64_t stall_ms; /* a client that takes nothing for so long is let go */
 	struct conf_list allow_ips;
 	struct forwarded_trust allowed; /* what they mean; from everywhere without any */
-	uint64_t max_streams, max_streams_per_address;
-	uint64_t opens_per_address, opens_per_user; /* a minute */
+	uint64_t max_streams, max_streams_per_address, max_streams_per_channel;
+	uint64_t opens_in_all, opens_per_address, opens_per_user, opens_per_channel; /* a minute */
+	uint64_t publishes, publishes_per_address, publishes_per_user, publishes_per_channel;
+	uint64_t subscribes, subscribes_per_address, subscribes_per_user, subscribes_per_channel;
+	bool enabled;		      /* else nobody finds it */
+	uint64_t max_body;	      /* bytes of what is posted to be published */
+	struct conf_list environment; /* families of variables that set some of this */
 };
 
 /* [auth NAME]: a door: how a credential becomes a user and a role. */
@@ -78,17 +94,20 @@ struct conf_auth {
 	struct conf_list places; /* where it looks, as text */
 	struct place where[PLACES_MAX];
 	size_t n_where;
-	char *token_expires; /* column, "" for tokens without end */
+	char *token_expires;  /* column, "" for tokens without end */
+	char *token_channels; /* another, "" for tokens that hear what their user's role may */
 	/* with PRESET_SESSION: */
 	char *cookie, *session_salt, *secret_key_file, *user_password;
 	struct secrets *secrets; /* by conf_load_secrets() */
 	/* of a JWT: */
 	char *key_file, *algorithm, *issuer, *audience;
+	char *jwks_url, *jwks_ca_file;
+	uint64_t jwks_refresh_ms, jwks_pause_ms, jwks_grace_ms;
 	uint64_t leeway_ms;
 	int users; /* enum auth_users */
-	char *user_claim, *role_claim;
+	char *user_claim, *role_claim, *channels_claim;
 	struct conf_list claims;   /* NAME=VALUE each */
-	struct jwks *jwks;	   /* by conf_load_secrets() */
+	struct jwks *jwks;	   /* of key_file, by conf_load_secrets() */
 	struct api_keys *api_keys; /* of PRESET_APIKEY with a key_file, by the same */
 	char *role;		   /* with PRESET_NONE */
 	int role_from;		   /* enum auth_role_from */
@@ -107,10 +126,24 @@ struct conf_watch {
 	struct watch *parsed; /* what the strings mean */
 };
 
-/* [listen NAME]: a channel on which the application itself sends JSON. */
+/* Where a [listen] section hears it from. */
+enum listen_kind { LISTEN_NOTIFY, LISTEN_PUBSUB, LISTEN_STREAM, LISTEN_KAFKA };
+enum listen_start { LISTEN_END, LISTEN_BEGINNING };
+
+/* [listen NAME]: where the application itself sends JSON. */
 struct conf_listen {
 	char *name;
-	char *channel;
+	int kind;      /* enum listen_kind */
+	char *channel; /* of LISTEN_NOTIFY, and of the others: */
+	char *server;  /* a URL of Redis, or brokers of Kafka */
+	char *password_file, *ca_file, *properties_file;
+	char *password, *properties; /* by conf_load_secrets(), or NULL */
+	struct conf_list from;
+	char *to;
+	bool journal;
+	char *group;
+	int start; /* enum listen_start */
+	char *payload_field, *type_field;
 	char *event_key, *data_key;
 	struct conf_list owner_keys;
 };
@@ -125,10 +158,12 @@ struct conf {
 	uint64_t workers; /* 0 = one per processor */
 	uint64_t max_streams;
 	uint64_t max_streams_per_user;
+	uint64_t max_tickets, max_tickets_per_user, max_tickets_per_address; /* 0: any number */
 	uint64_t max_requests; /* without a verdict, over all workers; 0 = by descriptors */
 	uint64_t max_requests_per_address;
 	uint64_t ring_events, ring_bytes;
-	uint64_t send_buffer; /* SO_SNDBUF of a stream, bytes */
+	uint64_t client_memory; /* bytes, over all workers; 0: any number */
+	uint64_t send_buffer;	/* SO_SNDBUF of a stream, bytes */
 	uint64_t flush_ms;
 	uint64_t drain_ms;
 	uint64_t request_ms; /* an HTTP request must be complete, and its token looked up, in this
@@ -138,6 +173,8 @@ struct conf {
 	struct forwarded_trust trust; /* what they mean */
 	int client_address;	      /* enum forwarded_header */
 	uint64_t auth_failures, auth_failures_ms;
+	bool developer;	     /* whether there are test pages */
+	bool allow_insecure; /* variables may let everybody in, wherever it listens */
 
 	/* [log] */
 	int log_level, log_format;
@@ -154,7 +191,8 @@ struct conf {
 	char *login; /* the role the daemon connects as; granted the reader's rights on install */
 
 	/* [publish] */
-	struct conf_list publishers; /* roles of the database */
+	struct conf_list publishers;	 /* roles of the database */
+	struct conf_list trusted_owners; /* may read each other's tokens, see sql/auth_owners.sql */
 
 	struct scope_policy *roles; /* [role NAME], in the file's order */
 	size_t n_roles;
@@ -186,7 +224,7 @@ bool conf_auth_verifies(const struct conf_auth *a) MUST_CHECK;
 /* Whether that door asks the database who somebody is. */
 bool conf_auth_asks(const struct conf_auth *a) MUST_CHECK;
 /* Whether a role may use a route: those it names, or every configured one that hears something; the
- * statistics' default is the roles that hear everything. */
+ * statistics' and explanations' default is the roles that hear everything. */
 bool conf_role_allowed(const struct conf *c, const struct conf_route *route,
 		       const char *role) MUST_CHECK;
 /* The route that has this path, with the values of its variables; NULL when there is none. */
@@ -197,8 +235,17 @@ bool conf_route_asks(const struct conf_route *route, const char *name) MUST_CHEC
 /* Whether a route has a transport, and in which form a client of it is told. */
 bool conf_route_carries(const struct conf_route *route, enum wire_transport transport) MUST_CHECK;
 uint32_t conf_route_form(const struct conf_route *route, enum wire_transport transport);
+/* The [role] section of that name, or NULL. */
+const struct scope_policy *conf_find_role(const struct conf *c, const char *name) MUST_CHECK;
+/* Whether the daemon's own role may publish. */
+bool conf_may_publish(const struct conf *c) MUST_CHECK;
 /* Whether what is posted to a route is published. */
 bool conf_route_publishes(const struct conf_route *route) MUST_CHECK;
+/* Whether it is about a stream that is open, which the query names. */
+bool conf_route_names_stream(const struct conf_route *route) MUST_CHECK;
+/* Whether it is about who is connected, over all workers. */
+bool conf_route_calls_roll(const struct conf_route *route) MUST_CHECK;
+bool conf_route_takes_body(const struct conf_route *route) MUST_CHECK;
 /* Which of a route's doors that name is; false when it is none. */
 bool conf_find_door(const struct conf_route *route, const char *name, unsigned *ret) MUST_CHECK;
 /* Whether some [auth] takes cookies. */
@@ -212,6 +259,8 @@ void conf_print(const struct conf *c, struct buf *out);
 char *conf_topics(const struct conf *c);
 /* The same of those that are told live only, from NOTIFY payloads; NULL when there are none. */
 char *conf_live_topics(const struct conf *c);
+/* "NAME = value, …": the variables of the environment that are on top of the file. */
+void environment_print(const struct conf *c, struct buf *out);
 /* One line per setting: "section setting default", for the documentation lint. */
 void conf_list_settings(struct buf *out);
 /* Settings that a reload cannot change but that differ: their names in `out`, comma separated. */

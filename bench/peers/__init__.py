@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from .centrifugo import Centrifugo
 from .common import Absent, Peer
 from .django import EventStream, View
 from .nchan import Nchan
 from .node import BetterSse, Node
 from .pushpin import Pushpin
 
-PEERS: dict[str, type[Peer]] = {p.name: p for p in (Nchan, Pushpin, Node, BetterSse, EventStream, View)}
+PEERS: dict[str, type[Peer]] = {p.name: p for p in (Nchan, Pushpin, Centrifugo, Node, BetterSse, EventStream, View)}
 
 
 def choose(names: str, cache: Path) -> tuple[dict[type[Peer], str], dict[str, str]]:

@@ -57,6 +57,7 @@ class EventStream(Peer):
         return ["-m", "uvicorn", "--host", "127.0.0.1", "--port", str(self.port), "--backlog", "4096",
                 "--log-level", "warning", "--no-access-log", "--lifespan", "off",
                 "--timeout-keep-alive", "600",
+                "--ws", "none",  # else it takes the system's websockets, which may be too old for it
                 "bench_eventstream:application"]
 
     def begin(self) -> list[subprocess.Popen[str]]:

@@ -13,10 +13,11 @@ from .fanout import broadcast, mix, targeted
 from .growth import growth
 from .idle import connect, memory
 from .past import resume, storm
+from .transports import transports
 from .writes import bulk, latency, stuck
 
 SCENARIOS: dict[str, Callable[[Bench], list[Table]]] = {
     f.__name__: f
     # those with peers first: where time runs short, later ones get less
-    for f in (broadcast, targeted, growth, memory, latency, stuck, mix, connect, resume, storm, bulk)
+    for f in (broadcast, targeted, growth, memory, transports, latency, stuck, mix, connect, resume, storm, bulk)
 }

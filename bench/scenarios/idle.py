@@ -16,12 +16,12 @@ def _state(server: Any) -> tuple[int, int, int]:
     return server.private_kb(), machine.slab_kb(), machine.socket_pages_kb()
 
 
-def _grow(b: Bench, server: Any, streams: int, then: Any = None) -> list[float]:
+def grow(b: Bench, server: Any, streams: int, then: Any = None, **more: Any) -> list[float]:
     """What each of the second half of the streams takes: process, slab, TCP pages, in KB."""
     half = streams // 2
-    with b.load(server, half):
+    with b.load(server, half, **more):
         before = _state(server)
-        with b.load(server, streams - half, "foreman"):
+        with b.load(server, streams - half, "foreman", **more):
             after = _state(server)
             if then:
                 then(server)
@@ -50,15 +50,15 @@ def memory(b: Bench) -> list[Table]:
 
     for _ in range(b.rounds):
         with b.daemon(database="", route="") as ours:
-            keep(OURS, _grow(b, ours, b.streams, idle_cpu if len(idle) < 3 else None))
+            keep(OURS, grow(b, ours, b.streams, idle_cpu if len(idle) < 3 else None))
         with b.limit(350) as limit:
-            keep(LIMIT, _grow(b, limit, b.streams))
+            keep(LIMIT, grow(b, limit, b.streams))
     for peer in b.peers:
         try:
             for _ in range(min(b.rounds, 2)):
                 with b.peer(peer) as server:
                     streams[peer.label] = min(b.streams, peer.most)
-                    keep(peer.label, _grow(b, server, streams[peer.label]))
+                    keep(peer.label, grow(b, server, streams[peer.label]))
         except (RuntimeError, OSError) as error:
             b.remark(peer.label, f"memory not measured: {error}")
     for label, values in cells.items():

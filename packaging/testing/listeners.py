@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: PostgreSQL
 """Streams that listen and come back like an EventSource, and what each of them heard.
 
-    listeners.py COUNT [PORT]
+    listeners.py COUNT [PORT [PERCENT]]
 
+So many of a hundred are SSE (all, unless it is said), of the others one half are NDJSON and one WebSockets.
 Every second one is the staff's, who hears of all orders, the others are customers'. /run/listeners
 says how they are once a second: "connected 200". At SIGTERM the orders in /run/writers/expected, lines
 "NUMBER CUSTOMER", must have been heard by whom they concern, each once; the verdict is the last
 line of /run/listeners and the exit status."""
 
 import asyncio
+import base64
 import collections
 import json
 import os
@@ -17,14 +19,19 @@ import signal
 import sys
 
 COUNT, PORT = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 8080
+SSE_PERCENT = int(sys.argv[3]) if len(sys.argv) > 3 else 100
 PATIENCE_S = 90
+TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
 state = collections.Counter()
 
 
 class Listener:
     def __init__(self, i):
         self.user = 1 if i % 2 else 2 + i // 2 % 99
-        self.old_http = i % 3 == 0  # without chunks
+        # Of each hundred in a row, in turns with the users: two by two.
+        kind = i // 2 * 37 % 100
+        self.kind = "sse" if kind < SSE_PERCENT else ("ndjson", "websocket")[kind % 2]
+        self.old_http = i % 3 == 0 and self.kind != "websocket"  # without chunks
         self.last_id, self.heard, self.opened = None, collections.Counter(), 0
 
     async def run(self):
@@ -39,20 +46,48 @@ class Listener:
         reader, writer = await asyncio.open_connection("127.0.0.1", PORT)
         try:
             lines = [f"GET /api/v1/sse/events/ HTTP/1.{0 if self.old_http else 1}", "Host: x",
-                     f"Authorization: Token token{self.user}"]
+                     f"Authorization: Token token{self.user}", *self.asks_for()]
             lines += [f"Last-Event-ID: {self.last_id}"] if self.last_id else []
             writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
             head = await reader.readuntil(b"\r\n\r\n")
-            if b" 200 " not in head.split(b"\r\n")[0]:
+            if (b" 101 " if self.kind == "websocket" else b" 200 ") not in head.split(b"\r\n")[0]:
                 raise ValueError(head)
             self.opened += 1
             state["connected"] += 1
+            state["connected " + self.kind] += 1
             try:
-                await self.read(reader, b"chunked" in head)
+                if self.kind == "websocket":
+                    await self.read_frames(reader, writer)
+                else:
+                    await self.read(reader, b"chunked" in head)
             finally:
                 state["connected"] -= 1
+                state["connected " + self.kind] -= 1
         finally:
             writer.close()
+
+    def asks_for(self):
+        if self.kind == "ndjson":
+            return ["Accept: application/x-ndjson"]
+        if self.kind == "websocket":
+            return ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
+                    "Sec-WebSocket-Key: " + base64.b64encode(os.urandom(16)).decode()]
+        return []
+
+    async def read_frames(self, reader, writer):
+        while True:
+            head = await reader.readexactly(2)
+            size = head[1] & 0x7f
+            if size >= 126:
+                size = int.from_bytes(await reader.readexactly(2 if size == 126 else 8), "big")
+            data = await reader.readexactly(size)
+            opcode = head[0] & 0xf
+            if opcode == TEXT:
+                self.take_object(data)
+            elif opcode == PING:  # of an empty payload; the mask is four zeroes
+                writer.write(bytes([0x80 | PONG, 0x80, 0, 0, 0, 0]))
+            elif opcode == CLOSE:
+                return
 
     async def read(self, reader, chunked):
         rest = b""
@@ -66,20 +101,30 @@ class Listener:
                 data = await reader.read(65536)
                 if not data:
                     return
-            *messages, rest = (rest + data).split(b"\n\n")
+            *messages, rest = (rest + data).split(b"\n" if self.kind == "ndjson" else b"\n\n")
             for message in messages:
-                self.take(message)
+                if self.kind == "ndjson":
+                    self.take_object(message)
+                else:
+                    self.take(message)
 
     def take(self, message):
         fields = dict(line.split(b": ", 1) for line in message.split(b"\n") if b": " in line)
         if b"data" in fields:
-            event = json.loads(fields[b"data"])
-            if event["event"] == "system.resync":
-                state["resync " + event["data"]["reason"]] += 1
-            elif event["event"].startswith("order."):
-                self.heard[event["data"]["number"]] += 1
+            self.take_event(json.loads(fields[b"data"]))
         if b"id" in fields:
             self.last_id = fields[b"id"].decode()
+
+    def take_object(self, text):
+        if event := json.loads(text):
+            self.take_event(event)
+            self.last_id = event.get("id", self.last_id)
+
+    def take_event(self, event):
+        if event["event"] == "system.resync":
+            state["resync " + event["data"]["reason"]] += 1
+        elif event["event"].startswith("order."):
+            self.heard[event["data"]["number"]] += 1
 
 
 def report(more=""):

@@ -27,6 +27,7 @@ installs() { # make install from the tarball, elsewhere, twice, and make uninsta
 		./usr/share/pgherald/presets/chat.conf
 		./usr/share/pgherald/presets/estimates.conf
 		./usr/share/pgherald/presets/projects.conf
+		./usr/share/pgherald/presets/publishing.conf
 		./usr/share/pgherald/presets/streaming.conf
 		./usr/share/pgherald/presets/tasks.conf
 		./usr/share/zsh/site-functions/_pgherald

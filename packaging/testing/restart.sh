@@ -1,15 +1,15 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: PostgreSQL
-# A restart that nobody notices: 5,000 streams and writers, and the service is restarted again and
-# again. No event is lost or doubled, no connection closed, and nobody connects a second time.
+# A restart that nobody notices: 5,000 streams, 70 of a hundred SSE (SSE_PERCENT), the others NDJSON and
+# WebSockets, and writers, and the service is restarted again and again. No event is lost or doubled, no connection closed, and nobody connects a second time.
 # shellcheck disable=SC2154,SC2016 # of packaging/test; the inner shell expands it
 package_root restart
 packages
-streams=${STREAMS:-5000} restarts=${RESTARTS:-5}
-export streams restarts
+streams=${STREAMS:-5000} restarts=${RESTARTS:-5} sse=${SSE_PERCENT:-70}
+export streams restarts sse
 
 listen() {
-	inside systemd-run -q --unit=listeners -p LimitNOFILE=20000 python3 /src/packaging/testing/listeners.py "$streams" &&
+	inside systemd-run -q --unit=listeners -p LimitNOFILE=20000 python3 /src/packaging/testing/listeners.py "$streams" 8080 "$sse" &&
 		soon inside grep -qx "connected $streams" /run/listeners && opened
 }
 write() {
@@ -19,7 +19,7 @@ write() {
 }
 opened() { inside grep -qx "opened $streams" /run/listeners || {
 	inside cat /run/listeners
-	inside journalctl -u pgherald --no-pager -o cat | grep 'SSE stream closed' | grep -o 'reason=.*' |
+	inside journalctl -u pgherald --no-pager -o cat | grep ' stream closed' | grep -o 'reason=.*' |
 		sed 's/ seconds=.*//' | sort | uniq -c
 	return 1
 }; }

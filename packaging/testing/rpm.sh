@@ -8,6 +8,10 @@ packages
 mkdir -p "$work/rpm"
 cp "$debs"/*.deb "$debs"/pgherald-*.tar.gz "$work/rpm"
 out=$work/rpm
+for tool in rpm rpm2cpio cpio; do # in packages of these names
+	command -v "$tool" >/dev/null || apt-get install -qq -y "$tool" >/dev/null 2>&1 ||
+		echo "rpm: there is no $tool here: what the package holds cannot be compared"
+done
 
 build() { # what a packager types; only here rpmbuild knows none of the packages that it asks for
 	in_root "$root" "$out" bash -euc '
@@ -72,7 +76,7 @@ same_libraries() { # what both need, and Debian's names of it
 			bad=1
 		}
 	done
-	for lib in libmicrohttpd libpq libjson-c libssl zlib1g libc6; do
+	for lib in libcurl4 libmicrohttpd libpq libjson-c libssl zlib1g libc6; do
 		dpkg-deb -f "$out"/pgherald_*.deb Depends | grep -q "$lib" || {
 			echo "the deb does not depend on $lib"
 			bad=1

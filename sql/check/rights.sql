@@ -2,7 +2,8 @@
 --! role-missing danger stop
 --! The installation makes these roles; without them nobody can record or read.
 SELECT r.name, 'the role does not exist', 'pgherald sql install --apply'
-FROM unnest('{pgherald_owner,pgherald_teller,pgherald_auth}'::text[]) AS r (name)
+FROM (SELECT unnest('{pgherald_owner,pgherald_teller,pgherald_auth}'::text[])
+      UNION SELECT f.owner FROM want_function AS f) AS r (name)
 WHERE to_regrole(r.name) IS NULL
 
 --! role-attributes danger
@@ -10,7 +11,7 @@ WHERE to_regrole(r.name) IS NULL
 --! pgherald_auth read the tokens.
 SELECT r.rolname, concat_ws(', ', CASE WHEN r.rolcanlogin THEN 'it can log in' END,
                             CASE WHEN r.rolsuper THEN 'it is a superuser' END,
-                            CASE WHEN r.rolbypassrls AND r.rolname = 'pgherald_owner'
+                            CASE WHEN r.rolbypassrls AND r.rolname IN ('pgherald_owner', 'pgherald_authorize')
                                  THEN 'it bypasses row level security' END,
                             CASE WHEN r.rolcreaterole THEN 'it may make roles' END,
                             CASE WHEN r.rolcreatedb THEN 'it may make databases' END,
@@ -18,13 +19,13 @@ SELECT r.rolname, concat_ws(', ', CASE WHEN r.rolcanlogin THEN 'it can log in' E
        format('ALTER ROLE %I', r.rolname)
        || CASE WHEN r.rolcanlogin THEN ' NOLOGIN' ELSE '' END
        || CASE WHEN r.rolsuper THEN ' NOSUPERUSER' ELSE '' END
-       || CASE WHEN r.rolbypassrls AND r.rolname = 'pgherald_owner' THEN ' NOBYPASSRLS' ELSE '' END
+       || CASE WHEN r.rolbypassrls AND r.rolname IN ('pgherald_owner', 'pgherald_authorize') THEN ' NOBYPASSRLS' ELSE '' END
        || CASE WHEN r.rolcreaterole THEN ' NOCREATEROLE' ELSE '' END
        || CASE WHEN r.rolcreatedb THEN ' NOCREATEDB' ELSE '' END
        || CASE WHEN r.rolreplication THEN ' NOREPLICATION' ELSE '' END || ';'
 FROM pg_roles AS r
-WHERE r.rolname IN ({{owner_literals}})
-  AND (r.rolcanlogin OR r.rolsuper OR r.rolbypassrls AND r.rolname = 'pgherald_owner'
+WHERE (r.rolname IN ({{owner_literals}}, 'pgherald_authorize') OR r.oid IN (SELECT t.oid FROM teller AS t))
+  AND (r.rolcanlogin OR r.rolsuper OR r.rolbypassrls AND r.rolname IN ('pgherald_owner', 'pgherald_authorize')
        OR r.rolcreaterole OR r.rolcreatedb
        OR r.rolreplication)
 
@@ -35,7 +36,9 @@ SELECT m.member::regrole, 'it is a member of ' || m.roleid::regrole,
        format('REVOKE %s FROM %s;', m.roleid::regrole, m.member::regrole)
 FROM pg_auth_members AS m
 JOIN pg_roles AS r ON r.oid = m.member
-WHERE m.roleid IN (to_regrole('pgherald_owner'), to_regrole('pgherald_teller'), to_regrole('pgherald_auth'))
+WHERE (m.roleid IN (to_regrole('pgherald_owner'), to_regrole('pgherald_teller'), to_regrole('pgherald_auth'),
+                    to_regrole('pgherald_authorize'))
+       OR m.roleid IN (SELECT t.oid FROM teller AS t))
   AND NOT r.rolsuper AND NOT r.rolcreaterole
 GROUP BY m.member, m.roleid
 
@@ -44,7 +47,8 @@ GROUP BY m.member, m.roleid
 SELECT m.roleid::regrole, m.member::regrole || ' is a member of it',
        format('REVOKE %s FROM %s;', m.roleid::regrole, m.member::regrole)
 FROM pg_auth_members AS m
-WHERE m.member IN (to_regrole('pgherald_owner'), to_regrole('pgherald_teller'), to_regrole('pgherald_auth'))
+WHERE m.member IN (to_regrole('pgherald_owner'), to_regrole('pgherald_teller'), to_regrole('pgherald_auth'),
+                   to_regrole('pgherald_authorize')) OR m.member IN (SELECT t.oid FROM teller AS t)
 GROUP BY m.roleid, m.member
 
 --! right-unknown danger
@@ -77,7 +81,9 @@ WHERE a.grantee NOT IN (o.owner, to_regrole('pgherald_owner'))
            AND a.grantee IN (SELECT d.oid FROM dumper AS d WHERE d.reads))
   AND NOT EXISTS (
     SELECT FROM want_right AS w
-    WHERE to_regrole(w.role) = a.grantee AND w.privilege = a.privilege_type AND w.kind = o.wanted
+    WHERE (to_regrole(w.role) = a.grantee
+           OR w.role = 'pgherald_teller' AND a.grantee IN (SELECT t.oid FROM teller AS t))
+      AND w.privilege = a.privilege_type AND w.kind = o.wanted
       AND o.name = CASE w.kind WHEN 'schema' THEN w.object
                                WHEN 'table' THEN to_regclass(w.object)::text
                                WHEN 'function' THEN to_regprocedure(w.object)::text END)
@@ -114,6 +120,8 @@ SELECT w.object, format('%s lacks %s', w.role, w.privilege),
 FROM want_right AS w
 WHERE w.kind <> 'column' AND (w.kind <> 'schema' OR w.object = 'pgherald')
   AND to_regrole(w.role) IS NOT NULL
+  AND NOT EXISTS (SELECT FROM lookup AS l  -- see looks-late
+                  WHERE l.signature = w.object AND l.others IS NOT NULL AND w.role = 'pgherald_owner')
   AND NOT CASE w.kind
       WHEN 'schema' THEN has_schema_privilege(to_regrole(w.role), to_regnamespace(w.object), w.privilege)
       WHEN 'function' THEN coalesce(has_function_privilege(to_regrole(w.role), to_regprocedure(w.object),
@@ -142,8 +150,17 @@ WHERE (w.kind = 'column' OR w.kind = 'schema' AND w.object <> 'pgherald')
   AND CASE w.kind
       WHEN 'schema' THEN NOT coalesce(has_schema_privilege(to_regrole(w.role), to_regnamespace(w.object),
                                                            'USAGE'), false)
+                         AND NOT (w.role = 'pgherald_teller'
+                                  AND EXISTS (SELECT FROM told
+                                              WHERE told.teller <> to_regrole(w.role)
+                                                AND has_schema_privilege(told.teller, to_regnamespace(w.object),
+                                                                         'USAGE')))
       ELSE a.attnum IS NULL
-           OR NOT has_column_privilege(to_regrole(w.role), a.attrelid, a.attnum, w.privilege) END
+           OR NOT has_column_privilege(to_regrole(w.role), a.attrelid, a.attnum, w.privilege)
+              AND NOT (w.role = 'pgherald_teller'
+                       AND EXISTS (SELECT FROM read JOIN told ON told.topic = read.topic
+                                   WHERE read.oid = a.attrelid
+                                     AND has_column_privilege(told.teller, a.attrelid, a.attnum, w.privilege))) END
   -- what a watched table lacks is a finding of its own
   AND NOT (w.kind = 'column' AND a.attnum IS NULL
            AND EXISTS (SELECT FROM watch AS x WHERE x.rel = w.object AND w.col = ANY (x.key || x.columns)))
@@ -158,7 +175,8 @@ FROM (SELECT a.attrelid::regclass AS rel, acl.grantee, format('%s (%I)', acl.pri
       CROSS JOIN LATERAL aclexplode(a.attacl) AS acl
       WHERE NOT a.attisdropped
         AND NOT EXISTS (SELECT FROM want_right AS w
-                        WHERE to_regrole(w.role) = acl.grantee
+                        WHERE (to_regrole(w.role) = acl.grantee
+                               OR w.role = 'pgherald_teller' AND acl.grantee IN (SELECT t.oid FROM teller AS t))
                           AND CASE w.kind WHEN 'column' THEN to_regclass(w.object) END = a.attrelid
                           AND w.col = a.attname AND w.privilege = acl.privilege_type)
       UNION ALL
@@ -166,7 +184,9 @@ FROM (SELECT a.attrelid::regclass AS rel, acl.grantee, format('%s (%I)', acl.pri
       FROM pg_class AS r
       CROSS JOIN LATERAL aclexplode(r.relacl) AS acl
       WHERE r.relkind IN ('r', 'p', 'v', 'm', 'f') AND r.relnamespace <> to_regnamespace('pgherald')) AS x
-WHERE x.grantee IN (to_regrole('pgherald_owner'), to_regrole('pgherald_teller'), to_regrole('pgherald_auth'))
+WHERE (x.grantee IN (to_regrole('pgherald_owner'), to_regrole('pgherald_teller'), to_regrole('pgherald_auth'),
+                     to_regrole('pgherald_authorize'))
+       OR x.grantee IN (SELECT t.oid FROM teller AS t))
   -- functions of a configuration that is gone, and tables that are, have findings of their own
   AND NOT EXISTS (SELECT FROM pg_proc AS p
                   WHERE p.pronamespace = to_regnamespace('pgherald')

@@ -37,6 +37,40 @@ FROM unnest('{pgherald.journal,pgherald.meta,pgherald.loss,pgherald.gate}'::text
 JOIN pg_class AS r ON r.oid = to_regclass(o.name)
 WHERE r.relkind::text <> o.kind
 
+--! object-code danger stop
+--! Reading this table would run somebody's code with the rights of whoever reads, a superuser's for one, and it is not
+--! read from here on. Only who owns the table, or is a member of pgherald_owner, can have put it there.
+SELECT r.oid::regclass, 'it has ' || o.what, NULL
+FROM pg_class AS r
+CROSS JOIN LATERAL (
+    SELECT 'the rule ' || w.rulename AS what
+    FROM pg_rewrite AS w WHERE w.ev_class = r.oid AND r.relkind = 'r'
+    UNION ALL
+    SELECT 'row level security' WHERE r.relrowsecurity
+    UNION ALL
+    SELECT 'the column ' || a.attname || ' of type ' || a.atttypid::regtype
+    FROM pg_attribute AS a
+    WHERE a.attrelid = r.oid AND NOT a.attisdropped AND a.atttypid >= 16384
+    UNION ALL
+    SELECT 'a child, ' || i.inhrelid::regclass
+    FROM pg_inherits AS i WHERE i.inhparent = r.oid
+    UNION ALL
+    SELECT pg_describe_object(d.classid, d.objid, d.objsubid) || ' with ' || p.oid::regprocedure
+    FROM (SELECT 'pg_class'::regclass AS class, i.indexrelid AS oid FROM pg_index AS i WHERE i.indrelid = r.oid
+          UNION ALL
+          SELECT 'pg_constraint'::regclass, k.oid FROM pg_constraint AS k WHERE k.conrelid = r.oid
+          UNION ALL
+          SELECT 'pg_attrdef'::regclass, v.oid FROM pg_attrdef AS v WHERE v.adrelid = r.oid
+          UNION ALL
+          SELECT 'pg_statistic_ext'::regclass, s.oid FROM pg_statistic_ext AS s WHERE s.stxrelid = r.oid) AS part
+    JOIN pg_depend AS d ON d.classid = part.class AND d.objid = part.oid
+    LEFT JOIN pg_operator AS o ON d.refclassid = 'pg_operator'::regclass AND o.oid = d.refobjid
+    JOIN pg_proc AS p ON p.oid = CASE d.refclassid WHEN 'pg_proc'::regclass THEN d.refobjid ELSE o.oprcode END
+    JOIN pg_roles AS u ON u.oid = p.proowner
+    WHERE NOT u.rolsuper) AS o
+WHERE r.oid IN (to_regclass('pgherald.journal'), to_regclass('pgherald.meta'), to_regclass('pgherald.loss'),
+                to_regclass('pgherald.gate'), to_regclass('pgherald.kept'), to_regclass('pgherald.ticket'))
+
 --! object-missing danger stop
 --! The triggers cannot record anything; the application's statements still succeed, and clients
 --! are not told what they miss.

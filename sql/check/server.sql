@@ -56,6 +56,21 @@ FROM (SELECT 'server' AS whose, current_setting('temp_file_limit') AS amount
         AND setting LIKE 'temp\_file\_limit=%') AS l
 WHERE l.amount <> '-1'
 
+--! commits-unflushed warning
+--! A commit is seen, and told, before it is safe: when the server crashes, changes that clients have been
+--! told of are gone, and those that get their numbers then are not told to clients that come back. Let the
+--! application's sessions that write to watched tables commit with synchronous_commit = on.
+SELECT l.whose, 'synchronous_commit is off', NULL
+FROM (SELECT 'server' AS whose, current_setting('synchronous_commit') AS value
+      UNION ALL
+      SELECT CASE WHEN s.setrole <> 0 THEN 'role ' || s.setrole::regrole ELSE 'database' END,
+             split_part(setting, '=', 2)
+      FROM pg_db_role_setting AS s
+      CROSS JOIN unnest(s.setconfig) AS setting
+      WHERE s.setdatabase IN (0, (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()))
+        AND setting LIKE 'synchronous\_commit=%') AS l
+WHERE lower(l.value) IN ('off', 'false', 'no', '0')
+
 --! published danger
 --! Subscribers get the journal as well: where there is no pgherald they stop with an error, and where
 --! there is one, its clients are told what happened here. Name the tables to publish, or their schemas.

@@ -52,12 +52,15 @@ WHERE r.relkind NOT IN ('r', 'p')
 
 --! foreign-part danger
 --! PostgreSQL cannot show a trigger the rows of a foreign table: with our triggers in place it refuses
---! the application's statements that write to it through this table. Stop watching the table.
+--! the application's statements that write to it through this table. Stop watching the table; one of tokens,
+--! users, groups or sessions must not have such a part.
 SELECT w.rel, format('the foreign table %s is a part of it', part.oid::regclass),
-       format('pgherald sql uninstall --watch %s --apply', w.topic)
+       'pgherald sql uninstall --watch ' || w.topic || ' --apply'
 FROM (SELECT w.topic, w.rel, w.oid FROM watch AS w
       UNION
-      SELECT y.topic, y.rel, to_regclass(y.rel) FROM way AS y WHERE y.follow) AS w
+      SELECT y.topic, y.rel, to_regclass(y.rel) FROM way AS y WHERE y.follow
+      UNION
+      SELECT NULL, t.rel, t.relid FROM want_trigger AS t WHERE t.name ~ '^zz_pgherald_auth_') AS w
 CROSS JOIN LATERAL (WITH RECURSIVE below AS (
                       SELECT w.oid
                       UNION ALL
@@ -178,14 +181,67 @@ JOIN pg_proc AS p ON p.oid = CASE d.refclassid WHEN 'pg_proc'::regclass THEN d.r
 JOIN pg_roles AS r ON r.oid = p.proowner
 WHERE NOT r.rolsuper
 
+--! teller-shared danger
+--! Who owns a table that is read, or a part of it, can run code as the role that reads it: here it could read what
+--! is read for watches whose tables are another role's. A table has changed its owner, or got a part.
+SELECT t.teller::regrole, 'it tells of ' || string_agg(
+         format('watch %s (tables of %s)', t.topic, coalesce(nullif(t.owners, ''), 'superusers')), ', ' ORDER BY t.topic),
+       'pgherald sql install --apply'
+FROM told AS t
+GROUP BY t.teller
+HAVING count(DISTINCT t.owners) > 1
+
+--! owners-mixed warning
+--! What is told of this watch stands in tables of several roles. Each of them can run code that reads what the
+--! watch has of the others' while one of its rows is told; no other watch's. Let one role own them, or a superuser,
+--! or name no columns of the one in watches on tables of the other.
+SELECT w.rel, format('watch %s reads tables of %s', w.topic, t.owners), NULL
+FROM (SELECT DISTINCT told.topic, told.owners FROM told WHERE strpos(told.owners, ', ') > 0) AS t
+JOIN watch AS w ON w.topic = t.topic
+
+--! looks-early danger
+--! This is looked up in the session of whoever writes, and planned there on a table of somebody who could run code
+--! of his as he does: it could read from the writer's cursors, replace a prepared statement of his, or keep him
+--! waiting. A table has changed its owner.
+SELECT l.rel, format('%s looks at tables of %s', l.oid::regprocedure, l.others), 'pgherald sql install --apply'
+FROM lookup AS l
+WHERE l.oid IS NOT NULL AND l.others IS NOT NULL AND NOT l.notify
+  AND has_function_privilege('pgherald_owner', l.oid, 'EXECUTE')
+
+--! looks-inline warning
+--! With capture = notify what stands in other tables is looked up in the session of whoever writes, and the owners
+--! of these tables can run code there: it could read from the writer's cursors, replace a prepared statement of
+--! his, or keep him waiting. Use capture = journal, or trust them with that.
+SELECT l.rel, format('%s looks at tables of %s', l.oid::regprocedure, l.others), NULL
+FROM lookup AS l
+WHERE l.oid IS NOT NULL AND l.others IS NOT NULL AND l.notify
+
+--! auth-owners danger
+--! Who owns one of these tables, or a part of it, can run code that reads what pgherald_auth reads of the others':
+--! tokens, hashes of passwords. Let one role own all of them, or a superuser; or name them as trusted_owners.
+SELECT 'pgherald_auth', 'it reads tables of ' || string_agg(DISTINCT u.rolname::text, ', '), NULL
+FROM auth_part AS a
+JOIN pg_class AS r ON r.oid = a.oid
+JOIN pg_roles AS u ON u.oid = r.relowner
+HAVING count(DISTINCT CASE WHEN NOT u.rolsuper THEN u.oid END) + max(u.rolsuper::int) > 1
+   AND NOT bool_and(u.rolsuper OR EXISTS (SELECT FROM conf, jsonb_array_elements_text(c->'trusted_owners') AS t (name)
+                            WHERE t.name = u.rolname))
+
 --! joined-kind danger
 --! Reading a view runs the functions in it, a foreign table asks somebody's server: our functions do neither
 --! where PostgreSQL can be told so, and fail; where not, its owner has what our role may read.
-SELECT j.rel, CASE r.relkind WHEN 'v' THEN 'it is a view' ELSE 'it is a foreign table' END
-              || ', and ' || j.role || ' would read it', NULL
+SELECT CASE WHEN r.oid = j.oid THEN j.rel ELSE r.oid::regclass::text END,
+       CASE r.relkind WHEN 'v' THEN 'it is a view' ELSE 'it is a foreign table' END
+       || CASE WHEN r.oid = j.oid THEN '' ELSE ' and a part of ' || j.rel END || ', and ' || j.role || ' would read it', NULL
 FROM joined AS j
-JOIN pg_class AS r ON r.oid = j.oid
+CROSS JOIN LATERAL (WITH RECURSIVE below AS (
+                      SELECT j.oid
+                      UNION
+                      SELECT i.inhrelid FROM below JOIN pg_inherits AS i ON i.inhparent = below.oid)
+                    SELECT below.oid FROM below) AS part
+JOIN pg_class AS r ON r.oid = part.oid
 WHERE r.relkind IN ('v', 'f')
+  AND (r.oid = j.oid OR j.looks)  -- a part of a watched table is a finding of its own
 
 --! open-type warning
 --! Who owns this type may add casts to it: our functions read such values by their output function or not at

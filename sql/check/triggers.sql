@@ -43,7 +43,9 @@ SELECT e.evtname, 'the event trigger calls ' || e.evtfoid::regprocedure,
 FROM pg_event_trigger AS e
 JOIN pg_proc AS p ON p.oid = e.evtfoid
 WHERE p.pronamespace = to_regnamespace('pgherald')
-   OR p.proowner IN (to_regrole('pgherald_owner'), to_regrole('pgherald_teller'), to_regrole('pgherald_auth'))
+   OR p.proowner IN (to_regrole('pgherald_owner'), to_regrole('pgherald_teller'), to_regrole('pgherald_auth'),
+                     to_regrole('pgherald_authorize'))
+   OR p.proowner IN (SELECT t.oid FROM teller AS t)
 
 --! replica-role danger
 --! Sessions that begin with session_replication_role = replica fire no ordinary trigger: what they

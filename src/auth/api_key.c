@@ -109,8 +109,9 @@ static bool read_hash(const char *text, unsigned char out[API_KEY_HASH])
 
 enum { WORD_PREFIX, WORD_HASH, WORD_USER, WORD_ROLE, WORD_EXPIRES, N_WORDS };
 
-/* Splits the first words off; what follows is a comment. False when there are too few. */
-static bool split(char *line, char *words[N_WORDS])
+/* Splits the first words off; what follows, `*ret_rest`, is a comment, or begins with the channels.
+ * False when there are too few. */
+static bool split(char *line, char *words[N_WORDS], char **ret_rest)
 {
 	for (size_t i = 0; i < N_WORDS; i++) {
 		line += strspn(line, " \t");
@@ -121,6 +122,7 @@ static bool split(char *line, char *words[N_WORDS])
 		if (*line)
 			*line++ = '\0';
 	}
+	*ret_rest = line + strspn(line, " \t");
 	return true;
 }
 
@@ -132,10 +134,11 @@ static bool none(const char *word)
 /* What is wrong with a line, NULL for nothing. */
 static const char *read_line(struct api_key *k, char *line)
 {
-	char *words[N_WORDS];
+	static const char channels[] = "channels=";
+	char *words[N_WORDS], *rest;
 
-	if (!split(line, words))
-		return "is not PREFIX HASH USER ROLE EXPIRES [COMMENT]";
+	if (!split(line, words, &rest))
+		return "is not PREFIX HASH USER ROLE EXPIRES [channels=LIST] [COMMENT]";
 	if (strlen(words[WORD_PREFIX]) > API_KEY_PREFIX_MAX)
 		return "has a prefix of more than 16 bytes";
 	for (const char *p = words[WORD_PREFIX]; *p; p++)
@@ -152,6 +155,10 @@ static const char *read_line(struct api_key *k, char *line)
 	k->prefix = xstrdup(words[WORD_PREFIX]);
 	k->user = xstrdup(words[WORD_USER]);
 	k->role = none(words[WORD_ROLE]) ? NULL : xstrdup(words[WORD_ROLE]);
+	if (!strncmp(rest, channels, strlen(channels))) {
+		rest += strlen(channels);
+		k->channels = xstrndup(rest, strcspn(rest, " \t"));
+	}
 	return NULL;
 }
 
@@ -236,6 +243,7 @@ void api_keys_free(struct api_keys *k)
 		free(k->items[i].prefix);
 		free(k->items[i].user);
 		free(k->items[i].role);
+		free(k->items[i].channels);
 	}
 	free(k->items);
 	free(k);
@@ -292,7 +300,7 @@ bool api_key_make(char out[API_KEY_SIZE + 1])
 }
 
 bool api_key_line(struct buf *out, const char *key, const char *user, const char *role,
-		  int64_t expires_s, const char *comment)
+		  int64_t expires_s, const char *channels, const char *comment)
 {
 	unsigned char hash[API_KEY_HASH];
 	int prefix = strncmp(key, "pgh_", 4) == 0 ? OWN_PREFIX : FOREIGN_PREFIX;
@@ -306,6 +314,8 @@ bool api_key_line(struct buf *out, const char *key, const char *user, const char
 		api_key_add_time(out, expires_s);
 	else
 		buf_char(out, '-');
+	if (channels)
+		buf_printf(out, " channels=%s", channels);
 	if (comment && *comment)
 		buf_printf(out, " %s", comment);
 	return true;

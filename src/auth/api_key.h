@@ -27,6 +27,7 @@ struct api_key {
 	char *user;
 	char *role;	   /* NULL: looked up with the user */
 	int64_t expires_s; /* since 1970; 0 = never */
+	char *channels; /* patterns of those that it may hear, between commas; NULL: as its role */
 	unsigned line;
 };
 
@@ -35,8 +36,8 @@ struct api_keys {
 	size_t n;
 };
 
-/* "PREFIX HASH USER ROLE EXPIRES [COMMENT]" in each line, between spaces; "-" for no ROLE or
- * EXPIRES. Lines that are empty or begin with '#' mean nothing. NULL with `error`. */
+/* "PREFIX HASH USER ROLE EXPIRES [channels=LIST] [COMMENT]" in each line, between spaces; "-" for
+ * no ROLE or EXPIRES. Lines that are empty or begin with '#' mean nothing. NULL with `error`. */
 struct api_keys *api_keys_parse(const char *text, size_t len, struct buf *error) MUST_CHECK;
 /* The same from a file, which is refused when everybody may read it. */
 struct api_keys *api_keys_load(const char *path, struct buf *error) MUST_CHECK;
@@ -48,10 +49,10 @@ bool api_keys_may_have(const struct api_keys *k, const char *text) MUST_CHECK;
 
 /* A new key. False when there is no randomness. */
 bool api_key_make(char out[API_KEY_SIZE + 1]) MUST_CHECK;
-/* The line of a file for a key, without its end. `role` and `comment` may be NULL, `expires_s` 0.
- */
+/* The line of a file for a key, without its end. `role`, `channels` and `comment` may be NULL,
+ * `expires_s` 0. */
 bool api_key_line(struct buf *out, const char *key, const char *user, const char *role,
-		  int64_t expires_s, const char *comment) MUST_CHECK;
+		  int64_t expires_s, const char *channels, const char *comment) MUST_CHECK;
 /* "2027-01-31" or "2027-01-31T18:30:00Z" to seconds since 1970; and the second form of it. */
 bool api_key_time(const char *text, int64_t *ret_s) MUST_CHECK;
 void api_key_add_time(struct buf *out, int64_t s);

@@ -13,17 +13,22 @@
 
 enum { KID_MAX = 512 };
 
+static void free_key(struct jwk *k)
+{
+	EVP_PKEY_free(k->pkey);
+	if (k->secret)
+		OPENSSL_cleanse(k->secret, k->secret_len);
+	free(k->secret);
+	free(k->kid);
+	*k = (struct jwk){0};
+}
+
 void jwks_free(struct jwks *s)
 {
 	if (!s)
 		return;
-	for (size_t i = 0; i < s->n; i++) {
-		EVP_PKEY_free(s->keys[i].pkey);
-		if (s->keys[i].secret)
-			OPENSSL_cleanse(s->keys[i].secret, s->keys[i].secret_len);
-		free(s->keys[i].secret);
-		free(s->keys[i].kid);
-	}
+	for (size_t i = 0; i < s->n; i++)
+		free_key(&s->keys[i]);
 	free(s->keys);
 	free(s);
 }
@@ -219,6 +224,64 @@ struct jwks *jwks_parse(const char *text, size_t len, const char *rsa, struct bu
 	if (!ok)
 		buf_printf(error, "no JSON of at most %d bytes", JWKS_MAX);
 	return give(s, ok && take_all(s, set, rsa, error), error);
+}
+
+/* --- what an issuer publishes ---------------------------------------------------------------- */
+
+/* One that anybody can read is no secret: whoever asks for it could sign with it. */
+static void take_public(struct jwks *s, struct scan jwk, const char *rsa)
+{
+	size_t before = s->n;
+	autobuf why = {.max = 200};
+
+	if (take_one(s, jwk, rsa, &why) && (s->n == before || !s->keys[before].secret))
+		return;
+	free_key(&s->keys[before]);
+	s->n = before;
+}
+
+struct jwks *jwks_parse_public(const char *text, size_t len, const char *rsa, struct buf *error)
+{
+	struct jwks *s = xcalloc(1, sizeof(*s));
+	struct scan set, keys, key;
+	size_t n = 0;
+
+	if (len > JWKS_MAX || !scan_text(text, len, &set) || !scan_member(set, "keys", &keys) ||
+	    *keys.at != '[') {
+		buf_printf(error, "no JWK set of at most %d bytes", JWKS_MAX);
+		return give(s, false, error);
+	}
+	while (scan_next(&keys, &key)) {
+		if (++n > JWKS_MAX_KEYS) {
+			buf_printf(error, "more than %d keys in a set", JWKS_MAX_KEYS);
+			return give(s, false, error);
+		}
+		take_public(s, key, rsa);
+	}
+	return n ? give(s, true, error) : s;
+}
+
+static bool same_key(const struct jwk *a, const struct jwk *b)
+{
+	if (a->alg != b->alg || !a->kid != !b->kid || (a->kid && strcmp(a->kid, b->kid) != 0))
+		return false;
+	if (a->secret || b->secret)
+		return a->secret && b->secret && a->secret_len == b->secret_len &&
+		       !CRYPTO_memcmp(a->secret, b->secret, a->secret_len);
+	return EVP_PKEY_eq(a->pkey, b->pkey) == 1;
+}
+
+bool jwks_covers(const struct jwks *s, const struct jwks *old)
+{
+	for (size_t i = 0; i < old->n; i++) {
+		size_t k = 0;
+
+		while (k < s->n && !same_key(&s->keys[k], &old->keys[i]))
+			k++;
+		if (k == s->n)
+			return false;
+	}
+	return true;
 }
 
 /* --- PEM and secrets ----------------------------------------------------------------------- */

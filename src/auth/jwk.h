@@ -40,7 +40,7 @@ struct jwk {
 
 struct jwks {
 	struct jwk *keys;
-	size_t n; /* at least one */
+	size_t n; /* at least one, but in what an issuer says of itself */
 };
 
 /* {"keys": [...]} or a single key. Keys that are not for signatures, or of a kind that is not
@@ -48,6 +48,13 @@ struct jwks {
  * RSA key without "alg" is for `rsa` ("RS256" if NULL). NULL with `error`; jwks_free() releases. */
 struct jwks *jwks_parse(const char *text, size_t len, const char *rsa,
 			struct buf *error) MUST_CHECK;
+/* A set as an issuer publishes it, which nobody here has looked through: what is broken, weak or a
+ * secret is passed over, key by key (RFC 7517 section 5). NULL when nothing is left; of a set that
+ * is empty, as nothing is good any more, there are 0 keys. */
+struct jwks *jwks_parse_public(const char *text, size_t len, const char *rsa,
+			       struct buf *error) MUST_CHECK;
+/* Whether whatever `old` verifies `s` verifies too. */
+bool jwks_covers(const struct jwks *s, const struct jwks *old) MUST_CHECK;
 /* A public key, or the one of a certificate, as PEM; `alg` as in a token, or NULL for the one that
  * fits the key. */
 struct jwks *jwks_from_pem(const char *text, size_t len, const char *alg,

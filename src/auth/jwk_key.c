@@ -183,6 +183,24 @@ static bool is_roca(const EVP_PKEY *key)
 	return all;
 }
 
+/* What stands in documentation, long enough, and is copied from there. */
+static bool is_sample(const struct jwk *k)
+{
+	static const char *const samples[] = {
+		"your-super-secret-jwt-token-with-at-least-32-characters-long",
+		"a-string-secret-at-least-256-bits-long",
+		"a-string-secret-at-least-512-bits-long-which-is-safe-and-secure-and-good",
+		"your-websocket-secret-key-change-in-production",
+		"your-secret-key-change-this-in-production",
+	};
+
+	for (size_t i = 0; i < sizeof(samples) / sizeof(*samples); i++)
+		if (k->secret_len == strlen(samples[i]) &&
+		    !memcmp(k->secret, samples[i], k->secret_len))
+			return true;
+	return false;
+}
+
 bool jwk_is_strong(const struct jwk *k, struct buf *error)
 {
 	int bits = k->pkey ? EVP_PKEY_get_bits(k->pkey) : 0;
@@ -190,6 +208,11 @@ bool jwk_is_strong(const struct jwk *k, struct buf *error)
 	if (k->alg->family == JWA_HMAC && k->secret_len < k->alg->size) {
 		buf_printf(error, "a secret for %s must have %zu bytes at least", k->alg->name,
 			   k->alg->size);
+		return false;
+	}
+	if (k->alg->family == JWA_HMAC && is_sample(k)) {
+		buf_str(error, "this secret stands in somebody's documentation: make one of your "
+			       "own (openssl rand -base64 48)");
 		return false;
 	}
 	if ((k->alg->family == JWA_RSA || k->alg->family == JWA_PSS) &&

@@ -52,3 +52,13 @@ bool key_file_read(const char *path, char *text, size_t size, size_t *ret_len,
 		buf_printf(error, "%s: longer than %zu bytes", path, size);
 	return false;
 }
+
+bool key_file_is_readable(const char *path, struct buf *error)
+{
+	autoclose int fd = *path ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+	const char *open_to = NULL, *why = *path ? trouble(fd, &open_to) : NULL;
+
+	if (why)
+		buf_printf(error, "%s: %s", path, why);
+	return !why;
+}

@@ -15,5 +15,7 @@
  * file; NULL when it is safe there. False with the reason in `error`. */
 bool key_file_read(const char *path, char *text, size_t size, size_t *ret_len,
 		   const char **ret_open, struct buf *error) MUST_CHECK;
+/* Whether there is a file that can be read, or none is wanted (""). False with the reason. */
+bool key_file_is_readable(const char *path, struct buf *error) MUST_CHECK;
 
 #endif

@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/address.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/mem.h"
@@ -23,6 +24,7 @@
 #include "conf.h"
 #include "hub/registry.h"
 #include "pg/db.h"
+#include "source/sources.h"
 #include "sql/render_way.h"
 #include "web/arrival.h"
 #include "web/commons.h"
@@ -32,6 +34,7 @@
 
 #define TEXT_MAX       65536
 #define KEPT_BACK      32   /* descriptors: three connections, their resolvers, certificates, log */
+#define KEPT_BY_SOURCE 8    /* loop, inbox, its server, its connection to the database */
 #define KEPT_BY_WORKER 8    /* loop, inbox, libmicrohttpd, spare */
 #define USUAL_REQUESTS 4096 /* times 32 KiB is 128 MiB, if all of them wait for the database */
 #define LOG_END_MS     1000 /* for the last lines, if somebody reads them */
@@ -47,6 +50,7 @@ struct server {
 	struct listen_set listen;
 	struct commons commons;
 	struct db db;
+	struct sources sources;
 	struct worker **workers;
 	struct inbox **inboxes;
 	size_t n_workers, n_drained;
@@ -67,7 +71,8 @@ static size_t processors(void)
  * database, the log, the listeners and the loops. They are never lent. */
 static uint64_t descriptor_budget(const struct server *s)
 {
-	uint64_t kept = KEPT_BACK + s->n_workers * (KEPT_BY_WORKER + s->conf->listen.n);
+	uint64_t kept = KEPT_BACK + s->n_workers * (KEPT_BY_WORKER + s->conf->listen.n) +
+			s->conf->n_listens * KEPT_BY_SOURCE;
 	struct rlimit r;
 
 	if (getrlimit(RLIMIT_NOFILE, &r))
@@ -99,8 +104,32 @@ static void apply_limits(struct server *s)
 	streams = budget - requests;
 	streams = limited("max_streams", c->max_streams, streams, streams);
 	registry_limit(s->commons.registry, streams, c->max_streams_per_user);
+	budget_limit(&s->commons.budget, c->client_memory);
 	attempts_limit(s->commons.attempts, c->auth_failures, c->auth_failures_ms);
 	lobby_limit(&s->commons.lobby, requests, c->max_requests_per_address);
+}
+
+/* Where a variable lets everybody in [server] listen has loopback addresses only: what is listened
+ * on in its place must be no other. */
+static bool may_listen(const struct server *s, struct buf *error)
+{
+	const char *by = NULL;
+
+	for (size_t i = 0; i < s->conf->n_routes && !s->conf->allow_insecure; i++)
+		if (s->conf->routes[i].opened_by)
+			by = s->conf->routes[i].opened_by;
+	for (size_t i = 0; by && i < s->listen.n; i++) {
+		struct address a = address_of((const struct sockaddr *)&s->listen.items[i].sa);
+
+		if (address_is_none(&a) || !address_is_loopback(&a)) {
+			buf_printf(error,
+				   "%s in the environment: the socket that was passed is reached "
+				   "from elsewhere, and [server] allow_insecure is not yes",
+				   by);
+			return false;
+		}
+	}
+	return true;
 }
 
 /* On what systemd has passed, if there is any; then [server] listen has no meaning. */
@@ -112,7 +141,8 @@ static bool adopt_listeners(struct server *s, size_t *ret_n, struct buf *error)
 	for (size_t i = 0; i < s->n_passed; i++)
 		if (!arrival_is(&s->passed[i]))
 			fds[(*ret_n)++] = s->passed[i].fd;
-	return !*ret_n || listen_adopt(&s->listen, fds, *ret_n, s->n_workers, error);
+	return !*ret_n ||
+	       (listen_adopt(&s->listen, fds, *ret_n, s->n_workers, error) && may_listen(s, error));
 }
 
 static bool open_configured(struct server *s, struct buf *error)
@@ -183,9 +213,34 @@ static void warn_of_everybody(const struct conf *conf)
 
 		if (a->preset == PRESET_NONE)
 			log_warn("%s lets everybody in, as %s: [route %s] has a door with preset = "
-				 "none",
-				 r->path, a->role, r->name);
+				 "none%s%s",
+				 r->path, a->role, r->name, r->opened_by ? ", by " : "",
+				 r->opened_by ? r->opened_by : "");
 	}
+}
+
+static void warn_of_insecure(const struct conf *conf)
+{
+	if (conf->allow_insecure)
+		log_warn("[server] allow_insecure = yes: variables of the environment may let "
+			 "everybody in, wherever pgherald listens");
+}
+
+static void warn_of_pages(const struct conf *conf)
+{
+	if (conf->developer)
+		log_warn("[server] developer = yes: there are test pages, which are for nobody's "
+			 "users");
+}
+
+/* Who looks for the reason in the file alone does not find it. */
+static void tell_environment(const struct conf *conf)
+{
+	autobuf text = {.max = TEXT_MAX};
+
+	environment_print(conf, &text);
+	if (text.len)
+		log_info("from the environment, on top of the file: %s", buf_cstr(&text));
 }
 
 static void reload(struct server *s)
@@ -203,7 +258,8 @@ static void reload(struct server *s)
 	buf_init(&error, TEXT_MAX);
 	buf_init(&restart, TEXT_MAX);
 	conf = conf_load(s->conf_path, &error);
-	if (conf && !(valid_conninfo(conf, &error) && conf_load_secrets(conf, &error))) {
+	if (conf && !(valid_conninfo(conf, &error) && conf_load_secrets(conf, &error) &&
+		      sources_valid(conf, &error))) {
 		conf_unref(conf);
 		conf = NULL;
 	}
@@ -219,6 +275,7 @@ static void reload(struct server *s)
 		s->conf = conf;
 		apply_limits(s);
 		db_reload(&s->db, conf);
+		sources_reload(&s->sources, conf, old);
 		for (size_t i = 0; i < s->n_workers; i++) {
 			struct post_conf *p = xcalloc(1, sizeof(*p));
 
@@ -228,7 +285,10 @@ static void reload(struct server *s)
 		}
 		conf_unref(old);
 		log_info("configuration reloaded from %s", s->conf_path);
+		tell_environment(conf);
 		warn_of_everybody(conf);
+		warn_of_insecure(conf);
+		warn_of_pages(conf);
 	}
 	buf_free(&error);
 	buf_free(&restart);
@@ -266,12 +326,14 @@ static void on_signal(void *arg, uint32_t events)
 	}
 }
 
-/* A letter that is not for the database: a worker has drained. */
+/* A letter that is not for the database: a worker has drained, or a source has ended. */
 static void on_letter(void *arg, struct letter *l)
 {
 	struct server *s = arg;
 
-	if (l->kind == POST_DRAINED && ++s->n_drained == s->n_workers)
+	if (l->kind == POST_SOURCE)
+		sources_ended(&s->sources, ((struct post_source *)l)->source);
+	else if (l->kind == POST_DRAINED && ++s->n_drained == s->n_workers)
 		loop_stop(s->loop);
 	free(l);
 }
@@ -325,6 +387,7 @@ static bool start(struct server *s)
 		s->inboxes[i] = &s->workers[i]->inbox;
 	}
 	arrivals_take(s->passed, s->n_passed, s->workers, n);
+	s->db.vitals = &s->commons.vitals;
 	s->db.on_other = on_letter;
 	s->db.arg = s;
 	s->commons.workers = s->inboxes;
@@ -336,6 +399,7 @@ static bool start(struct server *s)
 	for (size_t i = 0; i < n; i++)
 		if (!worker_start(s->workers[i]))
 			return false;
+	sources_start(&s->sources, s->conf, &s->db.inbox, &s->db.in_flight, &s->commons.vitals);
 	s->watchdog = (struct loop_timer){.fire = on_watchdog, .arg = s};
 	if (sd_watchdog_ms())
 		loop_timer_set(s->loop, &s->watchdog, sd_watchdog_ms());
@@ -358,8 +422,11 @@ static void hand_over(struct server *s)
 	s->commons.departure = NULL;
 }
 
-static void stop(struct server *s)
+/* False when a source is still at work: then the kernel tidies up what it may use. */
+static bool stop(struct server *s)
 {
+	bool ended = sources_stop(&s->sources);
+
 	db_stop(&s->db); /* its last letters reach workers that still live */
 	post_all(s, POST_STOP);
 	for (size_t i = 0; i < s->n_workers; i++)
@@ -367,7 +434,10 @@ static void stop(struct server *s)
 	for (size_t i = 0; i < s->n_workers; i++)
 		worker_free(s->workers[i]);
 	hand_over(s);
+	if (!ended)
+		return false;
 	db_free(&s->db);
+	sources_free(&s->sources);
 	listen_free(&s->listen);
 	free(s->workers);
 	free(s->inboxes);
@@ -378,6 +448,7 @@ static void stop(struct server *s)
 	loop_timer_clear(s->loop, &s->watchdog);
 	loop_free(s->loop);
 	conf_unref(s->conf);
+	return true;
 }
 
 /* `strict` false for a file that is only shown: its secrets may be crossed out, or elsewhere. */
@@ -388,7 +459,9 @@ static struct conf *load(const char *path, bool strict)
 
 	buf_init(&error, TEXT_MAX);
 	conf = conf_load(path, &error);
-	if (conf && strict && !(valid_conninfo(conf, &error) && conf_load_secrets(conf, &error))) {
+	if (conf && strict &&
+	    !(valid_conninfo(conf, &error) && conf_load_secrets(conf, &error) &&
+	      sources_valid(conf, &error))) {
 		conf_unref(conf);
 		conf = NULL;
 	}
@@ -400,6 +473,7 @@ static struct conf *load(const char *path, bool strict)
 int cli_serve(const char *conf_path)
 {
 	struct server s = {.conf_path = conf_path};
+	bool ended;
 
 	if (geteuid() == 0) {
 		fputs("pgherald: refusing to serve as root: start it as a user of its own "
@@ -423,16 +497,21 @@ int cli_serve(const char *conf_path)
 		return EXIT_FAILURE;
 	}
 	log_info("pgherald %s starts with %s", PACKAGE_VERSION, conf_path);
+	tell_environment(s.conf);
 	warn_of_everybody(s.conf);
+	warn_of_insecure(s.conf);
+	warn_of_pages(s.conf);
 	if (!start(&s)) {
 		log_flush(LOG_END_MS);
 		_exit(EXIT_FAILURE); /* threads may run already: the kernel tidies up */
 	}
 	sd_notify_text("READY=1");
 	loop_run(s.loop);
-	stop(&s);
+	ended = stop(&s);
 	log_info("stopped");
 	log_flush(LOG_END_MS);
+	if (!ended)
+		_exit(EXIT_SUCCESS);
 	return EXIT_SUCCESS;
 }
 

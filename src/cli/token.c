@@ -15,6 +15,7 @@
 #include "auth/key_file.h"
 #include "auth/jwt_sign.h"
 #include "base/num.h"
+#include "hub/subscription.h"
 #include "wire/json.h"
 
 enum { TEXT_MAX = 65536, HOUR_MS = 3600000 };
@@ -23,13 +24,15 @@ struct options {
 	const char *command;
 	const char *user, *role, *expires, *comment; /* of a key */
 	const char *key_file, *algorithm, *kid;	     /* of a JWT */
-	const char *issuer, *audience, *user_claim, *role_claim;
+	const char *issuer, *audience, *user_claim, *role_claim, *channels;
 	bool help;
 };
 
 static const char usage_text[] =
-	"usage: pgherald token key  --user USER [--role ROLE] [--expires WHEN] [--comment TEXT]\n"
-	"       pgherald token hash --user USER [--role ROLE] [--expires WHEN] [--comment TEXT]\n"
+	"usage: pgherald token key  --user USER [--role ROLE] [--expires WHEN] [--channels LIST]\n"
+	"                           [--comment TEXT]\n"
+	"       pgherald token hash --user USER [--role ROLE] [--expires WHEN] [--channels LIST]\n"
+	"                           [--comment TEXT]\n"
 	"       pgherald token jwt  --key-file FILE --user USER [OPTION]...\n"
 	"Makes credentials: an API key and its line for a key_file, such a line for a key that is\n"
 	"read from standard input, a JSON Web Token for tests.\n"
@@ -45,6 +48,7 @@ static const char usage_text[] =
 	"      --issuer ISS       the claim iss\n"
 	"      --audience AUD     the claim aud\n"
 	"      --user-claim NAME  the claim that has the user, instead of sub\n"
+	"      --channels LIST    the channels that a key may hear, a* for those that begin so\n"
 	"      --role-claim NAME  the claim that has the role, instead of role\n"
 	"Manual page: pgherald-token(8).\n";
 
@@ -60,16 +64,17 @@ static bool read_options(int argc, char **argv, struct options *o)
 		{"kid", required_argument, NULL, 'i'},
 		{"issuer", required_argument, NULL, 's'},
 		{"audience", required_argument, NULL, 'd'},
+		{"channels", required_argument, NULL, 'c'},
 		{"user-claim", required_argument, NULL, 'U'},
 		{"role-claim", required_argument, NULL, 'R'},
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
 	};
 	const char **const where[] = {
-		['u'] = &o->user,	['r'] = &o->role,	['e'] = &o->expires,
-		['m'] = &o->comment,	['k'] = &o->key_file,	['a'] = &o->algorithm,
-		['i'] = &o->kid,	['s'] = &o->issuer,	['d'] = &o->audience,
-		['U'] = &o->user_claim, ['R'] = &o->role_claim,
+		['u'] = &o->user,     ['r'] = &o->role,	      ['e'] = &o->expires,
+		['m'] = &o->comment,  ['k'] = &o->key_file,   ['a'] = &o->algorithm,
+		['i'] = &o->kid,      ['s'] = &o->issuer,     ['d'] = &o->audience,
+		['c'] = &o->channels, ['U'] = &o->user_claim, ['R'] = &o->role_claim,
 	};
 	int c;
 
@@ -120,15 +125,20 @@ static bool is_word(const char *text)
 static int print_line(const struct options *o, const char *key)
 {
 	autobuf line = {.max = TEXT_MAX};
+	autofree struct keys *granted = NULL;
 	int64_t end;
 
 	if (!o->user || !is_word(o->user) || (o->role && !is_word(o->role)))
 		return failed("--user and --role are words without spaces, of 1 to 255 bytes");
 	if (o->comment && o->comment[strcspn(o->comment, "\r\n")])
 		return failed("--comment is one line");
+	if (o->channels && (!is_word(o->channels) || !(granted = subscription_grants(o->channels))))
+		return failed("--channels is at most 32 names of channels, or beginnings of names "
+			      "with a *, between commas");
 	if (!read_end(o->expires, &end))
 		return failed("--expires is a time such as 2027-01-31 or 90d");
-	if (!api_key_line(&line, key, o->user, o->role, end, o->comment) || !buf_ok(&line))
+	if (!api_key_line(&line, key, o->user, o->role, end, o->channels, o->comment) ||
+	    !buf_ok(&line))
 		return failed("libcrypto has no SHA-256, or the line becomes too long");
 	printf("%s\n", buf_cstr(&line));
 	return EXIT_SUCCESS;

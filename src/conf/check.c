@@ -10,16 +10,13 @@
 #include "conf/parser.h"
 #include "wire/dialect.h"
 
+#define CLIENT_MEMORY_MIN 131072 /* bytes; with less nobody gets anywhere */
+
 /* Or every post would be answered with 403. */
 static bool check_publishes(struct parser *p, const struct conf_route *r, unsigned line)
 {
-	const struct conf_list *l = &p->conf->publishers;
-
-	if (!conf_route_publishes(r))
+	if (!conf_route_publishes(r) || conf_may_publish(p->conf))
 		return true;
-	for (size_t i = 0; i < l->n; i++)
-		if (!strcmp(l->items[i], p->conf->login))
-			return true;
 	return parser_fail(p, line,
 			   "[route %s] publishes as %s, which [publish] roles does not name",
 			   r->name, p->conf->login);
@@ -125,15 +122,6 @@ static bool check_rescope(struct parser *p, const struct conf_watch *w, unsigned
 	return true;
 }
 
-static bool check_listen(struct parser *p, const struct conf_listen *l, unsigned line)
-{
-	if (!*l->channel || strlen(l->channel) > 63)
-		return parser_fail(p, line, "[listen %s] channel must have 1 to 63 bytes", l->name);
-	if (dialect_reserves(l->name))
-		return parser_fail(p, line, "[listen %s] that name is the daemon's own", l->name);
-	return true;
-}
-
 /* The line of a section, for a message that is about its file. */
 static unsigned place(struct parser *p, size_t section, size_t i)
 {
@@ -182,6 +170,10 @@ bool check_conf(struct parser *p)
 			"[server] trusted_proxies: \"%.80s\" is no address, no range such as "
 			"10.0.0.0/8, and not unix:",
 			bad);
+	if (c->client_memory && c->client_memory < CLIENT_MEMORY_MIN)
+		return parser_fail(
+			p, p->line,
+			"[server] client_memory must be at least 128KiB, or 0 for no limit");
 	if (!c->listen.n)
 		return parser_fail(p, p->line, "[server] listen names no address");
 	if (!c->n_routes)

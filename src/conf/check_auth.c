@@ -9,6 +9,7 @@
 #include "auth/jwk.h"
 #include "base/mem.h"
 #include "conf/parser.h"
+#include "net/download.h"
 
 #define DOORS_MAX 8
 
@@ -122,15 +123,46 @@ static bool check_api_key(struct parser *p, const struct conf_auth *a, unsigned 
 	return true;
 }
 
+static bool check_jwks_url(struct parser *p, const struct conf_auth *a, unsigned line)
+{
+	const struct jwa *alg = jwa_find(a->algorithm);
+
+	if (!downloads_possible())
+		return parser_fail(p, line,
+				   "[auth %s] jwks_url: this pgherald was built without libcurl; "
+				   "fetch the set yourself, and name it as key_file",
+				   a->name);
+	if (*a->key_file)
+		return parser_fail(p, line, "[auth %s] has key_file and jwks_url: one of them",
+				   a->name);
+	if (!download_url_valid(a->jwks_url))
+		return parser_fail(p, line,
+				   "[auth %s] jwks_url must be https://HOST[:PORT]/PATH, without a "
+				   "user's name; http:// is for 127.0.0.1, [::1] and localhost",
+				   a->name);
+	if (*a->jwks_ca_file && *a->jwks_ca_file != '/')
+		return parser_fail(p, line, "[auth %s] jwks_ca_file must begin with /", a->name);
+	if (alg && alg->family == JWA_HMAC)
+		return parser_fail(p, line,
+				   "[auth %s] algorithm: %s is for secrets, and what stands at a "
+				   "URL is none",
+				   a->name, a->algorithm);
+	return true;
+}
+
 static bool check_jwt(struct parser *p, const struct conf_auth *a, unsigned line)
 {
-	if (!*a->key_file)
+	if (*a->jwks_url) {
+		if (!check_jwks_url(p, a, line))
+			return false;
+	} else if (!*a->key_file) {
 		return parser_fail(p, line,
 				   "[auth %s] preset = %s needs key_file, a file with the key that "
-				   "verifies: PEM, a JWK set, or a secret",
+				   "verifies: PEM, a JWK set, or a secret; or jwks_url",
 				   a->name, verifier_presets[a->preset]);
-	if (*a->key_file != '/')
+	} else if (*a->key_file != '/') {
 		return parser_fail(p, line, "[auth %s] key_file must begin with /", a->name);
+	}
 	if (*a->algorithm && !jwa_find(a->algorithm))
 		return parser_fail(p, line, "[auth %s] algorithm: %.40s is none that is known here",
 				   a->name, a->algorithm);
@@ -158,6 +190,12 @@ static bool check_none(struct parser *p, const struct conf_auth *a, unsigned lin
 			   a->name);
 }
 
+static bool has_token_table(const struct conf_auth *a)
+{
+	return a->preset != PRESET_SESSION && a->preset != PRESET_NONE &&
+	       a->preset != PRESET_TICKET && !verifiers[a->preset].jwt && !*a->key_file;
+}
+
 /* A setting of one kind of door in another would be passed over in silence. */
 static bool check_strange(struct parser *p, const struct conf_auth *a, unsigned line)
 {
@@ -169,17 +207,22 @@ static bool check_strange(struct parser *p, const struct conf_auth *a, unsigned 
 		{"key_file", a->key_file, verifiers[a->preset].jwt || a->preset == PRESET_APIKEY},
 		{"places", a->places.n ? "set" : "",
 		 a->preset != PRESET_SESSION && a->preset != PRESET_NONE},
+		{"jwks_url", a->jwks_url, verifiers[a->preset].jwt},
+		{"jwks_ca_file", a->jwks_ca_file, *a->jwks_url != '\0'},
 		{"algorithm", a->algorithm, verifiers[a->preset].jwt},
 		{"issuer", a->issuer, verifiers[a->preset].jwt},
 		{"audience", a->audience, verifiers[a->preset].jwt},
+		{"channels_claim", a->channels_claim, verifiers[a->preset].jwt},
 		{"claims", a->claims.n ? "set" : "", verifiers[a->preset].jwt},
 		{"role", a->role, a->preset == PRESET_NONE},
+		{"token_channels", a->token_channels, has_token_table(a)},
 	};
 
 	for (size_t i = 0; i < sizeof(settings) / sizeof(*settings); i++)
 		if (*settings[i].value && !settings[i].at_home)
-			return parser_fail(p, line, "[auth %s] %s is not for preset = %s", a->name,
-					   settings[i].name, verifier_presets[a->preset]);
+			return parser_fail(p, line, "[auth %s] %s is not for preset = %s%s",
+					   a->name, settings[i].name, verifier_presets[a->preset],
+					   verifiers[a->preset].jwt ? " without jwks_url" : "");
 	return true;
 }
 
@@ -195,12 +238,38 @@ static bool check_ticket(struct parser *p, const struct conf_auth *a, unsigned l
 	return true;
 }
 
+/* Triggers have the section's name, and a table one of that name: of two the second would take the
+ * place of the first, and nobody be told whose rights have ended. */
+static bool check_tables(struct parser *p, const struct conf_auth *a, unsigned line)
+{
+	const bool tokens = !conf_auth_verifies(a), groups = a->role_from == ROLE_FROM_GROUPS;
+	const struct {
+		const char *name, *value;
+		bool used;
+	} tables[] = {
+		{"token_table", a->token_table, tokens},
+		{"user_table", a->user_table, true},
+		{"group_table", a->group_table, groups},
+		{"membership_table", a->membership_table, groups},
+	};
+	const size_t n = sizeof(tables) / sizeof(*tables);
+
+	for (size_t i = 0; conf_auth_asks(a) && i < n; i++)
+		for (size_t k = i + 1; k < n; k++)
+			if (tables[i].used && tables[k].used &&
+			    !strcmp(tables[i].value, tables[k].value))
+				return parser_fail(p, line,
+						   "[auth %s] %s and %s are the same table",
+						   a->name, tables[i].name, tables[k].name);
+	return true;
+}
+
 bool check_auth(struct parser *p, struct conf_auth *a, unsigned line)
 {
 	if (!check_strange(p, a, line))
 		return false;
 	apply_preset(a);
-	if (!check_places(p, a, line))
+	if (!check_places(p, a, line) || !check_tables(p, a, line))
 		return false;
 	if (a->preset == PRESET_SESSION)
 		return check_session(p, a, line);
@@ -277,16 +346,23 @@ static bool check_target(struct parser *p, const struct conf_route *r, unsigned 
 
 bool check_opens(struct parser *p, const struct conf_route *r, unsigned line)
 {
+	const struct conf_route *target = conf_find_route(p->conf, r->opens);
+
+	if (r->kind == ROUTE_PAGE)
+		return (target && target->kind == ROUTE_EVENTS) ||
+		       parser_fail(p, line, "[route %s] opens must name a route of events",
+				   r->name);
 	if (r->kind != ROUTE_TICKET && *r->opens)
-		return parser_fail(p, line, "[route %s] opens is for kind = ticket", r->name);
-	for (size_t i = 0; i < r->auth.n && (r->kind == ROUTE_TICKET || r->kind == ROUTE_RENEW);
+		return parser_fail(p, line, "[route %s] opens is for kind = ticket and kind = page",
+				   r->name);
+	for (size_t i = 0; i < r->auth.n && (r->kind == ROUTE_TICKET || conf_route_names_stream(r));
 	     i++) {
 		const struct conf_auth *a = conf_find_auth(p->conf, r->auth.items[i]);
 
 		if (a->preset == PRESET_TICKET || a->preset == PRESET_NONE)
 			return parser_fail(p, line,
 					   "[route %s] auth: [auth %s] is no credential to give a "
-					   "ticket for, or to renew a stream with",
+					   "ticket for, or to name a stream with",
 					   r->name, a->name);
 	}
 	return r->kind != ROUTE_TICKET || check_target(p, r, line);

@@ -3,10 +3,12 @@
  * check_conf() in parser.h. */
 #include "config.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "conf/parser.h"
 #include "hub/filter.h"
+#include "sql/watch.h"
 
 bool check_path(struct parser *p, struct conf_route *r, unsigned line)
 {
@@ -101,6 +103,15 @@ static bool check_variables(struct parser *p, const struct conf_route *r, unsign
 {
 	const char *rest = r->path;
 	struct pattern_piece v;
+	size_t n = 0;
+
+	while (r->kind == ROUTE_DISCONNECT && pattern_next(&rest, &v))
+		n += v.is_variable;
+	if (r->kind == ROUTE_DISCONNECT)
+		return n == 1 ||
+		       parser_fail(p, line,
+				   "[route %s] path needs one variable: the connection's name",
+				   r->name);
 
 	while (pattern_next(&rest, &v)) {
 		if (!v.is_variable)
@@ -127,10 +138,41 @@ static bool has_hearers(const struct conf *c, const struct conf_route *r)
 	return false;
 }
 
+#define ASKED_NAME_MAX 53 /* bytes: PostgreSQL's name for authorize_NAME has 63 */
+
+/* A function of the application: what is ours or PostgreSQL's decides nothing for it. */
+static bool check_authorize(struct parser *p, const struct conf_route *r, unsigned line)
+{
+	autobuf why = {.max = 1024};
+	char *schema = NULL, *function = NULL;
+	bool ok = watch_parse_table("authorize", r->authorize, &schema, &function, &why);
+
+	if (!ok)
+		parser_fail(p, line, "[route %s] %s", r->name, buf_cstr(&why));
+	else if (r->kind != ROUTE_EVENTS)
+		ok = parser_fail(p, line, "[route %s] authorize is for kind = events", r->name);
+	else if (strlen(r->name) > ASKED_NAME_MAX)
+		ok = parser_fail(p, line,
+				 "[route %s] authorize: the name of such a route has at most %d "
+				 "bytes",
+				 r->name, ASKED_NAME_MAX);
+	else if (!strcmp(schema, "pgherald") || !strncmp(schema, "pg_", 3) ||
+		 !strcmp(schema, "information_schema"))
+		ok = parser_fail(p, line,
+				 "[route %s] authorize: a function of the application is wanted, "
+				 "and %s is not its schema",
+				 r->name, schema);
+	free(schema);
+	free(function);
+	return ok;
+}
+
 bool check_audience(struct parser *p, struct conf_route *r, unsigned line)
 {
 	size_t n_own = 0;
 
+	if (*r->authorize && !check_authorize(p, r, line))
+		return false;
 	if (r->kind != ROUTE_EVENTS && (r->channels.n || r->types.n))
 		return parser_fail(p, line, "[route %s] channels and types are for kind = events",
 				   r->name);

@@ -251,7 +251,7 @@ struct conf *parser_end(struct parser *p, bool ok)
 {
 	struct conf *c = p->conf;
 
-	ok = ok && check_conf(p);
+	ok = ok && environment_apply(p) && check_conf(p);
 	buf_free(&p->value);
 	while (p->n_names)
 		free(p->names[--p->n_names]);

@@ -49,11 +49,15 @@ bool parser_fail(struct parser *p, unsigned line, const char *fmt, ...) PRINTF(3
 /* check.c: fills in what follows from the rest, and says what one line alone cannot tell. */
 bool check_conf(struct parser *p) MUST_CHECK;
 
+/* environment.c: what variables set of the routes that name their family. False with the error. */
+bool environment_apply(struct parser *p) MUST_CHECK;
+
 /* Between the files of check: a section, and what a route says about doors. */
 bool check_auth(struct parser *p, struct conf_auth *a, unsigned line) MUST_CHECK;
 bool check_doors(struct parser *p, struct conf_route *r, unsigned line) MUST_CHECK;
 /* When all routes have their doors. */
 bool check_opens(struct parser *p, const struct conf_route *r, unsigned line) MUST_CHECK;
+bool check_listen(struct parser *p, struct conf_listen *l, unsigned line) MUST_CHECK;
 bool check_path(struct parser *p, struct conf_route *r, unsigned line) MUST_CHECK;
 bool check_audience(struct parser *p, struct conf_route *r, unsigned line) MUST_CHECK;
 bool check_forms(struct parser *p, struct conf_route *r, unsigned line) MUST_CHECK;

@@ -8,6 +8,7 @@
 #include "auth/verifier.h"
 #include "base/mem.h"
 #include "conf/value.h"
+#include "wire/posting.h"
 
 static const char *const receives_names[] = {"none", "own", "all", NULL};
 static const char *const socket_modes[] = {"0666", "0660", "0600", NULL};
@@ -16,10 +17,14 @@ static const char *const level_names[] = {"error", "warning", "info", "debug", N
 static const char *const format_names[] = {"text", "json", NULL};
 static const char *const users_names[] = {"table", "claims", NULL};
 static const char *const role_from_names[] = {"column", "groups", "staff", NULL};
+static const char *const line_ends_names[] = {"lf", "crlf", NULL};
 static const char *const capture_names[] = {"journal", "notify", NULL};
 static const char *const doorbell_names[] = {"auto", "notify", "poll", NULL};
-static const char *const kind_names[] = {"events",    "stats", "ticket", "renew",
-					 "broadcast", "send",  NULL};
+static const char *const listen_kinds[] = {"notify", "pubsub", "stream", "kafka", NULL};
+static const char *const listen_starts[] = {"end", "beginning", NULL};
+static const char *const kind_names[] = {
+	"events",  "stats",	"ticket",      "renew",	  "broadcast",	 "send",       "page",
+	"explain", "subscribe", "unsubscribe", "metrics", "connections", "disconnect", NULL};
 
 /* [role] is hub/scope.h's struct; each two fields of its lists lie as a conf_list does. */
 _Static_assert(offsetof(struct scope_policy, n_patterns) -
@@ -41,11 +46,17 @@ static const struct setting server_settings[] = {
 	{"workers", TYPE_COUNT, AT(conf, workers), "0", RESTART, NULL, 0, 256},
 	{"max_streams", TYPE_COUNT, AT(conf, max_streams), "0", 0, NULL, 0, 0},
 	{"max_streams_per_user", TYPE_COUNT, AT(conf, max_streams_per_user), "200", 0, NULL, 0, 0},
+	{"max_tickets", TYPE_COUNT, AT(conf, max_tickets), "10000", 0, NULL, 0, 1000000},
+	{"max_tickets_per_user", TYPE_COUNT, AT(conf, max_tickets_per_user), "100", 0, NULL, 0,
+	 1000000},
+	{"max_tickets_per_address", TYPE_COUNT, AT(conf, max_tickets_per_address), "0", 0, NULL, 0,
+	 1000000},
 	{"max_requests", TYPE_COUNT, AT(conf, max_requests), "0", 0, NULL, 0, 0},
 	{"max_requests_per_address", TYPE_COUNT, AT(conf, max_requests_per_address), "100", 0, NULL,
 	 0, 0},
 	{"ring_events", TYPE_COUNT, AT(conf, ring_events), "20000", RESTART, NULL, 1, 10000000},
 	{"ring_bytes", TYPE_SIZE, AT(conf, ring_bytes), "64MiB", RESTART, NULL, 65536, 0},
+	{"client_memory", TYPE_SIZE, AT(conf, client_memory), "512MiB", 0, NULL, 0, 0},
 	{"send_buffer", TYPE_SIZE, AT(conf, send_buffer), "32KiB", 0, NULL, 0, 1 << 30},
 	{"flush", TYPE_DURATION, AT(conf, flush_ms), "5ms", 0, NULL, 0, 1000},
 	{"drain", TYPE_DURATION, AT(conf, drain_ms), "5s", 0, NULL, 0, 3600000},
@@ -57,6 +68,8 @@ static const struct setting server_settings[] = {
 	{"auth_failures", TYPE_COUNT, AT(conf, auth_failures), "100", 0, NULL, 0, 1000000},
 	{"auth_failures_window", TYPE_DURATION, AT(conf, auth_failures_ms), "1m", 0, NULL, 1000,
 	 86400000},
+	{"developer", TYPE_YESNO, AT(conf, developer), "no", 0, NULL, 0, 0},
+	{"allow_insecure", TYPE_YESNO, AT(conf, allow_insecure), "no", 0, NULL, 0, 0},
 	{0},
 };
 
@@ -76,6 +89,7 @@ static const struct setting database_settings[] = {
 	{"journal_size", TYPE_SIZE, AT(conf, journal_size), "1GiB", 0, NULL, 65536, 0},
 	{"doorbell", TYPE_CHOICE, AT(conf, doorbell), "auto", 0, doorbell_names, 0, 0},
 	{"login", TYPE_TEXT, AT(conf, login), "pgherald", 0, NULL, 0, 0},
+	{"trusted_owners", TYPE_LIST, AT(conf, trusted_owners), "", 0, NULL, 0, 0},
 	{0},
 };
 
@@ -101,7 +115,14 @@ static const struct setting auth_settings[] = {
 	{"token_column", TYPE_TEXT, AT(conf_auth, token_column), "key", 0, NULL, 0, 0},
 	{"token_user", TYPE_TEXT, AT(conf_auth, token_user), "user_id", 0, NULL, 0, 0},
 	{"token_expires", TYPE_TEXT, AT(conf_auth, token_expires), "", 0, NULL, 0, 0},
+	{"token_channels", TYPE_TEXT, AT(conf_auth, token_channels), "", 0, NULL, 0, 0},
 	{"key_file", TYPE_TEXT, AT(conf_auth, key_file), "", 0, NULL, 0, 0},
+	{"jwks_url", TYPE_TEXT, AT(conf_auth, jwks_url), "", 0, NULL, 0, 0},
+	{"jwks_ca_file", TYPE_TEXT, AT(conf_auth, jwks_ca_file), "", 0, NULL, 0, 0},
+	{"jwks_refresh", TYPE_DURATION, AT(conf_auth, jwks_refresh_ms), "1h", 0, NULL, 1000,
+	 604800000},
+	{"jwks_pause", TYPE_DURATION, AT(conf_auth, jwks_pause_ms), "10s", 0, NULL, 1000, 3600000},
+	{"jwks_grace", TYPE_DURATION, AT(conf_auth, jwks_grace_ms), "0s", 0, NULL, 0, 604800000},
 	{"algorithm", TYPE_TEXT, AT(conf_auth, algorithm), "", 0, NULL, 0, 0},
 	{"issuer", TYPE_TEXT, AT(conf_auth, issuer), "", 0, NULL, 0, 0},
 	{"audience", TYPE_TEXT, AT(conf_auth, audience), "", 0, NULL, 0, 0},
@@ -109,6 +130,7 @@ static const struct setting auth_settings[] = {
 	{"users", TYPE_CHOICE, AT(conf_auth, users), "table", 0, users_names, 0, 0},
 	{"user_claim", TYPE_TEXT, AT(conf_auth, user_claim), "sub", 0, NULL, 0, 0},
 	{"role_claim", TYPE_TEXT, AT(conf_auth, role_claim), "role", 0, NULL, 0, 0},
+	{"channels_claim", TYPE_TEXT, AT(conf_auth, channels_claim), "", 0, NULL, 0, 0},
 	{"claims", TYPE_LIST, AT(conf_auth, claims), "", 0, NULL, 0, 0},
 	{"role", TYPE_TEXT, AT(conf_auth, role), "", 0, NULL, 0, 0},
 	{"cookie", TYPE_TEXT, AT(conf_auth, cookie), "sessionid", 0, NULL, 0, 0},
@@ -145,7 +167,19 @@ static const struct setting watch_settings[] = {
 };
 
 static const struct setting listen_settings[] = {
-	{"channel", TYPE_TEXT, AT(conf_listen, channel), NULL, REQUIRED, NULL, 0, 0},
+	{"kind", TYPE_CHOICE, AT(conf_listen, kind), "notify", 0, listen_kinds, 0, 0},
+	{"channel", TYPE_TEXT, AT(conf_listen, channel), "", 0, NULL, 0, 0},
+	{"server", TYPE_SECRET, AT(conf_listen, server), "", 0, NULL, 0, 0},
+	{"password_file", TYPE_TEXT, AT(conf_listen, password_file), "", 0, NULL, 0, 0},
+	{"ca_file", TYPE_TEXT, AT(conf_listen, ca_file), "", 0, NULL, 0, 0},
+	{"properties_file", TYPE_TEXT, AT(conf_listen, properties_file), "", 0, NULL, 0, 0},
+	{"from", TYPE_LIST, AT(conf_listen, from), "", 0, NULL, 0, 0},
+	{"to", TYPE_TEXT, AT(conf_listen, to), "", 0, NULL, 0, 0},
+	{"journal", TYPE_YESNO, AT(conf_listen, journal), "no", 0, NULL, 0, 0},
+	{"group", TYPE_TEXT, AT(conf_listen, group), "pgherald", 0, NULL, 0, 0},
+	{"start", TYPE_CHOICE, AT(conf_listen, start), "end", 0, listen_starts, 0, 0},
+	{"payload_field", TYPE_TEXT, AT(conf_listen, payload_field), "data", 0, NULL, 0, 0},
+	{"type_field", TYPE_TEXT, AT(conf_listen, type_field), "type", 0, NULL, 0, 0},
 	{"event_key", TYPE_TEXT, AT(conf_listen, event_key), "event", 0, NULL, 0, 0},
 	{"data_key", TYPE_TEXT, AT(conf_listen, data_key), "", 0, NULL, 0, 0},
 	{"owner_keys", TYPE_LIST, AT(conf_listen, owner_keys), "", 0, NULL, 0, 0},
@@ -155,13 +189,17 @@ static const struct setting listen_settings[] = {
 static const struct setting route_settings[] = {
 	{"path", TYPE_TEXT, AT(conf_route, path), NULL, REQUIRED, NULL, 0, 0},
 	{"kind", TYPE_CHOICE, AT(conf_route, kind), "events", 0, kind_names, 0, 0},
+	{"enabled", TYPE_YESNO, AT(conf_route, enabled), "yes", 0, NULL, 0, 0},
+	{"environment", TYPE_LIST, AT(conf_route, environment), "", 0, NULL, 0, 0},
 	{"transports", TYPE_LIST, AT(conf_route, transports), "", 0, NULL, 0, 0},
 	{"dialect", TYPE_CHOICE, AT(conf_route, dialect), "django", 0, dialect_names, 0, 0},
 	{"ids", TYPE_YESNO, AT(conf_route, ids), "yes", 0, NULL, 0, 0},
 	{"txid", TYPE_YESNO, AT(conf_route, txid), "no", 0, NULL, 0, 0},
 	{"retry_each", TYPE_YESNO, AT(conf_route, retry_each), "no", 0, NULL, 0, 0},
+	{"line_ends", TYPE_CHOICE, AT(conf_route, line_ends), "lf", 0, line_ends_names, 0, 0},
 	{"test_mode", TYPE_YESNO, AT(conf_route, test_mode), "no", 0, NULL, 0, 0},
 	{"channels", TYPE_LIST, AT(conf_route, channels), "", 0, NULL, 0, 0},
+	{"authorize", TYPE_TEXT, AT(conf_route, authorize), "", 0, NULL, 0, 0},
 	{"types", TYPE_LIST, AT(conf_route, types), "", 0, NULL, 0, 0},
 	{"auth", TYPE_LIST, AT(conf_route, auth), "", 0, NULL, 0, 0},
 	{"opens", TYPE_TEXT, AT(conf_route, opens), "", 0, NULL, 0, 0},
@@ -171,13 +209,33 @@ static const struct setting route_settings[] = {
 	{"retry", TYPE_DURATION, AT(conf_route, retry_ms), "3s", 0, NULL, 1, FORM_RETRY_MAX_MS},
 	{"queue_events", TYPE_COUNT, AT(conf_route, queue_events), "100", 0, NULL, 1, 1000000},
 	{"queue_bytes", TYPE_SIZE, AT(conf_route, queue_bytes), "1MiB", 0, NULL, 1024, 1 << 30},
+	{"max_body", TYPE_SIZE, AT(conf_route, max_body), "1MiB", 0, NULL, 1024, POSTING_MAX},
 	{"allow_ips", TYPE_LIST, AT(conf_route, allow_ips), "", 0, NULL, 0, 0},
 	{"max_streams", TYPE_COUNT, AT(conf_route, max_streams), "0", 0, NULL, 0, 0},
 	{"max_streams_per_address", TYPE_COUNT, AT(conf_route, max_streams_per_address), "0", 0,
 	 NULL, 0, 0},
+	{"max_streams_per_channel", TYPE_COUNT, AT(conf_route, max_streams_per_channel), "0", 0,
+	 NULL, 0, 0},
+	{"opens_in_all", TYPE_COUNT, AT(conf_route, opens_in_all), "0", 0, NULL, 0, 1000000},
+	{"opens_per_channel", TYPE_COUNT, AT(conf_route, opens_per_channel), "0", 0, NULL, 0,
+	 1000000},
 	{"opens_per_address", TYPE_COUNT, AT(conf_route, opens_per_address), "0", 0, NULL, 0,
 	 1000000},
 	{"opens_per_user", TYPE_COUNT, AT(conf_route, opens_per_user), "0", 0, NULL, 0, 1000000},
+	{"publishes", TYPE_COUNT, AT(conf_route, publishes), "0", 0, NULL, 0, 1000000},
+	{"publishes_per_address", TYPE_COUNT, AT(conf_route, publishes_per_address), "0", 0, NULL,
+	 0, 1000000},
+	{"publishes_per_user", TYPE_COUNT, AT(conf_route, publishes_per_user), "0", 0, NULL, 0,
+	 1000000},
+	{"publishes_per_channel", TYPE_COUNT, AT(conf_route, publishes_per_channel), "0", 0, NULL,
+	 0, 1000000},
+	{"subscribes", TYPE_COUNT, AT(conf_route, subscribes), "0", 0, NULL, 0, 1000000},
+	{"subscribes_per_address", TYPE_COUNT, AT(conf_route, subscribes_per_address), "0", 0, NULL,
+	 0, 1000000},
+	{"subscribes_per_channel", TYPE_COUNT, AT(conf_route, subscribes_per_channel), "0", 0, NULL,
+	 0, 1000000},
+	{"subscribes_per_user", TYPE_COUNT, AT(conf_route, subscribes_per_user), "0", 0, NULL, 0,
+	 1000000},
 	{"stall", TYPE_DURATION, AT(conf_route, stall_ms), "60s", 0, NULL, 1000, 3600000},
 	{0},
 };

@@ -163,7 +163,7 @@ void value_print(const struct setting *s, const void *base, struct buf *out)
 		buf_str(out, *(char *const *)at);
 		break;
 	case TYPE_SECRET: /* may hold a password */
-		buf_str(out, **(char *const *)at ? "…" : "");
+		buf_str(out, **(char *const *)at ? VALUE_CROSSED_OUT : "");
 		break;
 	case TYPE_LIST:
 		for (size_t i = 0; i < l->n; i++)

@@ -8,6 +8,8 @@
 #include "base/buf.h"
 #include "conf/table.h"
 
+#define VALUE_CROSSED_OUT "…" /* instead of a secret */
+
 #define VALUE_MAX (1 << 16) /* bytes of one in the file */
 
 /* Where `offset` is in the struct at `base`. */

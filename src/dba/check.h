@@ -15,8 +15,11 @@ struct check {
 	const char *severity; /* danger, warning, notice */
 	bool stop;	      /* after a finding the later checks make no sense */
 	const char *means;
-	const char *sql; /* $1 = what is wanted, as json; rows of object, message, fix */
+	const char *query; /* of what check_want says; rows of object, message, fix */
 };
+
+/* A WITH of what is wanted, which is $1, as json. */
+extern const char check_want[];
 
 extern const struct check checks[];
 extern const unsigned n_checks;

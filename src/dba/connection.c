@@ -109,8 +109,10 @@ PGconn *connection_open(const char *conninfo)
 
 	PQsetNoticeProcessor(db, on_notice, NULL);
 	if (PQstatus(db) == CONNECTION_OK) {
-		/* What we read and write of the journal must be no writer's conflict. */
-		PQclear(PQexec(db, "SET default_transaction_isolation = 'read committed'"));
+		/* What we read and write of the journal must be no writer's conflict; and who says
+		 * --apply means it where to read only is the default of a database or role. */
+		PQclear(PQexec(db, "SET default_transaction_isolation = 'read committed';"
+				   "SET default_transaction_read_only = off"));
 		return db;
 	}
 	fprintf(stderr, "pgherald: cannot connect: %s", PQerrorMessage(db));

@@ -9,6 +9,7 @@
 #include "dba/install.h"
 #include "dba/statement.h"
 #include "sql/ident.h"
+#include "sql/render.h"
 #include "sql/render_doc.h"
 #include "sql/render_way.h"
 #include "wire/json.h"
@@ -158,6 +159,29 @@ static void add_owners(struct buf *out, const struct watch *w)
 	buf_char(out, ']');
 }
 
+/* What is asked of the application. */
+static bool add_asked(struct buf *out, const struct conf *conf)
+{
+	autobuf error = {.max = 1024};
+	bool ok = true;
+
+	add_key(out, "asked");
+	buf_char(out, '[');
+	for (size_t i = 0; ok && i < conf->n_routes; i++) {
+		autobuf signature = {.max = STATEMENT_MAX};
+
+		if (!*conf->routes[i].authorize)
+			continue;
+		ok = render_authorize_asked(&signature, conf->routes[i].authorize, &error);
+		add_object(out);
+		add_text(out, "route", conf->routes[i].name);
+		add_text(out, "signature", buf_cstr(&signature));
+		buf_char(out, '}');
+	}
+	buf_char(out, ']');
+	return ok;
+}
+
 static void add_watch(struct buf *out, const struct watch *w)
 {
 	autobuf table = {0};
@@ -192,6 +216,8 @@ static void add_watch(struct buf *out, const struct watch *w)
 	utc_columns_of(w, add_text_column, out);
 	buf_char(out, ']');
 	add_owners(out, w);
+	add_key(out, "notify");
+	buf_str(out, w->notify ? "true" : "false");
 	add_key(out, "looks");
 	buf_char(out, '[');
 	for (size_t i = 0; i < w->n_fields; i++)
@@ -208,6 +234,7 @@ bool expected_json(struct buf *out, const struct conf *conf, int pid)
 	static const char *const doorbells[] = {"auto", "notify",
 						"poll"}; /* as conf/table.c has them */
 	struct objects r = {0};
+	bool ok;
 
 	if (!install_objects(&r, conf))
 		return false;
@@ -217,6 +244,11 @@ bool expected_json(struct buf *out, const struct conf *conf, int pid)
 		   pid, r.schema_version, conf->retention_ms, conf->journal_size);
 	add_text(out, "login", conf->login);
 	add_text(out, "doorbell", doorbells[conf->doorbell]);
+	add_key(out, "trusted_owners");
+	buf_char(out, '[');
+	for (size_t i = 0; i < conf->trusted_owners.n; i++)
+		add_names(out, conf->trusted_owners.items[i]);
+	buf_char(out, ']');
 	add_functions(out, &r);
 	add_triggers(out, &r);
 	add_rights(out, &r);
@@ -224,7 +256,9 @@ bool expected_json(struct buf *out, const struct conf *conf, int pid)
 	buf_char(out, '[');
 	for (size_t i = 0; i < conf->n_watches; i++)
 		add_watch(out, conf->watches[i].parsed);
-	buf_str(out, "]}");
+	buf_str(out, "]");
+	ok = add_asked(out, conf);
+	buf_char(out, '}');
 	objects_free(&r);
-	return buf_ok(out);
+	return ok && buf_ok(out);
 }

@@ -17,6 +17,9 @@ bool install_pieces(struct script *s, const struct conf *conf, const char *only)
 	for (size_t i = 0; !only && i < conf->n_auths; i++)
 		if (!pieces_auth(s, conf, &conf->auths[i]))
 			return false;
+	for (size_t i = 0; !only && i < conf->n_routes; i++)
+		if (!pieces_authorize(s, conf, &conf->routes[i]))
+			return false;
 	return true;
 }
 

@@ -106,7 +106,10 @@ bool migration_roles(struct script *s, const struct conf *conf, const char *inst
 {
 	autobuf sql = {0}, role = {0}, literal = {0}, comment = {0}, login = {0},
 		login_literal = {0};
+	bool asks = false;
 
+	for (size_t i = 0; i < conf->n_routes; i++)
+		asks |= *conf->routes[i].authorize != '\0';
 	/* Names of 64 bytes and more PostgreSQL cuts; these two quote texts in which the name
 	 * stands. */
 	if (!installer || !*installer || strlen(installer) >= 64 ||
@@ -133,6 +136,8 @@ bool migration_roles(struct script *s, const struct conf *conf, const char *inst
 			      {"installer_comment", buf_cstr(&comment)},
 			      {"login", buf_cstr(&login)},
 			      {"login_literal", buf_cstr(&login_literal)},
+			      {"authorize_literal", asks ? ", 'pgherald_authorize'" : ""},
+			      {"authorize_name", asks ? ", pgherald_authorize" : ""},
 			      {NULL, NULL},
 		      });
 	script_add(s, xstrdup("roles"), buf_steal(&sql));

@@ -49,7 +49,7 @@ void pieces_core(struct script *s, const struct conf *conf)
 
 struct ways {
 	struct script *script;
-	bool install;
+	const struct render_all *all; /* NULL to take them out */
 };
 
 /* A table of its own in a transaction of its own: nothing holds one while it waits for another. */
@@ -59,8 +59,8 @@ static void add_way(void *arg, const struct way *way)
 	autobuf sql = {0};
 
 	buf_init(&sql, RENDER_MAX);
-	if (ways->install)
-		render_way(&sql, way);
+	if (ways->all)
+		render_way(&sql, way, ways->all);
 	else
 		render_unway(&sql, way);
 	script_add(ways->script,
@@ -69,16 +69,17 @@ static void add_way(void *arg, const struct way *way)
 		   buf_steal(&sql));
 }
 
-bool pieces_watch(struct script *s, const struct conf_watch *w, bool install)
+static bool add_watch(struct script *s, const struct conf_watch *w, const struct render_all *all)
 {
-	struct ways ways = {s, install};
+	struct ways ways = {s, all};
 	autobuf sql = {0};
+	bool install = all;
 
 	if (!install && w->parsed->follow) /* what calls it goes first */
 		ways_of(w->parsed, add_way, &ways);
 	buf_init(&sql, RENDER_MAX);
 	if (install)
-		render_watch(&sql, w->parsed);
+		render_watch(&sql, w->parsed, all);
 	else
 		render_unwatch(&sql, w->parsed);
 	if (!buf_ok(&sql))
@@ -90,13 +91,49 @@ bool pieces_watch(struct script *s, const struct conf_watch *w, bool install)
 	return true;
 }
 
+bool pieces_watch(struct script *s, const struct conf *conf, const struct conf_watch *w,
+		  bool install)
+{
+	const struct watch **all = xcalloc(conf->n_watches + 1, sizeof(*all));
+	bool ok;
+
+	for (size_t i = 0; i < conf->n_watches; i++)
+		all[i] = conf->watches[i].parsed;
+	ok = add_watch(s, w, install ? &(struct render_all){all, conf->n_watches} : NULL);
+	free(all);
+	return ok;
+}
+
 bool pieces_watches(struct script *s, const struct conf *conf, const char *only, bool install)
 {
 	for (size_t i = 0; i < conf->n_watches; i++)
 		if ((!only || strcmp(conf->watches[i].name, only) == 0) &&
-		    !pieces_watch(s, &conf->watches[i], install))
+		    !pieces_watch(s, conf, &conf->watches[i], install))
 			return false;
 	return true;
+}
+
+/* The tables that credentials are looked up in, of all sections, and room for all that are watched;
+ * the caller frees the list. */
+static const char **auth_tables(const struct conf *conf, size_t *n)
+{
+	const char **tables = xcalloc(4 * conf->n_auths + conf->n_watches + 1, sizeof(*tables));
+
+	*n = 0;
+	for (size_t i = 0; i < conf->n_auths; i++) {
+		const struct conf_auth *a = &conf->auths[i];
+
+		if (a->preset == PRESET_TICKET || !conf_auth_asks(a))
+			continue;
+		if (!conf_auth_verifies(a))
+			tables[(*n)++] = a->token_table;
+		tables[(*n)++] = a->user_table;
+		if (a->role_from == ROLE_FROM_GROUPS) {
+			tables[(*n)++] = a->group_table;
+			tables[(*n)++] = a->membership_table;
+		}
+	}
+	return tables;
 }
 
 bool pieces_auth(struct script *s, const struct conf *conf, const struct conf_auth *a)
@@ -119,6 +156,7 @@ bool pieces_auth(struct script *s, const struct conf *conf, const struct conf_au
 		.users = conf_auth_verifies(a),
 		.user_password = a->user_password,
 		.token_expires = a->token_expires,
+		.token_channels = a->token_channels,
 		.doorbell = (enum watch_doorbell)conf->doorbell,
 		.role_from = a->role_from == ROLE_FROM_GROUPS  ? RENDER_ROLE_GROUPS
 			     : a->role_from == ROLE_FROM_STAFF ? RENDER_ROLE_STAFF
@@ -132,7 +170,10 @@ bool pieces_auth(struct script *s, const struct conf *conf, const struct conf_au
 		.other_role = a->other_role,
 		.roles = roles,
 		.n_roles = conf->n_roles,
+		.trusted_owners = (const char *const *)conf->trusted_owners.items,
+		.n_trusted_owners = conf->trusted_owners.n,
 	};
+	const char **tables;
 	bool ok;
 
 	buf_init(&sql, RENDER_MAX);
@@ -147,12 +188,44 @@ bool pieces_auth(struct script *s, const struct conf *conf, const struct conf_au
 	buf_init(&error, 1024);
 	for (size_t i = 0; i < conf->n_roles; i++)
 		roles[i] = conf->roles[i].name;
+	auth.tables = tables = auth_tables(conf, &auth.n_tables);
 	ok = render_auth(&sql, &auth, &error);
 	free(roles);
+	free(tables);
 	if (!ok || !buf_ok(&sql)) {
 		fprintf(stderr, "pgherald: auth %s: %s\n", a->name, buf_cstr(&error));
 		return false;
 	}
 	script_add(s, xasprintf("auth %s", a->name), buf_steal(&sql));
+	return true;
+}
+
+bool pieces_authorize(struct script *s, const struct conf *conf, const struct conf_route *r)
+{
+	struct render_authorize a = {
+		.name = r->name,
+		.login = conf->login,
+		.function = r->authorize,
+		.trusted_owners = (const char *const *)conf->trusted_owners.items,
+		.n_trusted_owners = conf->trusted_owners.n,
+	};
+	autobuf sql = {0}, error = {0};
+	const char **tables;
+	bool ok;
+
+	if (!*r->authorize)
+		return true;
+	buf_init(&sql, RENDER_MAX);
+	buf_init(&error, 1024);
+	a.tables = tables = auth_tables(conf, &a.n_tables);
+	for (size_t i = 0; i < conf->n_watches; i++)
+		tables[a.n_tables++] = conf->watches[i].table;
+	ok = render_authorize(&sql, &a, &error);
+	free(tables);
+	if (!ok || !buf_ok(&sql)) {
+		fprintf(stderr, "pgherald: route %s: %s\n", r->name, buf_cstr(&error));
+		return false;
+	}
+	script_add(s, xasprintf("route %s", r->name), buf_steal(&sql));
 	return true;
 }

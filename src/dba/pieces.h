@@ -11,11 +11,15 @@
 bool pieces_know(const struct conf *conf, const char *only) MUST_CHECK;
 void pieces_core(struct script *s, const struct conf *conf);
 /* What makes a watch, or what takes it out. False after saying on stderr what is wrong with the
- * configuration, as the next two. */
-bool pieces_watch(struct script *s, const struct conf_watch *w, bool install) MUST_CHECK;
+ * configuration, as the next three. */
+bool pieces_watch(struct script *s, const struct conf *conf, const struct conf_watch *w,
+		  bool install) MUST_CHECK;
 /* All of them, or the one that `only` names. */
 bool pieces_watches(struct script *s, const struct conf *conf, const char *only,
 		    bool install) MUST_CHECK;
 bool pieces_auth(struct script *s, const struct conf *conf, const struct conf_auth *a) MUST_CHECK;
+/* What a route asks of the application, if it does. */
+bool pieces_authorize(struct script *s, const struct conf *conf,
+		      const struct conf_route *r) MUST_CHECK;
 
 #endif

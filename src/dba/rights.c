@@ -8,6 +8,7 @@
 #include "dba/statement.h"
 #include "sql/ident.h"
 #include "sql/render.h"
+#include "sql/render_teller.h"
 #include "sql/template.h"
 #include "sql/text.h"
 
@@ -48,8 +49,10 @@ static void add_functions(struct buf *out, const struct objects *r)
 
 static void fill(struct buf *out, const char *text, const struct objects *r)
 {
-	autobuf rights = {0}, functions = {0}, begin = {0};
+	autobuf rights = {0}, functions = {0}, begin = {0}, gone = {0};
 
+	buf_init(&gone, RENDER_MAX);
+	teller_gone(&gone);
 	add_rights(&rights, r);
 	add_functions(&functions, r);
 	render_begin(&begin);
@@ -58,6 +61,7 @@ static void fill(struct buf *out, const char *text, const struct objects *r)
 					    {"begin", buf_cstr(&begin)},
 					    {"rights", buf_cstr(&rights)},
 					    {"functions", buf_cstr(&functions)},
+					    {"gone", buf_cstr(&gone)},
 					    {NULL, NULL}});
 }
 

@@ -20,7 +20,7 @@ static bool add_revokes(struct script *s, const struct conf *conf, const char *o
 	pieces_core(&others, conf);
 	for (size_t i = 0; ok && i < conf->n_watches; i++)
 		if (strcmp(conf->watches[i].name, only) != 0)
-			ok = pieces_watch(&others, &conf->watches[i], true);
+			ok = pieces_watch(&others, conf, &conf->watches[i], true);
 	for (size_t i = 0; ok && i < conf->n_auths; i++)
 		ok = pieces_auth(&others, conf, &conf->auths[i]);
 	for (size_t i = 0; ok && i < others.n; i++)

@@ -191,6 +191,8 @@ void event_unref(struct event *e)
 		return;
 	for (struct frame *f = e->frames, *next; f; f = next) {
 		next = f->next;
+		if (atomic_load_explicit(&f->refs, memory_order_relaxed) > 1)
+			frame_count(f, true); /* from now on only queues hold it */
 		frame_unref(f);
 	}
 	free(e);
@@ -245,7 +247,8 @@ struct frame *event_frame(struct event *e, uint32_t form, enum scope_view view)
 		return f;
 	f = event_frame_with(e, form, view, e->cursor);
 	f->kind = kind;
-	do { /* two workers may encode at once: the second one's copy goes */
+	frame_count(f, false); /* the ring's bound has it as long as the event lives */
+	do {		       /* two workers may encode at once: the second one's copy goes */
 		if ((other = find_frame(list, kind))) {
 			frame_unref(f);
 			return other;

@@ -222,3 +222,18 @@ char *filter_topics(const struct filter *f, const char *topics)
 	buf_char(&b, ']');
 	return buf_steal(&b);
 }
+
+bool filter_wants_of(const struct filter *f, const struct event *e, char **ret_topics)
+{
+	*ret_topics = NULL;
+	if (e->op != 'r')
+		return filter_wants(f, e);
+	*ret_topics = filter_topics(f, e->leave);
+	if (!*ret_topics)
+		return false;
+	if (!strcmp(*ret_topics, e->leave)) {
+		free(*ret_topics);
+		*ret_topics = NULL;
+	}
+	return true;
+}

@@ -40,6 +40,9 @@ void filter_free(struct filter *f);
 bool filter_wants(const struct filter *f, const struct event *e) MUST_CHECK;
 /* Whether anything of that topic may be wanted. */
 bool filter_wants_topic(const struct filter *f, const char *topic) MUST_CHECK;
+/* The same of any event, a resync as well: of some of its topics only, then `*ret_topics`, which
+ * the caller frees, are those. */
+bool filter_wants_of(const struct filter *f, const struct event *e, char **ret_topics) MUST_CHECK;
 /* Of a JSON array of topics those that are wanted, as text; the caller frees. NULL when none is. */
 char *filter_topics(const struct filter *f, const char *topics) MUST_CHECK;
 

@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+#include "base/ledger.h"
+
 void queue_init(struct queue *q, size_t max_frames, size_t max_bytes)
 {
 	*q = (struct queue){.max_frames = (uint32_t)max_frames, .max_bytes = max_bytes};
@@ -24,6 +26,7 @@ void queue_grow(struct queue *q)
 	for (uint32_t i = 0; i < q->n; i++)
 		items[i] = queue_at(q, i);
 	free(q->items);
+	ledger_add((int64_t)((cap - q->cap) * sizeof(*items)));
 	q->items = items;
 	q->head = 0;
 	q->cap = cap;
@@ -32,6 +35,7 @@ void queue_grow(struct queue *q)
 void queue_shrink(struct queue *q)
 {
 	free(q->items);
+	ledger_add(-(int64_t)(q->cap * sizeof(*q->items)));
 	q->items = NULL;
 	q->cap = q->head = 0;
 }

@@ -14,8 +14,8 @@ void principal_free(struct principal *p)
 		return;
 	free(p->user_id);
 	free(p->channels);
+	free(p->granted);
 	free(p->role);
-	free(p->session);
 	free(p);
 }
 
@@ -60,6 +60,16 @@ struct keys *keys_copy(const struct keys *k)
 	return copy;
 }
 
+bool keys_same(const struct keys *a, const struct keys *b)
+{
+	if (!a || !b || a->n != b->n)
+		return a == b;
+	for (size_t i = 0; i < a->n; i++)
+		if (strcmp(a->list[i], b->list[i]) != 0)
+			return false;
+	return true;
+}
+
 bool key_is_escaped(const char *user_id)
 {
 	return *user_id == '#' || *user_id == '*' || *user_id == '=';
@@ -98,7 +108,23 @@ bool keys_have(const struct keys *k, const char *key)
 
 void principal_expires(struct principal *p, uint64_t ms)
 {
-	p->expires_ms = ms & INT64_MAX;
+	p->expires_ms = ms & (UINT64_MAX >> 2);
+}
+
+void principal_name(struct principal *p, const char *user_id, const char *session)
+{
+	size_t id = strlen(user_id) + 1, name = strlen(session) + 1;
+
+	free(p->user_id);
+	p->user_id = xcalloc(id + name, 1);
+	memcpy(p->user_id, user_id, id);
+	memcpy(p->user_id + id, session, name);
+	p->has_session = true;
+}
+
+const char *principal_session(const struct principal *p)
+{
+	return p->has_session ? p->user_id + strlen(p->user_id) + 1 : NULL;
 }
 
 bool principal_hears_all(const struct principal *p, const struct scope_policy *policy)

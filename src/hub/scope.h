@@ -36,20 +36,28 @@ void keys_sort(struct keys *k);
 bool keys_have(const struct keys *k, const char *key);
 /* The same in one allocation; NULL for NULL. */
 struct keys *keys_copy(const struct keys *k);
+/* Whether both are the same set; NULL is one of its own. */
+bool keys_same(const struct keys *a, const struct keys *b);
 /* Whether an id is spelled with a '=' before it. */
 bool key_is_escaped(const char *user_id);
 
 /* Who a client is, from one look-up. Belongs to one stream or request at a time. */
 struct principal {
-	char *user_id;
+	char *user_id;	       /* and behind it his session's name, if there is one */
 	struct keys *channels; /* further keys, with what they point to one allocation; or NULL */
+	struct keys *granted;  /* patterns of channels, to which his credential is limited; NULL: it
+				* is to none */
 	char *role;
-	char *session;		    /* what his session is called when it ends, or NULL */
-	uint64_t expires_ms : 63;   /* his token ends in so many milliseconds; 0 = never */
+	uint64_t expires_ms : 62; /* his token ends in so many milliseconds; 0 = never */
+	uint64_t has_session : 1;
 	uint64_t channels_only : 1; /* he hears nothing by his id, and not all, whatever his role */
 };
 
 void principal_free(struct principal *p);
+/* With what his session is called when it ends. */
+void principal_name(struct principal *p, const char *user_id, const char *session);
+/* That, or NULL. */
+const char *principal_session(const struct principal *p);
 void principal_expires(struct principal *p, uint64_t ms);
 
 /* Whether he hears all, and not what is for his keys alone. */

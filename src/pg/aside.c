@@ -20,6 +20,7 @@
 #define CLOSED_MS   60000	/* … for so long */
 #define LOST_SMALL  3		/* pages lost with the connection: then one transaction … */
 #define LOST_BARE   6		/* … then only "fetch again" */
+#define SHOWN_MAX   200		/* bytes of a list of topics in the log */
 
 static void on_state(void *arg, bool up);
 
@@ -278,11 +279,14 @@ static void mind_the_time(struct aside *a, size_t told)
 /* What the first of those that wait is worth to the log. */
 static void complain(struct aside *a, const char *why)
 {
+	const char *topics = a->items[a->plan.done].topics; /* there may be thousands */
+
 	if (complaint_due(&a->bad, why, now_ms(a)))
 		log_warn("journal: transaction %" PRIu64
-			 " of %s cannot be told (%s): clients are told to refetch; %" PRIu64
-			 " so far",
-			 a->plan.order[a->plan.done], a->items[a->plan.done].topics, why, a->bad.n);
+			 " cannot be told (%s): clients are told to refetch; %" PRIu64
+			 " so far; it is of %.*s%s",
+			 a->plan.order[a->plan.done], why, a->bad.n, SHOWN_MAX, topics,
+			 strlen(topics) > SHOWN_MAX ? "…" : "");
 }
 
 bool aside_take(struct aside *a, const struct cursor *base, const struct snapshot *seen,

@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/num.h"
+#include "hub/subscription.h"
 
 #define MAX_WAITING 20000 /* while the database is away; more are told so at once */
 #define COMPLAIN_MS 10000
@@ -19,7 +20,15 @@
 /* Errors that would meet every look-up: see fetch.c. What is left belongs to one token. */
 #define NOBODYS_FAULT "08 0A 25 26 28 3D 3F 42 53 55 57 F0"
 
-enum column { COL_N, COL_USER, COL_ROLE, COL_ACTIVE, COL_EXPIRES, N_COLUMNS };
+enum column {
+	COL_N,
+	COL_USER,
+	COL_ROLE,
+	COL_ACTIVE,
+	COL_EXPIRES,
+	N_COLUMNS,
+	COL_CHANNELS = N_COLUMNS
+};
 
 void auth_reply(struct post_lookup *l, enum lookup_verdict verdict)
 {
@@ -69,13 +78,36 @@ uint64_t auth_expires_ms(const PGresult *r, int row, int column)
 	return num_u64(text, strlen(text), &ms) ? ms : 1;
 }
 
-static enum lookup_verdict answer(struct post_lookup *l, const PGresult *r, int row)
+/* What cannot be read is no right: whose token has it is let in nowhere. */
+static void complain_channels(struct auth *a, const char *user_id)
+{
+	uint64_t now = loop_now_ms(a->conn.loop);
+
+	if (a->n_bad++ && now < a->complain_at_ms)
+		return;
+	a->complain_at_ms = now + COMPLAIN_MS;
+	log_warn("auth %s: the channels of a token of user %s are no list of at most %d names of "
+		 "channels: it is refused; %" PRIu64 " so far",
+		 a->turn, user_id, SUBSCRIPTION_MAX, a->n_bad);
+}
+
+static enum lookup_verdict answer(struct auth *a, struct post_lookup *l, const PGresult *r, int row)
 {
 	const char *active = PQgetvalue(r, row, COL_ACTIVE);
+	bool limited = PQnfields(r) > N_COLUMNS && !PQgetisnull(r, row, COL_CHANNELS);
+	struct keys *granted =
+		limited ? subscription_grants(PQgetvalue(r, row, COL_CHANNELS)) : NULL;
 
-	if (PQgetisnull(r, row, COL_ACTIVE) || *active != 't' || PQgetisnull(r, row, COL_USER))
+	if (PQgetisnull(r, row, COL_ACTIVE) || *active != 't' || PQgetisnull(r, row, COL_USER)) {
+		free(granted);
 		return LOOKUP_INACTIVE;
+	}
+	if (limited && !granted) {
+		complain_channels(a, PQgetvalue(r, row, COL_USER));
+		return LOOKUP_UNKNOWN;
+	}
 	l->who = xcalloc(1, sizeof(*l->who));
+	l->who->granted = granted;
 	principal_expires(l->who, auth_expires_ms(r, row, COL_EXPIRES));
 	l->who->user_id = xstrdup(PQgetvalue(r, row, COL_USER));
 	l->who->role = xstrdup(PQgetisnull(r, row, COL_ROLE) ? "" : PQgetvalue(r, row, COL_ROLE));
@@ -193,13 +225,13 @@ static void on_tokens(void *arg, const PGresult *r)
 	uint64_t place = 0;
 	int row = 0;
 
-	if (auth_answered(a, r, N_COLUMNS))
+	if (auth_answered(a, r, N_COLUMNS + a->asked_channels))
 		LIST_EACH (&a->asked, node, tmp) { /* both in the order of asking */
 			struct post_lookup *l = LIST_ENTRY(node, struct post_lookup, letter.node);
 			enum lookup_verdict verdict = LOOKUP_UNKNOWN;
 
 			if (auth_row_is(r, row, ++place))
-				verdict = answer(l, r, row++);
+				verdict = answer(a, l, r, row++);
 			auth_reply(l, verdict);
 		}
 	if (r)
@@ -212,7 +244,9 @@ static void ask_tokens(struct auth *a, const struct conf_auth *section, const ch
 	autobuf sql = {0};
 
 	buf_init(&sql, 1024);
-	buf_str(&sql, "SELECT n, user_id, role, active, " AUTH_EXPIRES_SQL " FROM ");
+	a->asked_channels = *section->token_channels != '\0';
+	buf_printf(&sql, "SELECT n, user_id, role, active, " AUTH_EXPIRES_SQL "%s FROM ",
+		   a->asked_channels ? ", channels" : "");
 	auth_put_function(a, &sql, "auth", section->name);
 	buf_str(&sql, "($1::text[]) ORDER BY n");
 	a->busy = true;
@@ -306,6 +340,17 @@ static void on_state(void *arg, bool up)
 	auth_ask_next(a);
 }
 
+/* Their keys have come, or will not: behind all others. */
+static void on_keys(void *arg, struct list *letters)
+{
+	struct auth *a = arg;
+
+	LIST_EACH (letters, node, tmp)
+		a->n_waiting++;
+	list_splice(&a->waiting, letters);
+	auth_ask_next(a);
+}
+
 void auth_start(struct auth *a, struct loop *loop, struct conf *conf, void (*connected)(void *arg),
 		void *arg)
 {
@@ -317,6 +362,8 @@ void auth_start(struct auth *a, struct loop *loop, struct conf *conf, void (*con
 	a->n_waiting = 0;
 	a->max_asked = MAX_BATCH;
 	a->conf = conf_ref(conf);
+	a->keys.again = on_keys;
+	a->keys.again_arg = a;
 	conn_start(&a->conn, loop, "auth", conf->conninfo, on_state, NULL, a);
 }
 

@@ -11,19 +11,22 @@
 #include "base/loop.h"
 #include "conf.h"
 #include "hub/post.h"
+#include "pg/auth_keys.h"
 #include "pg/conn.h"
 
 struct auth {
 	struct conn conn;
-	struct conf *conf;   /* a reference */
-	struct list waiting; /* struct post_lookup, in the order of asking */
+	struct auth_keys keys; /* by auth_keys_start(), before the rest */
+	struct conf *conf;     /* a reference */
+	struct list waiting;   /* struct post_lookup, in the order of asking */
 	size_t n_waiting;
 	struct list asked;	   /* those in the statement under way, all of one [auth] section */
 	size_t n_asked, max_asked; /* how many those are, and may be: fewer after a bad one */
 	uint64_t n_bad;		   /* tokens refused because what belongs to them is unreadable */
 	char *turn; /* name of the [auth] section that was asked last; NULL before the first */
 	bool busy;
-	bool open; /* questions may go out: what they lead to needs the journal as well */
+	bool asked_channels; /* the statement under way has them as well */
+	bool open;	     /* questions may go out: what they lead to needs the journal as well */
 	struct session *sessions; /* of those asked, in their order, while their users are away */
 	size_t n_sessions;
 	uint64_t complain_at_ms;   /* not before, about credentials that cannot be read */
@@ -59,9 +62,14 @@ void auth_ask_sessions(struct auth *a, const struct conf_auth *section, const ch
 /* Verifies what those asked have, JWTs or API keys; who is good and must be in a table is asked
  * about. */
 void auth_ask_verified(struct auth *a, const struct conf_auth *section);
-/* Who it is, as far as the token says; NULL when it is not good. */
-struct principal *auth_verify_jwt(struct auth *a, const struct conf_auth *section,
-				  const char *token) MUST_CHECK;
+enum auth_verified {
+	VERIFIED,	/* *ret is who it is, as far as the credential says */
+	VERIFIED_NOT,	/* it is not good */
+	VERIFIED_LATER, /* the keys are on their way */
+	VERIFIED_AWAY,	/* they cannot be had */
+};
+enum auth_verified auth_verify_jwt(struct auth *a, const struct conf_auth *section,
+				   const char *token, struct principal **ret) MUST_CHECK;
 /* Takes the tickets of those asked; who has one is looked up by what it stands for. */
 void auth_take_tickets(struct auth *a);
 /* Keeps tickets, whose names are the elements of an array. */

@@ -9,6 +9,7 @@
 
 #include "auth/jwt.h"
 #include "base/log.h"
+#include "hub/subscription.h"
 
 #define COMPLAIN_EVERY_MS 10000
 #define USER_ID_MAX	  255 /* bytes */
@@ -81,6 +82,37 @@ static const char *role_of(const struct auth *a, const struct jwt *t,
 	return "";
 }
 
+/* The claim's strings, one after the other. */
+static bool add_channels(struct scan claim, struct buf *out)
+{
+	struct scan list = claim, one;
+
+	if (*claim.at == '"')
+		return scan_string(claim, out) && buf_ok(out);
+	while (*claim.at == '[' && scan_next(&list, &one)) {
+		buf_char(out, ' ');
+		if (!scan_string(one, out))
+			return false;
+	}
+	return *claim.at == '[' && buf_ok(out);
+}
+
+/* Who has a claim for channels hears those; who lacks it, none. False when it is no list of them.
+ */
+static bool grant(struct principal *who, const struct jwt *t, const struct conf_auth *section)
+{
+	autobuf text = {.max = JWT_MAX};
+	struct scan claim;
+
+	if (!*section->channels_claim)
+		return true;
+	if (jwt_claim(t, section->channels_claim, &claim) && !add_channels(claim, &text))
+		return false;
+	if (strlen(buf_cstr(&text)) == text.len)
+		who->granted = subscription_grants(buf_cstr(&text));
+	return who->granted != NULL;
+}
+
 static struct principal *principal_of(const struct auth *a, const struct jwt *t,
 				      const struct conf_auth *section, const struct timespec *now)
 {
@@ -95,34 +127,42 @@ static struct principal *principal_of(const struct auth *a, const struct jwt *t,
 	who->user_id = user;
 	who->role = xstrdup(section->users == USERS_CLAIMS ? role_of(a, t, section) : "");
 	principal_expires(who, end_ms > now_ms ? (uint64_t)(end_ms - now_ms) : 1);
-	return who;
+	if (grant(who, t, section))
+		return who;
+	principal_free(who);
+	return NULL;
 }
 
-struct principal *auth_verify_jwt(struct auth *a, const struct conf_auth *section,
-				  const char *token)
+enum auth_verified auth_verify_jwt(struct auth *a, const struct conf_auth *section,
+				   const char *token, struct principal **ret)
 {
 	const struct jwt_rule rule = {
 		.issuer = *section->issuer ? section->issuer : NULL,
 		.audience = *section->audience ? section->audience : NULL,
 		.leeway_s = section->leeway_ms / 1000,
 	};
-	struct principal *who;
 	struct timespec now;
 	struct jwt t = {0};
 	enum jwt_verdict v;
+	enum jwks_answer answer = JWKS_VERDICT;
 
-	if (!section->jwks)
-		return NULL;
 	clock_gettime(CLOCK_REALTIME, &now);
-	v = jwt_verify(section->jwks, &rule, token, strlen(token), now.tv_sec, &t);
+	if (*section->jwks_url)
+		answer = auth_keys_verify(&a->keys, section, &rule, token, now.tv_sec, &t, &v);
+	else if (section->jwks)
+		v = jwt_verify(section->jwks, &rule, token, strlen(token), now.tv_sec, &t);
+	else
+		return VERIFIED_NOT;
+	if (answer != JWKS_VERDICT)
+		return answer == JWKS_AWAY ? VERIFIED_AWAY : VERIFIED_LATER;
 	if (v != JWT_OK) {
 		if (v != JWT_EXPIRED && v != JWT_MALFORMED)
 			complain(a, section, jwt_verdict_name(v));
-		return NULL;
+		return VERIFIED_NOT;
 	}
-	who = principal_of(a, &t, section, &now);
-	if (!who)
+	*ret = principal_of(a, &t, section, &now);
+	if (!*ret)
 		complain(a, section, "signed, and without the claims that are wanted");
 	jwt_clear(&t);
-	return who;
+	return *ret ? VERIFIED : VERIFIED_NOT;
 }

@@ -41,11 +41,15 @@ static bool proven(const struct session *s, const char *proofs)
 static enum lookup_verdict answer(struct post_lookup *l, const struct session *s, const PGresult *r,
 				  int row)
 {
+	char name[SESSION_NAME_SIZE];
+
 	if (*PQgetvalue(r, row, USER_ACTIVE) != 't')
 		return LOOKUP_INACTIVE;
 	if (!proven(s, PQgetvalue(r, row, USER_PROOFS)))
 		return LOOKUP_UNKNOWN; /* another password since then */
-	l->who->user_id = xstrdup(PQgetvalue(r, row, USER_ID));
+	if (!session_name(name, l->token))
+		return LOOKUP_UNKNOWN;
+	principal_name(l->who, PQgetvalue(r, row, USER_ID), name);
 	l->who->role = xstrdup(PQgetvalue(r, row, USER_ROLE)); /* "" for NULL */
 	return LOOKUP_OK;
 }
@@ -136,19 +140,17 @@ static enum lookup_verdict read_row(struct auth *a, const struct conf_auth *sect
 				    struct post_lookup *l, const PGresult *r, int row)
 {
 	struct session s = {0};
-	char name[SESSION_NAME_SIZE];
 	enum session_verdict verdict =
 		session_read(section->secrets, PQgetvalue(r, row, SESSION_DATA),
 			     (size_t)PQgetlength(r, row, SESSION_DATA), &s);
 
 	if (verdict == SESSION_FOREIGN || verdict == SESSION_BROKEN)
 		complain(a, section, verdict);
-	if (verdict != SESSION_OK || !session_name(name, l->token)) {
+	if (verdict != SESSION_OK) {
 		session_clear(&s);
 		return LOOKUP_UNKNOWN;
 	}
 	l->who = xcalloc(1, sizeof(*l->who));
-	l->who->session = xstrdup(name);
 	principal_expires(l->who, auth_expires_ms(r, row, SESSION_EXPIRES));
 	a->sessions = xrealloc(a->sessions, a->n_sessions + 1, sizeof(*a->sessions));
 	a->sessions[a->n_sessions++] = s;

@@ -9,10 +9,12 @@
 #include <time.h>
 
 #include "auth/api_key.h"
+#include "hub/subscription.h"
 
 enum column { COL_N, COL_USER, COL_ROLE, COL_ACTIVE, N_COLUMNS };
 
-static struct principal *verify_api_key(const struct conf_auth *section, const char *token)
+static enum auth_verified verify_api_key(const struct conf_auth *section, const char *token,
+					 struct principal **ret)
 {
 	const struct api_key *k = api_keys_find(section->api_keys, token);
 	struct principal *who;
@@ -23,12 +25,13 @@ static struct principal *verify_api_key(const struct conf_auth *section, const c
 	if (k && k->expires_s)
 		left_ms = (k->expires_s - now.tv_sec) * 1000 - now.tv_nsec / 1000000;
 	if (!k || (k->expires_s && left_ms <= 0))
-		return NULL;
-	who = xcalloc(1, sizeof(*who));
+		return VERIFIED_NOT;
+	who = *ret = xcalloc(1, sizeof(*who));
 	who->user_id = xstrdup(k->user);
 	who->role = xstrdup(k->role ? k->role : "");
+	who->granted = k->channels ? subscription_grants(k->channels) : NULL;
 	principal_expires(who, (uint64_t)left_ms);
-	return who;
+	return VERIFIED;
 }
 
 static enum lookup_verdict found(struct post_lookup *l, const PGresult *r, int row)
@@ -77,10 +80,15 @@ void auth_ask_verified(struct auth *a, const struct conf_auth *section)
 	LIST_EACH (&a->asked, node, tmp) {
 		struct post_lookup *l = LIST_ENTRY(node, struct post_lookup, letter.node);
 
-		l->who = section->api_keys ? verify_api_key(section, l->token)
-					   : auth_verify_jwt(a, section, l->token);
-		if (!l->who) {
-			auth_reply(l, LOOKUP_UNKNOWN);
+		enum auth_verified v = section->api_keys
+					       ? verify_api_key(section, l->token, &l->who)
+					       : auth_verify_jwt(a, section, l->token, &l->who);
+
+		if (v == VERIFIED_LATER) {
+			list_remove(node);
+			auth_keys_park(&a->keys, section, l);
+		} else if (v != VERIFIED) {
+			auth_reply(l, v == VERIFIED_AWAY ? LOOKUP_UNAVAILABLE : LOOKUP_UNKNOWN);
 		} else if (section->users == USERS_CLAIMS) {
 			auth_reply(l, LOOKUP_OK);
 		} else {

@@ -42,6 +42,10 @@ static const char setup_sql[] =
 	" ('idle_session_timeout', '0'), ('idle_in_transaction_session_timeout', '10s'),"
 	" ('jit', 'off'), ('enable_seqscan', 'off'), ('default_transaction_read_only', 'off'),"
 	" ('default_transaction_isolation', 'read committed'),"
+	/* what is answered as published outlives a crash of the server */
+	" ('synchronous_commit', CASE WHEN pg_catalog.current_setting('synchronous_commit')"
+	" OPERATOR(pg_catalog.=) 'off' THEN 'on'"
+	" ELSE pg_catalog.current_setting('synchronous_commit') END),"
 	" ('plan_cache_mode', 'force_generic_plan'), ('enable_mergejoin', 'off'),"
 	" ('enable_hashjoin', 'off'),"
 	" ('client_encoding', 'UTF8')) AS s(name, value)"
@@ -174,6 +178,8 @@ static void hang_up(struct conn *c)
 	if (c->events)
 		loop_del(c->loop, &c->fd);
 	c->events = 0;
+	PQclear(c->came);
+	c->came = NULL;
 	PQfinish(c->pg);
 	c->pg = NULL;
 	loop_timer_clear(c->loop, &c->timer);
@@ -408,7 +414,66 @@ static void continue_connecting(struct conn *c)
 	}
 }
 
-/* One step of the query under way is over, after its last result: what follows it. */
+/* Whether the server takes its leave: the administrator ends the session, or the server stops. */
+static bool ends_session(const PGresult *r)
+{
+	const char *severity = PQresultErrorField(r, PG_DIAG_SEVERITY_NONLOCALIZED);
+
+	return severity && (!strcmp(severity, "FATAL") || !strcmp(severity, "PANIC"));
+}
+
+/* One result of the query under way; the callee's. It is no answer yet: the server sends it before
+ * it commits (protocol-flow, "Extended Query": the transaction ends at Sync), and what fails then
+ * comes as a second result, which counts. */
+static void take_result(struct conn *c, PGresult *r)
+{
+	char line[256];
+
+	if (!ends_session(r)) {
+		PQclear(c->came);
+		c->came = r;
+		return;
+	}
+	first_line(PQresultErrorMessage(r), line, sizeof(line));
+	PQclear(r);
+	go_down(c, line); /* who asked hears of the connection */
+}
+
+/* What the step under way has come to, now that the server is ready for the next one. */
+static void hand_out(struct conn *c, struct query *q)
+{
+	conn_result_fn *done = q->done;
+
+	c->result = c->came;
+	c->came = NULL;
+	if (c->forgetting) {
+		if (PQresultStatus(c->result) != PGRES_COMMAND_OK)
+			log_debug("database (%s): DEALLOCATE: %s", c->name, conn_error(c->result));
+	} else if (c->limiting) {
+		if (PQresultStatus(c->result) != PGRES_COMMAND_OK)
+			log_debug("database (%s): statement_timeout: %s", c->name,
+				  conn_error(c->result));
+		c->session_ms = q->limit_ms; /* or the connection's own limit has to do */
+	} else if (q->name && !c->no_prepare && not_ours(c->result)) {
+		log_warn("database (%s): prepared statements get lost, as behind a pooler in "
+			 "transaction mode: doing without",
+			 c->name);
+		c->no_prepare = q->again = true;
+	} else if (c->preparing && PQresultStatus(c->result) == PGRES_COMMAND_OK) {
+		assert(c->n_prepared < CONN_PREPARED_MAX);
+		c->prepared[c->n_prepared++] = q->name;
+	} else { /* one result per query: they are all single statements */
+		c->doubtful |=
+			q->name && !c->no_prepare && PQresultStatus(c->result) != PGRES_TUPLES_OK;
+		q->done = NULL;
+		if (done)
+			done(q->arg, c->result);
+	}
+	PQclear(c->result);
+	c->result = NULL;
+}
+
+/* One step of the query under way is over: what follows it. */
 static void next_step(struct conn *c, struct query *q)
 {
 	if (c->limiting || c->forgetting || (c->preparing && prepared(c, q->name)) ||
@@ -424,63 +489,16 @@ static void next_step(struct conn *c, struct query *q)
 	send_next(c);
 }
 
-/* Whether the server takes its leave: the administrator ends the session, or the server stops. */
-static bool ends_session(const PGresult *r)
-{
-	const char *severity = PQresultErrorField(r, PG_DIAG_SEVERITY_NONLOCALIZED);
-
-	return severity && (!strcmp(severity, "FATAL") || !strcmp(severity, "PANIC"));
-}
-
-/* One result of the query under way; frees it. */
-static void take_result(struct conn *c, struct query *q, PGresult *r)
-{
-	conn_result_fn *done = q->done;
-
-	if (ends_session(r)) { /* no answer to the query: who asked hears of the connection */
-		char line[256];
-
-		first_line(PQresultErrorMessage(r), line, sizeof(line));
-		PQclear(r);
-		go_down(c, line);
-		return;
-	}
-	if (c->forgetting) {
-		if (PQresultStatus(r) != PGRES_COMMAND_OK)
-			log_debug("database (%s): DEALLOCATE: %s", c->name, conn_error(r));
-	} else if (c->limiting) {
-		if (PQresultStatus(r) != PGRES_COMMAND_OK)
-			log_debug("database (%s): statement_timeout: %s", c->name, conn_error(r));
-		c->session_ms = q->limit_ms; /* or the connection's own limit has to do */
-	} else if (q->name && !c->no_prepare && not_ours(r)) {
-		log_warn("database (%s): prepared statements get lost, as behind a pooler in "
-			 "transaction mode: doing without",
-			 c->name);
-		c->no_prepare = q->again = true;
-	} else if (c->preparing && PQresultStatus(r) == PGRES_COMMAND_OK) {
-		assert(c->n_prepared < CONN_PREPARED_MAX);
-		c->prepared[c->n_prepared++] = q->name;
-	} else { /* one result per query: they are all single statements */
-		c->doubtful |= q->name && !c->no_prepare && PQresultStatus(r) != PGRES_TUPLES_OK;
-		q->done = NULL;
-		c->result = r;
-		if (done)
-			done(q->arg, r);
-		r = c->result;
-		c->result = NULL;
-	}
-	PQclear(r);
-}
-
 /* Hands out every result and notification that has come. Anything called may take the connection
  * down: c->pg is looked at again each time. A notification that stands behind a result in what has
- * been read is seen only once the result is taken: so they are asked for after each. */
+ * been read is seen only once the result is taken: so they are asked for after each; and is handed
+ * out behind it. */
 static void read_results(struct conn *c)
 {
 	PGconn *pg = c->pg;
 
 	while (c->pg == pg) {
-		PGnotify *note = PQnotifies(pg);
+		PGnotify *note = c->came ? NULL : PQnotifies(pg);
 		struct query *q;
 		PGresult *r;
 
@@ -494,9 +512,12 @@ static void read_results(struct conn *c)
 			return;
 		r = PQgetResult(pg);
 		q = LIST_ENTRY(c->queries.next, struct query, node);
-		if (r)
-			take_result(c, q, r);
-		else
+		if (r) {
+			take_result(c, r);
+			continue;
+		}
+		hand_out(c, q);
+		if (c->pg == pg)
 			next_step(c, q);
 	}
 }

@@ -11,8 +11,9 @@
 #include "base/list.h"
 #include "base/loop.h"
 
-/* Gets the result, which stays conn's, or NULL when the connection went down before it came. A
- * result of the wrong status is for the callee to see (PQresultStatus). */
+/* Gets the result, which stays conn's, once the statement's transaction has ended; or NULL when the
+ * connection went down before that: it may have been committed, nobody knows. A result of the wrong
+ * status is for the callee to see (PQresultStatus). */
 typedef void conn_result_fn(void *arg, const PGresult *r);
 
 #define CONN_PREPARED_MAX 8 /* statements of one connection: literals, all there are */
@@ -40,6 +41,7 @@ struct conn {
 	bool busy;
 	bool preparing;	  /* the statement of the query under way is being prepared */
 	bool limiting;	  /* its limit is being told */
+	PGresult *came;	  /* of the query under way, which the server has not committed yet */
 	PGresult *result; /* that is being handed out */
 	const char *prepared[CONN_PREPARED_MAX]; /* names known to this connection */
 	size_t n_prepared;

@@ -80,6 +80,20 @@ static void on_connected(void *arg)
 	shape_up(&db->shape);
 }
 
+static void on_keys_gone(void *arg, const char *section)
+{
+	struct db *db = arg;
+	size_t size = strlen(section) + 1;
+
+	for (size_t w = 0; w < db->n_workers; w++) {
+		struct post_keys *p = xcalloc(1, sizeof(*p) + size);
+
+		p->letter.kind = POST_KEYS;
+		memcpy(p->auth, section, size);
+		inbox_post(db->workers[w], &p->letter);
+	}
+}
+
 static void on_problems(void *arg, const char *lines)
 {
 	struct db *db = arg;
@@ -94,6 +108,14 @@ static void on_problems(void *arg, const char *lines)
 	}
 }
 
+/* What a source has sent is told as it comes; it stands in no journal. */
+static void take_told(struct db *db, struct post_events *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		journal_tell(&db->journal, event_ref(p->events[i]));
+	post_events_free(p);
+}
+
 static void open_post(void *arg, struct list *letters)
 {
 	struct db *db = arg;
@@ -104,10 +126,16 @@ static void open_post(void *arg, struct list *letters)
 		list_remove(node);
 		if (l->kind == POST_LOOKUP)
 			auth_ask(&db->auth, (struct post_lookup *)l);
+		else if (l->kind == POST_AUTHORIZE)
+			authorizer_ask(&db->authorizer, (struct post_lookup *)l);
 		else if (l->kind == POST_REPLAY)
 			replay_ask(&db->replay, (struct post_replay *)l);
 		else if (l->kind == POST_PUBLISH)
 			publisher_ask(&db->publisher, (struct post_publish *)l);
+		else if (l->kind == POST_EXPLAIN)
+			explainer_ask(&db->explainer, (struct post_explain *)l);
+		else if (l->kind == POST_EVENTS)
+			take_told(db, (struct post_events *)l);
 		else
 			db->on_other(db->arg, l);
 	}
@@ -191,6 +219,8 @@ static void channels(struct db *db)
 	for (size_t i = 0; i < conf->n_listens; i++) {
 		const struct conf_listen *l = &conf->listens[i];
 
+		if (l->kind != LISTEN_NOTIFY)
+			continue;
 		db->channels[cs->n++] = (struct channel){
 			.name = l->channel,
 			.rule = {.topic = l->name,
@@ -227,7 +257,7 @@ bool db_start(struct db *db, struct loop *loop, struct conf *conf, struct inbox 
 	db->loop = loop;
 	db->workers = workers;
 	db->n_workers = n_workers;
-	if (!inbox_init(&db->inbox, loop, open_post, db))
+	if (!inbox_init(&db->inbox, loop, open_post, db) || !auth_keys_start(&db->auth.keys, loop))
 		return false;
 	settings(db, conf);
 	db->journal.on_events = on_events;
@@ -237,12 +267,31 @@ bool db_start(struct db *db, struct loop *loop, struct conf *conf, struct inbox 
 	db->journal.on_state = on_state;
 	db->journal.arg = db;
 	db->prune_timer = (struct loop_timer){.fire = on_prune_timer, .arg = db};
+	db->journal.keeper.lock_taken = db->vitals ? &db->vitals->doorbell_taken : NULL;
 	journal_start(&db->journal, loop, conf->conninfo);
 	auth_start(&db->auth, loop, conf, on_connected, db);
+	db->auth.keys.gone = on_keys_gone;
+	db->auth.keys.gone_arg = db;
+	auth_keys_reload(&db->auth.keys, conf);
 	replay_start(&db->replay, loop, conf);
+	authorizer_init(&db->authorizer, loop, conf, db->vitals);
 	publisher_init(&db->publisher, loop, conf->conninfo);
+	explainer_init(&db->explainer, loop, conf);
 	shape_start(&db->shape, loop, &db->auth.conn, conf, on_problems, db);
 	loop_timer_set(loop, &db->prune_timer, PRUNE_EVERY_MS);
+	return true;
+}
+
+/* Whether `a` listens to all that `b` does. A section that listens elsewhere has none. */
+static bool has_channels(const struct conf *a, const struct conf *b)
+{
+	for (size_t i = 0, k; i < b->n_listens; i++) {
+		for (k = 0; k < a->n_listens; k++)
+			if (!strcmp(a->listens[k].channel, b->listens[i].channel))
+				break;
+		if (k == a->n_listens && *b->listens[i].channel)
+			return false;
+	}
 	return true;
 }
 
@@ -254,12 +303,7 @@ static bool same_channels(const struct conf *a, const struct conf *b)
 		n_a += a->watches[i].capture == CAPTURE_NOTIFY;
 	for (size_t i = 0; i < b->n_watches; i++)
 		n_b += b->watches[i].capture == CAPTURE_NOTIFY;
-	if (!n_a != !n_b || a->n_listens != b->n_listens)
-		return false;
-	for (size_t i = 0; i < a->n_listens; i++)
-		if (strcmp(a->listens[i].channel, b->listens[i].channel) != 0)
-			return false;
-	return true;
+	return !n_a == !n_b && has_channels(a, b) && has_channels(b, a);
 }
 
 void db_reload(struct db *db, struct conf *conf)
@@ -273,9 +317,12 @@ void db_reload(struct db *db, struct conf *conf)
 		why = "channels changed";
 	settings(db, conf);
 	auth_reload(&db->auth, conf);
+	auth_keys_reload(&db->auth.keys, conf);
 	replay_reload(&db->replay, conf);
+	authorizer_reload(&db->authorizer, conf, strcmp(conf->conninfo, old->conninfo) != 0);
 	publisher_reload(&db->publisher, conf->conninfo,
 			 strcmp(conf->conninfo, old->conninfo) != 0);
+	explainer_reload(&db->explainer, conf, strcmp(conf->conninfo, old->conninfo) != 0);
 	shape_reload(&db->shape, conf);
 	if (why) {
 		journal_restart(&db->journal, conf->conninfo, why);
@@ -289,20 +336,27 @@ void db_stop(struct db *db)
 {
 	loop_timer_clear(db->loop, &db->prune_timer);
 	journal_stop(&db->journal);
+	auth_keys_stop(&db->auth.keys);
 	auth_stop(&db->auth);
 	replay_stop(&db->replay);
+	authorizer_stop(&db->authorizer);
 	publisher_stop(&db->publisher);
+	explainer_stop(&db->explainer);
 	shape_stop(&db->shape);
 }
 
 static void drop(struct letter *l)
 {
-	if (l->kind == POST_LOOKUP)
+	if (l->kind == POST_LOOKUP || l->kind == POST_AUTHORIZE)
 		post_lookup_free((struct post_lookup *)l);
 	else if (l->kind == POST_REPLAY)
 		post_replay_free((struct post_replay *)l);
 	else if (l->kind == POST_PUBLISH)
 		post_publish_free((struct post_publish *)l);
+	else if (l->kind == POST_EXPLAIN)
+		post_explain_free((struct post_explain *)l);
+	else if (l->kind == POST_EVENTS)
+		post_events_free((struct post_events *)l);
 	else
 		free(l);
 }

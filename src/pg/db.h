@@ -11,7 +11,10 @@
 #include "base/inbox.h"
 #include "base/loop.h"
 #include "conf.h"
+#include "hub/vitals.h"
 #include "pg/auth.h"
+#include "pg/authorizer.h"
+#include "pg/explainer.h"
 #include "pg/journal.h"
 #include "pg/publisher.h"
 #include "pg/replay.h"
@@ -23,7 +26,9 @@ struct db {
 	struct journal journal;
 	struct auth auth;
 	struct replayer replay;
+	struct authorizer authorizer;
 	struct publisher publisher;
+	struct explainer explainer;
 	struct shape shape;
 	struct loop_timer prune_timer;
 	uint64_t retention_ms;
@@ -32,6 +37,7 @@ struct db {
 	struct inline_topics inline_topics;
 	struct inbox **workers; /* not owned */
 	size_t n_workers;
+	struct vitals *vitals;	 /* the caller's, or NULL */
 	atomic_size_t in_flight; /* bytes of events that are on their way to them */
 	void (*on_other)(void *arg, struct letter *l); /* letters that are not the database's */
 	void *arg;

@@ -322,6 +322,13 @@ static struct event *read_row(const struct fetch_plan *p, const PGresult *r, int
 	return p->make && !p->bare ? p->make(p->arg, p->ids_done + n, &row) : event_new(&row);
 }
 
+struct event *fetch_event(const PGresult *r, int row)
+{
+	static const struct fetch_plan nothing_else;
+
+	return read_row(&nothing_else, r, row, 0, NULL);
+}
+
 /* Whether a row becomes an event: whose rights have changed was maybe said with the plan. */
 static bool is_told(const struct fetch_plan *p, const PGresult *r, int row)
 {

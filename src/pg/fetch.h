@@ -132,6 +132,8 @@ const char *fetch_slow_topic(const PGresult *r);
  * nobody's.
  */
 struct event *fetch_message(const struct event_row *row);
+/* A row with the columns below, without a position; the caller's reference. */
+struct event *fetch_event(const PGresult *r, int row);
 /* One more transaction at the end. */
 void fetch_plan_add(struct fetch_plan *p, uint64_t txid, uint64_t rows, uint64_t stored);
 void fetch_plan_free(struct fetch_plan *p);

@@ -36,6 +36,12 @@ void holder_init(struct holder *h, struct conn *conn, const char *key, unsigned 
 			     .ask_at = patience};
 }
 
+static void show(const struct holder *h)
+{
+	if (h->named)
+		atomic_store_explicit(h->named, h->pid, memory_order_relaxed);
+}
+
 static void on_holder(void *arg, const PGresult *r)
 {
 	struct holder *h = arg;
@@ -55,6 +61,7 @@ static void on_holder(void *arg, const PGresult *r)
 	    !num_u64(PQgetvalue(r, 0, 0), (size_t)PQgetlength(r, 0, 0), &pid) || h->pid == (int)pid)
 		return;
 	h->pid = (int)pid;
+	show(h);
 	const struct log_field fields[] = {
 		{"key", h->key},
 		{"role", PQgetvalue(r, 0, 1)},
@@ -82,5 +89,8 @@ void holder_had(struct holder *h)
 {
 	h->n_refused = 0;
 	h->ask_at = h->patience;
-	h->pid = 0;
+	if (h->pid) {
+		h->pid = 0;
+		show(h);
+	}
 }

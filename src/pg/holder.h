@@ -4,6 +4,7 @@
 #ifndef PGHERALD_PG_HOLDER_H
 #define PGHERALD_PG_HOLDER_H
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include "pg/conn.h"
@@ -17,6 +18,7 @@ struct holder {
 	uint64_t n_refused; /* so often in a row it was not to be had */
 	uint64_t ask_at;    /* then the server is asked who has it */
 	int pid;	    /* whom the log has named; 0 = nobody */
+	atomic_int *named;  /* the same for who watches, or NULL */
 };
 
 /* `patience`: so often in a row it may be somebody's who has just taken it for a moment. */

@@ -8,7 +8,6 @@
 #include "base/buf.h"
 #include "wire/array.h"
 #include "wire/dialect.h"
-#include "wire/scan.h"
 
 #define TEXT_MAX   65536 /* bytes; a payload has 7999 at most, in the encoding of the database */
 #define OWNERS_MAX 4096	 /* bytes */
@@ -49,7 +48,7 @@ static void put_owner(struct buf *b, struct scan v)
 }
 
 /* One owner, or each of an array, as the journal has them. */
-static void put_owners(struct buf *b, struct scan o, const char *name)
+void inline_put_owners(struct buf *b, struct scan o, const char *name)
 {
 	struct scan v, one;
 
@@ -74,7 +73,7 @@ static const char *json_of(struct buf *b, struct scan o, const char *name)
 	return buf_cstr(b);
 }
 
-static bool valid_type(const char *s)
+bool inline_valid_type(const char *s)
 {
 	size_t len =
 		strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:-");
@@ -101,8 +100,8 @@ struct event *inline_from_trigger(const struct inline_topics *topics, const char
 		return NULL;
 	buf_init(&before, OWNERS_MAX);
 	buf_init(&after, OWNERS_MAX);
-	put_owners(&before, o, "before");
-	put_owners(&after, o, "after");
+	inline_put_owners(&before, o, "before");
+	inline_put_owners(&after, o, "after");
 	array_end(&before);
 	array_end(&after);
 	if (!text_of(&op, o, "op") || op.len != 1 || !strchr("iudtr", *op.data)) {
@@ -134,14 +133,14 @@ struct event *inline_from_application(const struct inline_rule *rule, const char
 		return NULL;
 	buf_init(&owners, OWNERS_MAX);
 	for (size_t i = 0; i < rule->n_owner_keys; i++)
-		put_owners(&owners, o, rule->owner_keys[i]);
+		inline_put_owners(&owners, o, rule->owner_keys[i]);
 	array_end(&owners);
 	if (*rule->data_key)
 		row.doc = json_of(&doc, o, rule->data_key);
 	row.type = rule->topic;
 	if (scan_member(o, rule->event_key, &v) && *v.at == '"')
 		row.type = text_of(&type, o, rule->event_key) ? buf_cstr(&type) : "";
-	if (!valid_type(row.type)) {
+	if (!inline_valid_type(row.type)) {
 		*why = "the event's type has bytes it must not have";
 	} else if (dialect_reserves(row.type)) {
 		*why = "the event's type is one of the daemon's own";

@@ -9,7 +9,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "hub/event.h"
+#include "wire/scan.h"
 
 #define INLINE_CHANNEL "pgherald_inline" /* what triggers with capture = notify use */
 
@@ -36,5 +38,11 @@ struct event *inline_from_trigger(const struct inline_topics *topics, const char
  * byte for byte. */
 struct event *inline_from_application(const struct inline_rule *rule, const char *payload,
 				      int64_t at, const char **why);
+
+/* Appends whom a member of the object names: a string, a number, or an array of these; to a list as
+ * wire/array.h has it. */
+void inline_put_owners(struct buf *b, struct scan object, const char *name);
+/* Whether an event can have that type. */
+bool inline_valid_type(const char *type) MUST_CHECK;
 
 #endif

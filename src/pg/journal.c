@@ -621,6 +621,14 @@ void journal_restart(struct journal *j, const char *conninfo, const char *why)
 	conn_restart(&j->conn, conninfo, why);
 }
 
+void journal_tell(struct journal *j, struct event *e)
+{
+	if (j->known)
+		hand_on_one(j, e);
+	else
+		event_unref(e);
+}
+
 void journal_stop(struct journal *j)
 {
 	conn_stop(&j->conn);

@@ -69,6 +69,9 @@ struct journal {
 void journal_start(struct journal *j, struct loop *loop, const char *conninfo);
 /* Connects anew, with other parameters. */
 void journal_restart(struct journal *j, const char *conninfo, const char *why);
+/* Hands on an event that stands in no journal, at the position that has been reached; takes the
+ * reference. Before the first one nobody listens, and it is nobody's. */
+void journal_tell(struct journal *j, struct event *e);
 void journal_stop(struct journal *j);
 
 #endif

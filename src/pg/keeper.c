@@ -125,6 +125,7 @@ void keeper_init(struct keeper *k)
 	holder_init(&k->holder, k->conn, lock[1], 3,
 		    "writers may not ring: the journal is read every " NUM_TEXT(
 			    SHADOW_POLL_MS) " ms, or writers ring each time");
+	k->holder.named = k->lock_taken;
 }
 
 void keeper_begin(struct keeper *k, bool deaf)

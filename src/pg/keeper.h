@@ -4,6 +4,7 @@
 #ifndef PGHERALD_PG_KEEPER_H
 #define PGHERALD_PG_KEEPER_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -19,6 +20,8 @@ struct keeper {
 	struct loop *loop;
 	bool never_rung, always_rung; /* [database] doorbell = poll, = notify */
 	bool deaf;
+	atomic_int *lock_taken;	 /* the session of somebody else with the doorbell's lock, 0: none;
+				    or NULL */
 	void (*look)(void *arg); /* look into the journal now, or as soon as that is possible */
 	void (*failed)(void *arg, const PGresult *r);
 	void *arg;

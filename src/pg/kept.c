@@ -19,14 +19,16 @@ static const char sql[] =
 
 char *kept_keys(const char *user, const struct keys *channels)
 {
-	autofree char *own = xasprintf("%s%s", key_is_escaped(user) ? "=" : "", user);
+	autofree char *own = user ? xasprintf("%s%s", key_is_escaped(user) ? "=" : "", user) : NULL;
 	struct buf b;
 
 	buf_init(&b, SIZE_MAX / 2);
-	array_add(&b, own);
+	if (own)
+		array_add(&b, own);
 	for (size_t i = 0; channels && i < channels->n; i++)
 		array_add(&b, channels->list[i]);
-	array_add(&b, "*");
+	if (own)
+		array_add(&b, "*");
 	array_end(&b);
 	return buf_steal(&b);
 }

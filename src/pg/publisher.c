@@ -9,12 +9,13 @@
 #include "base/mem.h"
 #include "base/num.h"
 
+#define SWEEP_MS 1000
 #define LIMIT_MS                                                                                   \
 	5000 /* of one: somebody may publish the same key in a transaction that stays open */
 
 /* Somebody may have published the same key in a transaction that stays open: the others wait. */
 static const char sql[] =
-	"SELECT pgherald.publish($1::text, $2::text, $3::jsonb, NULL, $4::text, $5::boolean)"
+	"SELECT pgherald.publish($1::text, $2::text, $3::jsonb, $4::text, $5::text, $6::boolean)"
 	" FROM (SELECT pg_catalog.set_config('lock_timeout', '500ms', true) AS it OFFSET 0) AS s"
 	" WHERE s.it IS NOT NULL";
 
@@ -67,13 +68,29 @@ static void on_answer(void *arg, const PGresult *r)
 static void send(struct publisher *p, struct post_publish *l)
 {
 	const struct posting *m = &l->message;
-	const char *const params[] = {m->channel, m->type, m->payload, m->key,
-				      m->persist ? "t" : "f"};
+	const char *const params[] = {m->channel, m->type, m->payload,
+				      m->user,	  m->key,  m->persist ? "t" : "f"};
 
 	list_remove(&l->letter.node);
 	list_push(&p->asked, &l->letter.node);
 	conn_limit(&p->conn, LIMIT_MS);
-	conn_query_prepared(&p->conn, "publish", sql, 5, params, on_answer, p);
+	conn_query_prepared(&p->conn, "publish", sql, 6, params, on_answer, p);
+}
+
+/* Nothing waits for a database that does not come. */
+static void on_sweep(void *arg)
+{
+	struct publisher *p = arg;
+	uint64_t now = loop_now_ms(p->loop);
+
+	LIST_EACH (&p->waiting, node, tmp) {
+		struct post_publish *l = LIST_ENTRY(node, struct post_publish, letter.node);
+
+		if (now >= l->until_ms)
+			reply(l, PUBLISH_UNAVAILABLE);
+	}
+	if (!list_empty(&p->waiting))
+		loop_timer_set(p->loop, &p->sweep, SWEEP_MS);
 }
 
 /* Whoever has not waited too long: that one has had his answer. */
@@ -97,6 +114,7 @@ static void on_state(void *arg, bool up)
 void publisher_init(struct publisher *p, struct loop *loop, const char *conninfo)
 {
 	*p = (struct publisher){.loop = loop, .conninfo = conninfo};
+	p->sweep = (struct loop_timer){.fire = on_sweep, .arg = p};
 	list_init(&p->waiting);
 	list_init(&p->asked);
 }
@@ -110,6 +128,7 @@ void publisher_reload(struct publisher *p, const char *conninfo, bool changed)
 
 void publisher_stop(struct publisher *p)
 {
+	loop_timer_clear(p->loop, &p->sweep);
 	if (p->started)
 		conn_stop(&p->conn);
 	LIST_EACH (&p->waiting, node, tmp)
@@ -125,4 +144,6 @@ void publisher_ask(struct publisher *p, struct post_publish *l)
 	} else if (conn_up(&p->conn)) {
 		send(p, l);
 	}
+	if (!list_empty(&p->waiting) && !p->sweep.place)
+		loop_timer_set(p->loop, &p->sweep, SWEEP_MS);
 }

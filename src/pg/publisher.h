@@ -15,6 +15,7 @@ struct publisher {
 	struct loop *loop;
 	const char *conninfo; /* the configuration's */
 	bool started;
+	struct loop_timer sweep;
 	struct list waiting; /* struct post_publish, until there is a connection */
 	struct list asked;   /* in the order of their answers */
 };

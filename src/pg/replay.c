@@ -167,7 +167,8 @@ static void next(struct replayer *r)
 		return;
 	p = r->current = take_turn(r);
 	if (p->kept) {
-		kept_send(&r->conn, p->user_id, p->channels, r->limits.ms, on_kept, r);
+		kept_send(&r->conn, p->channels_only ? NULL : p->user_id, p->channels, r->limits.ms,
+			  on_kept, r);
 		return;
 	}
 	if (!p->plan) {

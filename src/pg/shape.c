@@ -10,158 +10,17 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "sql/render_doc.h"
-#include "sql/render_way.h"
+#include "pg/shape_ask.h"
 
 enum {
 	AGAIN_MS = 1000, /* while the connection is away */
 	HINT_MS = 2000,	 /* no look sooner than this after the last one, whatever hints at it */
-	TEXT_MAX = 1 << 22,
 	MAX_LINE = 400,
 };
 
-/* (unnest() of several arrays is only known without its schema; only pg_catalog is on the path.)
- * $1 to $4 are topics, schemas, tables and marks ("" for capture = notify) of the watches; $5 to $8
- * topics, schemas, tables and columns of everything that is read; $9 to $12 topics, schemas, tables
- * and trigger functions of what is followed. By name and not by regclass,
- * which asks for rights on the schema. Rows of topic, problem, remedy; the gravest first. */
-static const char look_sql[] =
-	"WITH RECURSIVE watch AS (SELECT w.*, r.oid FROM unnest($1::text[], $2::text[], "
-	"$3::text[],"
-	" $4::text[]) AS w (topic, nsp, rel, mark)"
-	" LEFT JOIN (pg_catalog.pg_class AS r JOIN pg_catalog.pg_namespace AS n"
-	" ON n.oid = r.relnamespace) ON n.nspname = w.nsp AND r.relname = w.rel"
-	" AND r.relkind IN ('r', 'p')),"
-	" col AS (SELECT DISTINCT c.* FROM unnest($5::text[], $6::text[], $7::text[],"
-	" $8::text[]) AS c (topic, nsp, rel, col)),"
-	" part AS (SELECT w.topic, w.oid FROM watch AS w UNION"
-	" SELECT part.topic, i.inhrelid FROM part JOIN pg_catalog.pg_inherits AS i"
-	" ON i.inhparent = part.oid),"
-	" function AS (SELECT p.proname, p.oid, p.prosrc FROM pg_catalog.pg_proc AS p"
-	" JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace WHERE n.nspname = 'pgherald')"
-	" SELECT found.topic, found.problem, found.remedy FROM ("
-	" SELECT 1 AS place, c.topic, pg_catalog.format('there is no table %I.%I', c.nsp, c.rel) "
-	"AS problem,"
-	" 'correct [watch ' || c.topic || '], then pgherald sql install --apply' AS remedy"
-	" FROM (SELECT DISTINCT topic, nsp, rel FROM col) AS c"
-	" WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class AS r JOIN pg_catalog.pg_namespace AS n"
-	" ON n.oid = r.relnamespace WHERE n.nspname = c.nsp AND r.relname = c.rel)"
-	" UNION ALL"
-	" SELECT 2, c.topic, pg_catalog.format('%I.%I has no column %I', c.nsp, c.rel, c.col),"
-	" 'correct [watch ' || c.topic || '], then pgherald sql install --apply'"
-	" FROM col AS c JOIN pg_catalog.pg_namespace AS n ON n.nspname = c.nsp"
-	" JOIN pg_catalog.pg_class AS r ON r.relnamespace = n.oid AND r.relname = c.rel"
-	" WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = r.oid"
-	" AND a.attname = c.col AND a.attnum > 0 AND NOT a.attisdropped)"
-	" UNION ALL"
-	" SELECT 3, w.topic, pg_catalog.format(CASE WHEN f.oid IS NULL"
-	" THEN 'nothing is installed for %I.%I' ELSE"
-	" 'triggers on %I.%I are missing or disabled' END, w.nsp, w.rel),"
-	" 'pgherald sql install --apply'"
-	" FROM watch AS w LEFT JOIN function AS f ON f.proname = 'on_' || w.topic"
-	" WHERE w.oid IS NOT NULL AND (SELECT pg_catalog.count(*) FROM pg_catalog.pg_trigger AS t"
-	" WHERE t.tgrelid = w.oid AND t.tgfoid = f.oid AND t.tgenabled IN ('O', 'A')"
-	" AND t.tgname IN ('zz_pgherald_i', 'zz_pgherald_u', 'zz_pgherald_d', 'zz_pgherald_t')) < 4"
-	" UNION ALL"
-	" SELECT 3, y.topic, pg_catalog.format('triggers on %I.%I are missing or disabled', y.nsp, "
-	"y.rel),"
-	" 'pgherald sql install --apply'"
-	" FROM unnest($9::text[], $10::text[], $11::text[], $12::text[]) AS y (topic, nsp, rel, fn)"
-	" WHERE (SELECT pg_catalog.count(*) FROM function AS f JOIN pg_catalog.pg_trigger AS t"
-	" ON t.tgfoid = f.oid JOIN pg_catalog.pg_class AS r ON r.oid = t.tgrelid"
-	" JOIN pg_catalog.pg_namespace AS n ON n.oid = r.relnamespace"
-	" WHERE f.proname = y.fn AND n.nspname = y.nsp AND r.relname = y.rel"
-	" AND t.tgenabled IN ('O', 'A')) < 4"
-	" UNION ALL"
-	" SELECT 4, w.topic, 'what is installed is of another configuration',"
-	" 'pgherald sql install --apply'"
-	" FROM watch AS w JOIN function AS f ON f.proname = 'tell_' || w.topic"
-	" WHERE w.mark <> '' AND pg_catalog.strpos(f.prosrc, w.mark) = 0"
-	" UNION ALL"
-	/* what it is made of: the files and types of the table and of its parts */
-	" SELECT 9, w.topic, pg_catalog.md5((SELECT pg_catalog.string_agg(r.oid || ' ' || "
-	"r.relfilenode"
-	" || ' ' || (SELECT pg_catalog.string_agg(a.atttypid || '.' || a.atttypmod, ' '"
-	" ORDER BY a.attnum) FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = r.oid"
-	" AND a.attnum > 0 AND NOT a.attisdropped AND a.attname IN"
-	" (SELECT c.col FROM col AS c WHERE c.topic = w.topic)), ',' ORDER BY r.oid)"
-	" FROM part AS p JOIN pg_catalog.pg_class AS r ON r.oid = p.oid WHERE p.topic = w.topic)),"
-	" NULL FROM watch AS w WHERE w.oid IS NOT NULL) AS found"
-	" ORDER BY found.topic, found.place, found.problem";
-
-enum { N_PARAMS = 12, N_COLUMNS = 3 };
+enum { N_COLUMNS = 3 };
 
 static void look(struct shape *s);
-
-/* One more element of an array parameter: a name may hold anything. */
-static void add(struct buf *b, const char *text)
-{
-	buf_str(b, b->len > 1 ? ",\"" : "\"");
-	for (; *text; text++) {
-		if (*text == '"' || *text == '\\')
-			buf_char(b, '\\');
-		buf_char(b, *text);
-	}
-	buf_char(b, '"');
-}
-
-static void add_column(struct buf *params, const struct watch *w, const char *schema,
-		       const char *table, const char *column)
-{
-	add(&params[4], w->topic);
-	add(&params[5], schema);
-	add(&params[6], table);
-	add(&params[7], column);
-}
-
-static void add_way(void *arg, const struct way *way)
-{
-	struct buf *params = arg;
-	autofree char *function = xasprintf("way_%s_%zu", way->watch->topic, way->n);
-
-	add(&params[8], way->watch->topic);
-	add(&params[9], way->hop->schema);
-	add(&params[10], way->hop->table);
-	add(&params[11], function);
-}
-
-static void add_watch(struct buf *params, const struct watch *w)
-{
-	struct columns columns = {0};
-	autobuf mark = {0};
-
-	buf_init(&mark, 64);
-	columns_of(w, &columns);
-	if (!w->notify)
-		columns_mark(w, &columns, &mark);
-	add(&params[0], w->topic);
-	add(&params[1], w->schema);
-	add(&params[2], w->table);
-	add(&params[3], buf_cstr(&mark));
-	for (size_t i = 0; i < columns.n; i++)
-		add_column(params, w, w->schema, w->table, columns.names[i]);
-	for (size_t i = 0; i < w->n_fields; i++) {
-		const struct watch_field *f = &w->fields[i];
-
-		if (!f->join_table)
-			continue;
-		add_column(params, w, f->join_schema, f->join_table, f->join_key);
-		add_column(params, w, f->join_schema, f->join_table, f->join_label);
-	}
-	for (size_t i = 0; i < w->n_owners; i++) {
-		const struct watch_owner *o = &w->owners[i];
-
-		for (size_t k = 0; k < o->n_hops; k++) {
-			const struct watch_hop *h = &o->hops[k];
-
-			add_column(params, w, h->schema, h->table, h->key);
-			add_column(params, w, h->schema, h->table, h->value);
-		}
-	}
-	if (w->follow)
-		ways_of(w, add_way, params);
-	free(columns.names);
-}
 
 static void on_told(void *arg, const PGresult *r)
 {
@@ -187,11 +46,14 @@ static void tell_problems(struct shape *s)
 {
 	autobuf lines = {0};
 
-	buf_init(&lines, TEXT_MAX);
+	buf_init(&lines, SHAPE_TEXT_MAX);
 	for (size_t i = 0; i < s->conf->n_watches; i++)
 		if (s->watches[i].problem)
 			buf_printf(&lines, "watch %s: %s\n", s->conf->watches[i].name,
 				   s->watches[i].problem);
+	for (size_t i = 0; i < s->conf->n_auths; i++)
+		if (s->doors[i])
+			buf_printf(&lines, "auth %s: %s\n", s->conf->auths[i].name, s->doors[i]);
 	if (s->told && !strcmp(s->told, buf_cstr(&lines)))
 		return;
 	free(s->told);
@@ -270,12 +132,26 @@ static bool take_watch(struct shape_watch *w, const PGresult *r, const char *top
 	return known ? other || rewritten : w->problem != NULL;
 }
 
+/* What was found of a door. No client has to fetch anything because of it: it is the operator's. */
+static void take_door(char **was, const PGresult *r, const char *name)
+{
+	autofree char *key = xasprintf("#%s", name);
+	char *now = problem_of(r, key);
+
+	if (now && !same(now, *was))
+		log_warn("auth %s: %s", name, now);
+	else if (!now && *was)
+		log_info("auth %s: whole again", name);
+	free(*was);
+	*was = now;
+}
+
 static void take(struct shape *s, const PGresult *r)
 {
 	autobuf topics = {0}, found = {0};
 
-	buf_init(&topics, TEXT_MAX);
-	buf_init(&found, TEXT_MAX);
+	buf_init(&topics, SHAPE_TEXT_MAX);
+	buf_init(&found, SHAPE_TEXT_MAX);
 	buf_char(&topics, '{');
 	buf_char(&found, '{');
 	for (size_t i = 0; i < s->conf->n_watches; i++) {
@@ -284,11 +160,13 @@ static void take(struct shape *s, const PGresult *r)
 
 		if (!take_watch(&s->watches[i], r, topic, &why))
 			continue;
-		add(&topics, topic);
-		add(&found, why);
+		shape_add(&topics, topic);
+		shape_add(&found, why);
 	}
 	buf_char(&topics, '}');
 	buf_char(&found, '}');
+	for (size_t i = 0; i < s->conf->n_auths; i++)
+		take_door(&s->doors[i], r, s->conf->auths[i].name);
 	tell_clients(s, &topics, &found);
 	tell_problems(s);
 }
@@ -310,32 +188,23 @@ static void on_looked(void *arg, const PGresult *r)
 
 static void look(struct shape *s)
 {
-	struct buf params[N_PARAMS];
-	const char *texts[N_PARAMS];
+	struct buf params[SHAPE_PARAMS];
+	const char *texts[SHAPE_PARAMS];
 
 	if (s->away) {
 		s->again = true;
 		return;
 	}
-	if (!s->conf->n_watches)
-		return;
 	if (!conn_up(s->conn)) {
 		loop_timer_set(s->loop, &s->timer, AGAIN_MS);
 		return;
 	}
-	for (size_t i = 0; i < N_PARAMS; i++) {
-		buf_init(&params[i], TEXT_MAX);
-		buf_char(&params[i], '{');
-	}
-	for (size_t i = 0; i < s->conf->n_watches; i++)
-		add_watch(params, s->conf->watches[i].parsed);
-	for (size_t i = 0; i < N_PARAMS; i++) {
-		buf_char(&params[i], '}');
+	shape_params(params, s->conf);
+	for (size_t i = 0; i < SHAPE_PARAMS; i++)
 		texts[i] = buf_cstr(&params[i]);
-	}
 	s->away = true;
-	conn_query(s->conn, look_sql, N_PARAMS, texts, on_looked, s);
-	for (size_t i = 0; i < N_PARAMS; i++)
+	conn_query(s->conn, shape_sql, SHAPE_PARAMS, texts, on_looked, s);
+	for (size_t i = 0; i < SHAPE_PARAMS; i++)
 		buf_free(&params[i]);
 }
 
@@ -351,7 +220,11 @@ static void forget(struct shape *s)
 {
 	for (size_t i = 0; s->conf && i < s->conf->n_watches; i++)
 		watch_clear(&s->watches[i]);
+	for (size_t i = 0; s->conf && i < s->conf->n_auths; i++)
+		free(s->doors[i]);
+	free(s->doors);
 	free(s->watches);
+	s->doors = NULL;
 	s->watches = NULL;
 	conf_unref(s->conf);
 	s->conf = NULL;
@@ -362,6 +235,7 @@ static void forget(struct shape *s)
 static void use(struct shape *s, struct conf *conf)
 {
 	struct shape_watch *watches = xcalloc(conf->n_watches + 1, sizeof(*watches));
+	char **doors = xcalloc(conf->n_auths + 1, sizeof(*doors));
 
 	for (size_t i = 0; i < conf->n_watches; i++)
 		for (size_t k = 0; s->conf && k < s->conf->n_watches; k++)
@@ -370,10 +244,17 @@ static void use(struct shape *s, struct conf *conf)
 				watches[i] = s->watches[k];
 				s->watches[k] = (struct shape_watch){0};
 			}
+	for (size_t i = 0; i < conf->n_auths; i++)
+		for (size_t k = 0; s->conf && k < s->conf->n_auths; k++)
+			if (!strcmp(conf->auths[i].name, s->conf->auths[k].name)) {
+				doors[i] = s->doors[k];
+				s->doors[k] = NULL;
+			}
 	conf = conf_ref(conf);
 	forget(s);
 	s->conf = conf;
 	s->watches = watches;
+	s->doors = doors;
 }
 
 void shape_start(struct shape *s, struct loop *loop, struct conn *conn, struct conf *conf,

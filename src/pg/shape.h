@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL
- * Whether the watched tables are still what the configuration says: tables, columns, triggers. Asks
- * the catalogs only, and neither needs more rights than the daemon has nor locks anything. */
+ * Whether the watched tables are still what the configuration says: tables, columns, triggers; and
+ * whether those of tokens and users still tell when rights end. Asks the catalogs only, and neither
+ * needs more rights than the daemon has nor locks anything. */
 #ifndef PGHERALD_PG_SHAPE_H
 #define PGHERALD_PG_SHAPE_H
 
@@ -24,6 +25,7 @@ struct shape {
 	struct loop_timer timer;
 	struct conf *conf;	     /* a reference */
 	struct shape_watch *watches; /* one for each watch of conf; owned */
+	char **doors;		     /* the problem of each [auth] of conf, or NULL; owned */
 	char *told;		     /* the problems that were handed on last; NULL: none yet */
 	bool away, again;	     /* a look is under way; another one is wanted after it */
 	uint64_t looked_ms;

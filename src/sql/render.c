@@ -72,29 +72,58 @@ static void add_table_grant(const struct render_grants *g, size_t i, struct buf 
 	buf_printf(out, " TO %s;\n", g->role);
 }
 
+static void add_table_literal(struct buf *out, const struct grant *item)
+{
+	autobuf name = {0};
+
+	buf_init(&name, RENDER_MAX);
+	ident_add_table(&name, item->schema, item->table);
+	ident_add_literal(out, buf_cstr(&name));
+}
+
+void render_grants_tables(const struct render_grants *g, struct buf *out)
+{
+	const char *separator = "";
+
+	for (size_t i = 0; i < g->n; i++) {
+		if (seen_before(g, i, true))
+			continue;
+		buf_str(out, separator);
+		add_table_literal(out, &g->items[i]);
+		separator = ", ";
+	}
+}
+
+void render_grants_columns(const struct render_grants *g, struct buf *out)
+{
+	for (size_t i = 0; i < g->n; i++) {
+		buf_str(out, i ? "\n(" : "(");
+		add_table_literal(out, &g->items[i]);
+		buf_str(out, ", ");
+		ident_add_literal(out, g->items[i].column);
+		buf_str(out, "),");
+	}
+}
+
+void render_grants_join(struct render_grants *g, const struct render_grants *other)
+{
+	for (size_t i = 0; i < other->n; i++)
+		render_grants_add(g, other->items[i].schema, other->items[i].table,
+				  other->items[i].column);
+}
+
 /* What is read there would be the code of whoever owns a view, or what his server sends. */
 static void add_kinds(const struct render_grants *g, struct buf *out)
 {
-	const char *separator = "";
 	autobuf tables = {0};
 
 	buf_init(&tables, RENDER_MAX);
-	for (size_t i = 0; i < g->n; i++) {
-		autobuf name = {0};
-
-		if (seen_before(g, i, true))
-			continue;
-		buf_init(&name, RENDER_MAX);
-		ident_add_table(&name, g->items[i].schema, g->items[i].table);
-		buf_str(&tables, separator);
-		ident_add_literal(&tables, buf_cstr(&name));
-		separator = ", ";
-	}
+	render_grants_tables(g, &tables);
 	template_fill(out, sql_kinds,
 		      (const struct slot[]){{"tables", buf_cstr(&tables)}, {NULL, NULL}});
 }
 
-void render_grants_finish(struct render_grants *g, struct buf *out)
+void render_grants_finish(const struct render_grants *g, struct buf *out)
 {
 	if (g->n)
 		add_kinds(g, out);
@@ -110,6 +139,10 @@ void render_grants_finish(struct render_grants *g, struct buf *out)
 			add_table_grant(g, i, out);
 	if (out->len && out->data[out->len - 1] == '\n')
 		out->data[--out->len] = '\0'; /* the template has the line break */
+}
+
+void render_grants_free(struct render_grants *g)
+{
 	for (size_t i = 0; i < g->n; i++) {
 		free(g->items[i].schema);
 		free(g->items[i].table);

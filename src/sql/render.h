@@ -26,14 +26,19 @@ struct render_auth {
 	const char *role_column;
 	const char *group_table, *membership_table, *membership_user, *membership_group;
 	const char *staff_role, *other_role;
-	enum render_hash hash;	   /* what token_column has of a token */
-	bool sessions;		   /* token_table is Django's django_session */
-	bool users;		   /* there is no token_table: the daemon knows who it is */
-	const char *user_password; /* with sessions: the column that ties them to a password */
-	const char *token_expires; /* a column, or empty for tokens without end */
+	enum render_hash hash;	    /* what token_column has of a token */
+	bool sessions;		    /* token_table is Django's django_session */
+	bool users;		    /* there is no token_table: the daemon knows who it is */
+	const char *user_password;  /* with sessions: the column that ties them to a password */
+	const char *token_expires;  /* a column, or empty for tokens without end */
+	const char *token_channels; /* another, or empty */
 	enum watch_doorbell doorbell;
 	const char *const *roles; /* configured roles, the first that is a group of the user wins */
 	size_t n_roles;
+	const char *const *tables; /* of all sections, as "schema.table" */
+	size_t n_tables;
+	const char *const *trusted_owners;
+	size_t n_trusted_owners;
 };
 
 struct render_core {
@@ -48,12 +53,34 @@ struct render_core {
 
 /* Roles, schema, journal and common functions. */
 void render_core(struct buf *out, const struct render_core *core);
-/* Trigger function and triggers of one table. */
-void render_watch(struct buf *out, const struct watch *w);
+/* All watches of the database: whether their tables are one role's decides who reads them. */
+struct render_all {
+	const struct watch *const *watches;
+	size_t n;
+};
+
+/* Trigger function and triggers of one table; without `all` there is no other watch. */
+void render_watch(struct buf *out, const struct watch *w, const struct render_all *all);
 /* pgherald.auth_NAME(); false with `error` when a table's name cannot be read. */
 bool render_auth(struct buf *out, const struct render_auth *a, struct buf *error) MUST_CHECK;
 /* The table of tickets, and what keeps and takes them. */
 void render_ticket(struct buf *out, const char *login);
+
+/* What [route NAME] asks of the application. */
+struct render_authorize {
+	const char *name, *login;
+	const char *function;	   /* "schema.function" */
+	const char *const *tables; /* who owns these may own it too, as "schema.table" */
+	size_t n_tables;
+	const char *const *trusted_owners;
+	size_t n_trusted_owners;
+};
+
+/* pgherald.authorize_NAME(); false with `error` when a name cannot be read. */
+bool render_authorize(struct buf *out, const struct render_authorize *a,
+		      struct buf *error) MUST_CHECK;
+/* What it calls, as to_regprocedure() reads it. */
+bool render_authorize_asked(struct buf *out, const char *function, struct buf *error) MUST_CHECK;
 /* One table's triggers and function out again. */
 void render_unwatch(struct buf *out, const struct watch *w);
 /* Everything else out again. */
@@ -75,8 +102,15 @@ struct render_grants;
 struct render_grants *render_grants_new(const char *role);
 void render_grants_add(struct render_grants *g, const char *schema, const char *table,
 		       const char *column);
-/* Appends the statements and frees. */
-void render_grants_finish(struct render_grants *g, struct buf *out);
+/* Adds what another one has. */
+void render_grants_join(struct render_grants *g, const struct render_grants *other);
+/* Appends the statements. */
+void render_grants_finish(const struct render_grants *g, struct buf *out);
+/* Appends the tables, as a list of literals; the columns, as rows ('table', 'column'), of a list
+ * that goes on. */
+void render_grants_tables(const struct render_grants *g, struct buf *out);
+void render_grants_columns(const struct render_grants *g, struct buf *out);
+void render_grants_free(struct render_grants *g);
 
 /* Ceiling of one rendered piece, bytes: 200 joined fields with names of 63 bytes fit many times. */
 #define RENDER_MAX ((size_t)1 << 20)

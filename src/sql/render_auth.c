@@ -110,6 +110,7 @@ enum part {
 	PART_FUNCTION,
 	PART_FUNCTION_LITERAL,
 	PART_USERS_FUNCTION,
+	PART_USER_FUNCTION,
 	PART_RESULT_LITERAL,
 	PART_REVOKE,
 	PART_REVOKE_LITERAL,
@@ -136,6 +137,11 @@ enum part {
 	PART_ROW_TOKEN_USER,
 	PART_ROW_SESSION_DATA,
 	PART_ROW_EXPIRES,
+	PART_CHANNELS,
+	PART_CHANNELS_RESULT,
+	PART_ROW_CHANNELS,
+	PART_WAS_CHANNELS,
+	PART_IS_NOW_CHANNELS,
 	PART_GROUP_CASES,
 	PART_WATCHED,
 	N_PARTS,
@@ -145,6 +151,7 @@ static const char *const part_names[N_PARTS] = {
 	[PART_FUNCTION] = "function",
 	[PART_FUNCTION_LITERAL] = "function_literal",
 	[PART_USERS_FUNCTION] = "users_function",
+	[PART_USER_FUNCTION] = "user_function",
 	[PART_RESULT_LITERAL] = "result_literal",
 	[PART_REVOKE] = "revoke",
 	[PART_REVOKE_LITERAL] = "revoke_literal",
@@ -171,6 +178,11 @@ static const char *const part_names[N_PARTS] = {
 	[PART_ROW_TOKEN_USER] = "row_token_user",
 	[PART_ROW_SESSION_DATA] = "row_session_data",
 	[PART_ROW_EXPIRES] = "row_expires",
+	[PART_CHANNELS] = "channels",
+	[PART_CHANNELS_RESULT] = "channels_result",
+	[PART_ROW_CHANNELS] = "row_channels",
+	[PART_WAS_CHANNELS] = "was_channels",
+	[PART_IS_NOW_CHANNELS] = "is_now_channels",
 	[PART_GROUP_CASES] = "group_cases",
 	[PART_WATCHED] = "watched_tables",
 };
@@ -238,23 +250,50 @@ static void add_expiry(struct buf *parts, const struct render_auth *a,
 		   buf_cstr(&parts[PART_EXPIRES]), buf_cstr(&parts[PART_EXPIRES]));
 }
 
+static bool has_channels(const struct render_auth *a)
+{
+	return !a->users && !a->sessions && a->token_channels && *a->token_channels;
+}
+
+/* The channels of a token, as text, in what is looked up and in what tells of a change. */
+static void add_channels(struct buf *parts, const struct render_auth *a,
+			 const struct auth_table *tokens, struct render_grants *g)
+{
+	if (!has_channels(a))
+		return;
+	grant(g, tokens, a->token_channels);
+	buf_str(&parts[PART_CHANNELS], ",\n");
+	auth_text_add(&parts[PART_CHANNELS], "t", a->token_channels);
+	buf_str(&parts[PART_CHANNELS_RESULT], ", channels text");
+	buf_str(&parts[PART_ROW_CHANNELS], ", ");
+	auth_text_add(&parts[PART_ROW_CHANNELS], "r", a->token_channels);
+	buf_str(&parts[PART_ROW_CHANNELS], " AS channels");
+	buf_str(&parts[PART_WAS_CHANNELS], ", was.channels");
+	buf_str(&parts[PART_IS_NOW_CHANNELS], ", is_now.channels");
+}
+
 /* The names of our functions, in every spelling. */
 static void add_names(struct buf *parts, const struct render_auth *a)
 {
 	autofree char *function = xasprintf("auth_%s", a->name);
 	autofree char *users = xasprintf("session_%s", a->name);
+	autofree char *user = xasprintf("who_%s", a->name);
 	autofree char *revoke = xasprintf("revoke_%s", a->name);
 	autobuf text = {0};
 
 	buf_init(&text, RENDER_MAX);
 	ident_add(&parts[PART_FUNCTION], function);
 	ident_add(&parts[PART_USERS_FUNCTION], users);
+	ident_add(&parts[PART_USER_FUNCTION], user);
 	ident_add(&parts[PART_REVOKE], revoke);
 	ident_add_literal(&parts[PART_RESULT_LITERAL],
 			  a->sessions ? "TABLE(n integer, session_data text,"
 					" expires timestamp with time zone)"
-				      : "TABLE(n integer, user_id text, role text, active boolean,"
-					" expires timestamp with time zone)");
+			  : has_channels(a)
+				  ? "TABLE(n integer, user_id text, role text, active boolean,"
+				    " expires timestamp with time zone, channels text)"
+				  : "TABLE(n integer, user_id text, role text, active boolean,"
+				    " expires timestamp with time zone)");
 	buf_printf(&text, "pgherald.%s(text[])", buf_cstr(&parts[PART_FUNCTION]));
 	ident_add_literal(&parts[PART_FUNCTION_LITERAL], buf_cstr(&text));
 	buf_clear(&text);
@@ -265,9 +304,9 @@ static void add_names(struct buf *parts, const struct render_auth *a)
 	ident_add_literal(&parts[PART_NAME_LITERAL], a->name);
 	buf_clear(&text);
 	ident_add_literal(&text, function);
-	if (a->sessions) {
+	if (!a->users) {
 		buf_str(&text, ", ");
-		ident_add_literal(&text, users);
+		ident_add_literal(&text, a->sessions ? users : user);
 	}
 	buf_str(&text, ", ");
 	ident_add_literal(&text, revoke);
@@ -320,8 +359,10 @@ static bool fill_parts(struct buf *parts, const struct render_auth *a,
 		buf_str(&parts[PART_ACTIVE], "true");
 	}
 	add_expiry(parts, a, tokens, g);
+	add_channels(parts, a, tokens, g);
 	ok = add_role(&parts[PART_ROLE], a, users, g, error);
 	render_grants_finish(g, &parts[PART_GRANTS]);
+	render_grants_free(g);
 	add_names(parts, a);
 	ident_add(&parts[PART_USER_KEY], a->user_key);
 	auth_text_add(&parts[PART_ROW_USER_KEY], "r", a->user_key);
@@ -340,18 +381,43 @@ static bool fill_parts(struct buf *parts, const struct render_auth *a,
 	return ok;
 }
 
+/* Besides the look-up by token one by user: what somebody would hear is asked by his name. */
+static void add_lookups(struct buf *out, const struct render_auth *a, const struct buf *parts,
+			struct slot *slots)
+{
+	const char *user = buf_cstr(&parts[PART_USER_FUNCTION]),
+		   *login = buf_cstr(&parts[PART_LOGIN]);
+
+	template_fill_within(out,
+			     a->sessions ? sql_auth_session
+			     : a->users	 ? sql_auth_user
+					 : sql_auth_token,
+			     slots);
+	if (a->sessions || a->users)
+		return;
+	slots[PART_FUNCTION].value = user;
+	buf_char(out, '\n');
+	template_fill_within(out, sql_auth_user, slots);
+	slots[PART_FUNCTION].value = buf_cstr(&parts[PART_FUNCTION]);
+	buf_printf(out, "\nREVOKE ALL ON FUNCTION pgherald.%s(text[]) FROM PUBLIC;\n", user);
+	buf_printf(out, "GRANT EXECUTE ON FUNCTION pgherald.%s(text[]) TO %s;\n", user, login);
+}
+
 bool render_auth(struct buf *out, const struct render_auth *a, struct buf *error)
 {
 	struct buf parts[N_PARTS], begin, lookup, cases, tables_only;
-	struct slot slots[N_PARTS + 9];
+	autobuf owners = {0};
+	struct slot slots[N_PARTS + 10];
 	struct auth_table tokens, users = {0};
 	bool ok;
 
 	for (size_t i = 0; i < N_PARTS; i++)
 		buf_init(&parts[i], RENDER_MAX);
+	buf_init(&owners, RENDER_MAX);
+	ok = auth_owners_add(&owners, a, error);
 	ok = auth_table_read(&tokens, "token_table", a->token_table, error) &&
 	     auth_table_read(&users, "user_table", a->user_table, error) &&
-	     fill_parts(parts, a, &tokens, &users, error);
+	     fill_parts(parts, a, &tokens, &users, error) && ok;
 	if (ok) {
 		for (size_t i = 0; i < N_PARTS; i++)
 			slots[i] = (struct slot){part_names[i], buf_cstr(&parts[i])};
@@ -362,11 +428,7 @@ bool render_auth(struct buf *out, const struct render_auth *a, struct buf *error
 		slots[N_PARTS + 4] = (struct slot){NULL, NULL};
 		render_begin(&begin);
 		buf_init(&lookup, RENDER_MAX);
-		template_fill_within(&lookup,
-				     a->sessions ? sql_auth_session
-				     : a->users	 ? sql_auth_user
-						 : sql_auth_token,
-				     slots);
+		add_lookups(&lookup, a, parts, slots);
 		buf_init(&cases, RENDER_MAX);
 		template_fill_within(&cases,
 				     a->sessions ? sql_revoke_session
@@ -379,7 +441,8 @@ bool render_auth(struct buf *out, const struct render_auth *a, struct buf *error
 		slots[N_PARTS + 5] = (struct slot){"token_cases", buf_cstr(&cases)};
 		slots[N_PARTS + 6] = (struct slot){"begin", buf_cstr(&begin)};
 		slots[N_PARTS + 7] = (struct slot){"tables_only", buf_cstr(&tables_only)};
-		slots[N_PARTS + 8] = (struct slot){NULL, NULL};
+		slots[N_PARTS + 8] = (struct slot){"auth_owners", buf_cstr(&owners)};
+		slots[N_PARTS + 9] = (struct slot){NULL, NULL};
 		template_fill(out, sql_auth, slots);
 		buf_free(&tables_only);
 		buf_free(&begin);

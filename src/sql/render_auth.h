@@ -33,4 +33,8 @@ void render_revoke_table(struct buf *out, const struct auth_table *t, const char
 bool render_revoke_group_tables(struct buf *out, const struct render_auth *a,
 				struct buf *error) MUST_CHECK;
 
+/* The refusal where the tables of all sections are not one role's, nor of those that are trusted.
+ * False with `error` when a table's name cannot be read. */
+bool auth_owners_add(struct buf *out, const struct render_auth *a, struct buf *error) MUST_CHECK;
+
 #endif

@@ -116,8 +116,10 @@ static void add_walks(struct buf *walks, struct buf *ends, const struct watch *w
 
 void render_beside(struct buf *out, const struct watch *w, const struct columns *c)
 {
+	const struct row image = {.name = "coalesce(r.past, r.data)", .places = c},
+			 told = {.name = "coalesce(told.past, told.data)", .places = c};
 	autobuf after = {0}, before = {0}, first = {0}, walks = {0}, ends = {0}, mark = {0},
-		way_mark = {0};
+		way_mark = {0}, node = {0}, told_node = {0};
 	struct columns hops = {0};
 
 	if (!w->follow)
@@ -129,6 +131,8 @@ void render_beside(struct buf *out, const struct watch *w, const struct columns 
 	buf_init(&ends, RENDER_MAX);
 	buf_init(&mark, RENDER_MAX);
 	buf_init(&way_mark, RENDER_MAX);
+	buf_init(&node, RENDER_MAX);
+	buf_init(&told_node, RENDER_MAX);
 	hop_columns_of(w, &hops);
 	add_leads(&after, &hops, c, "r.data");
 	add_leads(&before, &hops, c, "r.past");
@@ -136,6 +140,8 @@ void render_beside(struct buf *out, const struct watch *w, const struct columns 
 	add_walks(&walks, &ends, w);
 	columns_mark(w, c, &mark);
 	ways_mark(&way_mark, w);
+	render_node(&node, w, &image);
+	render_node(&told_node, w, &told);
 	template_fill_within(out, sql_beside,
 			     (const struct slot[]){{"leads_now", buf_cstr(&after)},
 						   {"led_before", buf_cstr(&before)},
@@ -144,6 +150,8 @@ void render_beside(struct buf *out, const struct watch *w, const struct columns 
 						   {"ends", buf_cstr(&ends)},
 						   {"mark", buf_cstr(&mark)},
 						   {"way_mark", buf_cstr(&way_mark)},
+						   {"node", buf_cstr(&node)},
+						   {"told_node", buf_cstr(&told_node)},
 						   {NULL, NULL}});
 	free(hops.names);
 }

@@ -41,8 +41,8 @@ static void add_assignment(struct buf *out, const char *name, struct buf *value)
 }
 
 /* The owners and names of a row, and those of what it was before. */
-static void add_asked(struct buf *out, const struct watch *w, const struct row *one,
-		      const struct row *was, const struct row *now)
+static void add_asked(struct buf *out, const struct watch *w, const char *rescope_all,
+		      const struct row *one, const struct row *was, const struct row *now)
 {
 	autobuf looks = {0}, value = {0};
 
@@ -62,9 +62,11 @@ static void add_asked(struct buf *out, const struct watch *w, const struct row *
 	}
 	looks.data[--looks.len] = '\0';
 	if (watch_has_names(w) || watch_has_hops(w))
-		template_fill_within(
-			out, sql_look_inline,
-			(const struct slot[]){{"looks", buf_cstr(&looks)}, {NULL, NULL}});
+		template_fill_within(out, sql_look_inline,
+				     (const struct slot[]){{"looks", buf_cstr(&looks)},
+							   {"topic", w->topic},
+							   {"rescope_all", rescope_all},
+							   {NULL, NULL}});
 	else
 		buf_str(out, buf_cstr(&looks));
 }
@@ -75,12 +77,12 @@ void inline_parts(struct buf *parts, const struct watch *w, const struct columns
 			 was = {.name = "it.was", .names = "it.former_names"},
 			 now = {.name = "it.now"};
 
+	rescope_parts(parts, w);
 	render_key(&parts[PART_PK], w, &one);
 	add_same_key(&parts[PART_SAME_KEY], w);
 	add_differs(&parts[PART_DIFFERS], c);
-	add_asked(&parts[PART_ASKED], w, &one, &was, &now);
+	add_asked(&parts[PART_ASKED], w, buf_cstr(&parts[PART_RESCOPE_ALL]), &one, &was, &now);
 	render_cross_object(&parts[PART_CROSS], c);
 	render_doc(&parts[PART_DOC], w, &one);
 	render_leave(&parts[PART_LEAVE], w, &was);
-	rescope_parts(parts, w);
 }

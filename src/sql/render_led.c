@@ -64,7 +64,7 @@ static void add_led(void *arg, const struct way *way)
 	buf_printf(
 		e->out,
 		"\nUNION ALL\n"
-		"SELECT p.owner, -1, true\n"
+		"SELECT p.owner, -1, true, false\n"
 		"FROM told AS t\n"
 		"CROSS JOIN LATERAL ROWS FROM (jsonb_array_elements_text(t.data->7),\n"
 		"                              jsonb_array_elements_text(t.data->8)) AS p (key, "
@@ -82,14 +82,56 @@ static void add_led(void *arg, const struct way *way)
 	render_indented(e->out, buf_cstr(&had), 2);
 }
 
+/* Of whom the first that was recorded says that he was an owner: before the row itself was led
+ * elsewhere (own_id), which says who they all were, and before a step that leads to nobody knows
+ * whom. He was one before the transaction, as is who has lost more ways than he got (way.counted).
+ * And of whom anything was recorded. (The owners of an update that led nowhere else are looked up
+ * now.) */
+static void add_known(struct buf *out)
+{
+	buf_str(out,
+		"CROSS JOIN LATERAL (\n"
+		"  SELECT coalesce(array_agg(e.owner) FILTER (WHERE e.sure), '{}') AS sure,\n"
+		"         coalesce(array_agg(e.owner), '{}') AS seen,\n"
+		"         EXISTS (SELECT FROM told AS t WHERE t.txid = o.txid AND t.op = 'v' AND "
+		"t.data->5 <> '[]') AS made\n"
+		"  FROM (SELECT u.owner, coalesce(min(u.id) FILTER (WHERE u.had)\n"
+		"                                 <= least(min(u.id) FILTER (WHERE NOT u.had), "
+		"o.opened, "
+		"o.own_id), bool_or(u.had)) AS sure\n"
+		"        FROM (SELECT unnest(t.own_old) AS owner, true AS had, t.id\n"
+		"              FROM told AS t WHERE t.txid = o.txid AND t.pk = o.pk\n"
+		"                AND (t.op = 'w' OR (t.op = 'd' OR t.op = 'u' AND t.past IS NOT "
+		"NULL)\n"
+		"                     AND NOT EXISTS (SELECT FROM told AS v WHERE v.txid = o.txid "
+		"AND v.op = 'v' AND v.data->>2 = 'false'))\n"
+		"              UNION ALL\n"
+		"              SELECT c.owner, false, t.id\n"
+		"              FROM told AS t\n"
+		"              CROSS JOIN LATERAL (SELECT unnest(t.own_new)\n"
+		"                                  EXCEPT SELECT unnest(t.own_old)) AS c (owner)\n"
+		"              WHERE t.txid = o.txid AND t.pk = o.pk AND t.op = 'w' AND c.owner <> "
+		"ALL "
+		"(way.counted)) AS u\n"
+		"        WHERE u.owner IS NOT NULL\n"
+		"        GROUP BY u.owner) AS e) AS known");
+}
+
+/* A way that a step in the middle made is one to each owner of now, but nobody has counted how many
+ * these are: by what was taken since, an owner who has come by two of them would seem never to have
+ * come. So where there is one (o.opened), came is who may have come with it: whose sum up to there
+ * does not say that he was there before. */
 void render_lost_and_won(struct buf *out, const struct watch *w, const struct columns *c)
 {
 	autobuf led = {0};
 	struct led e = {&led, c};
 
 	if (!w->follow) {
-		buf_str(out,
-			"CROSS JOIN (SELECT '{}'::text[] AS lost, '{}'::text[] AS won) AS way");
+		buf_str(out, "CROSS JOIN (SELECT '{}'::text[] AS lost, '{}'::text[] AS won, "
+			     "'{}'::text[] AS came, '{}'::text[] AS led, '{}'::text[] AS counted) "
+			     "AS way\n"
+			     "CROSS JOIN (SELECT '{}'::text[] AS sure, '{}'::text[] AS seen, "
+			     "false AS made) AS known");
 		return;
 	}
 	buf_init(&led, RENDER_MAX);
@@ -98,16 +140,26 @@ void render_lost_and_won(struct buf *out, const struct watch *w, const struct co
 		"CROSS JOIN LATERAL (\n"
 		"  SELECT coalesce(array_agg(n.owner) FILTER (WHERE n.net < 0 OR n.led), '{}') AS "
 		"lost,\n"
-		"         coalesce(array_agg(n.owner) FILTER (WHERE n.net > 0), '{}') AS won\n"
-		"  FROM (SELECT u.owner, sum(u.n) AS net, bool_or(u.led) AS led\n"
-		"        FROM (SELECT unnest(t.own_old) AS owner, -1 AS n, false AS led\n"
+		"         coalesce(array_agg(n.owner) FILTER (WHERE n.net > 0), '{}') AS won,\n"
+		"         coalesce(array_agg(n.owner) FILTER (WHERE n.net > 0 OR o.opened IS NOT "
+		"NULL AND n.had >= 0), '{}')\n"
+		"           AS came,\n"
+		"         coalesce(array_agg(n.owner) FILTER (WHERE n.led), '{}') AS led,\n"
+		"         coalesce(array_agg(n.owner) FILTER (WHERE n.had < 0 OR o.opened IS NULL "
+		"AND n.net < 0), '{}') AS counted\n"
+		"  FROM (SELECT u.owner, sum(u.n) AS net,\n"
+		"               coalesce(sum(u.n) FILTER (WHERE u.early), 0) AS had,\n"
+		"               bool_or(u.led) AS led\n"
+		"        FROM (SELECT unnest(t.own_old) AS owner, -1 AS n, false AS led, t.id <= "
+		"o.opened AS early\n"
 		"              FROM told AS t WHERE t.txid = o.txid AND t.pk = o.pk AND t.op = "
 		"'w'\n"
 		"              UNION ALL\n"
-		"              SELECT unnest(t.own_new), 1, false\n"
+		"              SELECT unnest(t.own_new), 1, false, t.id < o.opened\n"
 		"              FROM told AS t WHERE t.txid = o.txid AND t.pk = o.pk AND t.op = "
 		"'w'");
 	render_indented(out, buf_cstr(&led), 14);
 	buf_str(out, ") AS u\n"
-		     "        GROUP BY u.owner) AS n) AS way");
+		     "        GROUP BY u.owner) AS n) AS way\n");
+	add_known(out);
 }

@@ -71,6 +71,12 @@ enum part {
 	PART_ALONE,
 	PART_OFTEN,
 	PART_ONCE,
+	PART_STEPPED,
+	PART_NEXT,
+	PART_NEXT_OWN,
+	PART_OPENED,
+	PART_ROUND,
+	PART_GONE,
 	PART_BESIDE,
 	PART_LOST_AND_WON,
 	PART_OF_WAY,
@@ -101,6 +107,8 @@ void inline_parts(struct buf *parts, const struct watch *w, const struct columns
 void render_all_owners(struct buf *out, const struct watch *w, const struct row *row);
 void render_asked_owners(struct buf *out, const struct watch *w, const struct row *row);
 void render_asked_names(struct buf *out, const struct watch *w, const struct row *row);
+/* What of a row says whose it is, as text: as long as that stays the way to its owners does. */
+void render_node(struct buf *out, const struct watch *w, const struct row *row);
 /* What the trigger functions share: rows as objects of the watched columns; topics to fetch again.
  */
 void render_cross_object(struct buf *out, const struct columns *c);

@@ -236,6 +236,25 @@ void rescope_parts(struct buf *parts, const struct watch *w)
 	buf_str(&parts[PART_AND_MOVED], ", moved");
 }
 
+/* A row is deleted whose owners stood in tables that could not be looked at: with it may have gone
+ * what led to them, so those who hear of the topic fetch again. Under SERIALIZABLE nobody looks. */
+static void unknown_parts(struct buf *parts, const struct watch *w)
+{
+	static const char unknown[] =
+		"pgherald_own IS NULL AND current_setting('transaction_isolation') <> "
+		"'serializable' THEN\n  ";
+
+	if (w->follow || !watch_has_hops(w))
+		return;
+	buf_printf(&parts[PART_VIGIL_GONE], "IF %sRAISE 'whose it was is not known';\nEND IF;",
+		   unknown);
+	buf_printf(
+		&parts[PART_VIGIL],
+		"IF TG_OP = 'DELETE' AND reason IS NULL AND %sPERFORM pgherald.rescope('%s');\nEND "
+		"IF;",
+		unknown, w->topic);
+}
+
 /* Where owners are followed: what this transaction has seen, for who tells of others that were open
  * beside it. */
 static void vigil_parts(struct buf *parts, const struct watch *w)
@@ -303,4 +322,5 @@ void record_parts(struct buf *parts, const struct watch *w, const struct columns
 					      : "o.own <> n.own");
 	rescope_parts(parts, w);
 	vigil_parts(parts, w);
+	unknown_parts(parts, w);
 }

@@ -205,7 +205,8 @@ static void add_winners(void *arg, const struct way *way)
 }
 
 /* Who came to what is gone while it went; and who went by the same cascade, further on: at that
- * time nothing led from the one to the other any more. */
+ * time nothing led from the one to the other any more. What was found there all the same may be
+ * what an old snapshot has, so it must have all that was found here. */
 static void add_late(void *arg, const struct way *way)
 {
 	struct buf *out = ((struct each *)arg)->out;
@@ -217,8 +218,8 @@ static void add_late(void *arg, const struct way *way)
 	buf_printf(
 		out,
 		"\n  || ARRAY(SELECT unnest(t.own_old) FROM told AS t\n"
-		"           WHERE t.txid = v.txid AND t.op = 'v' AND v.data->3 <> '[]' AND "
-		"t.data->9 = '[]'\n"
+		"           WHERE t.txid = v.txid AND t.op = 'v' AND v.data->3 <> '[]'\n"
+		"             AND NOT (v.data->9 <> '[]' AND (t.data->9) @> (v.data->9))\n"
 		"             AND CASE WHEN t.op = 'v' THEN (t.data->>1)::int END BETWEEN %zu AND "
 		"%zu)",
 		way->n + 1, way->n + way->owner->n_hops - 1 - way->place);
@@ -273,10 +274,12 @@ void render_of_way(struct buf *out, const struct watch *w, const struct columns 
 		"-- could not find out who they are.\n"
 		"LEFT JOIN LATERAL (\n"
 		"  SELECT CASE WHEN v.data->>8 IS NULL OR h.everybody THEN 'r'\n"
-		"              WHEN a.again OR l.late <> '{}' OR h.users <> '{}' THEN 'f' ELSE 'x' "
-		"END::\"char\" AS op,\n"
+		"              WHEN a.again OR l.late <> '{}' OR h.users <> '{}' OR m.users <> "
+		"'{}' "
+		"THEN 'f' ELSE 'x' END::\"char\" AS op,\n"
 		"         CASE WHEN a.again THEN v.own_old || l.late ELSE l.late END || "
-		"coalesce(h.users, '{}') AS lost,\n"
+		"coalesce(h.users, '{}')\n"
+		"           || m.users AS lost,\n"
 		"         CASE WHEN a.again THEN\n"
 		"           ");
 	add_case(out, w, c, add_winners, "'{}'");
@@ -305,5 +308,12 @@ void render_of_way(struct buf *out, const struct watch *w, const struct columns 
 	buf_str(out,
 		")\n"
 		"                 EXCEPT SELECT unnest(v.own_old)) AS late OFFSET 0) AS l\n"
+		"  CROSS JOIN LATERAL (\n"
+		"    SELECT ARRAY(SELECT DISTINCT unnest(n.maybe) FROM net AS n WHERE n.txid = "
+		"v.txid AND n.maybe IS NOT NULL\n"
+		"                   AND NOT EXISTS (SELECT FROM told AS t WHERE t.txid = v.txid "
+		"AND "
+		"t.op = 'v' AND t.id > v.id)) AS users\n"
+		"    OFFSET 0) AS m\n"
 		"  LEFT JOIN heard AS h ON h.txid = v.txid AND h.vigil_id = v.id) AS way ON true");
 }

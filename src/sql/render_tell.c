@@ -51,7 +51,12 @@ static void add_told_owners(struct buf *parts, const struct watch *w, const stru
 	}
 	buf_str(&parts[PART_TOLD_OLD],
 		"CASE WHEN j.op = 'u' AND j.past IS NULL THEN own.after ELSE own.before END");
-	buf_str(&parts[PART_TOLD_NEW], "own.after");
+	/* settle_TOPIC() must still see whether a w row was for whoever owns the row now */
+	buf_str(&parts[PART_TOLD_NEW],
+		w->follow ? "CASE WHEN whole AND j.op = 'w' AND it.one IS NOT NULL AND "
+			    "array_position(j.own_new, NULL) IS NOT NULL\n"
+			    "     THEN own.after || NULL::text ELSE own.after END"
+			  : "own.after");
 	buf_init(&look, RENDER_MAX);
 	/* before it was deleted the row was the one that is recorded */
 	add_looked_up(&look, w, one, "j.own_new");
@@ -75,8 +80,7 @@ static void add_this_is(struct buf *out, const struct watch *w, const struct col
 	}
 }
 
-/* What of a row says whose it is, as text: as long as that stays the way to its owners does. */
-static void add_node(struct buf *out, const struct watch *w, const struct row *row)
+void render_node(struct buf *out, const struct watch *w, const struct row *row)
 {
 	struct columns via = {0};
 
@@ -107,14 +111,32 @@ static void settle_parts(struct buf *parts, const struct watch *w, const struct 
 		buf_str(&parts[PART_ALONE], "true");
 		buf_str(&parts[PART_OFTEN], "count(*) > 1");
 		buf_str(&parts[PART_ONCE], "'{}'::text[]");
+		buf_str(&parts[PART_STEPPED], "told");
+		buf_str(&parts[PART_NEXT], "NULL::text");
+		buf_str(&parts[PART_NEXT_OWN], "NULL::text");
+		buf_str(&parts[PART_OPENED], "NULL::bigint");
+		buf_str(&parts[PART_ROUND], "e.node");
+		buf_str(&parts[PART_GONE], "false");
 		return;
 	}
-	add_node(&parts[PART_TOLD_BEFORE], w, &before);
-	add_node(&parts[PART_TOLD_AFTER], w, &after);
-	add_node(&parts[PART_NOW_NODE], w, &now);
+	render_node(&parts[PART_TOLD_BEFORE], w, &before);
+	render_node(&parts[PART_TOLD_AFTER], w, &after);
+	render_node(&parts[PART_NOW_NODE], w, &now);
 	buf_str(&parts[PART_ALONE], "cardinality(o.befores) = 1");
 	buf_str(&parts[PART_OFTEN], "true");
 	render_all_owners(&parts[PART_ONCE], w, was);
+	buf_str(&parts[PART_STEPPED], "stepped AS told");
+	buf_str(&parts[PART_NEXT],
+		"(array_agg(told.next ORDER BY told.id DESC) FILTER (WHERE told.op <> 'w'))[1]");
+	buf_str(&parts[PART_NEXT_OWN], "(array_agg(told.next_own::text ORDER BY told.id DESC) "
+				       "FILTER (WHERE told.op <> 'w'))[1]");
+	buf_str(&parts[PART_OPENED], "min(told.id) FILTER (WHERE told.op = 'w' AND "
+				     "array_position(told.own_new, NULL) IS NOT NULL)");
+	buf_str(&parts[PART_ROUND], "CASE WHEN o.next = ANY (o.befores) THEN o.next\n"
+				    "     WHEN o.befores IS NULL OR e.node <> '-' AND e.node = ANY "
+				    "(o.befores) THEN e.node\n"
+				    "     ELSE o.befores[1] END");
+	buf_str(&parts[PART_GONE], "o.befores IS NOT NULL AND e.first IS NULL AND e.node = '-'");
 }
 
 /* Rows of a watch with channels have their op in capitals where they leave these functions, or come

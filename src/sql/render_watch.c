@@ -10,6 +10,7 @@
 #include "sql/ident.h"
 #include "sql/render_doc.h"
 #include "sql/render_parts.h"
+#include "sql/render_teller.h"
 #include "sql/template.h"
 #include "sql/text.h"
 
@@ -71,6 +72,12 @@ static const char *const part_names[N_PARTS] = {
 	[PART_ALONE] = "alone",
 	[PART_OFTEN] = "often",
 	[PART_ONCE] = "once",
+	[PART_STEPPED] = "stepped",
+	[PART_NEXT] = "next",
+	[PART_NEXT_OWN] = "next_own",
+	[PART_OPENED] = "opened",
+	[PART_ROUND] = "round",
+	[PART_GONE] = "gone",
 	[PART_BESIDE] = "beside",
 	[PART_LOST_AND_WON] = "lost_and_won",
 	[PART_OF_WAY] = "of_way",
@@ -114,32 +121,6 @@ static void add_table_column(void *arg, const struct table_column *c)
 	buf_str(out, c->spelled ? ", true)," : ", false),");
 }
 
-/* What pgherald_teller reads: of the watched table itself what is told, for a row that was written
- * to more than once in a transaction. */
-static void add_grants(struct buf *out, const struct watch *w, const struct columns *c)
-{
-	struct render_grants *g = render_grants_new("pgherald_teller");
-
-	for (size_t i = 0; !w->notify && i < c->n; i++)
-		render_grants_add(g, w->schema, w->table, c->names[i]);
-	for (size_t i = 0; i < w->n_fields; i++) {
-		const struct watch_field *f = &w->fields[i];
-
-		if (!f->join_table)
-			continue;
-		render_grants_add(g, f->join_schema, f->join_table, f->join_key);
-		render_grants_add(g, f->join_schema, f->join_table, f->join_label);
-	}
-	for (size_t i = 0; i < w->n_owners; i++)
-		for (size_t k = 0; k < w->owners[i].n_hops; k++) {
-			const struct watch_hop *h = &w->owners[i].hops[k];
-
-			render_grants_add(g, h->schema, h->table, h->key);
-			render_grants_add(g, h->schema, h->table, h->value);
-		}
-	render_grants_finish(g, out);
-}
-
 static size_t count_ways(const struct watch *w)
 {
 	size_t n = 0;
@@ -160,7 +141,7 @@ static void table_parts(struct buf *parts, const struct watch *w, const struct c
 	add_array(&parts[PART_KEY_ARRAY], (const char *const *)w->key, w->n_key);
 	text_columns_of(w, add_table_column, &parts[PART_TEXT_COLUMNS]);
 	utc_columns_of(w, add_table_column, &parts[PART_UTC_COLUMNS]);
-	add_grants(&parts[PART_GRANTS], w, c);
+	teller_grants(&parts[PART_GRANTS], w);
 	buf_u64(&parts[PART_N_WAYS], w->follow ? count_ways(w) : 0);
 }
 
@@ -204,10 +185,22 @@ static void add_stamps(struct buf *parts, const struct watch *w)
 		render_stamp(&parts[PART_STAMP_TELLER], buf_cstr(&parts[PART_FUNCTIONS]));
 }
 
-static void render(struct buf *out, const char *text, const struct watch *w)
+static void add_teller(struct buf *home, struct buf *away, const struct watch *w,
+		       const struct render_all *all, const char *table_literal)
+{
+	autofree char *readers = xasprintf("^(tell|settle|names|owners)_%s$", w->topic);
+	autofree char *lookups = xasprintf("^(names|owners)_%s$", w->topic);
+	const struct teller t = {w, all, table_literal, readers, lookups};
+
+	teller_home(home, &t);
+	teller_away(away, &t);
+}
+
+static void render(struct buf *out, const char *text, const struct watch *w,
+		   const struct render_all *all)
 {
 	enum { PARTS, REFUSE, ON, TELL, NAMES_OF, OWNERS_OF, TABLES_ONLY, SETTINGS, N_INNER };
-	enum { N_OTHERS = 5 };
+	enum { N_OTHERS = 7 };
 	static const char *const inner_names[N_INNER] = {
 		"parts", "refuse", "on", "tell", "names", "owners", "tables_only", "settings"};
 	static const char no_names[] =
@@ -226,6 +219,7 @@ static void render(struct buf *out, const char *text, const struct watch *w)
 		[SETTINGS] = w->notify ? "" : sql_settings,
 	};
 	struct buf parts[N_PARTS], inner[N_INNER], begin;
+	autobuf home = {0}, away = {0};
 	struct slot slots[N_PARTS + N_OTHERS + N_INNER + 1];
 	struct columns columns = {0};
 	size_t n = 0;
@@ -250,6 +244,11 @@ static void render(struct buf *out, const char *text, const struct watch *w)
 	slots[n++] = (struct slot){"asleep", render_asleep(w->doorbell)};
 	render_begin(&begin);
 	slots[n++] = (struct slot){"begin", buf_cstr(&begin)};
+	buf_init(&home, RENDER_MAX);
+	buf_init(&away, RENDER_MAX);
+	add_teller(&home, &away, w, all, buf_cstr(&parts[PART_TABLE_LITERAL]));
+	slots[n++] = (struct slot){"home", buf_cstr(&home)};
+	slots[n++] = (struct slot){"teller", buf_cstr(&away)};
 	for (size_t i = 0; i < N_INNER; i++) {
 		slots[n] = (struct slot){NULL, NULL};
 		buf_init(&inner[i], RENDER_MAX);
@@ -266,12 +265,12 @@ static void render(struct buf *out, const char *text, const struct watch *w)
 	free(columns.names);
 }
 
-void render_watch(struct buf *out, const struct watch *w)
+void render_watch(struct buf *out, const struct watch *w, const struct render_all *all)
 {
-	render(out, sql_watch, w);
+	render(out, sql_watch, w, all);
 }
 
 void render_unwatch(struct buf *out, const struct watch *w)
 {
-	render(out, sql_unwatch, w);
+	render(out, sql_unwatch, w, NULL);
 }

@@ -12,6 +12,7 @@
 #include "sql/render.h"
 #include "sql/render_doc.h"
 #include "sql/render_steps.h"
+#include "sql/render_teller.h"
 #include "sql/template.h"
 #include "sql/text.h"
 
@@ -86,7 +87,8 @@ enum part {
 	PART_SCHEMA_LITERAL,
 	PART_NAME_LITERAL,
 	PART_BEGIN,
-	PART_GRANTS,
+	PART_HOME,
+	PART_TELLER,
 	PART_STAMP,
 	PART_STAMP_TELLER,
 	PART_PAIR,
@@ -119,7 +121,8 @@ static const char *const part_names[N_PARTS] = {
 	[PART_SCHEMA_LITERAL] = "schema_literal",
 	[PART_NAME_LITERAL] = "name_literal",
 	[PART_BEGIN] = "begin",
-	[PART_GRANTS] = "grants",
+	[PART_HOME] = "home",
+	[PART_TELLER] = "teller",
 	[PART_STAMP] = "stamp",
 	[PART_STAMP_TELLER] = "stamp_teller",
 	[PART_PAIR] = "pair",
@@ -192,7 +195,17 @@ static void body_parts(struct buf *parts, const struct way *way)
 	free(columns.names);
 }
 
-static void render(struct buf *out, const char *text, const struct way *way)
+static void teller_parts(struct buf *parts, const struct way *way, const struct render_all *all)
+{
+	autofree char *seek = xasprintf("^%s$", buf_cstr(&parts[PART_SEEK]));
+	const struct teller t = {way->watch, all, buf_cstr(&parts[PART_TABLE_LITERAL]), seek, seek};
+
+	teller_home(&parts[PART_HOME], &t);
+	teller_away(&parts[PART_TELLER], &t);
+}
+
+static void render(struct buf *out, const char *text, const struct way *way,
+		   const struct render_all *all)
 {
 	struct buf parts[N_PARTS];
 	struct slot slots[N_PARTS + 1];
@@ -203,6 +216,7 @@ static void render(struct buf *out, const char *text, const struct way *way)
 	render_begin(&parts[PART_BEGIN]);
 	name_parts(parts, way);
 	body_parts(parts, way);
+	teller_parts(parts, way, all);
 	for (size_t i = 0; i < N_PARTS; i++) {
 		slots[i] = (struct slot){NULL, NULL};
 		if (i == PART_PARTS)
@@ -217,12 +231,12 @@ static void render(struct buf *out, const char *text, const struct way *way)
 		buf_free(&parts[i]);
 }
 
-void render_way(struct buf *out, const struct way *way)
+void render_way(struct buf *out, const struct way *way, const struct render_all *all)
 {
-	render(out, sql_way, way);
+	render(out, sql_way, way, all);
 }
 
 void render_unway(struct buf *out, const struct way *way)
 {
-	render(out, sql_unway, way);
+	render(out, sql_unway, way, NULL);
 }

@@ -10,6 +10,8 @@
 #include "sql/render_row.h"
 #include "sql/watch.h"
 
+struct render_all;
+
 /* One of these tables: a hop of an owner. */
 struct way {
 	const struct watch *watch;
@@ -22,7 +24,7 @@ struct way {
 /* `each` for every table on the way to the owners. */
 void ways_of(const struct watch *w, void (*each)(void *arg, const struct way *way), void *arg);
 /* Trigger function and triggers, and the same out again. */
-void render_way(struct buf *out, const struct way *way);
+void render_way(struct buf *out, const struct way *way, const struct render_all *all);
 void render_unway(struct buf *out, const struct way *way);
 
 /* What settle_TOPIC says of the rows that these functions record; of a watch without follow,

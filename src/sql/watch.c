@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "sql/reader.h"
+#include "wire/channel.h"
 
 enum {
 	MAX_TOPIC = 40,
@@ -192,9 +193,6 @@ static bool read_owners(struct reader *r, struct watch *w)
 	return true;
 }
 
-/* What may stand in the name of a channel: as in pgherald.channel_key(). */
-#define CHANNEL_BYTES "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:@-"
-
 static void add_piece(struct watch_channel *c, char *piece)
 {
 	c->pieces = xrealloc(c->pieces, c->n + 1, sizeof(*c->pieces));
@@ -223,8 +221,9 @@ static bool read_channel(struct reader *r, struct watch_channel *c)
 		if (!ok || !reader_expect(r, "}", "the column"))
 			return false;
 	}
-	if (r->p - start > 128)
-		return reader_complain(r, "the name of a channel has at most 128 bytes");
+	if (r->p - start > CHANNEL_MAX)
+		return reader_complain(r, "the name of a channel has at most %d bytes",
+				       CHANNEL_MAX);
 	return r->p != start ||
 	       reader_complain(r, "expected a channel: letters, digits, any of _.:@- and {column}");
 }

@@ -3,17 +3,17 @@
 #include "config.h"
 #include "web/action.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/buf.h"
 #include "conf.h"
-#include "hub/filter.h"
-#include "hub/subscription.h"
-#include "web/query.h"
+#include "web/choice.h"
+#include "web/joining.h"
+#include "web/quota.h"
 #include "web/stream.h"
+#include "web/talk.h"
 #include "web/worker.h"
 #include "wire/json.h"
 #include "wire/scan.h"
@@ -73,230 +73,122 @@ static void do_ping(const struct asked *a)
 	reply(a, "pong", &data);
 }
 
-/* null is all of them. */
-static void put_list(struct buf *b, char *const *items, size_t n, bool none)
-{
-	if (!n && !none) {
-		buf_str(b, "null");
-		return;
-	}
-	buf_char(b, '[');
-	for (size_t i = 0; i < n; i++) {
-		buf_str(b, i ? ", " : "");
-		json_string(b, items[i], strlen(items[i]));
-	}
-	buf_char(b, ']');
-}
-
 /* What the stream hears by now. */
 static void reply_choice(const struct asked *a, const char *what)
 {
-	static const struct filter everything;
-	const struct filter *f = a->stream->filter ? a->stream->filter : &everything;
-	const struct keys *channels = a->stream->member.who->channels;
 	autobuf data = {.max = ANSWER_MAX};
 
-	buf_str(&data, "{\"topics\": ");
-	put_list(&data, f->topics, f->n_topics, f->no_topics);
-	buf_str(&data, ", \"types\": ");
-	put_list(&data, f->types, f->n_types, f->no_types);
-	buf_str(&data, ", \"channels\": [");
-	for (size_t i = 0; channels && i < channels->n; i++) {
-		buf_str(&data, i ? ", " : "");
-		json_string(&data, channels->list[i] + 1, strlen(channels->list[i] + 1));
-	}
-	buf_str(&data, "]}");
+	buf_char(&data, '{');
+	choice_put(a->stream, &data);
+	buf_char(&data, '}');
 	reply(a, what, &data);
 }
 
-/* What a message names. */
-struct choice {
-	struct filter *filter;
-	struct subscription channels;
-};
-
-static void choice_clear(struct choice *c)
+static struct quota_asker asker_of(const struct stream *s, const struct address *from)
 {
-	filter_free(c->filter);
-	subscription_clear(&c->channels);
+	return (struct quota_asker){s->worker->commons, s->route, s->member.who->user_id, from,
+				    loop_now_ms(s->worker->loop)};
 }
 
-static bool add_topic(struct choice *c, const char *name)
+/* Whether nothing is over its limit; else says so. */
+static bool keeps_to(struct stream *s, enum tally_reason over, uint64_t wait_ms,
+		     const char *request_id)
 {
-	return filter_add_topics(&c->filter, name);
-}
-
-static bool add_type(struct choice *c, const char *name)
-{
-	return filter_add_types(&c->filter, name);
-}
-
-static bool add_channel(struct choice *c, const char *name)
-{
-	return subscription_add(&c->channels, name);
-}
-
-static const struct {
-	const char *member;
-	bool (*add)(struct choice *c, const char *name);
-} members[] = {
-	{"topics", add_topic},
-	{"types", add_type},
-	{"channel", add_channel},
-	{"channels", add_channel},
-};
-
-/* Adds a name; a list in one would be several. */
-static bool add_name(struct choice *c, struct scan value,
-		     bool (*add)(struct choice *c, const char *name))
-{
-	autobuf name = {.max = FILTER_ITEM_MAX};
-
-	return scan_string(value, &name) && buf_ok(&name) && !strchr(buf_cstr(&name), ',') &&
-	       add(c, buf_cstr(&name));
-}
-
-/* A member of the data that is a name or an array of names, at least one. */
-static bool add_names(struct choice *c, struct scan list,
-		      bool (*add)(struct choice *c, const char *name))
-{
-	struct scan item;
-	size_t n = 0;
-
-	if (*list.at == '"')
-		return add_name(c, list, add);
-	for (; *list.at == '[' || n; n++)
-		if (!scan_next(&list, &item))
-			break;
-		else if (!add_name(c, item, add))
-			return false;
-	return n > 0;
-}
-
-/* Reads what is to be heard, or not, from here on. False when the answer has been given: an error.
- */
-static bool read_choice(const struct asked *a, struct choice *c)
-{
-	struct query q = {0};
-	struct scan list;
-	size_t n = 0;
+	const struct quota_asker asker = asker_of(s, NULL);
 	autobuf why = {.max = WHY_MAX};
 
-	for (size_t i = 0; i < sizeof(members) / sizeof(*members) && a->has_data; i++) {
-		if (!scan_member(a->data, members[i].member, &list))
-			continue;
-		n++;
-		if (!add_names(c, list, members[i].add)) {
-			buf_printf(&why,
-				   "\"%s\" is a name or a list of names, each of 1 to 128 bytes: "
-				   "of at most 64 topics or types, or 32 channels.",
-				   members[i].member);
-			break;
-		}
-	}
-	q.filter = c->filter;
-	if (n && !why.len && query_knows_topics(&q, a->stream->worker->conf, &why))
+	if (over == N_TALLIES)
 		return true;
-	fail(a, "invalid_data",
-	     n ? buf_cstr(&why) : "\"data\" must have \"channel\", \"topics\" or \"types\".");
-	choice_clear(c);
+	quota_note(&asker, over, stream_peer(s));
+	buf_printf(&why, "%s Try again in %u seconds.", quota_why(over),
+		   (unsigned)(wait_ms / 1000 + 1));
+	action_fail(s, request_id, "too_often", buf_cstr(&why));
 	return false;
 }
 
-/* The stream's channels with these besides. False when they are too many. */
-static bool more_channels(const struct stream *s, struct subscription *more)
+bool action_keeps_pace(struct stream *s, enum action_kind kind, const char *to,
+		       const char *request_id)
 {
-	const struct keys *now = s->member.who->channels;
+	struct address from = stream_from(s);
+	const struct quota_asker asker = asker_of(s, &from);
+	uint64_t wait_ms = 0;
+	enum tally_reason over = kind == ACTION_SUBSCRIBES ? quota_subscribe(&asker, &wait_ms)
+							   : quota_publish(&asker, &wait_ms);
 
-	for (size_t i = 0; now && i < now->n; i++) {
-		size_t k = 0;
-
-		while (k < more->n && strcmp(more->names[k], now->list[i]) != 0)
-			k++;
-		if (k == more->n && !subscription_add(more, now->list[i] + 1))
-			return false;
-	}
-	return true;
+	if (over == N_TALLIES && to)
+		over = quota_publish_to(&asker, to, &wait_ms);
+	return keeps_to(s, over, wait_ms, request_id);
 }
 
-/* ... or without them. */
-static struct keys *fewer_channels(const struct stream *s, const struct subscription *less)
+static bool may_join(const struct asked *a, const struct choice *c)
 {
-	const struct keys *now = s->member.who->channels;
-	struct subscription kept = {0};
-	struct keys *keys;
+	struct address from = stream_from(a->stream);
+	const struct quota_asker asker = asker_of(a->stream, &from);
+	uint64_t wait_ms = 0;
+	enum tally_reason over = quota_subscribe_to(&asker, &c->channels, &wait_ms);
 
-	for (size_t i = 0; now && i < now->n; i++) {
-		size_t k = 0;
-		bool ok = true;
-
-		while (k < less->n && strcmp(less->names[k], now->list[i]) != 0)
-			k++;
-		if (k == less->n)
-			ok = subscription_add(&kept, now->list[i] + 1);
-		assert(ok); /* as many as there were */
-	}
-	keys = subscription_keys(&kept);
-	subscription_clear(&kept);
-	return keys;
+	return keeps_to(a->stream, over, wait_ms, a->request_id);
 }
 
-static void refuse_channel(const struct asked *a, const char *name)
+/* The route's function has been asked. */
+static void on_joined(struct joining *j, struct stream *s, enum choice_verdict v, struct buf *why)
 {
+	const struct asked a = {.stream = s, .request_id = j->request_id};
+
+	if (!s)
+		return;
+	talk_wait(s->talk, false);
+	if (v && v != CHOICE_NO_STREAM)
+		fail(&a, choice_word(v), buf_cstr(why));
+	else if (!v)
+		reply_choice(&a, "subscribed");
+	talk_go_on(s); /* may close it */
+}
+
+typedef enum choice_verdict choose_fn(struct stream *s, struct choice *c, struct buf *why);
+
+static void choose(const struct asked *a, choose_fn *fn, const char *done)
+{
+	struct choice c = {0};
 	autobuf why = {.max = WHY_MAX};
+	enum choice_verdict v = CHOICE_INVALID;
+	struct keys *asked;
 
-	buf_printf(&why, "Your role may not hear the channel \"%s\".", name);
-	fail(a, "forbidden", buf_cstr(&why));
-}
-
-static void subscribe(const struct asked *a, struct choice *more)
-{
-	struct stream *s = a->stream;
-	const struct scope_policy *policy = &s->worker->hub.policies[s->member.role];
-	bool room = more_channels(s, &more->channels);
-	struct keys *channels = subscription_keys(&more->channels);
-	const char *refused = subscription_refused(channels, policy, s->member.who->user_id);
-
-	if (refused) {
-		refuse_channel(a, refused);
-	} else if (!room || (s->filter && more->filter && !filter_join(s->filter, more->filter))) {
-		fail(a, "too_many",
-		     "A stream chooses at most 64 topics, 64 types and 32 channels.");
-	} else {
-		stream_set_channels(s, channels);
-		reply_choice(a, "subscribed");
+	if (!action_keeps_pace(a->stream, ACTION_SUBSCRIBES, NULL, a->request_id))
+		return;
+	if (a->has_data)
+		v = choice_read(&c, a->data, a->stream->worker->conf, &why);
+	else
+		buf_str(&why, "\"data\" must have \"channel\", \"topics\" or \"types\".");
+	if (!v && fn == choice_add && !may_join(a, &c)) {
+		choice_clear(&c);
 		return;
 	}
-	free(channels);
+	if (!v && fn == choice_add && (asked = choice_asks(a->stream, &c))) {
+		struct joining *j = joining_begin(a->stream, &c, asked);
+
+		j->request_id = a->request_id ? xstrdup(a->request_id) : NULL;
+		j->done = on_joined;
+		talk_wait(a->stream->talk, true); /* what he says next is meant to follow */
+		return;
+	}
+	if (!v)
+		v = fn(a->stream, &c, &why);
+	choice_clear(&c);
+	if (v)
+		fail(a, choice_word(v), buf_cstr(&why));
+	else
+		reply_choice(a, done);
 }
 
 static void do_subscribe(const struct asked *a)
 {
-	struct choice more = {0};
-
-	if (!read_choice(a, &more))
-		return;
-	subscribe(a, &more);
-	choice_clear(&more);
+	choose(a, choice_add, "subscribed");
 }
 
 static void do_unsubscribe(const struct asked *a)
 {
-	struct stream *s = a->stream;
-	struct choice less = {0};
-
-	if (!read_choice(a, &less))
-		return;
-	if (less.filter && (!s->filter || !filter_drop(s->filter, less.filter))) {
-		fail(a, "not_chosen",
-		     "This stream hears all there is of that kind. Connect with ?topics= or "
-		     "?types= "
-		     "to choose.");
-	} else {
-		stream_set_channels(s, fewer_channels(s, &less.channels));
-		reply_choice(a, "unsubscribed");
-	}
-	choice_clear(&less);
+	choose(a, choice_drop, "unsubscribed");
 }
 
 static void do_renew(const struct asked *a)
@@ -307,12 +199,38 @@ static void do_renew(const struct asked *a)
 		fail(a, "invalid_data", "\"data\" must have \"token\".");
 }
 
+static void publish(const struct asked *a, enum posting_to to, const char *type)
+{
+	if (a->has_data)
+		action_publish(a->stream, a->data, to, type, a->request_id);
+	else
+		fail(a, "invalid_data", "\"data\" must have \"content\".");
+}
+
+static void do_message(const struct asked *a)
+{
+	publish(a, POSTING_TO_ANY, "message");
+}
+
+static void do_send_to_channel(const struct asked *a)
+{
+	publish(a, POSTING_TO_CHANNEL, "text");
+}
+
+static void do_send_to_user(const struct asked *a)
+{
+	publish(a, POSTING_TO_USER, "text");
+}
+
 static const struct action {
 	const char *name;
 	void (*run)(const struct asked *a);
 } actions[] = {
+	{"message", do_message},
 	{"ping", do_ping},
 	{"renew", do_renew},
+	{"send_to_channel", do_send_to_channel},
+	{"send_to_user", do_send_to_user},
 	{"subscribe", do_subscribe},
 	{"unsubscribe", do_unsubscribe},
 };

@@ -30,6 +30,8 @@ void action_forget(struct stream *s)
 
 	if (r && *r)
 		(*r)->stream = NULL;
+	if (s->talk)
+		action_forget_published(s);
 }
 
 static void count(const struct stream *s, const struct post_lookup *l)
@@ -114,6 +116,7 @@ void action_renew(struct stream *s, struct scan data, const char *request_id)
 		   !credential_plausible(buf_cstr(&token), JWT_MAX)) {
 		action_fail(s, request_id, "invalid_data", "\"data\" must have \"token\".");
 	} else if (!(auth = asker_door_for(s->conf, s->route, buf_cstr(&token)))) {
+		attempts_failed(attempts, &from, now);
 		action_fail(s, request_id, "invalid_token", "This is no credential of yours.");
 	} else if (!attempts_allow(attempts, &from, buf_cstr(&token), now, &wait_ms)) {
 		action_fail(s, request_id, "too_many",

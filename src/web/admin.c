@@ -42,6 +42,21 @@ static void add_refused(struct tally *t, struct json_object *all)
 		json_object_put(refused);
 }
 
+/* Once it is worth a word: others read this shape as well. */
+static void add_memory(struct worker *w, struct json_object *all)
+{
+	uint64_t used = budget_used(&w->commons->budget);
+	struct json_object *memory;
+
+	if (!w->conf->client_memory || used <= w->conf->client_memory / 2)
+		return;
+	memory = json_object_new_object();
+	json_object_object_add(memory, "bytes", json_object_new_int64((int64_t)used));
+	json_object_object_add(memory, "limit",
+			       json_object_new_int64((int64_t)w->conf->client_memory));
+	json_object_object_add(all, "client_memory", memory);
+}
+
 enum MHD_Result admin_stats(struct worker *w, struct MHD_Connection *c)
 {
 	struct json_object *all = json_object_new_object();
@@ -54,6 +69,7 @@ enum MHD_Result admin_stats(struct worker *w, struct MHD_Connection *c)
 			       json_object_new_int64((int64_t)s.n_connections));
 	json_object_object_add(all, "users", s.users);
 	add_refused(&w->commons->tally, all);
+	add_memory(w, all);
 	result = answer_text(c, w->conf, MHD_HTTP_OK, "application/json",
 			     json_object_to_json_string_ext(all, JSON_C_TO_STRING_SPACED));
 	json_object_put(all);

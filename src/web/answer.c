@@ -250,6 +250,14 @@ enum MHD_Result answer_preflight(struct MHD_Connection *c, const struct conf *co
 	return send_body(c, conf, MHD_HTTP_NO_CONTENT, NULL, "", headers);
 }
 
+enum MHD_Result answer_page(struct MHD_Connection *c, const struct conf *conf, const char *html,
+			    const char *policy)
+{
+	const char *const headers[] = {"Content-Security-Policy", policy, NULL};
+
+	return send_body(c, conf, MHD_HTTP_OK, "text/html; charset=utf-8", html, headers);
+}
+
 enum MHD_Result answer_text(struct MHD_Connection *c, const struct conf *conf, unsigned status,
 			    const char *type, const char *body)
 {

@@ -37,6 +37,9 @@ enum MHD_Result answer_test(struct MHD_Connection *c, const struct conf *conf);
 /* A CORS preflight's answer, 204, at such a path. */
 enum MHD_Result answer_preflight(struct MHD_Connection *c, const struct conf *conf,
 				 const char *method);
+/* A page under a Content-Security-Policy; both are copied. */
+enum MHD_Result answer_page(struct MHD_Connection *c, const struct conf *conf, const char *html,
+			    const char *policy);
 /* A body of the given type; copied. */
 enum MHD_Result answer_text(struct MHD_Connection *c, const struct conf *conf, unsigned status,
 			    const char *type, const char *body);

@@ -13,39 +13,71 @@
 #include "hub/filter.h"
 #include "hub/subscription.h"
 #include "web/departure.h"
+#include "web/parting.h"
+#include "web/permission.h"
 #include "web/stream.h"
 #include "web/worker.h"
 
-#define WAIT_MS 30000 /* for the database; proxies wait as long for the next byte */
+#define WAIT_MS	  30000 /* for the database; proxies wait as long for the next byte */
+#define WORDS_MAX 256	/* bytes of the last ones */
 
 struct arrival {
 	struct list node;
 	struct worker *worker;
-	int fd;
-	bool chunked;
-	struct luggage luggage; /* the strings are ours; NULL without any */
+	struct bag_item item;
+	struct luggage luggage; /* the strings are ours */
 	struct post_lookup *lookup;
 	uint64_t rights_changes; /* the worker's count when the look-up went out */
+	/* What it had before and whoever comes first may not take from it. */
+	struct conf *conf;		/* of its route */
+	const struct conf_route *route; /* of its seat, or NULL */
+	struct seat seat;
+	bool entered; /* counted as a stream of its user */
 };
 
 static void arrival_free(struct arrival *a)
 {
 	const char *strings[] = {a->luggage.token, a->luggage.user,	a->luggage.route,
 				 a->luggage.door,  a->luggage.position, a->luggage.peer,
-				 a->luggage.types, a->luggage.topics,	a->luggage.channels};
+				 a->luggage.types, a->luggage.topics,	a->luggage.channels,
+				 a->luggage.role,  a->luggage.from,	a->luggage.granted};
 
 	if (a->lookup)
 		a->lookup->asker = NULL;
 	list_remove(&a->node);
+	if (a->entered)
+		registry_leave(a->worker->registry, a->luggage.user);
+	if (a->route)
+		seat_leave(&a->seat, a->worker->registry, a->route);
+	conf_unref(a->conf);
 	explicit_bzero((void *)(uintptr_t)a->luggage.token, strlen(a->luggage.token));
 	for (size_t i = 0; i < sizeof(strings) / sizeof(*strings); i++)
 		free((void *)(uintptr_t)strings[i]);
+	if (a->item.words)
+		frame_unref(a->item.words);
 	free(a);
 }
 
-static void refuse(struct arrival *a)
+static void part(struct worker *w, struct bag_item *i)
 {
-	departure_farewell(a->fd, a->chunked);
+	bag_farewell(i);
+	if (i->talks)
+		parting_take(w, i->fd);
+	else
+		close(i->fd);
+}
+
+/* The farewell of a restart lies beside the socket; other ends have words of their own. */
+static void refuse(struct arrival *a, enum wire_end end, const char *why)
+{
+	autobuf words = {.max = WORDS_MAX};
+
+	if (end != END_RESTART) {
+		form_break((uint32_t)a->luggage.form, &words, end, why);
+		frame_unref(a->item.words);
+		a->item.words = words.len ? frame_new(words.data, words.len) : NULL;
+	}
+	part(a->worker, &a->item);
 	arrival_free(a);
 }
 
@@ -66,51 +98,138 @@ static const struct conf_route *route_of(const struct arrival *a, unsigned *ret_
 
 static bool filter_of(const struct luggage *l, struct filter **ret)
 {
-	*ret = NULL;
-	return (!*l->types || filter_add_types(ret, l->types)) &&
-	       (!*l->topics || filter_add_topics(ret, l->topics));
+	if ((*l->types && !filter_add_types(ret, l->types)) ||
+	    (*l->topics && !filter_add_topics(ret, l->topics)))
+		return false;
+	if (l->no_types || l->no_topics) {
+		*ret = *ret ? *ret : xcalloc(1, sizeof(**ret));
+		(*ret)->no_types = l->no_types;
+		(*ret)->no_topics = l->no_topics;
+	}
+	return true;
+}
+
+/* The channels that it had; *ret may be NULL when it had none. */
+static bool channels_of(const struct luggage *l, struct keys **ret)
+{
+	struct subscription s = {0};
+	bool ok = !*l->channels || subscription_add(&s, l->channels);
+
+	*ret = ok ? subscription_keys(&s) : NULL;
+	subscription_clear(&s);
+	return ok;
 }
 
 /* False when his role may not hear them any more. */
-static bool channels_of(const struct arrival *a, struct principal *who)
+static bool may_hear(const struct arrival *a, struct principal *who)
 {
-	const struct conf *conf = a->worker->conf;
-	struct subscription s = {0};
 	int role = hub_role(&a->worker->hub, who->role);
-	bool ok = role >= 0 && (!*a->luggage.channels || subscription_add(&s, a->luggage.channels));
 
-	if (ok)
-		who->channels = subscription_keys(&s);
-	subscription_clear(&s);
-	return ok && !subscription_refused(who->channels, &conf->roles[role], who->user_id);
+	return role >= 0 && channels_of(&a->luggage, &who->channels) &&
+	       !subscription_refused(who->channels, &a->worker->conf->roles[role], who);
 }
 
-/* It is a stream from here on; false when he may not have one any more. Takes `who`. */
-static bool begin(struct arrival *a, struct principal *who)
+/* Whether his credential says of channels what it did: he has some that he did not ask for. */
+static bool same_grants(const struct luggage *l, const struct principal *who)
+{
+	autofree char *text = subscription_grants_text(who->granted);
+
+	return !strcmp(text, l->granted);
+}
+
+/* It keeps the places that it had. By a limit that is new nobody is turned away. */
+static void sit(const struct arrival *a, const struct conf_route *route, struct seat *seat)
+{
+	const char *text = a->luggage.from;
+	struct address from = {{0}};
+	struct keys *channels;
+
+	if (address_parse(&from, text, strlen(text)) || !route->max_streams_per_address)
+		(void)!seat_take(seat, a->worker->registry, route, &from, NULL);
+	if (channels_of(&a->luggage, &channels))
+		(void)!seat_join(a->worker->registry, route, channels, false);
+	seat->channels = channels;
+}
+
+/* Before anybody else is let in. */
+static void reserve(struct arrival *a)
+{
+	unsigned door;
+
+	a->conf = conf_ref(a->worker->conf);
+	a->route = route_of(a, &door);
+	if (a->route)
+		sit(a, a->route, &a->seat);
+	a->entered = registry_enter(a->worker->registry, a->luggage.user) == REGISTRY_OK;
+}
+
+/* Why it cannot go on on its connection, or NULL. */
+static const char *hindrance(const struct arrival *a, const struct conf_route *route,
+			     struct principal *who, struct filter **ret_filter,
+			     enum wire_end *ret_end)
+{
+	const struct luggage *l = &a->luggage;
+	enum wire_transport transport = form_transport((uint32_t)l->form);
+
+	*ret_end = END_RESTART;
+	if (!route || !conf_route_carries(route, transport) ||
+	    conf_route_form(route, transport) != l->form || !filter_of(l, ret_filter))
+		return "its route is another one";
+	*ret_end = END_CREDENTIAL;
+	if (strcmp(who->user_id, l->user) != 0)
+		return "its token is another user's";
+	*ret_end = END_ROLE;
+	if (!conf_role_allowed(a->worker->conf, route, who->role))
+		return "role may not use this route any more";
+	*ret_end = END_RESTART;
+	if ((*l->role || route->by_role) && strcmp(l->role, who->role) != 0)
+		return "it has another role, and with it other channels";
+	if (!same_grants(l, who))
+		return "its credential has other channels";
+	*ret_end = END_ROLE;
+	if (!may_hear(a, who))
+		return "role may not hear its channels any more";
+	*ret_end = END_RESTART;
+	if (!a->entered && registry_enter(a->worker->registry, who->user_id) != REGISTRY_OK)
+		return "too many streams are open";
+	return NULL;
+}
+
+/* It is a stream from here on, or has ended. Takes both. */
+static void begin(struct arrival *a, struct principal *who)
 {
 	struct worker *w = a->worker;
 	const struct luggage *l = &a->luggage;
-	struct stream_wish wish = {
-		.last_id = l->position, .who_am_i = l->who_am_i, .chunked = a->chunked};
+	struct stream_wish wish = {.last_id = l->position,
+				   .form = (uint32_t)l->form,
+				   .who_am_i = l->who_am_i,
+				   .chunked = a->item.chunked};
 	const struct conf_route *route = route_of(a, &wish.door);
+	enum wire_end end;
+	const char *why = hindrance(a, route, who, &wish.filter, &end);
 	struct stream *s;
 
-	if (!route || conf_route_form(route, TRANSPORT_SSE) != l->form ||
-	    strcmp(who->user_id, l->user) != 0 || !conf_role_allowed(w->conf, route, who->role) ||
-	    !filter_of(l, &wish.filter) || !channels_of(a, who) ||
-	    registry_enter(w->registry, who->user_id) != REGISTRY_OK) {
+	if (why) {
 		filter_free(wish.filter);
 		principal_free(who);
-		return false;
+		refuse(a, end, why);
+		return;
 	}
-	wish.form = (uint32_t)l->form;
+	a->entered = false; /* that is the stream's now, and so is the seat */
+	if (a->route == route) {
+		wish.seat = a->seat;
+		a->seat = (struct seat){0};
+	} else { /* a reload has come between */
+		sit(a, route, &wish.seat);
+	}
 	who->channels_only = route->channels.n && !route->own_too;
 	filter_limit(&wish.filter, route->types.items, route->types.n);
 	s = stream_new(w, w->conf, route, who, l->token, &wish, l->peer);
-	if (a->rights_changes != w->rights_changes) /* the verdict may be of before that */
+	/* The verdict may be of before that; or its route's function is asked, too. */
+	if (a->rights_changes != w->rights_changes || permission_is_asked(route))
 		stream_hold(s, 0);
-	stream_arrive(s, a->fd, l);
-	return true;
+	stream_arrive(s, a->item.fd, l);
+	arrival_free(a);
 }
 
 static void answered(struct post_lookup *l)
@@ -121,12 +240,16 @@ static void answered(struct post_lookup *l)
 	l->who = NULL;
 	if (a)
 		a->lookup = NULL;
-	if (!a || l->verdict == LOOKUP_UNAVAILABLE) /* arrivals_tick() asks again */
+	if (!a || l->verdict == LOOKUP_UNAVAILABLE) { /* arrivals_tick() asks again */
 		principal_free(who);
-	else if (l->verdict == LOOKUP_OK && begin(a, who))
-		arrival_free(a);
-	else
-		refuse(a);
+	} else if (l->verdict == LOOKUP_OK) {
+		begin(a, who);
+	} else {
+		principal_free(who);
+		refuse(a, END_CREDENTIAL,
+		       l->verdict == LOOKUP_INACTIVE ? "user is not active any more"
+						     : "token is not valid any more");
+	}
 	post_lookup_free(l);
 }
 
@@ -140,7 +263,7 @@ static void look_up(struct arrival *a)
 	if (a->lookup)
 		return;
 	if (!route) {
-		refuse(a);
+		refuse(a, END_RESTART, NULL);
 		return;
 	}
 	l = a->lookup = xcalloc(1, sizeof(*l));
@@ -174,7 +297,7 @@ void arrivals_tick(struct worker *w)
 void arrivals_refuse(struct worker *w)
 {
 	LIST_EACH (&w->arrivals, node, tmp)
-		refuse(LIST_ENTRY(node, struct arrival, node));
+		refuse(LIST_ENTRY(node, struct arrival, node), END_RESTART, NULL);
 }
 
 static int by_socket(const void *a, const void *b)
@@ -195,13 +318,12 @@ static const struct luggage *find(const struct luggage *all, size_t n, int fd)
 	return bsearch(&key, all, n, sizeof(*all), by_socket);
 }
 
-static void wait_at(struct worker *w, int fd, bool chunked, const struct luggage *l)
+static void wait_at(struct worker *w, const struct bag_item *i, const struct luggage *l)
 {
 	struct arrival *a = xcalloc(1, sizeof(*a));
 
 	a->worker = w;
-	a->fd = fd;
-	a->chunked = chunked;
+	a->item = *i;
 	a->luggage = *l;
 	a->luggage.token = xstrdup(l->token);
 	a->luggage.user = xstrdup(l->user);
@@ -212,8 +334,12 @@ static void wait_at(struct worker *w, int fd, bool chunked, const struct luggage
 	a->luggage.types = xstrdup(l->types);
 	a->luggage.topics = xstrdup(l->topics);
 	a->luggage.channels = xstrdup(l->channels);
+	a->luggage.role = xstrdup(l->role);
+	a->luggage.granted = xstrdup(l->granted);
+	a->luggage.from = xstrdup(l->from);
 	w->arrivals_until_ms = loop_now_ms(w->loop) + WAIT_MS;
 	list_push(&w->arrivals, &a->node);
+	reserve(a);
 }
 
 static bool named(const struct sd_fd *passed, const char *name)
@@ -246,10 +372,10 @@ void arrivals_take(const struct sd_fd *passed, size_t n, struct worker **workers
 {
 	int bag = first_named(passed, n, DEPARTURE_BAG);
 	autoclose int state = first_named(passed, n, DEPARTURE_STATE);
-	autofree struct departure_socket *sockets = NULL;
+	autofree struct bag_item *items = NULL;
 	autofree struct luggage *all = NULL;
 	autofree char *bytes = NULL;
-	size_t n_all = 0, len = 0, taken = 0, n_sockets;
+	size_t n_all = 0, len = 0, taken = 0, n_items;
 
 	if (bag < 0)
 		return;
@@ -260,17 +386,20 @@ void arrivals_take(const struct sd_fd *passed, size_t n, struct worker **workers
 	bytes = state >= 0 ? departure_state(state, &len) : NULL;
 	if (bytes && luggage_read(bytes, len, &all, &n_all))
 		xsort(all, n_all, sizeof(*all), by_socket);
-	n_sockets = departure_unpack(bag, &sockets);
-	for (size_t i = 0; i < n_sockets; i++) {
-		const struct luggage *l = find(all, n_all, sockets[i].fd);
+	n_items = bag_unpack(bag, &items);
+	for (size_t i = 0; i < n_items; i++) {
+		const struct luggage *l = find(all, n_all, items[i].fd);
+		struct worker *w = workers[i % n_workers];
 
-		if (l)
-			wait_at(workers[taken++ % n_workers], sockets[i].fd, sockets[i].chunked, l);
-		else
-			departure_farewell(sockets[i].fd, sockets[i].chunked);
+		if (!l || !form_exists(l->form)) {
+			part(w, &items[i]);
+			continue;
+		}
+		wait_at(w, &items[i], l);
+		taken++;
 	}
 	log_info("%zu streams of the process before go on; %zu are told to come back", taken,
-		 n_sockets - taken);
+		 n_items - taken);
 	if (bytes)
 		explicit_bzero(bytes, len);
 }

@@ -66,36 +66,31 @@ static bool add_all(struct subscription *all, struct source *s)
 	return true;
 }
 
-static const struct scope_policy *policy_of(const struct conf *conf, const char *role)
-{
-	for (size_t i = 0; i < conf->n_roles; i++)
-		if (!strcmp(conf->roles[i].name, role))
-			return &conf->roles[i];
-	return NULL;
-}
-
 unsigned audience_set(struct principal *who, const struct conf *conf,
 		      const struct conf_route *route,
 		      const struct pattern_piece values[PATTERN_VARIABLES_MAX],
 		      const struct query *query, struct buf *why)
 {
 	struct source source = {who, route, values, query, ""};
-	const struct scope_policy *policy = policy_of(conf, who->role);
+	const struct scope_policy *policy = conf_find_role(conf, who->role);
 	struct subscription all = {.n = 0};
 	const char *refused;
-	bool ok = add_all(&all, &source);
+	bool only = route->channels.n && !route->own_too;
+	bool ok =
+		add_all(&all, &source) && (only || !policy || subscription_join(&all, policy, who));
 
 	free(who->channels); /* the verdict may be answered again after a wait */
 	who->channels = ok ? subscription_keys(&all) : NULL;
-	who->channels_only = route->channels.n && !route->own_too;
+	who->channels_only = only;
 	subscription_clear(&all);
 	if (!ok) {
 		buf_str(why, "There is no such channel.");
 		return MHD_HTTP_NOT_FOUND;
 	}
-	refused = policy ? subscription_refused(who->channels, policy, who->user_id) : NULL;
+	refused = policy ? subscription_refused(who->channels, policy, who) : NULL;
 	if (!refused)
 		return 0;
-	buf_printf(why, "Your role may not hear the channel \"%s\".", refused);
+	buf_printf(why, "Your %s may not hear the channel \"%s\".",
+		   who->granted ? "role or credential" : "role", refused);
 	return MHD_HTTP_FORBIDDEN;
 }

@@ -5,9 +5,11 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -107,23 +109,59 @@ static void drain(struct caller *c)
 		caller_hang_up(c);
 }
 
-static void refuse(struct caller *c, const char *bytes, size_t len, unsigned status,
-		   const char *why)
+/* It has its answer. */
+static void see_off(struct caller *c)
 {
 	struct worker *w = c->worker;
-	struct buf b;
 
-	head_find_origin(&c->head, bytes, len);
-	answer_refusal(&b, w->conf, status, why, c->head.origin ? bytes + c->head.origin : NULL,
-		       c->head.origin_len, !c->head.head_method);
-	(void)!send(c->fd.fd, buf_cstr(&b), b.len, MSG_DONTWAIT | MSG_NOSIGNAL);
-	buf_free(&b);
 	shutdown(c->fd.fd, SHUT_WR);
 	c->state = CALLER_REFUSED;
 	c->deadline_ms = loop_now_ms(w->loop) + DRAIN_MS;
 	list_remove(&c->node);
 	list_push(&w->door.refused, &c->node);
 	drain(c);
+}
+
+static void say(struct caller *c, const struct conf *conf, unsigned status, const char *why,
+		const char *origin, size_t origin_len)
+{
+	struct buf b;
+
+	answer_refusal(&b, conf, status, why, origin, origin_len, !c->head.head_method);
+	(void)!send(c->fd.fd, buf_cstr(&b), b.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	buf_free(&b);
+}
+
+static void refuse(struct caller *c, const char *bytes, size_t len, unsigned status,
+		   const char *why)
+{
+	head_find_origin(&c->head, bytes, len);
+	say(c, c->worker->conf, status, why, c->head.origin ? bytes + c->head.origin : NULL,
+	    c->head.origin_len);
+	see_off(c);
+}
+
+void caller_refuse(struct caller *c, const struct conf *conf, unsigned status, const char *why,
+		   const char *origin)
+{
+	say(c, conf, status, why, origin, origin ? strlen(origin) : 0);
+}
+
+void caller_more_time(struct caller *c, const struct conf *conf)
+{
+	c->deadline_ms = loop_now_ms(c->worker->loop) + conf->request_ms;
+}
+
+void caller_outside(struct caller *c)
+{
+	int fd = c->unread ? fcntl(c->fd.fd, F_DUPFD_CLOEXEC, 0) : -1;
+
+	if (fd < 0) {
+		caller_free(c);
+		return;
+	}
+	c->fd.fd = fd;
+	see_off(c);
 }
 
 void caller_expire(struct caller *c)
@@ -138,8 +176,7 @@ void caller_expire(struct caller *c)
 	note(c, TALLY_SLOW, NULL);
 	n = recv(c->fd.fd, scrap, sizeof(scrap), MSG_PEEK | MSG_DONTWAIT);
 	if (n > 0)
-		refuse(c, scrap, (size_t)n, MHD_HTTP_REQUEST_TIMEOUT,
-		       "The request was not complete in time.");
+		refuse(c, scrap, (size_t)n, MHD_HTTP_REQUEST_TIMEOUT, CALLER_LATE);
 	else
 		caller_hang_up(c);
 }
@@ -150,6 +187,7 @@ struct caller *caller_inside(struct worker *w)
 
 	assert(c); /* MHD_add_connection() calls back before it returns */
 	c->state = CALLER_INSIDE;
+	c->unread = c->head.body;
 	w->door.entering = NULL;
 	return c;
 }

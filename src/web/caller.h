@@ -16,7 +16,9 @@
 #include "wire/head.h"
 
 #define CALLER_PEER_MAX 64 /* bytes of its text */
+#define CALLER_LATE	"The request was not complete in time."
 
+struct conf;
 struct worker;
 
 enum caller_state {
@@ -31,11 +33,12 @@ struct caller {
 	struct guest guest;
 	struct loop_fd fd;
 	bool watched; /* by the loop */
+	bool unread;  /* libmicrohttpd leaves something of a body in the socket when it ends */
 	struct head head;
 	enum caller_state state;
 	struct address address; /* none for a Unix socket */
-	uint64_t deadline_ms;	/* of the verdict; with CALLER_REFUSED, of its patience */
-	size_t n_drained;	/* bytes read away */
+	uint64_t deadline_ms; /* of the verdict, then of the body; CALLER_REFUSED: our patience's */
+	size_t n_drained;     /* bytes read away */
 	struct sockaddr_storage sa;
 	socklen_t sa_len;
 };
@@ -44,6 +47,13 @@ struct caller {
 void caller_come(struct worker *w, int fd, const struct sockaddr_storage *sa, socklen_t len);
 /* Who has just been given to libmicrohttpd, which has begun with it. */
 struct caller *caller_inside(struct worker *w);
+/* libmicrohttpd ends the connection, which is not closed yet. What is unread is read away first. */
+void caller_outside(struct caller *c);
+/* The answer to somebody whose body libmicrohttpd is reading; `origin` NULL: his page says none. */
+void caller_refuse(struct caller *c, const struct conf *conf, unsigned status, const char *why,
+		   const char *origin);
+/* He has shown who he is: as much time as for that, from now on. */
+void caller_more_time(struct caller *c, const struct conf *conf);
 /* The connection has ended, or its socket has changed hands. */
 void caller_free(struct caller *c);
 /* Ends a connection that libmicrohttpd has not got. */

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: PostgreSQL
  * Live streams on their way into the store of systemd, from where the next process gets them. The
- * store has two descriptors, however many they are: a bag, which is a socket in whose queue all of
- * theirs lie, and a sealed memfd with what is known of them. (systemd compares each descriptor that
- * it is given with all it has.) */
+ * store has two descriptors, however many they are: a bag with their sockets (bag.h), and a sealed
+ * memfd with what is known of them. (systemd compares each descriptor that it is given with all it
+ * has.) */
 #ifndef PGHERALD_WEB_DEPARTURE_H
 #define PGHERALD_WEB_DEPARTURE_H
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 #include "base/mem.h"
+#include "web/bag.h"
 #include "web/luggage.h"
 
 /* Names in the store. */
@@ -18,26 +18,19 @@
 #define DEPARTURE_STATE "pgherald-state"
 #define DEPARTURE_STORE 2 /* descriptors that the store must have room for */
 
-struct departure_socket {
-	int fd;
-	bool chunked; /* how a farewell is framed, whatever becomes of the rest */
-};
-
 struct departure;
 
 struct departure *departure_new(void);
-/* Takes a stream's socket, with what is known of it (`l->socket` is filled in here). False when
- * it cannot, and then it is the caller's as before. From every thread. */
-bool departure_take(struct departure *d, int fd, bool chunked, struct luggage *l) MUST_CHECK;
+/* Takes a stream's socket, with what is known of it (`l->socket` is filled in here) and how it ends
+ * if nobody can read that. False when it cannot, and then it is the caller's as before. From every
+ * thread. */
+bool departure_take(struct departure *d, int fd, const struct bag_end *end,
+		    struct luggage *l) MUST_CHECK;
 /* Sends all of it and waits until it has arrived. How many streams they are; false with errno when
  * it was not possible, and then all of them have got a farewell. Frees. */
 bool departure_finish(struct departure *d, size_t *ret_n) MUST_CHECK;
 
-/* What is in the bag, which is closed; the caller frees the array. */
-size_t departure_unpack(int bag, struct departure_socket **ret);
 /* The whole of a state, to be read with luggage_read(); the caller frees. NULL when it is none. */
 char *departure_state(int fd, size_t *ret_len);
-/* Ends a stream properly, with a time to come back that is not everybody's. Closes. */
-void departure_farewell(int fd, bool chunked);
 
 #endif

@@ -56,7 +56,7 @@ static void on_connection(void *arg, struct MHD_Connection *c, void **context,
 	if (what == MHD_CONNECTION_NOTIFY_STARTED) {
 		*context = caller_inside(w);
 	} else if (*context) {
-		caller_free(*context);
+		caller_outside(*context);
 		*context = NULL;
 	}
 }

@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 
-static const char format[] = "pgherald streams 2";
+static const char format[] = "pgherald streams 4";
 static const char more[] = "stream", end[] = "end";
 
 static void put(struct buf *b, const char *s)
@@ -41,11 +41,18 @@ void luggage_add(struct buf *b, const struct luggage *l)
 	put(b, l->types);
 	put(b, l->topics);
 	put(b, l->channels);
+	put(b, l->role);
+	put(b, l->granted);
+	put(b, l->from);
 	put_number(b, l->opened_ms);
+	put_number(b, l->keepalive_s);
+	put_number(b, l->silent_s);
 	put_number(b, l->n_events);
 	put_number(b, l->n_bytes);
 	put_number(b, l->form);
 	put_number(b, l->who_am_i);
+	put_number(b, l->no_types);
+	put_number(b, l->no_topics);
 }
 
 void luggage_end(struct buf *b)
@@ -93,11 +100,18 @@ static struct luggage read_one(struct reader *r)
 	l.types = text(r);
 	l.topics = text(r);
 	l.channels = text(r);
+	l.role = text(r);
+	l.granted = text(r);
+	l.from = text(r);
 	l.opened_ms = number(r);
+	l.keepalive_s = number(r);
+	l.silent_s = number(r);
 	l.n_events = number(r);
 	l.n_bytes = number(r);
 	l.form = number(r);
 	l.who_am_i = number(r) != 0;
+	l.no_types = number(r) != 0;
+	l.no_topics = number(r) != 0;
 	return l;
 }
 

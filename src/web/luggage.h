@@ -15,10 +15,14 @@
 struct luggage {
 	uint64_t socket; /* its inode, by which it is known again */
 	const char *token, *user, *route, *door, *position, *peer, *types, *topics, *channels;
-	uint64_t opened_ms; /* of CLOCK_MONOTONIC */
+	const char *role;    /* which has named its channels; "" where none has */
+	const char *granted; /* what its credential says of channels: hub/subscription.h */
+	const char *from;    /* its client's address, where that is known */
+	uint64_t opened_ms, keepalive_s; /* of CLOCK_MONOTONIC; when one is due */
+	uint64_t silent_s;		 /* since a client that talks was heard */
 	uint64_t n_events, n_bytes;
 	uint64_t form; /* of wire/form.h */
-	bool who_am_i;
+	bool who_am_i, no_types, no_topics;
 };
 
 void luggage_begin(struct buf *b);

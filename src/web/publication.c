@@ -3,10 +3,13 @@
 #include "config.h"
 #include "web/publication.h"
 
+#include <assert.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "base/ledger.h"
 #include "base/mem.h"
 #include "conf.h"
 #include "hub/subscription.h"
@@ -17,8 +20,8 @@
 
 #define WHY_MAX	   2048
 #define NO_ROOM	   "Too much is being posted; try again later."
-#define TOO_LARGE  "The body is larger than 1 MiB."
-#define NOT_BEFORE 3 /* seconds */
+#define NOT_BEFORE 3	/* seconds */
+#define USER_MAX   1000 /* bytes of an id, as in pgherald.publish() */
 
 bool publication_is_at(const struct conf *conf, const char *target, size_t len)
 {
@@ -28,24 +31,11 @@ bool publication_is_at(const struct conf *conf, const char *target, size_t len)
 	for (size_t i = 0; i < conf->n_routes; i++) {
 		const struct conf_route *r = &conf->routes[i];
 
-		if (conf_route_publishes(r) && strlen(r->path) == path &&
+		if (conf_route_takes_body(r) && strlen(r->path) == path &&
 		    !memcmp(r->path, target, path))
 			return true;
 	}
 	return false;
-}
-
-void publication_add(struct publication *p, struct worker *w, const char *bytes, size_t len)
-{
-	if (!p->body.max)
-		buf_init(&p->body, POSTING_MAX);
-	p->too_large |= len > POSTING_MAX - p->counted;
-	p->no_room |= len > BODIES_MAX - w->http.body_bytes;
-	if (p->too_large || p->no_room)
-		return;
-	buf_add(&p->body, bytes, len);
-	p->counted += len;
-	w->http.body_bytes += len;
 }
 
 /* A cookie comes along with a form of any page, which cannot say that it has JSON. */
@@ -58,19 +48,67 @@ static bool is_json(struct MHD_Connection *c)
 	return !type || (len == strlen(json) && !strncasecmp(type, json, len));
 }
 
-/* 0, or the status of a refusal. */
-static unsigned check(const struct worker *w, const struct posting *m, const struct principal *who,
-		      struct buf *why)
+bool publication_expect(struct publication *p, struct worker *w, struct MHD_Connection *c,
+			const struct conf *conf, const struct conf_route *route, uint64_t len,
+			enum MHD_Result *ret)
 {
-	int role = hub_role(&w->hub, who->role);
+	if (!is_json(c)) {
+		*ret = answer_error(c, conf, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE,
+				    "The body must be application/json.");
+		return false;
+	}
+	if (len > route->max_body) {
+		autobuf why = {.max = WHY_MAX};
 
-	if (strcmp(m->channel, "*") != 0 && !channel_is_name(m->channel, strlen(m->channel))) {
+		buf_printf(&why, "The body is larger than %" PRIu64 " bytes.", route->max_body);
+		*ret = answer_error(c, conf, MHD_HTTP_CONTENT_TOO_LARGE, buf_cstr(&why));
+		return false;
+	}
+	assert(len <= POSTING_MAX); /* wire/head.h lets no other pass */
+	if (!budget_allows(&w->commons->budget, len)) {
+		tally_note(&w->commons->tally, TALLY_MEMORY, loop_now_ms(w->loop), NULL, "a body");
+		*ret = answer_busy(c, conf, MHD_HTTP_SERVICE_UNAVAILABLE, NO_ROOM,
+				   tally_name(TALLY_MEMORY), NOT_BEFORE);
+		return false;
+	}
+	if (len > BODIES_MAX - w->http.body_bytes) {
+		*ret = answer_busy(c, conf, MHD_HTTP_SERVICE_UNAVAILABLE, NO_ROOM, NULL,
+				   NOT_BEFORE);
+		return false;
+	}
+	p->counted = (size_t)len;
+	w->http.body_bytes += p->counted;
+	ledger_add((int64_t)p->counted);
+	buf_init(&p->body, POSTING_MAX);
+	return true;
+}
+
+void publication_add(struct publication *p, const char *bytes, size_t len)
+{
+	buf_add(&p->body, bytes, len);
+}
+
+unsigned publication_check(const struct conf *conf, const struct principal *who,
+			   const struct posting *m, struct buf *why)
+{
+	/* No name of a channel has a '/'. */
+	autofree char *to = m->user ? xasprintf("user/%s", m->user) : xstrdup(m->channel);
+	const struct scope_policy *policy = conf_find_role(conf, who->role);
+
+	if (!m->user && strcmp(to, "*") != 0 && !channel_is_name(to, strlen(to))) {
 		buf_str(why, "A channel has 1 to 128 letters, digits and any of _.:@-");
 		return MHD_HTTP_UNPROCESSABLE_CONTENT;
 	}
-	if (role >= 0 && channel_may_publish(&w->conf->roles[role], m->channel, who->user_id))
+	if (m->user && (!*m->user || strlen(m->user) > USER_MAX)) {
+		buf_str(why, "A user's id has 1 to 1000 bytes.");
+		return MHD_HTTP_UNPROCESSABLE_CONTENT;
+	}
+	if (!conf_may_publish(conf))
+		buf_str(why, "Nothing can be published here: [publish] does not name the daemon.");
+	else if (policy && channel_may_publish(policy, to, who->user_id))
 		return 0;
-	buf_printf(why, "Your role may not publish to \"%s\".", m->channel);
+	else
+		buf_printf(why, "Your role may not publish to \"%s\".", to);
 	return MHD_HTTP_FORBIDDEN;
 }
 
@@ -80,24 +118,12 @@ bool publication_begin(struct publication *p, struct worker *w, struct MHD_Conne
 {
 	autobuf why = {.max = WHY_MAX};
 	struct posting m = {0};
-	unsigned status = 0;
+	unsigned status;
 
-	if (p->too_large) {
-		status = MHD_HTTP_CONTENT_TOO_LARGE;
-		buf_str(&why, TOO_LARGE);
-	} else if (p->no_room) {
-		*ret = answer_busy(c, conf, MHD_HTTP_SERVICE_UNAVAILABLE, NO_ROOM, NULL,
-				   NOT_BEFORE);
-		return false;
-	} else if (!is_json(c)) {
-		status = MHD_HTTP_UNSUPPORTED_MEDIA_TYPE;
-		buf_str(&why, "The body must be application/json.");
-	}
+	status = posting_read(buf_cstr(&p->body), p->body.len, route->kind == ROUTE_BROADCAST, &m,
+			      &why);
 	if (!status)
-		status = posting_read(buf_cstr(&p->body), p->body.len,
-				      route->kind == ROUTE_BROADCAST, &m, &why);
-	if (!status)
-		status = check(w, &m, who, &why);
+		status = publication_check(w->conf, who, &m, &why);
 	if (status) {
 		posting_clear(&m);
 		*ret = answer_error(c, conf, status, buf_cstr(&why));
@@ -142,6 +168,7 @@ enum MHD_Result publication_answer(struct publication *p, struct MHD_Connection 
 void publication_clear(struct publication *p, struct worker *w, bool away)
 {
 	w->http.body_bytes -= p->counted;
+	ledger_add(-(int64_t)p->counted);
 	buf_free(&p->body);
 	if (p->letter && away)
 		p->letter->asker = NULL;

@@ -7,6 +7,7 @@
 #include <microhttpd.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/buf.h"
 #include "hub/post.h"
@@ -19,15 +20,23 @@ struct worker;
 
 struct publication {
 	struct buf body;
-	size_t counted; /* of the worker's bodies */
-	bool no_room, too_large;
+	size_t counted;		     /* of the worker's bodies */
 	struct post_publish *letter; /* away, or answered; NULL when there is none */
 };
 
 /* Whether a request at this path, a query behind it maybe, brings a body. */
 bool publication_is_at(const struct conf *conf, const char *target, size_t len) MUST_CHECK;
+/* 0, or the status of a refusal with a sentence: what it is for is no channel, or nothing that
+ * this role may publish to. */
+unsigned publication_check(const struct conf *conf, const struct principal *who,
+			   const struct posting *m, struct buf *why) MUST_CHECK;
+/* Makes room for a body of that length, 0 for none, in which there is JSON; false when the answer
+ * has been given as `*ret`. */
+bool publication_expect(struct publication *p, struct worker *w, struct MHD_Connection *c,
+			const struct conf *conf, const struct conf_route *route, uint64_t len,
+			enum MHD_Result *ret) MUST_CHECK;
 /* More of the body has come. */
-void publication_add(struct publication *p, struct worker *w, const char *bytes, size_t len);
+void publication_add(struct publication *p, const char *bytes, size_t len);
 /* Reads the body, for a principal whose role may use the route: a letter to post in p->letter, or
  * 0 when the answer has been given as `*ret`. */
 bool publication_begin(struct publication *p, struct worker *w, struct MHD_Connection *c,

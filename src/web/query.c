@@ -3,6 +3,7 @@
 #include "config.h"
 #include "web/query.h"
 
+#include <stddef.h>
 #include <string.h>
 #include <strings.h>
 
@@ -58,6 +59,22 @@ static const struct parameter {
 	{"evs_buffer_size_limit", NOTHING},
 };
 
+/* Those of routes that are no streams. */
+static const struct part {
+	int kind; /* enum route_kind */
+	const char *name;
+	size_t at; /* in struct query */
+} parts[] = {
+	{ROUTE_EXPLAIN, "user", offsetof(struct query, inquiry.user)},
+	{ROUTE_EXPLAIN, "role", offsetof(struct query, inquiry.role)},
+	{ROUTE_EXPLAIN, "event", offsetof(struct query, inquiry.event)},
+	{ROUTE_EXPLAIN, "row", offsetof(struct query, inquiry.row)},
+	{ROUTE_CONNECTIONS, "after", offsetof(struct query, page.after)},
+	{ROUTE_CONNECTIONS, "limit", offsetof(struct query, page.limit)},
+};
+
+#define N_PARTS (sizeof(parts) / sizeof(*parts))
+
 struct reading {
 	struct query *q;
 	const struct conf *conf;
@@ -99,6 +116,9 @@ static enum MHD_Result unknown(struct reading *r, const char *name)
 	     p++)
 		if (p->kind != TOKEN || takes_token(r, p->name))
 			buf_printf(r->why, "%s%s", n++ ? ", " : "are: ", p->name);
+	for (size_t i = 0; r->route && i < N_PARTS; i++)
+		if (parts[i].kind == r->route->kind)
+			buf_printf(r->why, "%s%s", n++ ? ", " : "are: ", parts[i].name);
 	buf_str(r->why, n ? "." : "are none.");
 	return MHD_NO;
 }
@@ -170,6 +190,24 @@ static enum MHD_Result take_stream(struct reading *r, const char *value)
 	return MHD_YES;
 }
 
+static const struct part *find_part(const struct reading *r, const char *name)
+{
+	for (size_t i = 0; r->route && i < N_PARTS; i++)
+		if (parts[i].kind == r->route->kind && !strcmp(parts[i].name, name))
+			return &parts[i];
+	return NULL;
+}
+
+static enum MHD_Result take_part(struct reading *r, const struct part *p, const char *value)
+{
+	const char **to = (const char **)((char *)r->q + p->at);
+
+	if (*to)
+		return wrong(r, "The parameter \"%s\" is there twice.", p->name);
+	*to = value;
+	return MHD_YES;
+}
+
 static enum MHD_Result take(struct reading *r, enum kind kind, const char *value)
 {
 	struct query *q = r->q;
@@ -231,6 +269,7 @@ static enum MHD_Result read_parameter(void *arg, enum MHD_ValueKind mhd_kind, co
 {
 	struct reading *r = arg;
 	const struct parameter *p;
+	const struct part *part;
 	unsigned bit;
 
 	(void)mhd_kind;
@@ -240,8 +279,11 @@ static enum MHD_Result read_parameter(void *arg, enum MHD_ValueKind mhd_kind, co
 		return take_credential(r, name, value ? value : "");
 	if (is_events(r) && conf_route_asks(r->route, name))
 		return take_given(r, name, value ? value : "");
-	if (r->route && r->route->kind == ROUTE_RENEW && !strcmp(name, "stream"))
+	if (r->route && conf_route_names_stream(r->route) && !strcmp(name, "stream"))
 		return take_stream(r, value ? value : "");
+	part = find_part(r, name);
+	if (part)
+		return take_part(r, part, value ? value : "");
 	p = find(name);
 	if (!p || (!is_events(r) && p->kind != TOKEN && p->kind != NOTHING))
 		return unknown(r, name);
@@ -307,7 +349,7 @@ unsigned query_read(struct query *q, struct MHD_Connection *c, const struct conf
 		MHD_get_connection_values(c, MHD_GET_ARGUMENT_KIND, read_parameter, &r);
 	if (!r.status && is_events(&r))
 		filter_limit(&q->filter, route->types.items, route->types.n);
-	if (!r.status && route && route->kind == ROUTE_RENEW && !q->stream)
+	if (!r.status && route && conf_route_names_stream(route) && !q->stream)
 		(void)wrong(&r, "The parameter \"%s\" is missing.", "stream");
 	return r.status;
 }

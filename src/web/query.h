@@ -26,6 +26,12 @@ struct query {
 	struct asker_url url; /* its credential */
 	const char *position;
 	const char *stream; /* that is to be renewed */
+	struct query_inquiry {
+		const char *user, *role, *event, *row;
+	} inquiry; /* what is to be explained */
+	struct query_page {
+		const char *after, *limit;
+	} page; /* of a list */
 	bool full_hello;
 	enum wire_transport transport; /* of the stream */
 	struct upgrade upgrade;

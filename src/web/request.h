@@ -9,8 +9,10 @@
 
 struct worker;
 
-/* What libmicrohttpd calls for each request, with the worker as `arg`: once when the head has been
- * read, for each piece of a body, at its end, and again when a suspended one was resumed. */
+/* What libmicrohttpd calls for each request, with the worker as `arg`: when the head has been read
+ * (twice without a body), again when a suspended one was resumed, for each piece of a body that is
+ * wanted, and at its end.
+ */
 enum MHD_Result request_handle(void *arg, struct MHD_Connection *c, const char *url,
 			       const char *method, const char *version, const char *upload,
 			       size_t *upload_size, void **req);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "auth/api_key.h"
+#include "base/ledger.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "hub/filter.h"
@@ -65,9 +66,15 @@ static const char *key_of(const struct stream *s)
 	return k ? k->prefix : NULL;
 }
 
+const char *stream_name(const struct stream *s, char out[STREAM_NAME_MAX])
+{
+	snprintf(out, STREAM_NAME_MAX, "%u.%" PRIu64, s->worker->number, s->id);
+	return out;
+}
+
 void stream_log(const struct stream *s, const char *what, const char *reason)
 {
-	char id[24], seconds[32], events[24], bytes[24];
+	char id[STREAM_NAME_MAX], seconds[32], events[24], bytes[24];
 	const struct log_field fields[] = {
 		{"stream", id},
 		{"user", s->member.who->user_id},
@@ -86,7 +93,7 @@ void stream_log(const struct stream *s, const char *what, const char *reason)
 
 	if (!log_enabled(LOG_L_INFO))
 		return;
-	snprintf(id, sizeof(id), "%u.%" PRIu64, s->worker->number, s->id);
+	stream_name(s, id);
 	snprintf(seconds, sizeof(seconds), "%" PRIu64 ".%03" PRIu64, ms / 1000, ms % 1000);
 	snprintf(events, sizeof(events), "%" PRIu64, s->n_events);
 	snprintf(bytes, sizeof(bytes), "%" PRIu64, s->n_bytes);
@@ -99,8 +106,11 @@ void stream_log(const struct stream *s, const char *what, const char *reason)
 static void make_hello(struct stream *s, const char *id)
 {
 	const char *user = s->member.who->user_id;
+	char name[STREAM_NAME_MAX] = "";
 	const struct news n = {
 		.user = s->who_am_i && strlen(user) <= USER_MAX ? user : NULL,
+		.server = s->worker->commons->server,
+		.stream = s->who_am_i ? stream_name(s, name) : NULL,
 		.full = s->who_am_i,
 		.keepalive_s = s->route->keepalive_ms / 1000,
 		.resumed = s->skip != NULL,
@@ -164,9 +174,25 @@ static char *with_peer(struct stream *s, const char *token, const char *peer,
 
 static void leave_seat(const struct stream *s)
 {
-	struct seat seat = {stream_from(s), s->seat_of_route, s->seat_of_address};
+	struct seat seat = {stream_from(s), s->seat_of_route, s->seat_of_address, NULL};
 
+	seat_part(s->worker->registry, s->route, s->member.who->channels);
 	seat_leave(&seat, s->worker->registry, s->route);
+}
+
+/* For whoever watches the daemon. */
+static void count(const struct stream *s, bool comes)
+{
+	struct vitals *v = &s->worker->commons->vitals;
+	enum wire_transport t = form_transport(s->form);
+
+	ledger_add(comes ? BUDGET_STREAM : -BUDGET_STREAM);
+	if (comes) {
+		atomic_fetch_add_explicit(&v->streams[t], 1, memory_order_relaxed);
+		atomic_fetch_add_explicit(&v->opened[t], 1, memory_order_relaxed);
+	} else {
+		atomic_fetch_sub_explicit(&v->streams[t], 1, memory_order_relaxed);
+	}
 }
 
 struct stream *stream_new(struct worker *w, struct conf *conf, const struct conf_route *route,
@@ -194,6 +220,7 @@ struct stream *stream_new(struct worker *w, struct conf *conf, const struct conf
 	s->door = (uint8_t)wish->door;
 	s->seat_of_route = wish->seat.of_route;
 	s->seat_of_address = wish->seat.of_address;
+	free(wish->seat.channels); /* they are those of its user */
 	s->opened_ms = loop_now_ms(w->loop);
 	s->wall = s->next_wall = STREAM_NO_WALL;
 	stream_set_recheck(s, who);
@@ -202,6 +229,7 @@ struct stream *stream_new(struct worker *w, struct conf *conf, const struct conf
 	list_init(&s->wheel);
 	list_push(&w->streams, &s->node);
 	w->n_streams++;
+	count(s, true);
 	if (last_id && *last_id)
 		start_resumed(s, last_id);
 	else
@@ -237,12 +265,14 @@ void stream_close(struct stream *s, const char *reason)
 	registry_leave(w->registry, s->member.who->user_id);
 	leave_seat(s);
 	w->n_streams--;
+	count(s, false);
 	queue_free(&s->queue);
 	explicit_bzero(s->token, strlen(s->token));
 	free(s->token);
 	free(s->hello);
 	free(s->place);
 	free(s->skip);
+	free(s->joined);
 	filter_free(s->filter);
 	talk_free(s->talk);
 	principal_free(s->member.who);
@@ -306,10 +336,13 @@ static void conclude(struct stream *s, uint64_t retry_ms, const char *reason)
 	struct frame *f;
 	struct buf b;
 
-	if (s->is_answer)
-		stream_position(s, &at);
 	buf_init(&b, FAREWELL_MAX);
-	form_farewell(s->form, &b, retry_ms, (int64_t)time(NULL), at.text);
+	if (s->is_answer) {
+		stream_position(s, &at);
+		form_answered(s->form, &b, retry_ms, at.text, stream_ends_soon(s));
+	} else {
+		form_farewell(s->form, &b, retry_ms, (int64_t)time(NULL), at.text);
+	}
 	f = frame_new(buf_cstr(&b), b.len);
 	buf_free(&b);
 	queue_force(&s->queue, f);

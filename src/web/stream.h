@@ -49,16 +49,18 @@ struct stream {
 	bool seat_of_route : 1;	  /* it is counted there … */
 	bool seat_of_address : 1; /* … and there */
 	bool has_from : 1;	  /* stream_from() is known */
-	bool is_answer;		  /* of its form: it ends with what it first has to say */
-	bool who_am_i;		  /* its greeting names the user and the keep-alive */
-	bool chunked;		  /* HTTP/1.1; false: the same bytes without chunk framing */
-	bool blocked;		  /* the socket takes no more until EPOLLOUT */
-	bool half_first; /* the rest of a transaction that the client has begun goes first */
-	bool replay_away;
-	bool page_waits;     /* replay's page has a change of its rights: see stream_rights.c */
-	bool asked_for_page; /* lookup went out after that page had come */
-	bool replay_stale;   /* its channels are others since the journal was asked */
-	uint8_t end;	     /* enum wire_end: with close_reason, before it has started */
+	bool is_answer : 1;	  /* of its form: it ends with what it first has to say */
+	bool who_am_i : 1;	  /* its greeting names the user and the keep-alive */
+	bool replay_away : 1;
+	bool page_waits : 1;	 /* replay's page has a change of its rights: see stream_rights.c */
+	bool asked_for_page : 1; /* lookup went out after that page had come */
+	bool replay_stale : 1;	 /* its channels are others since the journal was asked */
+	bool journal_next : 1;	 /* behind what is kept it reads the journal */
+	bool chunked;		 /* HTTP/1.1; false: the same bytes without chunk framing */
+	bool blocked;		 /* the socket takes no more until EPOLLOUT */
+	bool half_first;    /* the rest of a transaction that the client has begun goes first */
+	uint8_t end;	    /* enum wire_end: with close_reason, before it has started */
+	uint32_t blocked_s; /* since when the socket takes nothing; as those below */
 	struct queue queue;
 	struct loop_fd fd;
 	uint64_t flushed_ms, n_events, n_bytes;
@@ -75,7 +77,8 @@ struct stream {
 	uint64_t loss;	    /* the loss counter that the client knows */
 	struct post_replay *replay; /* our letter, here or away; NULL when not replaying */
 	struct post_lookup *lookup; /* a look-up that is away */
-	uint32_t replay_next;	    /* of replay->events, the next to queue */
+	struct keys *joined;  /* channels of which it is still to be told what is kept; or NULL */
+	uint32_t replay_next; /* of replay->events, the next to queue */
 	uint32_t hello_len;
 	char *hello; /* the first bytes, until they are handed to libmicrohttpd; and, behind a NUL,
 		      * the position that they tell */
@@ -86,7 +89,6 @@ struct stream {
 	uint32_t keepalive_s, recheck_s;
 	uint32_t ends_s;	  /* when its token ends; 0 = never */
 	uint32_t held_s;	  /* since when there is a wall, or a page waits */
-	uint32_t blocked_s;	  /* since when the socket takes nothing */
 	const char *close_reason; /* with STREAM_CLOSING; or why it must end once it has started */
 };
 
@@ -157,14 +159,22 @@ bool stream_renew(struct stream *s, const char *user_id, const char *auth,
 bool stream_is_concerned(const struct stream *s, const struct keys *users);
 /* Hears these channels (taken; NULL for none), which its role may hear, from its position on. */
 void stream_set_channels(struct stream *s, struct keys *channels);
+/* The same, and then of those in `joined` (taken; or NULL) what is kept, before anything else. */
+void stream_join(struct stream *s, struct keys *channels, struct keys *joined);
 /* Finds its role again; ends it, false, when it has none any more. */
 bool stream_rescope(struct stream *s);
+/* A key by which that [auth] section lets in is good no longer: looks its credential up at once if
+ * it came in there. */
+void stream_keys_gone(struct stream *s, const char *auth);
 /* Another configuration: finds its role again, and looks a credential up at once whose keys stand
  * in a file, which may have lost it. */
 void stream_reload(struct stream *s);
 
 /* Between the files of stream: */
 
+#define STREAM_NAME_MAX 32
+/* "WORKER.NUMBER": what its client and the log call it. */
+const char *stream_name(const struct stream *s, char out[STREAM_NAME_MAX]);
 const char *stream_peer(const struct stream *s);
 /* The client's address, of a WebSocket, and of what is counted by address; of others none. */
 struct address stream_from(const struct stream *s);
@@ -190,6 +200,8 @@ void stream_log(const struct stream *s, const char *what, const char *reason);
 void stream_begin_past(struct stream *s);
 /* Out of the hub: it reads the ring itself, from `seq` on, until it has caught up. */
 void stream_fall_behind(struct stream *s, uint64_t seq);
+/* Who is live and had been elsewhere before: he has no more than this worker once it is as far. */
+void stream_forget_past(struct stream *s);
 /* Whether something waits for a verdict about its rights. */
 bool stream_is_held(const struct stream *s);
 /* The page of the journal that has come waits until its rights have been looked up. */
@@ -209,6 +221,8 @@ struct frame *stream_frame_for(struct stream *s, struct event *e, enum scope_vie
 void stream_queue_reset(struct stream *s, const char *reason, const char *id);
 /* Queues a "refetch" of the topics that no journal has. */
 void stream_queue_gap(struct stream *s);
+/* In how many seconds its credential ends, once that is worth telling; else 0. */
+uint32_t stream_ends_soon(const struct stream *s);
 /* Says, once, that its credential ends soon. */
 void stream_tell_end(struct stream *s);
 /* Throws away a replay that is at home. */

@@ -22,26 +22,33 @@
  * credential of its user. */
 static struct frame *make_notice(const struct stream *s, uint32_t left_s)
 {
-	char doc[100];
+	char doc[100], name[STREAM_NAME_MAX];
 	const struct news n = {.type = "system.expiring", .doc = doc, .at = (int64_t)time(NULL)};
 	autobuf b = {.max = NOTICE_MAX};
 
-	snprintf(doc, sizeof(doc), "{\"stream\": \"%u.%" PRIu64 "\", \"seconds\": %" PRIu32 "}",
-		 s->worker->number, s->id, left_s);
+	snprintf(doc, sizeof(doc), "{\"stream\": \"%s\", \"seconds\": %" PRIu32 "}",
+		 stream_name(s, name), left_s);
 	form_event(s->form, &b, &n, NULL);
 	return b.len ? frame_new(buf_cstr(&b), b.len) : NULL;
 }
 
-void stream_tell_end(struct stream *s)
+uint32_t stream_ends_soon(const struct stream *s)
 {
 	uint32_t now = stream_now_s(s);
+
+	return s->ends_s > now && s->ends_s - now <= TELL_S ? s->ends_s - now : 0;
+}
+
+void stream_tell_end(struct stream *s)
+{
+	uint32_t left_s = stream_ends_soon(s);
 	struct frame *f;
 
-	if (!s->ends_s || s->told_end || s->is_answer || s->blocked || now >= s->ends_s ||
-	    now + TELL_S < s->ends_s || (s->state != STREAM_LIVE && s->state != STREAM_CATCHING))
+	if (!left_s || s->told_end || s->is_answer || s->blocked ||
+	    (s->state != STREAM_LIVE && s->state != STREAM_CATCHING))
 		return;
 	s->told_end = true;
-	f = make_notice(s, s->ends_s - now);
+	f = make_notice(s, left_s);
 	if (!f)
 		return;
 	stream_offer(s, f);

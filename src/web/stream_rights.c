@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "conf.h"
 #include "hub/subscription.h"
+#include "web/permission.h"
 #include "web/talk.h"
 #include "web/worker.h"
 
@@ -27,9 +28,10 @@ uint32_t stream_now_s(const struct stream *s)
 bool stream_is_concerned(const struct stream *s, const struct keys *users)
 {
 	const struct principal *who = s->member.who;
+	const char *session = principal_session(who);
 
 	return !users->n || principal_is_named(who, users) ||
-	       (who->session && keys_have(users, who->session));
+	       (session && keys_have(users, session));
 }
 
 bool stream_is_held(const struct stream *s)
@@ -94,9 +96,61 @@ void stream_hold_page(struct stream *s)
 		look_up(s);
 }
 
+static bool names(const struct keys *granted, const char *channel)
+{
+	return granted && keys_have(granted, channel);
+}
+
+/* The channels of the stream for who it is now: without those that the credential before had
+ * brought along, and with those that this one does. Its journal, if it is being read, is asked
+ * anew. */
+static bool join_anew(const struct stream *s, struct principal *who)
+{
+	const struct worker *w = s->worker;
+	const struct principal *before = s->member.who;
+	struct subscription all = {0};
+	int role = hub_role(&w->hub, who->role);
+	bool ok = true;
+
+	who->channels_only = before->channels_only;
+	for (size_t i = 0; ok && before->channels && i < before->channels->n; i++) {
+		const char *name = before->channels->list[i] + 1;
+
+		if (before->channels_only || !names(before->granted, name) ||
+		    names(who->granted, name))
+			ok = subscription_add(&all, name);
+	}
+	if (ok && role >= 0 && !who->channels_only)
+		ok = subscription_join(&all, &w->conf->roles[role], who);
+	free(who->channels); /* those that the route's function has been asked about */
+	who->channels = ok ? subscription_keys(&all) : NULL;
+	subscription_clear(&all);
+	return ok;
+}
+
+/* Whether the route's function has to be asked as well about who it is now: in the same letter. */
+static bool ask_permission(struct stream *s, struct post_lookup *l)
+{
+	if (l->authorizing || l->verdict != LOOKUP_OK || !permission_is_asked(s->route) ||
+	    strcmp(l->who->user_id, s->member.who->user_id) != 0 || !join_anew(s, l->who))
+		return false;
+	permission_question(l, s->route);
+	inbox_post(s->worker->db, &l->letter);
+	return true;
+}
+
 /* False when the stream has ended. */
 static bool take_rights(struct stream *s, enum lookup_verdict verdict, struct principal *who)
 {
+	const char *what;
+
+	if (verdict == LOOKUP_FORBIDDEN || verdict == LOOKUP_NOTHING) {
+		principal_free(who);
+		stream_end(s, END_ROLE,
+			   verdict == LOOKUP_NOTHING ? "its channel is none any more (authorize)"
+						     : "user may not hear it any more (authorize)");
+		return false;
+	}
 	if (verdict != LOOKUP_OK || strcmp(who->user_id, s->member.who->user_id) != 0) {
 		principal_free(who);
 		stream_end(s, END_CREDENTIAL,
@@ -105,22 +159,33 @@ static bool take_rights(struct stream *s, enum lookup_verdict verdict, struct pr
 		return false;
 	}
 	stream_set_recheck(s, who);
-	if (!strcmp(who->role, s->member.who->role)) {
+	if (!strcmp(who->role, s->member.who->role) &&
+	    keys_same(who->granted, s->member.who->granted)) {
 		principal_free(who);
 		return true;
 	}
-	if (s->route->by_role) { /* it hears the channels of the role that it had */
+	if (s->route->by_role && strcmp(who->role, s->member.who->role) !=
+					 0) { /* it hears the channels of the role that it had */
 		principal_free(who);
 		stream_end(s, END_RESTART, "it has another role, and with it other channels");
 		return false;
 	}
+	if (!join_anew(s, who)) {
+		principal_free(who);
+		stream_end(s, END_ROLE, "its credential has more channels than a stream may");
+		return false;
+	}
+	what = strcmp(who->role, s->member.who->role) != 0 ? "stream has another role"
+							   : "stream has other channels";
+	if (s->state == STREAM_REPLAYING && !s->replay->kept &&
+	    !keys_same(who->channels, s->member.who->channels))
+		s->replay_stale = true;
 	hub_leave(&s->worker->hub, &s->member);
-	who->channels = s->member.who->channels;
-	who->channels_only = s->member.who->channels_only;
-	s->member.who->channels = NULL;
+	(void)!seat_join(s->worker->registry, s->route, who->channels, false);
+	seat_part(s->worker->registry, s->route, s->member.who->channels);
 	principal_free(s->member.who);
 	s->member.who = who;
-	stream_log(s, "stream has another role", NULL);
+	stream_log(s, what, NULL);
 	return stream_rescope(s);
 }
 
@@ -130,6 +195,8 @@ static void rechecked(struct post_lookup *l)
 	enum lookup_verdict verdict = l->verdict;
 	struct principal *who = l->who;
 
+	if (s && ask_permission(s, l))
+		return;
 	l->who = NULL;
 	post_lookup_free(l);
 	if (!s) {
@@ -138,6 +205,7 @@ static void rechecked(struct post_lookup *l)
 	}
 	s->lookup = NULL;
 	if (verdict == LOOKUP_UNAVAILABLE) { /* the rights it had stay, for what is not held */
+		principal_free(who);
 		if (stream_is_held(s))
 			s->recheck_s = stream_now_s(s) + 1;
 		return;
@@ -164,10 +232,11 @@ bool stream_rescope(struct stream *s)
 		stream_end(s, END_ROLE, "role may not use this route any more");
 		return false;
 	}
-	if (subscription_refused(s->member.who->channels, &w->conf->roles[role],
-				 s->member.who->user_id)) {
+	if (subscription_refused(s->member.who->channels, &w->conf->roles[role], s->member.who)) {
 		s->member.role = 0;
-		stream_end(s, END_ROLE, "role may not hear its channels any more");
+		stream_end(s, END_ROLE,
+			   s->member.who->granted ? "credential may not hear its channels any more"
+						  : "role may not hear its channels any more");
 		return false;
 	}
 	s->member.role = (uint32_t)role;
@@ -177,12 +246,26 @@ bool stream_rescope(struct stream *s)
 	return true;
 }
 
+void stream_keys_gone(struct stream *s, const char *auth)
+{
+	if (!strcmp(s->route->auth.items[s->door], auth))
+		stream_hold(s, s->worker->hub.ring.head);
+}
+
 void stream_reload(struct stream *s)
 {
 	const struct worker *w = s->worker;
 	const struct conf_auth *a = conf_find_auth(w->conf, s->route->auth.items[s->door]);
+	const struct conf_route *now = conf_find_route(w->conf, s->route->name);
 
-	if (stream_rescope(s) && (!a || conf_auth_verifies(a)))
+	if (now && permission_is_asked(now) != permission_is_asked(s->route)) {
+		s->member.role = 0; /* unused: it hears nothing any more */
+		stream_end(s, END_RESTART,
+			   permission_is_asked(now) ? "its route asks a function now (authorize)"
+						    : "its route asks no function any more");
+		return;
+	}
+	if (stream_rescope(s) && (!a || conf_auth_verifies(a) || permission_is_asked(s->route)))
 		stream_hold(s, w->hub.ring.head);
 }
 
@@ -210,11 +293,7 @@ void stream_tick(struct stream *s)
 		stream_end(s, end, reason);
 		return;
 	}
-	if (s->skip && s->state == STREAM_LIVE &&
-	    cursor_covers(&s->worker->position_cursor, s->skip)) {
-		free(s->skip);
-		s->skip = NULL;
-	}
+	stream_forget_past(s);
 	stream_tell_end(s);
 	if (s->ends_s && now >= s->ends_s && !stream_is_held(s)) /* unless it lives longer now */
 		stream_hold(s, s->worker->hub.ring.head);

@@ -10,8 +10,10 @@
 #include <sys/socket.h>
 
 #include "base/buf.h"
+#include "base/ledger.h"
 #include "conf.h"
 #include "web/action.h"
+#include "web/shed.h"
 #include "web/stream.h"
 #include "web/worker.h"
 #include "wire/websocket.h"
@@ -21,22 +23,36 @@
 #define THINGS_A_SECOND 200	    /* messages and control frames */
 #define SLOW_S		10	    /* seconds in a row that somebody may have more to say */
 #define WORDS_MAX	256	    /* bytes of a control frame */
+#define SAID_MAX	16	    /* messages that are being published */
 
 struct talk {
 	struct websocket reader;
 	char *early; /* to be read before the socket is */
-	size_t n_early, early_at;
+	uint32_t n_early, early_at;
+	uint32_t held;		    /* bytes of all that, as counted */
 	uint32_t heard_s;	    /* when something last came */
 	uint32_t n_bytes, n_things; /* in this second */
 	uint32_t slow_s;	    /* for how many it has been more than is read */
 	bool readable;		    /* the socket may have more: it is edge-triggered */
 	bool we_closed, client_closed;
+	bool waits; /* for an answer to what has been said last */
 	struct renewal *renewal;
+	struct talk_said said;
 };
 
 struct renewal **talk_renewal(struct talk *t)
 {
 	return &t->renewal;
+}
+
+struct talk_said *talk_said(struct talk *t)
+{
+	return &t->said;
+}
+
+void talk_wait(struct talk *t, bool waits)
+{
+	t->waits = waits;
 }
 
 struct talk *talk_new(uint32_t now_s)
@@ -45,6 +61,8 @@ struct talk *talk_new(uint32_t now_s)
 
 	websocket_init(&t->reader, MESSAGE_MAX);
 	t->heard_s = now_s;
+	list_init(&t->said.list);
+	ledger_add(BUDGET_TALK);
 	return t;
 }
 
@@ -52,17 +70,33 @@ void talk_free(struct talk *t)
 {
 	if (!t)
 		return;
+	ledger_add(-(int64_t)t->held - BUDGET_TALK);
 	websocket_free(&t->reader);
 	free(t->early);
 	free(t);
+}
+
+size_t talk_held(const struct talk *t)
+{
+	return t->held;
+}
+
+/* What it holds of what its client says, as it is now. */
+static void count(struct talk *t)
+{
+	uint32_t held = (uint32_t)t->reader.text.cap + (t->early ? t->n_early : 0);
+
+	ledger_add((int64_t)held - t->held);
+	t->held = held;
 }
 
 void talk_add_early(struct talk *t, const char *bytes, size_t len)
 {
 	t->early = xcalloc(len, 1);
 	memcpy(t->early, bytes, len);
-	t->n_early = len;
+	t->n_early = (uint32_t)len;
 	t->readable = true;
+	count(t);
 }
 
 void talk_closes(struct talk *t)
@@ -82,6 +116,22 @@ bool talk_is_silent(const struct stream *s, uint32_t now_s)
 
 	return s->fd.fd >= 0 && !s->blocked && s->state != STREAM_CLOSING &&
 	       now_s > s->talk->heard_s + (two > stall ? two : stall) / 1000;
+}
+
+bool talk_rests(struct talk *t)
+{
+	return websocket_rests(&t->reader) && t->early_at == t->n_early && !t->renewal &&
+	       !t->we_closed && !t->waits;
+}
+
+uint32_t talk_silent_s(const struct talk *t, uint32_t now_s)
+{
+	return now_s - t->heard_s;
+}
+
+void talk_set_heard(struct talk *t, uint32_t at_s)
+{
+	t->heard_s = at_s;
 }
 
 static void close_with(struct stream *s, unsigned code, const char *words, const char *reason)
@@ -114,6 +164,19 @@ static void answer_close(struct stream *s, const struct websocket *w)
 	stream_part(s, &b, "client closed");
 }
 
+/* To be read again, before anything else. */
+static void put_back(struct talk *t, const char *bytes, size_t len)
+{
+	if (t->early_at >= len && t->early_at <= t->n_early &&
+	    !memcmp(t->early + t->early_at - len, bytes, len)) {
+		t->early_at -= (uint32_t)len;
+		return;
+	}
+	free(t->early);
+	t->early_at = 0;
+	talk_add_early(t, bytes, len);
+}
+
 static void take(struct stream *s, const char *bytes, size_t len)
 {
 	struct talk *t = s->talk;
@@ -140,6 +203,10 @@ static void take(struct stream *s, const char *bytes, size_t len)
 			break;
 		}
 		t->n_things++;
+		if (t->waits && at < end) {
+			put_back(t, at, (size_t)(end - at));
+			break;
+		}
 	}
 	(void)websocket_rests(w);
 }
@@ -149,8 +216,8 @@ static bool may_read(const struct stream *s)
 	const struct talk *t = s->talk;
 
 	/* Who does not take answers is not asked for more. */
-	return t->readable && !s->blocked && t->n_bytes < BYTES_A_SECOND &&
-	       t->n_things < THINGS_A_SECOND;
+	return t->readable && !t->waits && !s->blocked && t->n_bytes < BYTES_A_SECOND &&
+	       t->n_things < THINGS_A_SECOND && t->said.n < SAID_MAX;
 }
 
 /* The next bytes; 0 at the end, -1 with errno. Few at a time: what one turn can bring to answer is
@@ -164,7 +231,12 @@ static ssize_t next(struct stream *s, char *out, size_t size)
 		return recv(s->fd.fd, out, size, MSG_DONTWAIT);
 	n = n < size ? n : size;
 	memcpy(out, t->early + t->early_at, n);
-	t->early_at += n;
+	t->early_at += (uint32_t)n;
+	if (t->early_at == t->n_early) {
+		free(t->early);
+		t->early = NULL;
+		t->n_early = t->early_at = 0;
+	}
 	return (ssize_t)n;
 }
 
@@ -195,6 +267,8 @@ static bool hear(struct stream *s)
 		t->heard_s = stream_now_s(s);
 		t->n_bytes += (uint32_t)n;
 		take(s, bytes, (size_t)n);
+		count(t);
+		shed_soon(s->worker);
 	}
 	return true;
 }
@@ -214,10 +288,16 @@ void talk_ready(struct stream *s, uint32_t events)
 	(void)hear(s);
 }
 
+void talk_go_on(struct stream *s)
+{
+	if (s->fd.fd >= 0)
+		(void)hear(s);
+}
+
 void talk_tick(struct stream *s)
 {
 	struct talk *t = s->talk;
-	bool more = t->readable && !s->blocked && !may_read(s);
+	bool more = t->readable && !t->waits && !s->blocked && t->said.n < SAID_MAX && !may_read(s);
 
 	if (s->fd.fd < 0)
 		return;

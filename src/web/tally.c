@@ -35,6 +35,9 @@ static const struct {
 			   "fewer than max_streams are open again", "server_max_streams"},
 	[TALLY_DATABASE] = {"clients are told to come back: the database is not available",
 			    "clients do not wait for the database any more", "database"},
+	[TALLY_AUTHORIZE] = {"clients are told to come back: the function of a route (authorize) "
+			     "cannot be asked",
+			     "the functions of routes can be asked again", "authorize"},
 	[TALLY_NAMELESS] =
 		{"a proxy of trusted_proxies does not say for whom it asks, in the header that "
 		 "client_address names: all its clients are taken for one",
@@ -59,6 +62,75 @@ static const struct {
 		{"a user has opened opens_per_user streams within a minute: further ones "
 		 "are told to come back",
 		 "no user opens more than opens_per_user any more", "opens_per_user"},
+	[TALLY_USER_PUBLISHES] =
+		{"a user has published publishes_per_user messages within a minute: "
+		 "further ones are refused",
+		 "no user publishes more than publishes_per_user any more", "publishes_per_user"},
+	[TALLY_ADDRESS_PUBLISHES] =
+		{"an address has published publishes_per_address messages "
+		 "within a minute: further ones are refused",
+		 "no address publishes more than publishes_per_address any more",
+		 "publishes_per_address"},
+	[TALLY_CHANNEL_PUBLISHES] = {"to a channel publishes_per_channel messages have been "
+				     "published within a minute: further ones are refused",
+				     "to no channel is published more than publishes_per_channel "
+				     "any more",
+				     "publishes_per_channel"},
+	[TALLY_ROUTE_PUBLISHES] = {"at a route its publishes have been published within a minute: "
+				   "further ones are refused",
+				   "at no route is published more than its publishes any more",
+				   "publishes"},
+	[TALLY_USER_SUBSCRIBES] =
+		{"a user has changed subscribes_per_user times within a minute "
+		 "what he hears: further changes are refused",
+		 "no user changes what he hears more than subscribes_per_user any "
+		 "more",
+		 "subscribes_per_user"},
+	[TALLY_ROUTE_SUBSCRIBES] =
+		{"at a route what is heard has been changed subscribes times within a minute: "
+		 "further changes are refused",
+		 "at no route is changed what is heard more than subscribes any more",
+		 "subscribes"},
+	[TALLY_ADDRESS_SUBSCRIBES] =
+		{"an address has changed subscribes_per_address times within a minute what is "
+		 "heard: further changes are refused",
+		 "no address changes what is heard more than subscribes_per_address any more",
+		 "subscribes_per_address"},
+	[TALLY_CHANNEL_SUBSCRIBES] =
+		{"a channel has been subscribed to subscribes_per_channel times within a minute: "
+		 "further ones are refused",
+		 "no channel is subscribed to more than subscribes_per_channel any more",
+		 "subscribes_per_channel"},
+	[TALLY_ROUTE_OPENS] = {"at a route opens_in_all streams have been opened within a minute: "
+			       "further ones are told to come back",
+			       "at no route are more than opens_in_all opened any more",
+			       "opens_in_all"},
+	[TALLY_CHANNEL_OPENS] =
+		{"opens_per_channel streams that hear a channel have been opened within a minute: "
+		 "further ones are told to come back",
+		 "no channel is opened more than opens_per_channel any more", "opens_per_channel"},
+	[TALLY_CHANNEL] =
+		{"a channel has max_streams_per_channel of a route: further ones are told "
+		 "to come back",
+		 "no channel is asked for by more than max_streams_per_channel any more",
+		 "max_streams_per_channel"},
+	[TALLY_TICKETS] = {"max_tickets have been given that nobody has come for: further ones are "
+			   "refused",
+			   "fewer than max_tickets wait to be used again", "max_tickets"},
+	[TALLY_USER_TICKETS] =
+		{"a user has max_tickets_per_user that he has not used: further ones "
+		 "are refused",
+		 "no user asks for more than max_tickets_per_user any more",
+		 "max_tickets_per_user"},
+	[TALLY_ADDRESS_TICKETS] =
+		{"an address has max_tickets_per_address that it has not used: further ones are "
+		 "refused",
+		 "no address asks for more than max_tickets_per_address any more",
+		 "max_tickets_per_address"},
+	[TALLY_MEMORY] = {"clients take client_memory: further ones are told to come back",
+			  "clients take less than client_memory again", "client_memory"},
+	[TALLY_MEMORY_SLOW] = {"clients take client_memory: those for whom most waits are let go",
+			       "nobody is let go for client_memory any more", "client_memory_slow"},
 };
 
 const char *tally_name(enum tally_reason reason)

@@ -20,13 +20,30 @@ enum tally_reason {
 	TALLY_HEADS,	   /* what HTTP does not allow */
 	TALLY_STREAMS,	   /* max_streams are open */
 	TALLY_DATABASE,	   /* it cannot be asked */
+	TALLY_AUTHORIZE,   /* the function of a route cannot be asked */
 	TALLY_NAMELESS,	   /* nobody is turned away: a listed proxy does not say for whom it asks */
 	TALLY_USER,	   /* max_streams_per_user are open */
 	TALLY_FROM,	   /* an address is not in its route's allow_ips */
 	TALLY_ROUTE,	   /* a route has its max_streams */
 	TALLY_HOME,	   /* an address has max_streams_per_address of a route */
-	TALLY_ADDRESS_OPENS, /* an address has opened opens_per_address within a minute */
-	TALLY_USER_OPENS,    /* a user opens_per_user */
+	TALLY_ADDRESS_OPENS,	  /* an address has opened opens_per_address within a minute */
+	TALLY_USER_OPENS,	  /* a user opens_per_user */
+	TALLY_USER_PUBLISHES,	  /* a user has published publishes_per_user within a minute */
+	TALLY_ADDRESS_PUBLISHES,  /* an address publishes_per_address */
+	TALLY_CHANNEL_PUBLISHES,  /* to a channel has been published publishes_per_channel */
+	TALLY_ROUTE_PUBLISHES,	  /* at a route publishes */
+	TALLY_USER_SUBSCRIBES,	  /* a user has changed what he hears subscribes_per_user */
+	TALLY_ROUTE_SUBSCRIBES,	  /* at a route has been changed subscribes times what is heard */
+	TALLY_ADDRESS_SUBSCRIBES, /* from an address subscribes_per_address times */
+	TALLY_CHANNEL_SUBSCRIBES, /* to hear a channel subscribes_per_channel times */
+	TALLY_ROUTE_OPENS,	  /* at a route opens_in_all have been opened within a minute */
+	TALLY_CHANNEL_OPENS,	  /* that hear a channel opens_per_channel */
+	TALLY_CHANNEL,		  /* a channel has max_streams_per_channel of a route */
+	TALLY_TICKETS,		  /* max_tickets have been given that nobody has come for */
+	TALLY_USER_TICKETS,	  /* to a user max_tickets_per_user */
+	TALLY_ADDRESS_TICKETS,	  /* to an address max_tickets_per_address */
+	TALLY_MEMORY,		  /* clients take client_memory: no further one */
+	TALLY_MEMORY_SLOW,	  /* ... and who takes most is let go */
 	N_TALLIES
 };
 

@@ -3,29 +3,26 @@
 #include "config.h"
 #include "web/worker.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "web/arrival.h"
+#include "web/letters.h"
 #include "web/parting.h"
+#include "web/shed.h"
 #include "web/stream.h"
-
-#define WORDS_MAX 512 /* bytes of the daemon's own frames */
+#include "web/wheel.h"
 
 static struct stream *stream_at(struct list *node)
 {
 	return LIST_ENTRY(node, struct stream, node);
 }
 
-/* Flushes what this turn has queued. A live stream that was flushed a moment ago waits for its
- * interval, so that under load many events share one system call; one that catches up does not. */
-static void flush_dirty(struct worker *w)
+void worker_flush(struct worker *w)
 {
 	uint64_t now = loop_now_ms(w->loop);
 	struct list todo;
@@ -42,6 +39,7 @@ static void flush_dirty(struct worker *w)
 			stream_flush(s, now); /* may free it, or make it dirty again */
 	}
 	joined_forget(&w->joined);
+	shed_slowest(w);
 	if (list_empty(&w->dirty))
 		loop_timer_clear(w->loop, &w->flush);
 	else if (!w->flush.place)
@@ -50,7 +48,7 @@ static void flush_dirty(struct worker *w)
 
 static void on_flush(void *arg)
 {
-	flush_dirty(arg);
+	worker_flush(arg);
 }
 
 void worker_dirty(struct worker *w, struct list *node)
@@ -62,271 +60,33 @@ void worker_dirty(struct worker *w, struct list *node)
 		loop_timer_set(w->loop, &w->flush, 0);
 }
 
-/* What all streams of a form are sent, made for the first of them. */
-struct words {
-	void (*write)(uint32_t form, struct buf *b, const char *text);
-	const char *text;
-	struct frame *frames; /* one for each form, by its number */
-};
-
-/* NULL where there is nothing. */
-static struct frame *words_in(struct words *words, uint32_t form)
-{
-	struct frame *f = words->frames;
-	struct buf b;
-
-	while (f && f->kind != form)
-		f = f->next;
-	if (f)
-		return f;
-	buf_init(&b, WORDS_MAX);
-	words->write(form, &b, words->text);
-	if (b.len) {
-		f = frame_new(buf_cstr(&b), b.len);
-		f->kind = form;
-		f->next = words->frames;
-		words->frames = f;
-	}
-	buf_free(&b);
-	return f;
-}
-
-static void words_free(struct words *words)
-{
-	for (struct frame *f = words->frames, *next; f; f = next) {
-		next = f->next;
-		frame_unref(f);
-	}
-}
-
-static void write_keepalive(uint32_t form, struct buf *b, const char *id)
-{
-	form_keepalive(form, b, (int64_t)time(NULL), id);
-}
-
-static void write_comment(uint32_t form, struct buf *b, const char *text)
-{
-	form_comment(form, b, text);
-}
-
-static void write_probe(uint32_t form, struct buf *b, const char *none)
-{
-	(void)none;
-	form_probe(form, b, (int64_t)time(NULL));
-}
-
-static void wheel_put(struct worker *w, struct stream *s)
-{
-	uint64_t period = s->route->keepalive_ms / 1000;
-
-	s->keepalive_s = (uint32_t)(w->wheel_s + (period ? period : 1));
-	list_push(&w->wheel[s->keepalive_s % WHEEL_SLOTS], &s->wheel);
-}
-
-static void turn_wheel(struct worker *w)
-{
-	/* With the id, a quiet client's Last-Event-ID moves along and it need not replay hours. */
-	struct words with_id = {.write = write_keepalive, .text = w->position.text};
-	struct words without = {.write = write_keepalive};
-	struct list due;
-
-	if (list_empty(&w->wheel[w->wheel_s % WHEEL_SLOTS]))
-		return;
-	list_init(&due);
-	list_splice(&due, &w->wheel[w->wheel_s % WHEEL_SLOTS]);
-	while (!list_empty(&due)) {
-		struct stream *s = LIST_ENTRY(due.next, struct stream, wheel);
-
-		list_remove(&s->wheel);
-		if (s->keepalive_s > w->wheel_s) { /* a period longer than the wheel */
-			list_push(&w->wheel[s->keepalive_s % WHEEL_SLOTS], &s->wheel);
-			continue;
-		}
-		wheel_put(w, s);
-		if (s->fd.fd < 0)
-			continue;
-		/* A stream that is ahead of this worker, or behind it, keeps its own position. */
-		stream_keep_alive(
-			s, words_in(s->state == STREAM_LIVE && !s->skip ? &with_id : &without,
-				    s->form));
-	}
-	words_free(&with_id);
-	words_free(&without);
-}
-
 static void on_tick(void *arg)
 {
 	struct worker *w = arg;
 	uint64_t now = loop_now_ms(w->loop), s = now / 1000;
 
-	for (; w->wheel_s < s; turn_wheel(w))
+	for (; w->wheel_s < s; wheel_turn(w))
 		w->wheel_s++;
 	LIST_EACH (&w->streams, node, tmp) {
 		struct stream *stream = stream_at(node);
 
 		if (list_empty(&stream->wheel)) /* new since the last second */
-			wheel_put(w, stream);
+			wheel_begin(w, stream);
 		stream_tick(stream);
 	}
+	shed_tick(w);
 	arrivals_tick(w);
 	partings_tick(w, now);
 	door_tick(w, now);
 	loop_timer_set(w->loop, &w->tick, 1000 - now % 1000);
 }
 
-static void comment_all(struct worker *w, const char *text)
-{
-	struct words words = {.write = write_comment, .text = text};
-
-	LIST_EACH (&w->streams, node, tmp) {
-		struct stream *s = stream_at(node);
-		struct frame *f = s->fd.fd >= 0 ? words_in(&words, s->form) : NULL;
-
-		if (f)
-			stream_offer(s, f);
-	}
-	words_free(&words);
-}
-
-/* Everybody whose rights change with these events is held before the first of them goes out: what
- * was written with the change, or behind it, waits for a verdict. One walk for all changes. */
-static void hold_concerned(struct worker *w, const struct post_events *p)
-{
-	struct keys users = {0};
-	size_t n_changes = 0, max = 0;
-	bool everybody = p->restart; /* what changed in the gap is not known */
-
-	for (size_t i = 0; i < p->n; i++)
-		if (p->events[i]->op == 'a') {
-			n_changes++;
-			max += p->events[i]->before.n;
-			everybody |= !p->events[i]->before.n;
-		}
-	if (!n_changes && !everybody)
-		return;
-	w->rights_changes++;
-	users.list = xcalloc(max, sizeof(*users.list));
-	for (size_t i = 0; i < p->n && !everybody; i++)
-		for (size_t k = 0; p->events[i]->op == 'a' && k < p->events[i]->before.n; k++)
-			users.list[users.n++] = p->events[i]->before.list[k];
-	keys_sort(&users);
-	LIST_EACH (&w->streams, node, tmp)
-		if (stream_is_concerned(stream_at(node), &users))
-			stream_hold(stream_at(node), w->hub.ring.head);
-	free(users.list);
-}
-
-static void take_position(struct worker *w, const struct post_events *p)
-{
-	w->position = p->position;
-	w->known = cursor_parse(&w->position_cursor, p->position.text, strlen(p->position.text));
-	w->position_xmin = p->position_xmin;
-}
-
-/* `last`: no letter with events follows in this turn. */
-static void take_events(struct worker *w, struct post_events *p, bool last)
-{
-	if (p->restart) {
-		take_position(w, p);
-		ring_reset(&w->hub.ring, p->floor);
-		LIST_EACH (&w->streams, node, tmp)
-			stream_restart(stream_at(node));
-	}
-	hold_concerned(w, p);
-	for (size_t i = 0; i < p->n; i++) {
-		w->last_event = last && i + 1 == p->n;
-		if (p->events[i]->op != 'a')
-			hub_publish(&w->hub, p->events[i]);
-		event_unref(p->events[i]);
-	}
-	w->last_event = false;
-	if (!w->database_up)
-		w->late_seq = w->hub.ring.head;
-	take_position(w, p);
-	p->n = 0; /* they have gone one by one */
-	post_events_free(p);
-}
-
-static void take_database(struct worker *w, struct post_database *p)
-{
-	if (p->up != w->database_up)
-		comment_all(w, p->up ? "database connection restored"
-				     : "database connection lost; events follow when it is back");
-	w->database_up = p->up;
-	LIST_EACH (&w->streams, node, tmp)
-		stream_database(stream_at(node));
-	if (p->up)
-		arrivals_go(w);
-	free(p);
-}
-
-static void take_replay(struct worker *w, struct post_replay *p)
-{
-	(void)w;
-	if (p->asker)
-		stream_replayed(p->asker);
-	else /* its stream has gone */
-		post_replay_free(p);
-}
-
-static void topics(struct worker *w)
+void worker_note_topics(struct worker *w)
 {
 	free(w->topics);
 	free(w->live_topics);
 	w->topics = conf_topics(w->conf);
 	w->live_topics = conf_live_topics(w->conf);
-}
-
-static void probe_one(struct hub_member *m, void *words)
-{
-	struct stream *s = (struct stream *)m;
-
-	stream_probe(s, words_in(words, s->form));
-}
-
-/* Whoever asks waits for the letter to come back; with the credential, or without. */
-static void take_renewal(struct worker *w, struct post_lookup *l)
-{
-	l->verdict = LOOKUP_UNKNOWN;
-	LIST_EACH (&w->streams, node, tmp)
-		if (stream_at(node)->id == l->stream) {
-			if (stream_renew(stream_at(node), l->who->user_id, l->auth, l->token))
-				l->verdict = LOOKUP_OK;
-			break;
-		}
-	l->letter.kind = POST_LOOKUP;
-	inbox_post(l->reply_to, &l->letter);
-}
-
-static void take_probe(struct worker *w, struct post_probe *p)
-{
-	struct words words = {.write = write_probe};
-
-	hub_each_of_user(&w->hub, p->user_id, probe_one, &words);
-	words_free(&words);
-	free(p);
-}
-
-static void take_conf(struct worker *w, struct post_conf *p)
-{
-	struct conf *old = w->conf;
-
-	LIST_EACH (&w->streams, node, tmp)
-		hub_leave(&w->hub, &stream_at(node)->member);
-	w->conf = p->conf;
-	free(p);
-	topics(w);
-	hub_set_policies(&w->hub, w->conf->roles, w->conf->n_roles);
-	LIST_EACH (&w->streams, node, tmp)
-		stream_reload(stream_at(node));
-	conf_unref(old);
-}
-
-static void take_problems(struct worker *w, struct post_problems *p)
-{
-	free(w->problems);
-	w->problems = *p->lines ? xstrdup(p->lines) : NULL;
-	free(p);
 }
 
 static void stop_now(struct worker *w, const char *reason)
@@ -371,7 +131,7 @@ static void hand_over(struct worker *w)
 		log_info("worker %u: %zu streams cannot be handed over", w->number, stay);
 }
 
-static void drain(struct worker *w)
+void worker_drain(struct worker *w)
 {
 	w->draining = true;
 	door_quiesce(w);
@@ -384,96 +144,15 @@ static void drain(struct worker *w)
 	worker_check_drained(w);
 }
 
-/* The last one that brings events, or NULL. */
-static const struct letter *last_with_events(const struct list *letters)
+/* Whoever has been handed over still has the name of his stream from the process before: it must be
+ * nobody's here. */
+static uint64_t random_start(void)
 {
-	for (struct list *node = letters->prev; node != letters; node = node->prev) {
-		const struct letter *l = LIST_ENTRY(node, struct letter, node);
+	uint32_t r = 0;
 
-		if (l->kind == POST_EVENTS && ((const struct post_events *)l)->n)
-			return l;
-	}
-	return NULL;
-}
-
-static void on_post(void *arg, struct list *letters)
-{
-	struct worker *w = arg;
-	const struct letter *last = last_with_events(letters);
-
-	LIST_EACH (letters, node, tmp) {
-		struct letter *l = LIST_ENTRY(node, struct letter, node);
-		struct post_lookup *lookup;
-		struct post_publish *publish;
-
-		list_remove(node);
-		switch (l->kind) {
-		case POST_EVENTS:
-			take_events(w, (struct post_events *)l, l == last);
-			break;
-		case POST_DATABASE:
-			take_database(w, (struct post_database *)l);
-			break;
-		case POST_LOOKUP:
-			lookup = (struct post_lookup *)l;
-			lookup->answered(lookup);
-			break;
-		case POST_RENEW:
-			take_renewal(w, (struct post_lookup *)l);
-			break;
-		case POST_REPLAY:
-			take_replay(w, (struct post_replay *)l);
-			break;
-		case POST_PUBLISH:
-			publish = (struct post_publish *)l;
-			publish->answered(publish);
-			break;
-		case POST_CONF:
-			take_conf(w, (struct post_conf *)l);
-			break;
-		case POST_PROBLEMS:
-			take_problems(w, (struct post_problems *)l);
-			break;
-		case POST_PROBE:
-			take_probe(w, (struct post_probe *)l);
-			break;
-		case POST_DRAIN:
-			drain(w);
-			free(l);
-			break;
-		case POST_STOP:
-			loop_stop(w->loop);
-			free(l);
-			break;
-		}
-	}
-	flush_dirty(w);
-	http_settle(w);
-}
-
-static void drop(struct letter *l)
-{
-	switch (l->kind) {
-	case POST_EVENTS:
-		post_events_free((struct post_events *)l);
-		break;
-	case POST_LOOKUP:
-	case POST_RENEW:
-		post_lookup_free((struct post_lookup *)l);
-		break;
-	case POST_REPLAY:
-		post_replay_free((struct post_replay *)l);
-		break;
-	case POST_PUBLISH:
-		post_publish_free((struct post_publish *)l);
-		break;
-	case POST_CONF:
-		conf_unref(((struct post_conf *)l)->conf);
-		free(l);
-		break;
-	default:
-		free(l);
-	}
+	if (getrandom(&r, sizeof(r), GRND_NONBLOCK) != sizeof(r))
+		r = (uint32_t)getpid() << 8;
+	return r;
 }
 
 struct worker *worker_new(unsigned number, struct conf *conf, const int *fds, size_t n_fds,
@@ -482,11 +161,12 @@ struct worker *worker_new(unsigned number, struct conf *conf, const int *fds, si
 	struct worker *w = xcalloc(1, sizeof(*w));
 
 	w->number = number;
+	w->next_stream_id = random_start();
 	w->conf = conf_ref(conf);
 	w->db = db;
 	w->commons = commons;
 	w->registry = commons->registry;
-	topics(w);
+	worker_note_topics(w);
 	list_init(&w->streams);
 	list_init(&w->arrivals);
 	list_init(&w->partings);
@@ -499,7 +179,7 @@ struct worker *worker_new(unsigned number, struct conf *conf, const int *fds, si
 	hub_init(&w->hub, conf->roles, conf->n_roles, (size_t)conf->ring_events, conf->ring_bytes,
 		 stream_deliver);
 	w->loop = loop_new();
-	if (!w->loop || !inbox_init(&w->inbox, w->loop, on_post, w) || !http_start(w) ||
+	if (!w->loop || !inbox_init(&w->inbox, w->loop, letters_take, w) || !http_start(w) ||
 	    !door_open(w, fds, n_fds)) {
 		log_error("worker %u does not start: %m", number);
 		return NULL; /* the process ends: nothing to tidy */
@@ -513,6 +193,7 @@ static void *thread_main(void *arg)
 {
 	struct worker *w = arg;
 
+	budget_enter(&w->commons->budget, w->number);
 	loop_run(w->loop);
 	return NULL;
 }
@@ -537,12 +218,12 @@ void worker_free(struct worker *w)
 	arrivals_refuse(w);
 	stop_now(w, "stopped");
 	partings_end(w);
+	http_stop(w); /* the door gets back whose bodies it has not read */
 	door_close(w);
-	http_stop(w);
 	loop_timer_clear(w->loop, &w->tick);
 	loop_timer_clear(w->loop, &w->flush);
 	loop_timer_clear(w->loop, &w->drain_limit);
-	inbox_close(&w->inbox, drop);
+	inbox_close(&w->inbox, letters_drop);
 	hub_free(&w->hub);
 	loop_free(w->loop);
 	free(w->topics);

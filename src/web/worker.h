@@ -61,6 +61,7 @@ struct worker {
 	struct list wheel[WHEEL_SLOTS]; /* streams by the second they are due */
 	uint64_t wheel_s;
 	struct loop_timer tick;
+	uint64_t shed_pause_ms; /* until when nobody is looked for whom to let go: see shed.c */
 
 	bool last_event; /* in hub_publish(): this turn brings no event after it */
 	bool draining, drained;
@@ -77,6 +78,16 @@ bool worker_start(struct worker *w) MUST_CHECK;
 void worker_join(struct worker *w);
 /* After worker_join(), or without a thread. Closes what is open. */
 void worker_free(struct worker *w);
+
+/* For letters.c: */
+
+/* Flushes what this turn has queued. A live stream that was flushed a moment ago waits for its
+ * interval, so that under load many events share one system call; one that catches up does not. */
+void worker_flush(struct worker *w);
+/* The topics of its configuration, which is new. */
+void worker_note_topics(struct worker *w);
+/* No client more: streams go to the next process, or get their farewell. */
+void worker_drain(struct worker *w);
 
 /* For stream.c: the stream has something to send; it is flushed at the end of this turn, or when
  * its flush interval is over. */

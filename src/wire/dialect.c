@@ -87,6 +87,8 @@ void dialect_put_full(struct buf *b, const struct news *n)
 	buf_u64(b, n->keepalive_s);
 	if (n->user)
 		put_string(b, "user", n->user);
+	if (n->stream)
+		put_string(b, "stream", n->stream);
 }
 
 void dialect_put_gap(struct buf *b, const struct news *n)

@@ -22,7 +22,9 @@ enum wire_dialect {
 /* What there is to say; each function says which of it it looks at. */
 struct news {
 	const char *user;	/* hello: who is greeted, for a client that asks; or NULL */
+	const char *stream;	/* hello: what the stream is called, with `full`; or NULL */
 	uint64_t keepalive_s;	/* hello: seconds between two keep-alives … */
+	const char *server;	/* hello: which daemon this is, or NULL */
 	bool full;		/* … which some dialects tell only who asks */
 	bool resumed;		/* hello: it goes on at the client's own position */
 	const char *type;	/* event: "estimate.updated"; error, reply: a word for programs */

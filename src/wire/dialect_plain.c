@@ -14,9 +14,15 @@ static void put_hello(struct buf *b, const struct news *n)
 	buf_str(b, "{\"keepalive\": ");
 	buf_u64(b, n->keepalive_s);
 	buf_printf(b, ", \"resumed\": %s", n->resumed ? "true" : "false");
+	if (n->server)
+		buf_printf(b, ", \"server\": \"%s\"", n->server);
 	if (n->full && n->user) {
 		dialect_member(b, "user");
 		json_string(b, n->user, strlen(n->user));
+	}
+	if (n->full && n->stream) {
+		dialect_member(b, "stream");
+		json_string(b, n->stream, strlen(n->stream));
 	}
 	buf_char(b, '}');
 }

@@ -54,7 +54,7 @@ static const struct transport {
 	void (*ping)(struct buf *b); /* ... and asks whether somebody is there */
 	/* Of an answer: what stands before its first message, and its end. */
 	const char *begin;
-	void (*end)(struct buf *b, const char *id, uint64_t retry_ms);
+	void (*end)(struct buf *b, const char *id, uint64_t retry_ms, uint32_t expires_s);
 	const char *broken;
 	/* Of one whose clients talk: the very end, and why. */
 	void (*close)(struct buf *b, enum wire_end end);
@@ -94,36 +94,52 @@ static const struct transport {
 				 .close = websocket_end},
 };
 
-/* A form's number: three bits each for transport and dialect, one each for what is said or not,
- * and the milliseconds. */
-#define NO_IDS	    (UINT32_C(1) << 6)
-#define TXID	    (UINT32_C(1) << 7)
-#define RETRY_SHIFT 8
-_Static_assert(N_TRANSPORTS <= 8 && N_DIALECTS <= 8 && FORM_RETRY_MAX_MS < 1 << 22,
+/* A form's number: five bits for transport and dialect, one each for what is said or not and for
+ * line ends, and the milliseconds. */
+#define DIALECTS_ROOM 6
+#define NO_IDS	      (UINT32_C(1) << 5)
+#define TXID	      (UINT32_C(1) << 6)
+#define CRLF	      (UINT32_C(1) << 7)
+#define RETRY_SHIFT   8
+_Static_assert(N_TRANSPORTS *DIALECTS_ROOM <= 32 && N_DIALECTS <= DIALECTS_ROOM &&
+		       FORM_RETRY_MAX_MS < 1 << 22,
 	       "a form has 30 bits");
 
 uint32_t form_of(const struct form_parts *p)
 {
-	uint64_t retry_ms = p->transport == TRANSPORT_SSE ? p->each_retry_ms : 0;
+	bool sse = p->transport == TRANSPORT_SSE;
+	uint64_t retry_ms = sse ? p->each_retry_ms : 0;
 
 	assert(retry_ms <= FORM_RETRY_MAX_MS);
-	return (uint32_t)p->transport | (uint32_t)p->dialect << 3 | (p->no_ids ? NO_IDS : 0) |
-	       (p->txid ? TXID : 0) | (uint32_t)retry_ms << RETRY_SHIFT;
+	return ((uint32_t)p->transport * DIALECTS_ROOM + (uint32_t)p->dialect) |
+	       (p->no_ids ? NO_IDS : 0) | (p->txid ? TXID : 0) | (sse && p->crlf ? CRLF : 0) |
+	       (uint32_t)retry_ms << RETRY_SHIFT;
 }
 
 enum wire_transport form_transport(uint32_t form)
 {
-	return (enum wire_transport)(form & 7);
+	return (enum wire_transport)(form % 32 / DIALECTS_ROOM);
+}
+
+bool form_exists(uint64_t number)
+{
+	return number >> 30 == 0 && number % 32 / DIALECTS_ROOM < N_TRANSPORTS &&
+	       number % 32 % DIALECTS_ROOM < N_DIALECTS;
 }
 
 static const struct transport *transport_of(uint32_t form)
 {
-	return &transports[form & 7];
+	return &transports[form_transport(form)];
+}
+
+static const struct dialect *dialect_of(uint32_t form)
+{
+	return dialects[form % 32 % DIALECTS_ROOM];
 }
 
 static const struct dialect_voice *voice_of(uint32_t form)
 {
-	const struct dialect *d = dialects[form >> 3 & 7];
+	const struct dialect *d = dialect_of(form);
 
 	return transport_of(form)->objects ? &d->object : &d->sse;
 }
@@ -178,6 +194,13 @@ bool transport_talks(enum wire_transport transport)
 	return transports[transport].close != NULL;
 }
 
+/* What has been said since `from`, with the line ends of the form. */
+static void end_lines(uint32_t form, struct buf *b, size_t from)
+{
+	if (form & CRLF)
+		sse_crlf(b, from);
+}
+
 /* What one of the dialect's functions has to say, framed. */
 static void say(uint32_t form, struct buf *b, dialect_fn *what, const struct news *n,
 		const char *id, uint64_t retry_ms)
@@ -185,6 +208,7 @@ static void say(uint32_t form, struct buf *b, dialect_fn *what, const struct new
 	const struct transport *t = transport_of(form);
 	struct message m = {{.max = MESSAGE_MAX}, {.max = MESSAGE_MAX}, {.max = MESSAGE_MAX}};
 	struct news said = *n;
+	size_t from;
 
 	if (form & NO_IDS)
 		id = NULL;
@@ -193,7 +217,9 @@ static void say(uint32_t form, struct buf *b, dialect_fn *what, const struct new
 	if (what)
 		what(&m, &said);
 	assert(buf_ok(&m.text) && buf_ok(&m.name)); /* PostgreSQL has no larger value */
+	from = b->len;
 	t->message(b, &m, id, retry_ms);
+	end_lines(form, b, from);
 	buf_free(&m.text);
 	buf_free(&m.name);
 	buf_free(&m.comment);
@@ -203,11 +229,13 @@ void form_hello(uint32_t form, struct buf *b, const struct news *n, uint64_t ret
 		const char *id)
 {
 	const struct transport *t = transport_of(form);
+	size_t from = b->len;
 
 	if (t->begin)
 		buf_str(b, t->begin);
 	if (t->retry) { /* taken at its line end, whatever becomes of the rest */
 		t->retry(b, retry_ms);
+		end_lines(form, b, from);
 		retry_ms = 0;
 	}
 	say(form, b, voice_of(form)->hello, n, id, retry_ms);
@@ -239,15 +267,24 @@ void form_farewell(uint32_t form, struct buf *b, uint64_t retry_ms, int64_t at, 
 {
 	const struct transport *t = transport_of(form);
 	const struct news n = {.at = at};
+	size_t from = b->len;
 
-	if (t->end)
-		t->end(b, id, retry_ms);
-	else if (t->retry)
+	if (t->end) {
+		t->end(b, id, retry_ms, 0);
+	} else if (t->retry) {
 		t->retry(b, retry_ms);
-	else
+		end_lines(form, b, from);
+	} else {
 		say(form, b, voice_of(form)->farewell, &n, NULL, retry_ms);
+	}
 	if (t->close)
 		t->close(b, END_RESTART);
+}
+
+void form_answered(uint32_t form, struct buf *b, uint64_t retry_ms, const char *id,
+		   uint32_t expires_s)
+{
+	transport_of(form)->end(b, id, retry_ms, expires_s);
 }
 
 void form_break(uint32_t form, struct buf *b, enum wire_end end, const char *reason)
@@ -264,20 +301,27 @@ void form_break(uint32_t form, struct buf *b, enum wire_end end, const char *rea
 
 void form_reply(uint32_t form, struct buf *b, const struct news *n)
 {
-	say(form, b, dialects[form >> 3 & 7]->reply, n, NULL, 0);
+	say(form, b, dialect_of(form)->reply, n, NULL, 0);
 }
 
 void form_comment(uint32_t form, struct buf *b, const char *text)
 {
-	if (transport_of(form)->comment)
-		transport_of(form)->comment(b, text);
+	size_t from = b->len;
+
+	if (!transport_of(form)->comment)
+		return;
+	transport_of(form)->comment(b, text);
+	end_lines(form, b, from);
 }
 
 void form_probe(uint32_t form, struct buf *b, int64_t at)
 {
-	if (transport_of(form)->probe)
+	size_t from = b->len;
+
+	if (transport_of(form)->probe) {
 		buf_str(b, transport_of(form)->probe);
-	else if (transport_of(form)->ping)
+		end_lines(form, b, from);
+	} else if (transport_of(form)->ping)
 		transport_of(form)->ping(b);
 	else
 		form_keepalive(form, b, at, NULL);

@@ -39,6 +39,7 @@ struct form_parts {
 	enum wire_dialect dialect;
 	bool no_ids; /* its clients are told no positions, and cannot go on where they were */
 	bool txid;   /* events tell their transaction also where the dialect has no place for it */
+	bool crlf;   /* SSE: lines end with CR LF */
 	uint64_t each_retry_ms; /* SSE: every event says when to come back; 0: only the greeting
 				   does */
 };
@@ -46,6 +47,8 @@ struct form_parts {
 /* A form's number, of 30 bits; 0 is django in SSE. */
 uint32_t form_of(const struct form_parts *p);
 enum wire_transport form_transport(uint32_t form);
+/* Whether it is one of this version's. */
+bool form_exists(uint64_t number) MUST_CHECK;
 /* Whether a transport can carry a dialect, with or without ids; otherwise a sentence why not. */
 const char *form_complaint(enum wire_transport transport, enum wire_dialect dialect, bool no_ids);
 
@@ -75,6 +78,9 @@ void form_resync(uint32_t form, struct buf *b, const struct news *n, const char 
 void form_keepalive(uint32_t form, struct buf *b, int64_t at, const char *id);
 /* The last message: when to come back, and where that is told anew, with which id. */
 void form_farewell(uint32_t form, struct buf *b, uint64_t retry_ms, int64_t at, const char *id);
+/* The same of an answer, whose credential ends in so many seconds; 0: that is not to be told. */
+void form_answered(uint32_t form, struct buf *b, uint64_t retry_ms, const char *id,
+		   uint32_t expires_s);
 /* What is sent, if it can be, when a stream ends without one, and why that is; or nothing. */
 void form_break(uint32_t form, struct buf *b, enum wire_end end, const char *reason);
 /* The answer to what its client has said. */

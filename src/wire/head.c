@@ -104,7 +104,7 @@ static bool check_request_line(struct head *h, const char *s, size_t len)
 		return bad(h, 400, "The request line is none of HTTP/1.1.");
 	h->head_method = is(s, method, "HEAD");
 	h->other_method = !h->head_method && !is(s, method, "GET") && !is(s, method, "OPTIONS") &&
-			  !is(s, method, "POST");
+			  !is(s, method, "POST") && !is(s, method, "DELETE");
 	h->post = is(s, method, "POST");
 	h->target = h->len + target;
 	h->target_len = (size_t)(end - s) - target;

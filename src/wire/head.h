@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL
  * Whether the head of a request (RFC 9112 sections 2 to 6) is one that every server on its way must
  * read the same, before anything is done with it. Looks at the bytes as they come and keeps none.
- * No route takes a body, so that a request with one is refused at its head. */
+ * Which path takes a body is not its affair: only a POST that says its length may have one. */
 #ifndef PGHERALD_WIRE_HEAD_H
 #define PGHERALD_WIRE_HEAD_H
 

@@ -13,7 +13,7 @@
 
 #define PATTERN_VARIABLES_MAX 4	  /* of a path */
 #define PATTERN_NAME_MAX      32  /* bytes of a variable's name */
-#define PATTERN_VALUE_MAX     128 /* bytes: see CHANNEL_MAX in hub/subscription.h */
+#define PATTERN_VALUE_MAX     128 /* bytes: see CHANNEL_MAX in wire/channel.h */
 
 /* A stretch of text, or of a pattern: the name of a variable without its braces. */
 struct pattern_piece {

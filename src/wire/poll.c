@@ -12,9 +12,13 @@ void poll_message(struct buf *b, const char *json, size_t len, bool is_greeting)
 	ndjson_text(b, json, len);
 }
 
-void poll_end(struct buf *b, const char *id, uint64_t retry_ms)
+void poll_end(struct buf *b, const char *id, uint64_t retry_ms, uint32_t expires_s)
 {
 	buf_printf(b, "\n], \"last_event_id\": \"%s\", \"retry\": ", id);
 	buf_u64(b, retry_ms);
+	if (expires_s) {
+		buf_str(b, ", \"expires_in\": ");
+		buf_u64(b, expires_s);
+	}
 	buf_str(b, "}\n");
 }

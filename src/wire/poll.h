@@ -15,7 +15,8 @@
 
 /* One message. All but a greeting stand behind another one. */
 void poll_message(struct buf *b, const char *json, size_t len, bool is_greeting);
-/* The end: with which id to ask again, in how many milliseconds at the earliest. */
-void poll_end(struct buf *b, const char *id, uint64_t retry_ms);
+/* The end: with which id to ask again, in how many milliseconds at the earliest; and in how many
+ * seconds the credential ends, 0 where that is not to be told. */
+void poll_end(struct buf *b, const char *id, uint64_t retry_ms, uint32_t expires_s);
 
 #endif

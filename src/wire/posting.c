@@ -28,6 +28,11 @@ static size_t place_of_fault(const char *text, size_t len)
 	return place < len ? place : len;
 }
 
+void posting_fault(const char *text, size_t len, struct buf *why)
+{
+	buf_printf(why, "The body is no JSON: see byte %zu.", place_of_fault(text, len));
+}
+
 static unsigned invalid(struct buf *why, const char *fmt, const char *name)
 {
 	buf_printf(why, fmt, name); /* a literal of this file */
@@ -49,17 +54,25 @@ static unsigned take_text(struct scan object, const char *name, char **ret, stru
 	return 0;
 }
 
-/* A string, or a whole number as its text; or nothing. */
+/* A string, or a whole number as its text. */
+static unsigned take_name(struct scan object, const char *name, char **ret, struct buf *why)
+{
+	struct scan value;
+
+	if (!scan_member(object, name, &value) || !scan_is_integer(value))
+		return take_text(object, name, ret, why);
+	*ret = xstrndup(value.at, value.len);
+	return 0;
+}
+
+/* ... or nothing. */
 static unsigned take_id(struct scan object, char **ret, struct buf *why)
 {
 	struct scan value;
 
 	if (!scan_member(object, "id", &value) || scan_is_null(value))
 		return 0;
-	if (!scan_is_integer(value))
-		return take_text(object, "id", ret, why);
-	*ret = xstrndup(value.at, value.len);
-	return 0;
+	return take_name(object, "id", ret, why);
 }
 
 static bool is_word(struct scan value, const char *word)
@@ -158,16 +171,52 @@ static unsigned read_notification(struct scan body, struct posting *m, struct bu
 	return take_id(body, &m->key, why);
 }
 
-static unsigned read_audience(struct scan body, bool broadcast, struct posting *m, struct buf *why)
+/* Nobody named is never everybody, unless that is what was meant. */
+static unsigned read_audience(struct scan body, enum posting_to to, struct posting *m,
+			      struct buf *why)
+{
+	struct scan value;
+	bool channel = scan_member(body, "channel", &value);
+	bool user = scan_member(body, "user_id", &value);
+
+	if (channel && user)
+		return invalid(why, "A message goes to a \"channel\" or to a \"%s\".", "user_id");
+	if (channel && to == POSTING_TO_USER)
+		return invalid(why, "This goes to a user: no \"%s\".", "channel");
+	if (user && to == POSTING_TO_CHANNEL)
+		return invalid(why, "This goes to a channel: no \"%s\".", "user_id");
+	if (user || to == POSTING_TO_USER)
+		return take_name(body, "user_id", &m->user, why);
+	if (channel || to == POSTING_TO_CHANNEL)
+		return take_text(body, "channel", &m->channel, why);
+	m->channel = xstrdup("*");
+	return 0;
+}
+
+static unsigned read_whom(struct scan body, bool broadcast, struct posting *m, struct buf *why)
+{
+	static const char *const names[] = {"channel", "user_id"};
+	struct scan value;
+
+	for (size_t i = 0; broadcast && i < sizeof(names) / sizeof(*names); i++)
+		if (scan_member(body, names[i], &value))
+			return invalid(why, "What is posted here goes to everybody: no \"%s\".",
+				       names[i]);
+	if (broadcast || scan_member(body, "user_id", &value))
+		return read_audience(body, POSTING_TO_ANY, m, why);
+	return read_audience(body, POSTING_TO_CHANNEL, m, why);
+}
+
+static unsigned read_persist(struct scan body, struct posting *m, struct buf *why)
 {
 	struct scan value;
 
-	if (!broadcast)
-		return take_text(body, "channel", &m->channel, why);
-	if (scan_member(body, "channel", &value))
-		return invalid(why, "What is posted here goes to everybody: no \"%s\".", "channel");
-	m->channel = xstrdup("*");
-	return 0;
+	if (!scan_member(body, "persist", &value))
+		return 0;
+	m->persist = is_word(value, "true");
+	if (!m->persist && !is_word(value, "false"))
+		return invalid(why, "\"%s\" must be true or false.", "persist");
+	return !m->persist || m->key ? 0 : invalid(why, "What is kept needs an \"%s\".", "id");
 }
 
 unsigned posting_read(const char *text, size_t len, bool broadcast, struct posting *ret,
@@ -178,12 +227,12 @@ unsigned posting_read(const char *text, size_t len, bool broadcast, struct posti
 
 	*ret = (struct posting){0};
 	if (!scan_text(text, len, &body)) {
-		buf_printf(why, "The body is no JSON: see byte %zu.", place_of_fault(text, len));
+		posting_fault(text, len, why);
 		return MALFORMED;
 	}
 	if (*body.at != '{')
 		return invalid(why, "The body must be an %s.", "object");
-	status = read_audience(body, broadcast, ret, why);
+	status = read_whom(body, broadcast, ret, why);
 	if (status)
 		return status;
 	if (scan_member(body, "message", &value))
@@ -195,17 +244,42 @@ unsigned posting_read(const char *text, size_t len, bool broadcast, struct posti
 		status = read_notification(body, ret, why);
 	else
 		status = invalid(why, "%s", "There is no message, event or title in the body.");
-	if (status || !scan_member(body, "persist", &value))
-		return status;
-	ret->persist = is_word(value, "true");
-	if (!ret->persist && !is_word(value, "false"))
-		return invalid(why, "\"%s\" must be true or false.", "persist");
-	return !ret->persist || ret->key ? 0 : invalid(why, "What is kept needs an \"%s\".", "id");
+	return status ? status : read_persist(body, ret, why);
+}
+
+unsigned posting_read_said(struct scan data, enum posting_to to, const char *type,
+			   struct posting *ret, struct buf *why)
+{
+	struct scan value;
+	unsigned status;
+
+	*ret = (struct posting){.type = xstrdup(type)};
+	if (*data.at != '{')
+		return invalid(why, "\"%s\" must be an object.", "data");
+	status = read_audience(data, to, ret, why);
+	if (!status)
+		status = take_payload(data, "content", &ret->payload, why);
+	if (!status && scan_member(data, "type", &value))
+		status = take_text(data, "type", &ret->type, why);
+	if (!status)
+		status = take_id(data, &ret->key, why);
+	return status ? status : read_persist(data, ret, why);
+}
+
+size_t posting_bytes(const struct posting *m)
+{
+	const char *const parts[] = {m->channel, m->user, m->type, m->payload, m->key};
+	size_t n = 0;
+
+	for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++)
+		n += parts[i] ? strlen(parts[i]) + 1 : 0;
+	return n;
 }
 
 void posting_clear(struct posting *m)
 {
 	free(m->channel);
+	free(m->user);
 	free(m->type);
 	free(m->payload);
 	free(m->key);

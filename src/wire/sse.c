@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "base/mem.h"
+
 void sse_retry(struct buf *b, uint64_t ms)
 {
 	buf_str(b, "retry: ");
@@ -68,4 +70,22 @@ void sse_message(struct buf *b, const struct buf *name, const struct buf *commen
 void sse_comment(struct buf *b, const char *text)
 {
 	line(b, ": ", text);
+}
+
+void sse_crlf(struct buf *b, size_t from)
+{
+	autofree char *text = NULL;
+	const char *at, *lf, *end;
+	size_t len = b->len - from;
+
+	if (!len)
+		return;
+	text = xstrndup(b->data + from, len);
+	b->len = from;
+	for (at = text, end = text + len; (lf = memchr(at, '\n', (size_t)(end - at)));
+	     at = lf + 1) {
+		buf_add(b, at, (size_t)(lf - at));
+		buf_add(b, "\r\n", 2);
+	}
+	buf_add(b, at, (size_t)(end - at));
 }

@@ -21,4 +21,8 @@ void sse_message(struct buf *b, const struct buf *name, const struct buf *commen
  * for an empty message. Line ends in `text` become spaces. */
 void sse_comment(struct buf *b, const char *text);
 
+/* Makes CR LF of the line ends behind `from`, which has no CR: some clients were written for those
+ * of one server. Every parser of event streams takes both. */
+void sse_crlf(struct buf *b, size_t from);
+
 #endif

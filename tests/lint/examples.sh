@@ -33,7 +33,7 @@ while read -r place line; do
 		s/^[^ ]*pgherald *//; s/"[^"]*"/X/g')
 	# shellcheck disable=SC2086 # words are what a shell would make of them
 	if ! "$pgherald" $words --help >/dev/null 2>&1 ||
-		! echo " $words " | grep -qE '^ *(-c [^ ]+ +)?(serve|init|doctor|sql (render|install|upgrade|uninstall|roles|check|prune)|-t|--(test|version|help|print-config|list-settings)|-[Vh])( |$)'; then
+		! echo " $words " | grep -qE '^ *(-c [^ ]+ +)?(serve|init|doctor|explain|sql (render|install|upgrade|uninstall|roles|check|prune)|-t|--(test|version|help|print-config|list-settings)|-[Vh])( |$)'; then
 		echo "$place pgherald does not understand: $words"
 		bad=1
 	fi

@@ -9,7 +9,7 @@ files=$(find src -name '*.[ch]' | LC_ALL=C sort)
 awk '
 BEGIN {
 	# Rooms on one floor do not see each other.
-	n = split("base=0 wire=1 hub=2 auth=2 sql=2 conf=3 pg=4 web=4 dba=4 init=5 doctor=5 types=5 cli=6 main=7", pairs, " ")
+	n = split("base=0 wire=1 net=1 hub=2 auth=2 sql=2 conf=3 pg=4 web=4 dba=4 source=5 init=5 doctor=5 types=5 cli=6 main=7", pairs, " ")
 	for (i = 1; i <= n; i++) {
 		split(pairs[i], pair, "=")
 		floor[pair[1]] = pair[2]
@@ -17,8 +17,11 @@ BEGIN {
 	only["libpq-fe.h"] = "pg dba init doctor types cli main"
 	only["libpq-events.h"] = "pg"
 	only["microhttpd.h"] = "web main"
-	only["openssl/"] = "auth"
+	only["openssl/"] = "auth source"
+	only["hiredis/"] = "source"
+	only["librdkafka/"] = "source"
 	only["zlib.h"] = "auth"
+	only["curl/"] = "net"
 }
 
 function room(path) # "web/http.c" is in web, "conf.h" in conf

@@ -30,7 +30,7 @@ SELECT is_empty(
   $$SELECT oid::regclass FROM pg_class WHERE relnamespace = 'pgherald'::regnamespace
     AND relowner <> 'pgherald_owner'::regrole$$, 'it owns every table, index and sequence');
 SELECT function_owner_is('pgherald', proname, string_to_array(oidvectortypes(proargtypes), ', ')::name[],
-                         CASE WHEN proname ~ '^(auth|session|revoke)_' THEN 'pgherald_auth'
+                         CASE WHEN proname ~ '^(auth|session|who|revoke)_' THEN 'pgherald_auth'
                               WHEN proname ~ '^(tell|settle|names|owners)_' THEN 'pgherald_teller'
                               ELSE 'pgherald_owner' END::name)
 FROM pg_proc WHERE pronamespace = 'pgherald'::regnamespace;
@@ -80,7 +80,7 @@ INSERT INTO expected
 SELECT oid::regprocedure::text, 'pgherald', 'EXECUTE'
 FROM pg_proc
 WHERE pronamespace = 'pgherald'::regnamespace AND proname IN ('epoch', 'tell', 'replay', 'kept_for', 'fetch_again', 'prune',
-                                                                 'auth_drf');
+                                                                 'auth_drf', 'who_drf');
 INSERT INTO expected
 SELECT oid::regprocedure::text, 'pgherald_auth', 'EXECUTE'
 FROM pg_proc
@@ -123,6 +123,7 @@ SELECT is_empty(
 -- those that the daemon calls, and only those
 SELECT function_privs_are('pgherald', 'epoch', '{}'::name[], 'pgherald', '{EXECUTE}'::name[]);
 SELECT function_privs_are('pgherald', 'auth_drf', '{text[]}'::name[], 'pgherald', '{EXECUTE}'::name[]);
+SELECT function_privs_are('pgherald', 'who_drf', '{text[]}'::name[], 'pgherald', '{EXECUTE}'::name[]);
 SELECT is_empty(
   $$SELECT oid::regprocedure FROM pg_proc
     WHERE pronamespace = 'pgherald'::regnamespace AND prorettype = 'trigger'::regtype

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: PostgreSQL
 """Fixtures of the system tests: `cluster` (per run), `db` (per test), `installed`."""
 
+import faulthandler
+import contextlib
 import os
 import re
 import signal
@@ -18,6 +20,10 @@ from lib.daemon import Daemon  # noqa: E402
 
 PGHERALD = os.path.abspath(os.environ.get("PGHERALD", HERE.parents[1] / "build" / "pgherald"))
 RUN_TIMEOUT_S = 120
+LONG = ("test_traps.py", "test_check.py", "test_demo.py", "test_foreign_clients.py", "test_session.py", "test_follow.py",
+        "test_client_python.py", "test_django.py", "test_handover.py", "test_sql_cli.py", "test_tellers.py", "test_websocket.py",
+        "test_replay.py", "test_demo_page.py", "test_source_kafka.py", "test_install_busy.py", "test_exactly_once.py")
+TEST_LIMIT_S = 900  # of one test with its fixtures, on the slowest machine
 OWNERS = re.search('OWNER_NAMES +"(.*)"', (HERE.parents[1] / "src/sql/owners.h").read_text()).group(1).split(", ")
 
 # What Django's migrations make of an estimates project, as plain SQL.
@@ -127,6 +133,30 @@ def pytest_configure(config):
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(config, items):
+    """With pytest-xdist (-n 2 --dist loadfile) the files that take long begin, so that none is alone at the end."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol(item):
+    """A test that hangs fails, and says where, instead of taking the whole run with it. One that waits within a
+    library which goes on after a signal ends the run, with where it was."""
+
+    def late(_signal, _frame):
+        faulthandler.dump_traceback(2)
+        raise TimeoutError(f"{item.nodeid} takes more than {TEST_LIMIT_S} s: where is on standard error")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(TEST_LIMIT_S)
+    faulthandler.dump_traceback_later(TEST_LIMIT_S + 60, exit=True, file=sys.__stderr__.fileno())
+    yield
+    faulthandler.cancel_dump_traceback_later()
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
 def run_pgherald(*args):
     """Runs the program; CompletedProcess with text output."""
     return subprocess.run([PGHERALD, *map(str, args)], capture_output=True, text=True,
@@ -136,10 +166,10 @@ def run_pgherald(*args):
 class Install:
     """A configuration file and what to do with it."""
 
-    def __init__(self, db, directory):
+    def __init__(self, db, directory, conf=CONF):
         self.db = db
         self.conf = directory / "pgherald.conf"
-        self.write(CONF)
+        self.write(conf)
 
     def write(self, text):
         """Sections that stand alone get HEAD before them."""
@@ -168,10 +198,23 @@ def cluster():
         c.destroy()
 
 
+def copy_installed(cluster, directory, conf=CONF, before=""):
+    """A new database in which `pgherald sql install --apply` has run, with its configuration's Install: installed
+    once for each `conf` and SQL that came `before`, and copied. To install takes ten times as long."""
+    def make(database):
+        if before:
+            database.run(before)
+        Install(database, directory, conf).apply()
+
+    return Install(cluster.copy_of((conf, before), make, "app_template"), directory, conf)
+
+
 @pytest.fixture
-def db(cluster):
+def db(cluster, request, tmp_path):
     """A fresh database with the application's tables, a manager and two foremen."""
-    database = cluster.create_database("app_template")
+    copied = "installed" in request.fixturenames
+    database = copy_installed(cluster, tmp_path).db if copied else cluster.create_database("app_template")
+    database.copied = copied
     try:
         yield database
     finally:
@@ -187,7 +230,7 @@ def install(db, tmp_path):
 @pytest.fixture
 def installed(install):
     """`install`, and `pgherald sql install --apply` has run."""
-    install.apply()
+    assert install.db.copied, "by db, which has seen that this is asked for"
     return install
 
 
@@ -208,6 +251,26 @@ class Served:
 
     def use_long_queues(self):
         self.install.conf.write_text(self.install.conf.read_text() + LONG_QUEUES)
+
+
+@contextlib.contextmanager
+def served_by(cluster, directory, conf, before=""):
+    """A daemon on a database of its own by that configuration, for a module whose tests share it; SQL may come `before`
+    it is installed."""
+    db = cluster.create_database("app_template")
+    try:
+        if before:
+            db.run(before)
+        install = Install(db, directory, conf)
+        install.apply()
+        s = Served(install, directory)
+        try:
+            s.daemon.start().wait_ready()
+            yield s
+        finally:
+            s.daemon.kill()
+    finally:
+        db.drop()
 
 
 @pytest.fixture

@@ -90,3 +90,20 @@ def test_what_does_not_listen_is_refused(served, tmp_path):
         served.daemon.start(wait=False)
         assert served.daemon.wait_end() == 1
     assert "descriptor 3, which was passed, is no listening socket" in served.daemon.log()
+
+
+@pytest.mark.parametrize("host, good", [("127.0.0.1", True), ("0.0.0.0", False)])
+def test_a_variable_opens_no_socket_that_others_reach(served, tmp_path, monkeypatch, host, good):
+    """[server] listen, which has a loopback address, has no meaning then."""
+    served.install.conf.write_text(served.install.conf.read_text()
+                                   + "[auth all]\npreset = none\nrole = manager\n"
+                                     "[route sse]\npath = /sse\nenvironment = SSE\n")
+    monkeypatch.setenv("SSE_AUTH_REQUIRED", "false")
+    with socket.create_server((host, 0)) as s:
+        served.daemon = Managed(PGHERALD, served.install.conf, tmp_path / "daemon.log", [s])
+        served.daemon.start(wait=good)
+        if good:
+            assert "/sse lets everybody in, as manager" in served.daemon.log()
+        else:
+            assert served.daemon.wait_end()
+            assert "the socket that was passed is reached from elsewhere" in served.daemon.log()

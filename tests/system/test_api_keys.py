@@ -15,7 +15,7 @@ from lib.websocket import WebSocket
 
 TABLE = """
 CREATE TABLE api_key (hash text PRIMARY KEY, user_id bigint NOT NULL REFERENCES api_user,
-  ends timestamptz);
+  ends timestamptz, channels text[]);
 """
 DOORS = """
 [auth robots]
@@ -32,6 +32,7 @@ user_table = public.api_user
 [auth stored]
 preset = apikey
 token_expires = ends
+token_channels = channels
 user_table = public.api_user
 places = header:X-Stored-Key
 
@@ -114,11 +115,11 @@ def estimate(served, foreman):
                          " VALUES ('n', 10, %s) RETURNING id", (foreman,))
 
 
-def store(served, user, ends=None):
+def store(served, user, ends=None, channels=None):
     """A key in the table, hashed by Python."""
     key = secrets.token_urlsafe(32)
-    served.db.run("INSERT INTO api_key VALUES (%s, %s, %s)",
-                  (hashlib.sha256(key.encode()).hexdigest(), user, ends))
+    served.db.run("INSERT INTO api_key VALUES (%s, %s, %s, %s)",
+                  (hashlib.sha256(key.encode()).hexdigest(), user, ends, channels))
     return key
 
 
@@ -248,6 +249,52 @@ def test_of_the_table(doors):
     boris.wait_end()
     late.wait_end()
     assert time.time() > end - 1
+    assert doors.install.sql("check").returncode == 0
+
+
+def test_channels_of_the_table(doors):
+    """Heard without being asked for, and no others; what is no list of them is refused; a change reaches who is there."""
+    doors.configure("receives = own\n", "receives = own\nchannels = *\n")
+    doors.configure("[database]\n", "[publish]\nroles = app\n[database]\n")
+    doors.install.apply()
+    reload(doors)
+    def publish(channel, what):
+        doors.db.run("SELECT pgherald.publish(%s, 'said', %s::jsonb)", (channel, f'{{"n": "{what}"}}'))
+    def heard(client):
+        return [m["data"]["n"] for m in client.messages() if m["event"] == "said"]
+    def hash_of(key):
+        return hashlib.sha256(key.encode()).hexdigest()
+    limited, free, none = store(doors, 2, None, ["news", "team.*"]), store(doors, 2), store(doors, 2, None, [])
+    def query(channel):
+        return EVENTS + "?channels=" + channel
+    assert status(doors, path=query("other"), **{"X-Stored-Key": limited}) == 403
+    assert status(doors, path=query("news"), **{"X-Stored-Key": none}) == 403
+    assert status(doors, path=query("other"), **{"X-Stored-Key": free}) == 200
+    client = stream(doors, path=query("team.1"), **{"X-Stored-Key": limited}).hello()
+    publish("news", 1)
+    publish("other", 2)
+    publish("team.1", 3)
+    client.read_until(lambda: heard(client) == ["1", "3"], "both")
+    doors.db.run("UPDATE api_key SET channels = '{other,team.*}' WHERE hash = %s", (hash_of(limited),))
+    publish("news", 4)
+    publish("other", 5)
+    publish("team.1", 6)
+    client.read_until(lambda: "6" in heard(client), "the last one")
+    assert heard(client) == ["1", "3", "5", "6"]
+    doors.daemon.wait_log("stream has other channels")
+    # a change that takes away what the client has asked for ends it, as one of the role does
+    doors.db.run("UPDATE api_key SET channels = '{other}' WHERE hash = %s", (hash_of(limited),))
+    client.wait_end()
+    doors.daemon.wait_log("credential may not hear its channels any more")
+    size = doors.daemon.log_size()
+    for bad in (["a b/c"], ["*x"], ["x" * 200], [f"c{i}" for i in range(33)], ["\u00e9"]):
+        assert status(doors, **{"X-Stored-Key": store(doors, 3, None, bad)}) == 401, bad
+    doors.daemon.wait_log("auth stored: the channels of a token of user 3 are no list of at most 32 names", size)
+    assert stream(doors, **{"X-Stored-Key": free}).hello()
+    # the same as a text with commas
+    doors.db.run("ALTER TABLE api_key ALTER channels TYPE text USING 'news, team.*'")
+    assert status(doors, path=query("team.7"), **{"X-Stored-Key": limited}) == 200
+    assert status(doors, path=query("other"), **{"X-Stored-Key": limited}) == 403
     assert doors.install.sql("check").returncode == 0
 
 

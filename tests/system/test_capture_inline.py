@@ -93,6 +93,19 @@ def test_large_rows_and_storms_are_resyncs(inline, db):
     assert db.one("SELECT is_called FROM pgherald.loss") is False
 
 
+def test_no_writer_waits_for_a_table_with_names(inline, db):
+    """Clients fetch again instead, once for a statement; and no setting stays."""
+    inline((INSERT, 1, "a"), (INSERT, 2, "b"))
+    holder = db.connect(autocommit=False)
+    holder.cursor().execute("LOCK TABLE api_user")
+    again = '{"v":1,"topic":"estimate","op":"r","reason":"loss"}'
+    write, stays = "UPDATE api_estimate SET number = number || 'x'", "DO $$BEGIN ASSERT current_setting('lock_timeout') = '0'; END$$"
+    assert inline(("SET statement_timeout = '30s'",), (write,), (stays,)) == [again]  # it is held for ever
+    holder.close()
+    assert [json.loads(payload)["op"] for payload in inline((write,))] == ["u", "u"]
+    assert db.one("SELECT is_called FROM pgherald.loss") is False
+
+
 def test_a_changed_key_is_one_gone_and_one_new(inline):
     inline((INSERT, 100, "N-1"))
     heard = [json.loads(t) for t in inline(("UPDATE api_estimate SET id = 200",))]

@@ -9,7 +9,7 @@ import urllib.parse
 
 import pytest
 
-from conftest import HEAD, Install, Served, run_pgherald
+from conftest import HEAD, Install, run_pgherald, served_by
 from lib.daemon import Client
 from lib.websocket import TEXT, WebSocket, frame
 
@@ -29,17 +29,8 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON task TO app;
 
 @pytest.fixture(scope="module")
 def place(cluster, tmp_path_factory):
-    db = cluster.create_database("app_template")
-    directory = tmp_path_factory.mktemp("channels")
-    install = Install(db, directory)
-    db.run(TABLES)
-    install.write(CONF)
-    install.apply()
-    s = Served(install, directory)
-    s.daemon.start().wait_ready()
-    yield s
-    s.daemon.kill()
-    db.drop()
+    with served_by(cluster, tmp_path_factory.mktemp("channels"), CONF, TABLES) as s:
+        yield s
 
 
 @pytest.fixture

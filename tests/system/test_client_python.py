@@ -4,17 +4,24 @@ ends; two users. Each event comes once, in order, whichever way it is read."""
 
 import asyncio
 import itertools
+import os
+import signal
+import subprocess
 import sys
 import threading
 from pathlib import Path
 
 import pytest
 from lib.daemon import EVENTS, wait_until
+from lib.recipe import commands
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "clients" / "python" / "src"))
+SOURCE = str(Path(__file__).resolve().parents[2] / "clients" / "python" / "src")
+sys.path.insert(0, SOURCE)
 pytest.importorskip("httpx", reason="not installed: httpx")
 
-from pgherald import Herald, Refused, Retry  # noqa: E402
+from pgherald import Herald, NotPublished, Refused, Retry  # noqa: E402
+from pgherald.ladder import ALL  # noqa: E402
+from pgherald.publish import Publisher  # noqa: E402
 
 QUICK = Retry(min=0.05, max=0.2)
 
@@ -78,8 +85,9 @@ def create(served, number, foreman=2):
                   (number, foreman))
 
 
-def test_each_event_once_whatever_breaks(served, listen):
-    boss, anna = listen(served.boss), listen(served.anna, "estimate.created")
+@pytest.mark.parametrize("via", ["sse", "ndjson", "websocket", "poll"])
+def test_each_event_once_whatever_breaks(served, listen, via):
+    boss, anna = listen(served.boss, via=via), listen(served.anna, "estimate.created", via=via)
     names = itertools.count(1)
     for end in ("kill", "stop", "kill"):
         for _ in range(5):
@@ -93,7 +101,64 @@ def test_each_event_once_whatever_breaks(served, listen):
     want = [f"n{i}" for i in range(1, 25)]
     assert anna.wait("last") == [*want, "last"]
     assert boss.wait("last") == [*want, "other", "last"]
-    assert anna.herald.status.user == "2"
+    assert anna.herald.status.user == "2" and anna.herald.status.via == via
+
+
+def test_the_page_on_push(served, tmp_path):
+    """doc/recipes/push.md: what happens while the program or the daemon is away is pushed when it is back, to the user
+    that it concerns; a subscription that is taken back is forgotten."""
+    program, = commands("push.md", "python")
+    (tmp_path / "push.py").write_text(program)
+    (tmp_path / "shop.py").write_text("""
+def subscriptions(user):
+    return [{"endpoint": f"https://push.example/{user}"}, {"endpoint": "gone"}]
+def forget(subscription):
+    print("forget", subscription["endpoint"], flush=True)
+""")
+    (tmp_path / "pywebpush.py").write_text("""
+from types import SimpleNamespace
+class WebPushException(Exception):
+    response = SimpleNamespace(status_code=410)
+def webpush(subscription, data, vapid_private_key, vapid_claims, ttl, timeout):
+    if subscription["endpoint"] == "gone":
+        raise WebPushException
+    print(subscription["endpoint"], data, flush=True)
+""")
+    out = (tmp_path / "out").open("a+")
+    d = served.daemon.start().wait_ready()
+
+    def run():
+        url = f"http://127.0.0.1:{d.address[1]}{EVENTS}"
+        env = {**os.environ, "PGHERALD_URL": url, "PGHERALD_TOKEN": served.boss, "PYTHONPATH": SOURCE}
+        return subprocess.Popen([sys.executable, "push.py"], cwd=tmp_path, env=env, stdout=out)
+
+    def said():
+        return (tmp_path / "out").read_text()
+
+    def wait(number, foreman=2):
+        key = served.db.one("SELECT id FROM api_estimate WHERE number = %s", (number,))
+        line = f'https://push.example/{foreman} {{"type": "estimate.created", "id": {key}}}\nforget gone\n'
+        wait_until(lambda: line in said(), lambda: f"{line} in {said()}")
+        return line
+    push = run()
+    try:
+        wait_until((tmp_path / "push.position").exists, "its place is kept before the first message")
+        push.kill()
+        push.wait()
+        create(served, "1")  # while it is away
+        push = run()
+        first = wait("1")
+        served.db.run("UPDATE api_estimate SET status = 'x'")
+        d.kill()
+        create(served, "nobody's", None)
+        create(served, "2", 3)  # while the daemon is
+        d.start().wait_ready()
+        second = wait("2", 3)
+        assert said() == first + second
+    finally:
+        push.kill()
+        push.wait()
+        out.close()
 
 
 def test_a_position_of_an_earlier_process(served, listen):
@@ -124,3 +189,61 @@ def test_a_token_that_ends(served, listen):
     create(served, "two")
     assert by_function.wait("two") == ["one", "two"]
     assert reasons == ["start", "expired"]
+
+
+@pytest.mark.parametrize("via", ["ndjson", "websocket"])
+def test_channels_and_messages(served, listen, via):
+    """What is joined is heard from there on, what is left no more; and nothing twice."""
+    conf = served.install.conf.read_text().replace(
+        "receives = own\n", "receives = own\nchannels = news, project.*\n").replace(
+        "receives = all\n", "receives = all\npublish = *\n")
+    served.install.conf.write_text(conf + """
+[publish]
+roles = pgherald
+[route send]
+path = /sse/send-to-channel
+kind = send
+[route all]
+path = /ws/broadcast
+kind = broadcast
+""")
+    served.install.apply("upgrade")
+    served.daemon.signal(signal.SIGHUP)
+    served.daemon.wait_log("configuration reloaded")
+    boss = Publisher("http://%s:%d/" % served.daemon.address, token=served.boss)
+    anna = listen(served.anna, "said", via=via, channels=["news"])
+
+    def said():
+        return [e.data for e in anna.got if e.type == "said"]
+    boss.publish("project.7", "said", "unheard")
+    assert boss.publish("news", "said", 1, id="m1") == boss.publish("news", "said", 1, id="m1")
+    wait_until(lambda: said() == [1], said)
+    anna.herald.join("project.7")
+
+    def heard(n):
+        boss.publish("project.7", "said", n)
+        return n in said()
+    tries = iter(range(100, 10000))
+    wait_until(lambda: heard(next(tries)), said)
+    anna.herald.leave("news")
+    asyncio.run(boss.apublish(None, "said", 2))
+    wait_until(lambda: 2 in said(), said)
+    assert len(said()) == len(set(said())) and "unheard" not in said()
+    with pytest.raises(NotPublished) as refused:
+        Publisher("http://%s:%d/" % served.daemon.address, token=served.anna).publish("news", "said", 3, id="m2")
+    assert refused.value.status == 403
+    anna.herald.join("secret")
+    anna.join(30)
+    assert anna.error.status == 403 and "secret" in anna.error.message
+
+
+def test_what_does_not_come_through(served, listen):
+    """A route that serves one transport is found by its refusals."""
+    served.daemon.stop()
+    text = served.install.conf.read_text().replace("keepalive = 1s\n", "keepalive = 1s\ntransports = poll\n")
+    served.install.conf.write_text(text)
+    served.daemon.start().wait_ready()
+    anna = listen(served.anna, via=ALL)
+    assert anna.herald.status.via == "poll"
+    create(served, "one")
+    assert anna.wait("one") == ["one"]

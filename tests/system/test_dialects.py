@@ -17,7 +17,7 @@ keepalive = 1s
 """ for name, settings in {
     "django": "", "chat": "dialect = chat", "raw": "dialect = raw", "streaming": "dialect = streaming",
     "plain": "dialect = plain\ntxid = yes\nretry = 5s\nretry_each = yes",
-    "verbatim": "dialect = raw\nids = no", "test": "dialect = raw\ntest_mode = yes",
+    "verbatim": "dialect = raw\nids = no", "crlf": "dialect = raw\nids = no\nline_ends = crlf", "test": "dialect = raw\ntest_mode = yes",
 }.items())
 
 
@@ -79,6 +79,7 @@ def block_of(client):
 
 def test_the_wire(served, d):
     sse = {name: listen(d, served.anna, name) for name in ("django", "chat", "raw", "streaming", "plain", "verbatim")}
+    crlf = listen(d, served.anna, "crlf")
     insert(served)
     blocks = {name: block_of(c) for name, c in sse.items()}
     document = json.loads(blocks["verbatim"][0].removeprefix("data: "))
@@ -92,6 +93,9 @@ def test_the_wire(served, d):
     plain = json.loads(blocks["plain"][1].removeprefix("data: "))
     assert plain.pop("txid") > 0 and plain == document
     assert blocks["raw"] == [blocks["verbatim"][0], blocks["chat"][2]]
+    crlf.read_until(lambda: b"+00:00\r\n\r\n" in crlf.raw_body)
+    assert crlf.raw_body.count(b"\n") == crlf.raw_body.count(b"\r\n")
+    assert blocks["verbatim"][0].encode() + b"\r\n\r\n" in crlf.raw_body and crlf.raw_body.startswith(b"retry: 3000\r\n")
     heartbeats = {"chat": b": heartbeat\n", "raw": b": ping - 20", "streaming": b": ping\n", "plain": b": hb\n",
                   "verbatim": b"+00:00\n\n"}
     for name, comment in heartbeats.items():
@@ -130,7 +134,7 @@ def test_objects(served, d):
 def test_whoever_comes_back(served, d, dialect):
     """From any place, a quiet one's too: positions are the same in all of them, from memory and journal."""
     c = listen(d, served.anna, dialect)
-    before = last_position(c)
+    before, servers = last_position(c), set()
     insert(served)
     c.read_until(lambda: of(events(c), "change"))
     first = of(events(c), "change")
@@ -140,11 +144,14 @@ def test_whoever_comes_back(served, d, dialect):
         back.read_until(lambda back=back: of(events(back), "change"))
         assert of(events(back), "change") == first
         if dialect == "plain":
-            assert events(back)[0][:2] == ("herald.hello", {"keepalive": 1, "resumed": True})
+            name, greeting, _ = events(back)[0]
+            servers.add(greeting.pop("server"))
+            assert (name, greeting) == ("herald.hello", {"keepalive": 1, "resumed": True})
         back.close()
         if not again:
             d.stop()
             d.start().wait_ready()
+    assert len(servers) == (2 if dialect == "plain" else 0) and "" not in servers  # one for each start
     other = listen(d, served.anna, "django", last_id=before)
     other.read_until(lambda: len(events(other)) > 1)
     assert events(other)[1][1]["event"] == "estimate.created"

@@ -7,7 +7,7 @@ import select
 import psycopg2
 import pytest
 
-from conftest import APP_TABLES, CONF, HEAD, Install
+from conftest import APP_TABLES, CONF, HEAD, copy_installed
 from lib.cluster import Cluster, wait_for
 from lib.names import call_columns_like_ours
 
@@ -29,13 +29,9 @@ def plain_cluster():
 
 @pytest.fixture
 def plain(plain_cluster, tmp_path):
-    database = plain_cluster.create_database("app_template")
-    try:
-        install = Install(database, tmp_path)
-        install.apply()
-        yield install
-    finally:
-        database.drop()
+    install = copy_installed(plain_cluster, tmp_path)
+    yield install
+    install.db.drop()
 
 
 class Ear:

@@ -273,6 +273,19 @@ def test_a_secret_that_is_too_short(doors, tmp_path):
     serve_says(doors, "a secret for HS256 must have 32 bytes at least")
 
 
+@pytest.mark.parametrize("sample", ["your-websocket-secret-key", "very-long-and-secure-secret-key", "secret"])
+def test_a_sample_is_no_secret(tmp_path, sample):
+    (tmp_path / "secret").write_text(sample + "\n")
+    (tmp_path / "secret").chmod(0o600)
+    done = run_pgherald("token", "jwt", "--key-file", tmp_path / "secret", "--user", "2")
+    assert done.returncode == 1 and not done.stdout and "32 bytes at least" in done.stderr
+
+
+def test_a_sample_of_documentation_starts_no_daemon(doors, tmp_path):
+    (tmp_path / "secret").write_text("your-super-secret-jwt-token-with-at-least-32-characters-long\n")
+    serve_says(doors, "this secret stands in somebody's documentation")
+
+
 def test_another_key_at_a_reload(doors, tmp_path):
     (tmp_path / "keys.json").write_bytes(pem(STRANGER))
     size = doors.daemon.log_size()
@@ -309,3 +322,33 @@ def test_simplejwt(doors, tmp_path):
     anna.wait_message("estimate.created", estimate_id=estimate(doors, 2))
     assert status(doors, refresh) == 401
     assert status(doors, ours(2)) == 401  # it has no user_id
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_what_a_token_says_is_no_log_line(doors, form):
+    """Whoever signs names users and roles; whoever asks names channels and paths. A terminal and a reader of lines
+    must not believe them."""
+    evil = "x\r\n2026-01-01T00:00:00Z error hacked \x1b[31m\x85\u2028\u202e\u2066\x9b\"\\\u0001\x7f\udc80"
+    doors.daemon.stop()
+    doors.configure("[database]\n", f"[log]\nformat = {form}\n[database]\n")
+    doors.daemon.start().wait_ready()
+    mark = doors.daemon.log_size()
+    stream(doors, theirs(sub=evil.replace("\udc80", ""))).hello().close()
+    for claims in ({"sub": evil}, {"realm_access": {"roles": [evil]}}, {"azp": evil}, {"iss": evil}, {"sub": "x" * 5000}):
+        client = stream(doors, theirs(**claims))
+        client.read_until(lambda client=client: client.status, "an answer")
+        client.close()
+    for query in ("channels=%0Ahacked%E2%80%AE", "topics=%0D%0Ahacked", "token=%1B%5B31mhacked", "stream=%0Ahacked"):
+        doors.daemon.get(EVENTS + "?" + query)
+    doors.daemon.get("/%0Ahacked%E2%80%AE")
+    doors.daemon.get(EVENTS, headers={"User-Agent": "hacked\u00ff", "X-Forwarded-For": "hacked", "Origin": "http://hacked"})
+    doors.daemon.wait_log(r"SSE stream closed", mark)
+    said = doors.daemon.log(mark)
+    assert not set(said) & {*map(chr, (*range(10), *range(11, 32), *range(127, 160))), *"\u2028\u2029\u202e\u2066"}
+    lines = said.splitlines()
+    assert any("hacked" in line for line in lines)
+    for line in lines:
+        if form == "json":
+            assert json.loads(line)["level"] != "error"
+        else:
+            assert not line.split()[2:3] == ["error"] and not line.startswith("2026-01-01"), line

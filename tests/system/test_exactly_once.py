@@ -3,8 +3,11 @@
 its row, and nobody else, whatever dies in between. Writers hold transactions open for random
 times, roll back and use savepoints; the daemon is killed again and again, its database sessions
 are terminated, the server is restarted, and clients drop and come back by Last-Event-ID, each time
-over another transport. Published messages go among them, to users, channels and everybody."""
+over another transport. Published messages go among them, to users, channels and everybody, from
+transactions, posts and WebSockets."""
 
+import http.client
+import json
 import os
 import random
 import threading
@@ -15,7 +18,7 @@ import pytest
 
 from conftest import PGHERALD, TOLD, Install
 from lib.daemon import PATIENCE_S, Answer, Client, Daemon, Lines, Parser, wait_until
-from lib.websocket import Messages
+from lib.websocket import Messages, WebSocket
 
 ROWS, WRITERS, SECONDS = 12, 8, 14
 KEYS = {"manager": {"1", "*"}, "foreman1": {"2", "#odd", "*"}, "foreman2": {"3", "#odd", "#even", "*"}}
@@ -40,11 +43,12 @@ conninfo = {conninfo}
 doorbell = {doorbell}
 [role manager]
 receives = all
+publish = *
 [role foreman]
 receives = own
 channels = odd, even
 [publish]
-roles =
+roles = pgherald
 [auth drf]
 user_table = public.api_user
 [watch counter]
@@ -56,6 +60,9 @@ leave = k, v
 [route events]
 path = /api/v1/sse/events/
 queue_events = 1000
+[route send]
+path = /send
+kind = send
 """
 
 
@@ -111,6 +118,46 @@ class Writer(threading.Thread):
         for _ in range(2 if key else 1):
             cur.execute("SELECT pgherald.publish(%s, 'note', to_jsonb(%s::text), user_id => %s, key => %s)",
                         (channel, f"{id(self)} {self.notes}", user, key))
+
+
+class Speaker(threading.Thread):
+    """Says the same, under one id, until it is answered that it is published."""
+
+    def __init__(self, daemon, by, seed, stopping):
+        super().__init__(daemon=True)
+        self.daemon_process, self.by, self.random, self.stopping = daemon, by, random.Random(seed), stopping
+        self.said, self.socket, self.asked = [], None, 0
+
+    def run(self):
+        while not self.stopping.is_set():
+            channel, user = self.random.choice(AUDIENCES[:-1])  # those can be said in one word
+            what = f"{self.by} {len(self.said)}"
+            message = {"user_id": user} if user else {"channel": channel}
+            while not self.stopping.is_set():
+                try:
+                    if getattr(self, self.by)({**message, "id": what}, what):
+                        self.said.append(what)
+                        break
+                except (OSError, AssertionError, http.client.HTTPException):
+                    self.socket = None
+                self.stopping.wait(0.02)
+
+    def post(self, message, what):
+        body = json.dumps({**message, "event": "note", "data": what})
+        return self.daemon_process.request("POST", "/send", {"Authorization": "Token " + TOKENS["manager"]},
+                                           body=body)[0] == 201
+
+    def talk(self, message, what):
+        if not self.socket:
+            self.socket = WebSocket(self.daemon_process, TOKENS["manager"], extra_query="types=counter.none")
+        s, action = self.socket, "send_to_user" if "user_id" in message else "send_to_channel"
+        self.asked += 1
+        s.ask({"action": action, "request_id": self.asked, "data": {**message, "type": "note", "content": what}})
+        while not (answers := [m["event"] for m in s.messages() if m.get("request_id") == self.asked]):
+            s.read_some(0.05)
+            if s.ended or s.parser.closed or self.stopping.is_set():
+                raise OSError
+        return answers == ["system.published"]
 
 
 class Follower(threading.Thread):
@@ -258,7 +305,8 @@ def run(db, daemon, r, seed):
     end = time.monotonic() + SECONDS
     stopping = threading.Event()
     writers = [Writer(db.conninfo(), r.random(), stopping) for _ in range(WRITERS)]
-    for w in writers:
+    speakers = [Speaker(daemon, by, r.random(), stopping) for by in ("post", "talk")]
+    for w in writers + speakers:
         w.start()
     kills = 0
     pause = threading.Event()
@@ -279,7 +327,7 @@ def run(db, daemon, r, seed):
             db.cluster.restart("immediate" if r.random() < 0.5 else "fast")
         kills += 1
     stopping.set()
-    for w in writers:
+    for w in writers + speakers:
         w.join(60)
         assert not w.is_alive()
     with db.connect().cursor() as cur:
@@ -289,6 +337,10 @@ def run(db, daemon, r, seed):
         cur.execute("SELECT j.txid, j.id, j.own_new, j.data FROM pgherald.journal AS j WHERE j.op = 'm' ORDER BY j.id")
         messages = cur.fetchall()
     assert len(rows) > COMMITS / 2 and len(messages) > 50, "hardly anything was written"
+    spoken = [data for _, _, _, data in messages]
+    for s in speakers:
+        assert len(s.said) > 20, f"{s.by} was hardly ever answered"
+        assert not {what: n for what in s.said if (n := spoken.count(what)) != 1}, s.by
     wanted = {who: expected(rows, str(USERS[who])) for who in TOKENS}
 
     notes = {who: [(txid, data) for txid, _, own, data in messages if KEYS[who] & set(own)] for who in TOKENS}

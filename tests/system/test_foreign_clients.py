@@ -47,16 +47,33 @@ def npm(package, version):
     return str(directory / "node_modules" / package)
 
 
-def go(module, version):
+def newer_node(major):
+    found = subprocess.run(["node", "--version"], capture_output=True, text=True).stdout if shutil.which("node") else "v0"
+    if int(found[1:].split(".")[0]) < major:
+        pytest.skip(f"it wants Node {major}, this is {found.strip()}")
+
+
+def go(source, module, version):
     if not shutil.which("go"):
         pytest.skip("go is not installed")
-    directory = CACHE / f"r3labs-{version}"
+    directory = CACHE / f"{source}-{version}"
     directory.mkdir(parents=True, exist_ok=True)
     if not (directory / "go.mod").exists():
-        (directory / "go.mod").write_text("module r3labs\n\ngo 1.19\n")
-    shutil.copy(HERE / "foreign" / "r3labs.go", directory / "main.go")
+        (directory / "go.mod").write_text(f"module {source}\n\ngo 1.19\n")
+    shutil.copy(HERE / "foreign" / f"{source}.go", directory / "main.go")
     fetch(directory.name, "sh", "-c", f"go get {module}@{version} && go build -o client .")
     return str(directory / "client")
+
+
+def cargo():
+    if not shutil.which("cargo"):
+        pytest.skip("cargo is not installed")
+    directory = CACHE / "tungstenite-0.24.0"
+    (directory / "src").mkdir(parents=True, exist_ok=True)
+    shutil.copy(HERE / "foreign/rust/Cargo.toml", directory)
+    shutil.copy(HERE / "foreign/rust/main.rs", directory / "src")
+    fetch(directory.name, "cargo", "build", "--quiet")
+    return str(directory / "target/debug/foreign")
 
 
 def pypi(package, version):
@@ -68,9 +85,13 @@ def pypi(package, version):
 CLIENTS = {
     "eventsource 1": lambda: (["node", HERE / "foreign/eventsource.cjs", npm("eventsource", "1.1.2")], {}),
     "eventsource 2": lambda: (["node", HERE / "foreign/eventsource.cjs", npm("eventsource", "2.0.2")], {}),
+    "eventsource 3": lambda: (["node", HERE / "foreign/eventsource.mjs", npm("eventsource", "3.0.7")], {}),
+    "eventsource 5": lambda: newer_node(22) or (["node", HERE / "foreign/eventsource.mjs", npm("eventsource", "5.1.5")], {}),
+    "reconnecting-eventsource": lambda: (["node", HERE / "foreign/reconnecting-eventsource.cjs",
+                                          npm("reconnecting-eventsource", "1.6.5"), npm("eventsource", "2.0.2")], {}),
     "fetch-event-source": lambda: (["node", HERE / "foreign/fetch-event-source.mjs",
                                     npm("@microsoft/fetch-event-source", "2.0.1")], {}),
-    "r3labs/sse": lambda: ([go("github.com/r3labs/sse/v2", "v2.10.0")], {}),
+    "r3labs/sse": lambda: ([go("r3labs", "github.com/r3labs/sse/v2", "v2.10.0")], {}),
     "sseclient-py": lambda: ([sys.executable, HERE / "foreign/sseclient_py.py"], pypi("sseclient-py", "1.9.0")),
     "httpx-sse": lambda: ([sys.executable, HERE / "foreign/httpx_sse_client.py"], pypi("httpx-sse", "0.4.0")),
     "sseclient": lambda: ([sys.executable, HERE / "foreign/sseclient_plain.py"], pypi("sseclient", "0.0.27")),
@@ -169,3 +190,37 @@ retry = 10ms
         client.kill()
         client.wait()
         cutter.listener.close()
+
+
+WEBSOCKETS = {
+    "ws": lambda: ["node", HERE / "foreign/ws.cjs", npm("ws", "8.23.0")],
+    "gorilla": lambda: [go("gorilla", "github.com/gorilla/websocket", "v1.5.3")],
+    "tungstenite": lambda: [cargo()],
+}
+
+
+@pytest.mark.parametrize("name", WEBSOCKETS)
+def test_websockets_of_others(served, tmp_path, name):
+    """The greeting, events in order, a pong, an answer, and the code of the end."""
+    argv = WEBSOCKETS[name]()
+    d = served.daemon.start().wait_ready()
+    out = tmp_path / "client.out"
+    with out.open("w", encoding="utf-8") as f:
+        client = subprocess.Popen([*map(str, argv), "ws://%s:%d%s?token=%s" % (*d.address, EVENTS, served.anna)], stdout=f, stderr=f)
+    try:
+        def told():
+            return [m for m in map(parse, out.read_text(encoding="utf-8").split("\n")[:-1]) if m]
+        wait_until(lambda: {"connected", "pong", "system.pong"} <= {m["event"] for m in told()}, out.read_text)
+        for i in range(20):
+            served.db.run("INSERT INTO api_estimate (number, project_id, foreman_id, status) VALUES (%s, 10, 2, %s)",
+                          (str(i), TEXT))
+        wait_until(lambda: len([m for m in told() if m["event"] == "estimate.created"]) == 20, out.read_text)
+        events = [m["data"] for m in told() if m["event"] == "estimate.created"]
+        assert [(int(e["estimate_number"]), e["status"]) for e in events] == [(i, TEXT) for i in range(20)]
+        assert [m["data"] for m in told() if m["event"] == "pong"] == [125]
+        assert [m["request_id"] for m in told() if m["event"] == "system.pong"] == ["κ" * 20]
+        served.db.run("DELETE FROM authtoken_token WHERE user_id = 2")
+        wait_until(lambda: [m["data"] for m in told() if m["event"] == "close"] == [4401], out.read_text)
+    finally:
+        client.kill()
+        client.wait()

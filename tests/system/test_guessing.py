@@ -2,12 +2,16 @@
 """Credentials are not guessed for long, and whoever guesses keeps nobody else out: neither those behind
 the same proxy, nor those with a credential that has been good."""
 
+import base64
+import hmac
 import json
 import re
+import subprocess
+import time
 
 import pytest
 
-from conftest import run_pgherald
+from conftest import PGHERALD, Install, Served, run_pgherald
 from lib.daemon import EVENTS, Client, wait_until
 
 LIMITS = "[server]\nauth_failures = 10\nauth_failures_window = 1h\n"
@@ -127,3 +131,121 @@ def test_a_list_that_is_none(install):
     done = run_pgherald("-t", "-c", install.conf)
     assert done.returncode == 1
     assert '[server] trusted_proxies: "proxy" is no address, no range such as 10.0.0.0/8' in done.stderr
+
+
+DOORS = """
+[publish]
+roles = pgherald
+[auth jwt]
+preset = jwt
+key_file = {dir}/secret
+user_table = public.api_user
+[auth robots]
+preset = apikey
+key_file = {dir}/robots
+users = claims
+places = header:X-API-Key, authorization
+[auth stored]
+preset = apikey
+user_table = public.api_user
+places = header:X-Stored-Key
+[auth page]
+preset = custom
+places = cookie:access
+user_table = public.api_user
+[auth ticket]
+preset = ticket
+[route events]
+path = /api/v1/sse/events/
+auth = ticket, robots, stored, jwt, page, drf
+[route send]
+path = /send
+kind = send
+auth = robots, stored, jwt, drf
+[route ticket]
+path = /auth/ticket
+kind = ticket
+opens = events
+auth = jwt, drf
+[route renew]
+path = /auth/renew
+kind = renew
+auth = jwt, drf
+"""
+
+
+def secret_like(n):
+    return f"pgh_{n:08d}_" + "A" * 43
+
+
+def ticket_like(n):
+    return "pgt_" + base64.urlsafe_b64encode(bytes([n]) * 32).rstrip(b"=").decode()
+
+
+def forged(n):
+    """Well made, but for the key."""
+    part = lambda value: base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()  # noqa: E731
+    head = part({"alg": "HS256"}) + "." + part({"sub": "1", "exp": int(time.time()) + 3600, "n": n})
+    return head + "." + base64.urlsafe_b64encode(hmac.digest(b"x" * 40, head.encode(), "sha256")).rstrip(b"=").decode()
+
+
+# What is guessed, by what goes around it: (method, path, headers).
+GUESSES = {
+    "a JWT": lambda n: ("GET", EVENTS, {"Authorization": "Bearer " + forged(n)}),
+    "a JWT in the URL": lambda n: ("GET", EVENTS + "?transport=poll&token=" + forged(n), {}),
+    "an API key of a file": lambda n: ("GET", EVENTS, {"X-API-Key": secret_like(n)}),
+    "an API key of a table": lambda n: ("GET", EVENTS, {"X-Stored-Key": secret_like(n)}),
+    "a cookie": lambda n: ("GET", EVENTS + "?transport=ndjson", {"Cookie": f"access=guess-{n}"}),
+    "a ticket": lambda n: ("GET", EVENTS + "?transport=ndjson&token=" + ticket_like(n), {}),
+    "a token for a WebSocket": lambda n: ("GET", EVENTS, {
+        "Authorization": f"Token guess-{n}", "Connection": "Upgrade", "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "MDEyMzQ1Njc4OWFiY2RlZg=="}),
+    "who posts": lambda n: ("POST", "/send", {"Authorization": f"Token guess-{n}"}),
+    "who posts with a JWT": lambda n: ("POST", "/send", {"Authorization": "Bearer " + forged(n)}),
+    "who wants a ticket": lambda n: ("POST", "/auth/ticket", {"Authorization": f"Token guess-{n}"}),
+    "who renews": lambda n: ("POST", "/auth/renew?stream=0.1", {"Authorization": "Bearer " + forged(n)}),
+}
+
+
+@pytest.fixture(scope="module")
+def many_doors(cluster, tmp_path_factory):
+    """One daemon; each test is another client's."""
+    directory = tmp_path_factory.mktemp("many_doors")
+    directory.chmod(0o755)
+    db = cluster.create_database("app_template")
+    db.run("CREATE TABLE api_key (hash text PRIMARY KEY, user_id bigint NOT NULL REFERENCES api_user)")
+    install = Install(db, directory)
+    keys = {"secret": "a secret of more than thirty-two bytes\n"}
+    keys["robots"], good = subprocess.run(
+        [PGHERALD, "token", "key", "--user", "importer", "--role", "manager"], capture_output=True, text=True,
+        check=True).stdout.splitlines()
+    for name, text in keys.items():
+        (directory / name).write_text(text + "\n")
+        (directory / name).chmod(0o600)
+    install.conf.write_text(install.conf.read_text().replace(
+        "[server]\n", "[server]\nauth_failures = 3\nauth_failures_window = 1h\ntrusted_proxies = 127.0.0.1\n")
+        .replace("receives = all\n", "receives = all\npublish = *\n") + DOORS.replace("{dir}", str(directory)))
+    install.apply()
+    s = Served(install, directory)
+    s.good = good
+    s.daemon.start().wait_ready()
+    yield s
+    s.daemon.kill()
+    db.drop()
+
+
+@pytest.mark.parametrize("what", GUESSES)
+def test_every_door_counts_guesses(many_doors, what):
+    """However it comes, and whatever it is to open."""
+    d = many_doors.daemon
+    who = {"X-Forwarded-For": f"198.51.100.{list(GUESSES).index(what)}"}
+
+    def guess(n):
+        method, path, headers = GUESSES[what](n)
+        return d.request(method, path, headers | who)[0]
+
+    assert [guess(n) for n in range(5)] == [401] * 3 + [429] * 2
+    # for all doors of that client, but not for another one
+    assert d.request("GET", EVENTS, {"Authorization": "Token token-anna"} | who)[0] == 429
+    stats = d.request("POST", "/send", {"X-API-Key": many_doors.good, "X-Forwarded-For": "203.0.113.1"})
+    assert stats[0] == 400  # a body that is none

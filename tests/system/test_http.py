@@ -72,7 +72,7 @@ def test_a_client_that_asks_is_told_who_it_is(served, d):
     c = Client(d, served.anna, extra_query="hello=full").hello()
     tail = re.fullmatch(
         rb'retry: 3000\ndata: {"event": "connected", "message": "SSE connection established", '
-        rb'"keepalive": 30, "user": "([^"]+)"}\nid: [0-9a-z.-]{1,128}\n\n', c.raw_body)
+        rb'"keepalive": 30, "user": "([^"]+)", "stream": "[0-9]+[.][0-9]+"}\nid: [0-9a-z.-]{1,128}\n\n', c.raw_body)
     assert tail and tail.group(1) == b"2", c.raw_body
     again = Client(d, served.anna, last_id=c.last_id, extra_query="hello=full").hello()
     assert again.last_id == c.last_id and b'"user": "2"' in again.raw_body

@@ -97,6 +97,7 @@ def test_malformed_payloads_are_logged_now_and_then(served, d):
     served.db.run("SELECT pg_notify(%s, 'nonsense ' || g) FROM generate_series(1, 200) AS g", (NEWS,))
     send(served, NEWS, {"event": "after"})
     c.wait_messages(1)
+    d.wait_log("a payload is no event")
     assert d.log().count("a payload is no event") == 1
     assert "nonsense" not in d.log()
 

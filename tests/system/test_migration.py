@@ -5,7 +5,7 @@ afterwards."""
 
 import psycopg2
 import pytest
-from conftest import OWNERS, Install, run_pgherald
+from conftest import CONF, OWNERS, Install, run_pgherald
 from test_sql_cli import dump
 
 SHOP = f"""
@@ -86,6 +86,25 @@ def test_a_superuser_needs_nothing_else(shop):
     assert shop.db.one("SELECT to_regprocedure('pgherald.on_project()') IS NULL")
     migrate(shop, text(shop, "uninstall", "--migration"), "postgres")
     assert shop.db.one("SELECT to_regnamespace('pgherald') IS NULL")
+
+
+def test_a_function_of_its_own_is_asked(shop):
+    """It may say who hears what, and has nothing of the role that asks it afterwards."""
+    shop.write(CONF + "[route a]\npath = /a\nauthorize = public.may_hear\n")
+    lend(shop)
+    shop.db.run("CREATE FUNCTION public.may_hear(user_id text, role text, channel text) RETURNS boolean LANGUAGE sql "
+                "STABLE SECURITY DEFINER SET search_path = public, pg_temp AS 'SELECT true';"
+                "ALTER FUNCTION public.may_hear(text, text, text) OWNER TO shop")
+    try:
+        migrate(shop, text(shop, "render", "--migration"))
+        assert shop.db.one(MEMBER) == 0
+        assert shop.db.run("SELECT * FROM pgherald.authorize_a('2', 'foreman', '{a}')", user="pgherald") == []
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            shop.db.run("SELECT * FROM pgherald.authorize_a('2', 'foreman', '{a}')", user="shop")
+        assert shop.sql("check").returncode == 0
+        shop.apply("uninstall")
+    finally:
+        shop.db.run("DROP OWNED BY pgherald_authorize CASCADE; DROP ROLE pgherald_authorize")
 
 
 def test_a_role_that_owns_its_tables_and_no_more(shop):

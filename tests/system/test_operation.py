@@ -532,6 +532,8 @@ def test_five_thousand_streams(served):
             reader.add(c)
         wait_until(lambda: all(c.frames for c in clients), "all hellos", 240)
         assert d.streams(served.boss) == n
+        # whatever the number of clients
+        assert served.db.one("SELECT count(*) FROM pg_stat_activity WHERE usename = 'pgherald' AND datname = current_database()") in range(2, 5)
 
         served.db.run("TRUNCATE api_estimate")  # a broadcast: everybody is told to refetch
         wait_until(lambda: all(len(c.messages()) == 1 for c in clients), "the broadcast", 240)

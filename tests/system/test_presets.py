@@ -2,14 +2,16 @@
 """The presets: each is one line, all of them stand beside each other, and a file goes on with what it has
 included. What cannot be included says so, with its place."""
 
+import re
+
 import pytest
 
 from conftest import HEAD, HERE, run_pgherald
 from lib.daemon import Client
 
 PRESETS = HERE.parents[1] / "presets"
-NAMES = ("chat", "estimates", "projects", "streaming", "tasks")
-ROLES = HEAD.replace("receives = own\n", "receives = own\nchannels = chat:*, project.*, session:*\n")
+NAMES = ("chat", "estimates", "projects", "publishing", "streaming", "tasks")
+ROLES = HEAD.replace("receives = own\n", "receives = own\nchannels = chat:*, project.*, session:*\n") + "\n[publish]\nroles = pgherald\n"
 PATHS = {"/my/chat/session-id/events/": b"heartbeat", "/api/v1/sse/events/": b"SSE connection established",
          "/api/v1/events/project.7": b"id: ", "/sse/connect": b"id: ", "/events": b"herald.hello",
          "/events?session_id=4": b"herald.hello"}
@@ -30,7 +32,7 @@ def test_each_is_one_line(install, name):
     done = run_pgherald("-t", "-c", install.conf)
     assert done.returncode == 0, done.stderr
     printed = run_pgherald("--print-config", "-c", install.conf).stdout
-    assert f"dialect = {dict(chat='chat', estimates='django', projects='raw', streaming='streaming', tasks='plain')[name]}\n" in printed
+    assert f"dialect = {dict(chat='chat', estimates='django', publishing='django', projects='raw', streaming='streaming', tasks='plain')[name]}\n" in printed
 
 
 def test_all_of_them_at_once(served):
@@ -44,7 +46,27 @@ def test_all_of_them_at_once(served):
         c.read_until(lambda c=c, first=first: first in c.raw_body, path)
         c.close()
     assert d.get("/api/v1/sse/stats/", served.boss)[0] == 200
+    assert d.get("/ws/stats", served.boss)[0] == d.get("/ws/connections", served.boss)[0] == 200
+    for path in ("/ws/broadcast", "/ws/send-to-channel", "/ws/send-to-user", "/sse/send-to-channel", "/sse/notification"):
+        assert d.request("POST", path, {"Authorization": "Token " + served.boss}, body=b"{}")[0] == 403, path  # no publish =
     assert d.get("/my/chat/a/events/", None)[0] == 401
+    assert d.request("POST", "/sse/subscribe?stream=0.1", {"Authorization": "Token " + served.anna}, body=b"{}")[0] == 404
+
+
+def test_the_numbers_of_the_documents(install):
+    """What each of the five says of its pauses, queues and limits stands in its preset."""
+    install.write(ROLES + "".join(f"include = {PRESETS}/{n}.conf\n" for n in NAMES))
+    printed = run_pgherald("--print-config", "-c", install.conf).stdout
+    routes = dict(re.findall(r"^\[route ([^]]+)]\n((?:.+\n)*)", printed, re.M))
+    for name, settings in {
+            "events": ("keepalive = 30s", "retry = 3s", "queue_events = 100"),
+            "project": ("keepalive = 15s",),
+            "sse": ("keepalive = 30s", "retry = 3s", "queue_events = 100", "max_streams = 500"),
+            "ws": ("keepalive = 30s", "stall = 60s", "queue_events = 100", "max_streams = 1000"),
+            "sse-send": ("max_body = 1048576",),
+            "tasks": ("retry = 5s", "retry_each = yes")}.items():
+        for setting in settings:
+            assert setting + "\n" in routes[name], (name, setting, routes[name])
 
 
 def test_where_a_file_is_looked_for(install, tmp_path):

@@ -115,6 +115,35 @@ def test_a_reload(stage, page):
     assert page.eval("gaveUp") == 0
 
 
+def test_a_websocket(stage, page):
+    """The browser's own: it is told, it asks, and it sees why it ends."""
+    page.eval("""window.said = [], window.ended = null,
+      window.open_socket = (more) => {
+        window.socket = new WebSocket(`${location.origin.replace('http', 'ws')}/api/v1/sse/events/?token=${token}${more}`,
+                                      'pgherald');
+        socket.onmessage = (e) => said.push(JSON.parse(e.data));
+        socket.onclose = (e) => { ended = [e.code, e.wasClean]; };
+      }, open_socket(''), 0""")
+    page.wait("said.length === 1 && said[0].event === 'connected'", "the greeting")
+    stage.write()
+    page.wait("said.some((m) => m.event.startsWith('order.'))", "an event")
+    page.eval("socket.send(JSON.stringify({action: 'ping', request_id: 'x'})), 0")
+    page.wait("said.some((m) => m.event === 'system.pong' && m.request_id === 'x')", "an answer")
+    last = "said.filter((m) => m.id).at(-1).id"
+    stage.daemon.stop()
+    page.wait("ended", "the end")
+    assert page.eval("ended") == [1012, True] and page.eval("said.at(-1).retry") >= 200
+    stage.write()
+    stage.daemon.start().wait_ready()
+    page.eval(f"open_socket('&last_event_id=' + {last}), said = [], 0")
+    page.wait("said.some((m) => m.event.startsWith('order.'))", "what it has missed")
+    assert page.eval("ended") == [1012, True] and page.eval("socket.readyState") == 1
+    page.eval("ended = null, socket.close(1000, 'bye'), 0")
+    page.wait("ended", "the end of it")
+    assert page.eval("ended") == [1000, True], "a clean end"
+    stage.same(page)
+
+
 def test_a_refusal_is_passed_on(stage, page):
     page.eval("token = 'token-wrong', listen()")
     page.wait("logins === 1")

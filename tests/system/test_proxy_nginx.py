@@ -124,33 +124,6 @@ def test_a_proxy_that_answers_502(stage):
             stage.daemon.start().wait_ready()
 
 
-def test_a_websocket(stage, page):
-    """The browser's own: it is told, it asks, and it sees why it ends."""
-    page.eval("""window.said = [], window.ended = null,
-      window.open_socket = (more) => {
-        window.socket = new WebSocket(`${location.origin.replace('http', 'ws')}/api/v1/sse/events/?token=${token}${more}`,
-                                      'pgherald');
-        socket.onmessage = (e) => said.push(JSON.parse(e.data));
-        socket.onclose = (e) => { ended = [e.code, e.wasClean]; };
-      }, open_socket(''), 0""")
-    page.wait("said.length === 1 && said[0].event === 'connected'", "the greeting")
-    stage.write()
-    page.wait("said.some((m) => m.event.startsWith('order.'))", "an event")
-    page.eval("socket.send(JSON.stringify({action: 'ping', request_id: 'x'})), 0")
-    page.wait("said.some((m) => m.event === 'system.pong' && m.request_id === 'x')", "an answer")
-    last = "said.filter((m) => m.id).at(-1).id"
-    stage.daemon.stop()
-    page.wait("ended", "the end")
-    assert page.eval("ended") == [1012, True] and page.eval("said.at(-1).retry") >= 200
-    stage.write()
-    stage.daemon.start().wait_ready()
-    page.eval(f"open_socket('&last_event_id=' + {last}), said = [], 0")
-    page.wait("said.some((m) => m.event.startsWith('order.'))", "what it has missed")
-    page.eval("socket.close(1000, 'bye'), 0")
-    page.wait("ended[0] === 1000 && ended[1]", "a clean end")
-    stage.same(page)
-
-
 def test_a_token_that_ends_and_is_renewed(stage, page):
     stage.write()
     stage.same(page)

@@ -10,7 +10,7 @@ import urllib.parse
 import psycopg2
 import pytest
 
-from conftest import HEAD, Install, Served
+from conftest import HEAD, Install, served_by
 from lib.daemon import Client, Lines
 
 # Few events are kept in memory, so that who comes back is told from the journal as well.
@@ -35,16 +35,8 @@ fields = id, name
 
 @pytest.fixture(scope="module")
 def place(cluster, tmp_path_factory):
-    db = cluster.create_database("app_template")
-    directory = tmp_path_factory.mktemp("publish")
-    install = Install(db, directory)
-    install.write(CONF)
-    install.apply()
-    s = Served(install, directory)
-    s.daemon.start().wait_ready()
-    yield s
-    s.daemon.kill()
-    db.drop()
+    with served_by(cluster, tmp_path_factory.mktemp("publish"), CONF) as s:
+        yield s
 
 
 NUMBERS = itertools.count(1)

@@ -1,15 +1,21 @@
 # SPDX-License-Identifier: PostgreSQL
 """Messages that are posted: the shapes, who may, what is refused, and that the answer comes after the commit."""
 
+import contextlib
 import json
 import random
+import select
+import signal
 import socket
 import threading
+import time
 
 import pytest
 
-from conftest import HEAD, Install, Served, run_pgherald
+from conftest import HEAD, Install, Served, run_pgherald, served_by
+from lib.cluster import wait_for as cluster_wait
 from lib.daemon import Client
+from lib.posting import exchange, journal, post
 
 CONF = HEAD.replace("receives = all\n", "receives = all\npublish = *\n").replace(
     "receives = own\n", "receives = own\nchannels = news, project.*\npublish = project.*, inbox.{user}\n") + """
@@ -43,46 +49,8 @@ kind = stats
 
 @pytest.fixture(scope="module")
 def place(cluster, tmp_path_factory):
-    db = cluster.create_database("app_template")
-    directory = tmp_path_factory.mktemp("publish_http")
-    install = Install(db, directory)
-    install.write(CONF)
-    install.apply()
-    s = Served(install, directory)
-    s.daemon.start().wait_ready()
-    yield s
-    s.daemon.kill()
-    db.drop()
-
-
-def exchange(place, data, more=()):
-    """What comes back for these bytes: (status, JSON or None)."""
-    s = socket.create_connection(place.daemon.address, timeout=60)
-    try:
-        answer = b""
-        s.sendall(data)
-        for piece in more:
-            s.sendall(piece)
-        while piece := s.recv(65536):
-            answer += piece
-    except ConnectionError:
-        pass
-    finally:
-        s.close()
-    head, _, body = answer.partition(b"\r\n\r\n")
-    return int(head.split()[1]), json.loads(body) if body else None
-
-
-def post(place, path, body, token="token-boss", headers=""):
-    if not isinstance(body, bytes):
-        body = json.dumps(body).encode()
-    credential = f"Authorization: Token {token}\r\n" if token else ""
-    head = f"POST {path} HTTP/1.1\r\nHost: t\r\n{credential}{headers}Content-Length: {len(body)}\r\n\r\n"
-    return exchange(place, head.encode() + body)
-
-
-def journal(place):
-    return place.db.run("SELECT own_new, past #>> '{}', data, pk FROM pgherald.journal WHERE op = 'm' ORDER BY id")
+    with served_by(cluster, tmp_path_factory.mktemp("publish_http"), CONF) as s:
+        yield s
 
 
 NOTE = {"title": "Важное уведомление", "content": "Текст уведомления", "type": "warning"}
@@ -112,6 +80,50 @@ def test_the_four_shapes(place):
     late.wait_message("notification", title="Новое уведомление")
     assert len(late.messages()) == 1
     late.close()
+
+
+# What an administrator, or an extension of his, does at the commit: the statement itself had gone well.
+REFUSING = """
+CREATE FUNCTION pgherald.at_commit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {fails}; RETURN NULL; END $$;
+CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT ON pgherald.journal DEFERRABLE INITIALLY DEFERRED
+  FOR EACH ROW EXECUTE FUNCTION pgherald.at_commit();
+"""
+
+
+@pytest.mark.parametrize("fails", ["RAISE EXCEPTION 'not today'", "PERFORM pg_terminate_backend(pg_backend_pid())"],
+                         ids=["refused", "terminated"])
+def test_a_commit_that_fails_is_not_answered_as_one(place, fails):
+    """The server sends the statement's result before it commits: that is no answer yet."""
+    body = {"message": {"id": "at commit", "type": "m", "content": fails[:3]}}
+    place.db.run(REFUSING.format(fails=fails))
+    try:
+        status, said = post(place, "/ws/broadcast", body)
+        assert status == 503, said
+        assert not [j for j in journal(place) if j[3] == "at commit"]
+    finally:
+        place.db.run("DROP FUNCTION pgherald.at_commit() CASCADE")
+
+
+def test_what_is_answered_outlives_a_crash(place):
+    """Whatever the database's default: nothing was written down when it was answered, if that was `off`."""
+    place.db.cluster.execute("ALTER SYSTEM SET wal_writer_delay = '10s'")
+    place.db.run(f"ALTER DATABASE {place.db.name} SET synchronous_commit = off")
+    try:
+        place.db.cluster.restart()
+        place.db.close()
+        place.daemon.wait_ready()
+        cluster_wait(lambda: post(place, "/ws/broadcast", NOTE)[0] == 201, "no answer after the restart")
+        status, said = post(place, "/ws/broadcast", NOTE)
+        place.db.cluster.restart("immediate")
+        place.db.close()
+        assert status == 201
+        assert place.db.one("SELECT count(*) FROM pgherald.journal WHERE id = %s", (said["id"],)) == 1
+    finally:
+        place.db.run(f"ALTER DATABASE {place.db.name} RESET synchronous_commit")
+        place.db.cluster.execute("ALTER SYSTEM RESET wal_writer_delay")
+        place.db.cluster.restart()
+        place.db.close()
+        place.daemon.wait_ready()
 
 
 def test_an_id_is_told_once(place):
@@ -243,6 +255,157 @@ def test_a_body_in_pieces_and_one_that_never_ends(place):
     s.close()
     assert post(place, "/ws/broadcast", {"event": "m", "data": 2})[0] == 201
     assert [j[2] for j in journal(place)][-2:] == ["pieces", 2]
+
+
+HUGE = b"Content-Length: 1000000\r\n"
+
+
+@pytest.mark.parametrize("head, status, words", [
+    (HUGE, 401, "not provided"),
+    (HUGE + b"Authorization: Token wrong\r\n", 401, "Invalid token"),
+    (HUGE + b"Authorization: Token token-mute\r\n", 403, "Your role"),
+    (HUGE + b"Authorization: Token token-boss\r\nContent-Type: text/plain\r\n", 415, "application/json"),
+    (HUGE + b"Expect: 100-continue\r\nAuthorization: Token wrong\r\n", 401, "Invalid token"),
+], ids=["no credential", "a wrong one", "another role", "no JSON", "who waits to be asked"])
+def test_nobody_makes_us_read_a_body_before_he_may_publish(place, head, status, words):
+    """Refused at the head, nothing of the body has come; and the answer reaches who sends it all the same."""
+    place.db.run("INSERT INTO api_user (id, username, role) VALUES (77, 'mute', 'mute') ON CONFLICT DO NOTHING")
+    place.db.run("INSERT INTO authtoken_token (key, user_id) VALUES ('token-mute', 77) ON CONFLICT DO NOTHING")
+    request = b"POST /ws/broadcast HTTP/1.1\r\nHost: t\r\n" + head + b"\r\n"
+    for more in ([], [b"x" * 100000] * 10, [b"x" * 999999 + b"yGET /healthz HTTP/1.1\r\nHost: t\r\n\r\n"]):
+        with socket.create_connection(place.daemon.address, timeout=30) as s:
+            s.sendall(request)
+            answer = s.recv(65536)  # before the body
+            assert answer.startswith(b"HTTP/1.1 %d " % status) and words.encode() in answer, answer
+            with contextlib.suppress(ConnectionError):
+                for piece in more:
+                    s.sendall(piece)
+                assert s.recv(65536) == b""
+    assert post(place, "/ws/broadcast", {"event": "m", "data": 2})[0] == 201
+
+
+BODY = b'{"event": "m", "data": 1}'
+SMUGGLED = b"POST /ws/broadcast HTTP/1.1\r\nHost: t\r\nAuthorization: Token token-boss\r\nContent-Length: 25\r\n\r\n" + BODY
+
+
+@pytest.mark.parametrize("fields, body, status", [
+    (b"Content-Length: 25\r\nContent-Length: 0\r\n", BODY, 400),
+    (b"Content-Length: 0\r\nContent-Length: 25\r\n", BODY, 400),
+    (b"Content-Length: 25\r\nContent-Length: 25\r\n", BODY, 400),
+    (b"Content-Length: 25, 25\r\n", BODY, 400),
+    (b"Content-Length: +25\r\n", BODY, 400),
+    (b"Content-Length: -1\r\n", BODY, 400),
+    (b"Content-Length: 0x19\r\n", BODY, 400),
+    (b"Content-Length: 2 5\r\n", BODY, 400),
+    (b"Content-Length:\r\n", BODY, 400),
+    (b"Content-Length : 25\r\n", BODY, 400),
+    (b"Content-Length:\r\n 25\r\n", BODY, 400),
+    (b"Content-Length: 25\n", BODY, 400),
+    (b"Content-Length: 25\0\r\n", BODY, 400),
+    (b"Content-Length: 18446744073709551641\r\n", BODY, 413),  # 2^64 + 25
+    (b"Content-Length: 4294967321\r\n", BODY, 413),  # 2^32 + 25
+    (b"Content-Length: 25\r\nTransfer-Encoding: chunked\r\n", b"19\r\n" + BODY + b"\r\n0\r\n\r\n", 400),
+    (b"Transfer-Encoding: chunked\r\nContent-Length: 25\r\n", b"19\r\n" + BODY + b"\r\n0\r\n\r\n", 400),
+    (b"Transfer-Encoding: chunked\r\n", b"19\r\n" + BODY + b"\r\n0\r\n\r\n", 413),
+    (b"Transfer-Encoding: identity\r\nContent-Length: 25\r\n", BODY, 501),
+    (b"Transfer-Encoding: chunked, identity\r\n", b"0\r\n\r\n", 501),
+    (b"Transfer-Encoding:\x0bchunked\r\nContent-Length: 25\r\n", BODY, 400),
+    (b"Content-Length: 24\r\n", BODY, 400),  # what is left over is no request, and no JSON is half
+    (b"Content-Length: %d\r\n" % (25 + len(SMUGGLED)), BODY, 400),
+], ids=lambda v: v.decode("latin-1") if isinstance(v, bytes) and len(v) < 70 and v != BODY else "")
+def test_two_ways_to_read_what_is_posted(place, fields, body, status):
+    """One answer, and what follows is no request: whatever a proxy before us has made of it."""
+    before = len(journal(place))
+    with socket.create_connection(place.daemon.address, timeout=30) as s, contextlib.suppress(ConnectionError):
+        s.sendall(b"POST /ws/broadcast HTTP/1.1\r\nHost: t\r\nAuthorization: Token token-boss\r\n" + fields + b"\r\n"
+                  + body + SMUGGLED)
+        answer = b""
+        while piece := s.recv(65536):
+            answer += piece
+    assert answer.startswith(b"HTTP/1.1 %d " % status) and answer.count(b"HTTP/1.1 ") == 1, answer
+    assert b"\r\nConnection: close\r\n" in answer
+    assert len(journal(place)) == before
+
+
+def test_who_may_publish_is_asked_for_the_body(place):
+    body = b'{"event": "m", "data": "asked for"}'
+    with socket.create_connection(place.daemon.address, timeout=30) as s:
+        s.sendall(b"POST /ws/broadcast HTTP/1.1\r\nHost: t\r\nAuthorization: Token token-boss\r\n"
+                  b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(body))
+        assert s.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        s.sendall(body)
+        assert s.recv(65536).startswith(b"HTTP/1.1 201 ")
+    assert journal(place)[-1][2] == "asked for"
+
+
+@pytest.fixture
+def hasty(place):
+    """The same, with a second for a request."""
+    def reload(old, new):
+        before = place.daemon.log_size()
+        place.configure(old, new)
+        place.daemon.signal(signal.SIGHUP)
+        place.daemon.wait_log("configuration reloaded", before)
+
+    reload("[server]", "[server]\nrequest_timeout = 1s")
+    yield place
+    reload("request_timeout = 1s\n", "")
+
+
+@pytest.mark.parametrize("goes_on", [True, False], ids=["a byte at a time", "nothing more"])
+def test_a_body_has_a_deadline(hasty, goes_on):
+    """Silence is not what ends it; and whoever waits so for his body keeps no place from others."""
+    with socket.create_connection(hasty.daemon.address, timeout=30) as s:
+        s.sendall(b"POST /ws/broadcast HTTP/1.1\r\nHost: t\r\nAuthorization: Token token-boss\r\n" + HUGE
+                  + b"Origin: https://app.example.com\r\n\r\n[")
+        began = time.monotonic()
+        while not select.select([s], [], [], 0.05)[0]:
+            if goes_on:
+                s.sendall(b"x")
+            assert time.monotonic() - began < 30, "it is never ended"
+        answer = s.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 408 ") and b"not complete in time" in answer, answer
+        with contextlib.suppress(ConnectionError):
+            assert s.recv(65536) == b""
+    hasty.daemon.wait_log(r"requests are ended that are not complete within request_timeout")
+    assert post(hasty, "/ws/broadcast", {"event": "m", "data": 2})[0] == 201
+
+
+def test_bodies_have_so_much_room(place):
+    """Sixteen of a mebibyte for a worker; the next one is told so at its head, and comes in when there is room."""
+    head = (b"POST /ws/broadcast HTTP/1.1\r\nHost: t\r\nAuthorization: Token token-boss\r\n"
+            b"Expect: 100-continue\r\nContent-Length: 1048576\r\n\r\n")
+    with contextlib.ExitStack() as stack:
+        answers = []
+        while b"503" not in (answers or [b""])[-1]:
+            s = stack.enter_context(socket.create_connection(place.daemon.address, timeout=30))
+            s.sendall(head)
+            answers.append(s.recv(65536))
+            assert len(answers) < 100
+        assert len(answers) > 16 and {a[:12] for a in answers[:-1]} == {b"HTTP/1.1 100"}
+        assert b"Retry-After: 3" in answers[-1] and b"Too much is being posted" in answers[-1]
+    cluster_wait(lambda: post(place, "/ws/broadcast", {"event": "m", "data": 2})[0] == 201, "there is room again")
+
+
+def test_no_room_for_messages(cluster, tmp_path):
+    """What is full is the journal: 507, and not a word of the daemon's being at fault."""
+    db = cluster.create_database("app_template")
+    install = Install(db, tmp_path)
+    install.write(CONF.replace("[database]\n", "[database]\njournal_size = 8MiB\n"))
+    install.apply()
+    s = Served(install, tmp_path)
+    s.daemon.start().wait_ready()
+    try:
+        r = random.Random(7)  # what can be compressed takes no room
+        noise = {"event": "m", "data": [r.randbytes(16).hex() for _ in range(20000)]}
+        answers = []
+        while (answers or [(201,)])[-1][0] == 201 and len(answers) < 100:
+            answers.append(post(s, "/ws/broadcast", noise))
+        assert answers[-1] == (507, {"detail": "There is no room for messages."}), answers[-1]
+        assert s.daemon.get("/readyz")[0] == 200
+    finally:
+        s.daemon.kill()
+        db.drop()
 
 
 def test_bodies_at_random(place):

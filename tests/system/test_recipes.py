@@ -233,16 +233,17 @@ def test_dump_and_restore(served, tmp_path):
     for name in ("pg_dump", "pg_restore", "createdb", "psql"):
         script(tools / name, f'exec {db.cluster.tool(name)} "$@"')
     env = dict(os.environ, PATH=f"{tools}:{os.environ['PATH']}", PGHOST=db.cluster.dir, PGUSER="postgres")
-    dump, again, elsewhere = commands("backup.md", "sh")
+    dump, again, elsewhere, public = commands("backup.md", "sh")
     try:
         shell(exchanged(dump, (" shop\n", f" {db.name}\n")), tmp_path, env)
         shell(again, tmp_path, env)
         shell(elsewhere, tmp_path, env)
-        restored, copy = Database(db.cluster, "shop_new"), Database(db.cluster, "shop_test")
-        for database in (restored, copy):
+        shell(exchanged(public, (" shop\n", f" {db.name}\n")), tmp_path, env)
+        restored, *copies = (Database(db.cluster, f"shop_{name}") for name in ("new", "test", "public"))
+        for database in (restored, *copies):
             assert database.one("SELECT number FROM api_estimate") == "E-1"
         triggers = "SELECT count(*) FROM pg_trigger WHERE tgname ~ 'zz_pgherald'"
-        assert restored.one(triggers) == db.one(triggers) and copy.one(triggers) == 0
+        assert restored.one(triggers) == db.one(triggers) and [copy.one(triggers) for copy in copies] == [0, 0]
         served.configure(f"dbname={db.name}", "dbname=shop_new")
         served.daemon.start().wait_ready()
         c = Client(served.daemon, served.boss).hello()
@@ -250,7 +251,7 @@ def test_dump_and_restore(served, tmp_path):
         hears(c, "E-2")
     finally:
         served.daemon.kill()
-        for name in ("shop_new", "shop_test"):
+        for name in ("shop_new", "shop_test", "shop_public"):
             Database(db.cluster, name).drop()
 
 

@@ -5,10 +5,12 @@ an hour apart."""
 import http.client
 import json
 import subprocess
+import sys
+import threading
 import time
 
 import pytest
-from conftest import PGHERALD, Served
+from conftest import HERE, PGHERALD, Served
 from lib.daemon import EVENTS, Client, wait_until
 from lib.websocket import WebSocket
 
@@ -190,3 +192,52 @@ def test_guesses_over_the_websocket_are_counted(doors):
         c.read_until(lambda n=n: len([m for m in c.messages() if m["event"] == "system.error"]) > n)
     types = [m["data"]["type"] for m in c.messages() if m["event"] == "system.error"]
     assert types == ["invalid_token"] * 3 + ["too_many"], types
+
+
+@pytest.mark.parametrize("via", ["sse", "ndjson", "websocket"])
+def test_the_client_for_python_renews_by_itself(doors, via):
+    """Told that its token ends it hands over another one: the stream goes on beyond the first one's end."""
+    sys.path.insert(0, str(HERE.parents[1] / "clients" / "python" / "src"))
+    pytest.importorskip("httpx", reason="not installed: httpx")
+    from pgherald import Herald
+
+    reasons, got = [], []
+
+    def token(reason):
+        reasons.append(reason)
+        return mint(doors, seconds=4 if reason == "start" else 3600)
+
+    herald = Herald("http://%s:%d%s" % (*doors.daemon.address, EVENTS), token=token, renew="/auth/renew", via=via)
+    reader = threading.Thread(target=lambda: [got.append(e) for e in herald.events()], daemon=True)
+    end = time.time() + 4
+    reader.start()
+    doors.daemon.wait_log("stream renewed")
+    wait_until(lambda: time.time() > end + 1, "its first end")
+    mine = estimate(doors, 2)
+    wait_until(lambda: [e.data["estimate_id"] for e in got if e.type == "estimate.created"] == [mine], "the event")
+    assert reasons == ["start", "expired"] and herald.status.state == "open"
+    assert doors.daemon.log().count("stream opened") == 1
+    herald.close()
+    estimate(doors, 2)
+    reader.join(30)
+    assert not reader.is_alive()
+
+
+def test_told_a_minute_before(doors):
+    """Not earlier; and who polls hears it with his answer."""
+    began = time.monotonic()
+    client = stream(doors, mint(doors, seconds=63)).hello()
+    said = notice(client)
+    passed = time.monotonic() - began  # less than the token's 63 s by what whole seconds round away, twice
+    assert 30 <= said["seconds"] <= 60 and passed > 0.9, (said, passed)
+    def poll(seconds):
+        token = mint(doors, seconds=seconds)
+        path = f"{EVENTS}?transport=poll&last_event_id={first}"
+        status, _, body = doors.daemon.request("GET", path, {"Authorization": "Bearer " + token})
+        assert status == 200, body
+        return json.loads(body)
+    first = client.last_id
+    doors.db.run("INSERT INTO api_estimate (number, project_id, foreman_id) VALUES ('n', 10, 2)")
+    assert 30 <= poll(40)["expires_in"] <= 40
+    assert "expires_in" not in poll(3600)
+    client.close()

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from conftest import CONF, PGHERALD, TOLD, run_pgherald
+from conftest import CONF, PGHERALD, TOLD, copy_installed, run_pgherald
 from lib.daemon import Client, Daemon, wait_until
 
 SECRET = "Merger"
@@ -14,10 +14,10 @@ LEAVES_WITH_NAME = CONF.replace("leave = estimate_id, project_id", "leave = esti
 
 
 class Site:
-    def __init__(self, install, conf, more=""):
+    def __init__(self, cluster, directory, conf, more=""):
+        install = copy_installed(cluster, directory, conf)
         self.db = install.db
         install.write(conf.replace("[server]", "[server]\n" + more))
-        install.apply()
         self.daemon = Daemon(PGHERALD, install.conf, install.conf.parent / "daemon.log")
         self.daemon.start().wait_ready()
 
@@ -43,16 +43,17 @@ class Site:
 
 
 @pytest.fixture
-def site(install):
+def site(cluster, tmp_path):
     made = []
 
     def make(*args):
-        made.append(Site(install, *args))
+        made.append(Site(cluster, tmp_path, *args))
         return made[0]
 
     yield make
     for s in made:
         s.daemon.kill()
+        s.db.drop()
 
 
 CREATE = "INSERT INTO api_estimate (id, number, project_id, foreman_id) VALUES (1, 'e', 10, 2)"

@@ -171,23 +171,20 @@ def test_filling_and_pruning_again_and_again_stays_small(small, db):
     assert max(sizes) < sizes[0] + 10 * 64 * 1024, sizes
 
 
-def test_prune_by_size_leaves_a_small_journal_alone(install, db):
-    install.apply()
+def test_prune_by_size_leaves_a_small_journal_alone(installed, db):
     db.run(BULK, user="app")
     assert db.one(PRUNE, ["1 day", 1000, 1 << 30]) == 0
     assert rows(db) == 20
 
 
-def test_no_limit_of_age(install, db):
-    install.apply()
+def test_no_limit_of_age(installed, db):
     db.run(BULK, user="app")
     db.run("UPDATE pgherald.journal SET at = at - interval '1 year'")
     assert db.one(PRUNE, [None, 1000, None]) == 0
     assert db.one(PRUNE, ["1 day", 1000, None]) == 20
 
 
-def test_one_session_prunes(install, db):
-    install.apply()
+def test_one_session_prunes(installed, db):
     db.run(BULK, user="app")
     c = db.connect("pgherald", autocommit=False)
     c.cursor().execute(PRUNE, ["0", 1, None])

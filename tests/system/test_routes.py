@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from conftest import HEAD, Install, Served
+from conftest import HEAD, served_by
 from lib.daemon import Client
 
 CONF = HEAD.replace("receives = own\n", "receives = own\nchannels = chat:*, project.*, of.{user}.*, team:*\n").replace(
@@ -57,17 +57,8 @@ class Raw:
 
 @pytest.fixture(scope="module")
 def place(cluster, tmp_path_factory):
-    db = cluster.create_database("app_template")
-    directory = tmp_path_factory.mktemp("routes")
-    install = Install(db, directory)
-    db.run(TABLES)
-    install.write(CONF)
-    install.apply()
-    s = Served(install, directory)
-    s.daemon.start().wait_ready()
-    yield s
-    s.daemon.kill()
-    db.drop()
+    with served_by(cluster, tmp_path_factory.mktemp("routes"), CONF, TABLES) as s:
+        yield s
 
 
 def say(place, id, session=None, project=None, who=None):

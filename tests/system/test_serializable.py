@@ -2,6 +2,7 @@
 """SERIALIZABLE transactions meet no conflict of ours, nor one another by way of us: neither single rows nor
 bulk, in no way that the triggers can go. And a conflict of their own is theirs: it is not taken for a loss."""
 
+import json
 import threading
 
 import psycopg2
@@ -107,6 +108,33 @@ def test_while_the_journal_is_shut(db, pair):
         c.commit()
     interleave(*pair, WORK["row"] + WORK["rows"])
     assert db.one("SELECT last_value FROM pgherald.loss") == 4
+
+
+@pytest.mark.parametrize("capture", ["journal", "notify"])
+def test_a_joined_table_that_another_writes(db, install, capture):
+    """Who reads the row that the one writes, and writes a row that is named there, has nothing to do with him."""
+    db.run(TABLES)
+    install.write(SECTIONS.replace("fields =", f"capture = {capture}\nfields ="))
+    install.apply()
+    ear = db.connect()
+    ear.cursor().execute("LISTEN pgherald_inline")
+    sessions = [db.connect(autocommit=False) for _ in range(2)]
+    for c in sessions:
+        c.set_isolation_level(psycopg2.extensions.ISOLATION_LEVEL_SERIALIZABLE)
+        c.cursor().execute("SET enable_seqscan = off; SET enable_bitmapscan = off")
+        c.commit()
+    for work in ("UPDATE a SET v = v + 1 WHERE id = 1", "UPDATE a SET v = v + 1 WHERE id IN (1, 2)", "DELETE FROM a WHERE id = 1"):
+        sessions[0].cursor().execute(work)
+        sessions[1].cursor().execute("SELECT v FROM a WHERE id = 1")
+        sessions[1].cursor().execute("UPDATE p SET name = name || 'x' WHERE id = 1")
+        for c in sessions:
+            c.commit()
+    assert db.one("SELECT is_called FROM pgherald.loss") is False
+    ear.poll()
+    told = [json.loads(n.payload) for n in ear.notifies]
+    assert [(e["op"], e["reason"]) for e in told] == ([("r", "loss")] * 3 if capture == "notify" else [])
+    for c in (ear, *sessions):
+        c.close()
 
 
 def test_rights(db, installed):

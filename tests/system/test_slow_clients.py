@@ -65,6 +65,7 @@ def test_a_byte_at_a_time_has_a_deadline(served, begin):
         with contextlib.suppress(ConnectionError):
             answer = s.recv(4096)
     assert answer.startswith(b"HTTP/1.1 408 ") and b'{"detail": "The request was not' in answer
+    d.wait_log("requests are ended that are not complete within request_timeout peer=")  # by the log's thread
     assert d.log().count("requests are ended that are not complete within request_timeout peer=") == 1
 
 

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: PostgreSQL
-"""Pages that were written for a chat's own server, as they stand, against the preset: before and after that had
-changed its transport. Only the URL's origin is ours, and the token that is spelled in them."""
+"""What the documents show, as it stands there, against the presets: pages that were written for a chat's own server,
+before and after that had changed its transport; the streaming system's page, commands and lines for a terminal. The
+tokens that are spelled in them are there; where localhost:8000 is, the browser and curl are told."""
 
 import json
+import shutil
+import subprocess
 
 import pytest
 
@@ -55,6 +58,114 @@ window.failed = null;
 """
 
 
+PAGE = """
+const ws = new WebSocket("ws://localhost:8000/ws/connect?token=your-jwt-token");
+
+ws.onopen = function (event) {
+  console.log("WebSocket подключен");
+};
+
+ws.onmessage = function (event) {
+  const data = JSON.parse(event.data);
+  console.log("Получено сообщение:", data);
+};
+
+const eventSource = new EventSource(
+  "http://localhost:8000/sse/connect?token=your-jwt-token"
+);
+
+eventSource.onopen = function (event) {
+  console.log("SSE подключен");
+};
+
+eventSource.addEventListener("message", function (event) {
+  const data = JSON.parse(event.data);
+  console.log("Получено сообщение:", data);
+});
+
+eventSource.addEventListener("notification", function (event) {
+  const notification = JSON.parse(event.data);
+  console.log("Уведомление:", notification);
+});
+"""
+
+SAID = [
+    """{
+  "action": "ping",
+  "request_id": "unique-id"
+}""",
+    """{
+  "action": "subscribe",
+  "data": { "channel": "test_channel" },
+  "request_id": "unique-id"
+}""",
+    """{
+  "action": "send_to_channel",
+  "data": {
+    "channel": "test_channel",
+    "content": "Привет всем!"
+  },
+  "request_id": "unique-id"
+}""",
+    """{
+  "action": "send_to_user",
+  "data": {
+    "user_id": "user123",
+    "content": "Личное сообщение"
+  },
+  "request_id": "unique-id"
+}""",
+]
+
+POSTED = [
+    r"""curl -X POST "http://localhost:8000/ws/broadcast" \
+  -H "Content-Type: application/json" \
+  -d '{
+    "message": {
+      "id": "msg-123",
+      "type": "broadcast",
+      "content": "Сообщение всем пользователям"
+    }
+  }'""",
+    r"""curl -X POST "http://localhost:8000/ws/send-to-channel" \
+  -H "Content-Type: application/json" \
+  -d '{
+    "channel": "notifications",
+    "message": {
+      "id": "msg-124",
+      "type": "notification",
+      "content": {
+        "title": "Новое уведомление",
+        "message": "Содержимое уведомления"
+      }
+    },
+    "persist": true
+  }'""",
+    r"""curl -X POST "http://localhost:8000/sse/send-to-channel" \
+  -H "Content-Type: application/json" \
+  -d '{
+    "channel": "news",
+    "event": "news_update",
+    "data": {
+      "title": "Новая статья",
+      "content": "Содержимое новости"
+    }
+  }'""",
+    r"""curl -X POST "http://localhost:8000/sse/notification" \
+  -H "Content-Type: application/json" \
+  -d '{
+    "title": "Важное уведомление",
+    "content": "Текст уведомления",
+    "type": "warning"
+  }'""",
+]
+STATS = 'curl "http://localhost:8000/ws/stats"'
+CONNECTIONS = 'curl "http://localhost:8000/ws/connections"'
+DISCONNECT = 'curl -X DELETE "http://localhost:8000/ws/connections/connection-id"'
+USERS = r"""curl -H "Authorization: Bearer YOUR_TOKEN" \
+  http://localhost:8000/api/v1/sse/stats/"""
+
+
 @pytest.fixture
 def chat(db, tmp_path):
     install = Install(db, tmp_path)
@@ -92,5 +203,72 @@ def test_a_chat_s_page(chat, snippet, payload):
         assert [what for what, _ in told] == ["Task started:"] * 2
         documents = [data[payload] if payload else data for _, data in told]
         assert documents == [{"task": 1}, {"task": 2}]
+    finally:
+        b.close()
+
+
+@pytest.fixture
+def streaming(db, tmp_path):
+    install = Install(db, tmp_path)
+    install.write(HEAD.replace("receives = all\n", "receives = all\nchannels = *\npublish = *\n") + """
+[publish]
+roles = pgherald
+[watch project]
+table = public.api_project
+fields = id
+""" + "".join(f"include = {HERE.parents[1]}/presets/{name}.conf\n" for name in ("streaming", "publishing", "estimates")))
+    install.apply()
+    db.run("UPDATE authtoken_token SET key = 'your-jwt-token' WHERE user_id = 1")
+    s = Served(install, tmp_path)
+    s.daemon.start().wait_ready()
+    s.at = "127.0.0.1:%d" % s.daemon.address[1]
+    yield s
+    s.daemon.kill()
+
+
+def terminal(served, tmp_path, line, token="your-jwt-token"):
+    """A line for a shell, as it stands; what curl reads besides is the address and the credential."""
+    (tmp_path / ".curlrc").write_text(f'silent\nfail-with-body\nconnect-to = "localhost:8000:{served.at}"\n' +
+                                      (f'header = "Authorization: Bearer {token}"\n' if token else ""))
+    done = subprocess.run(["sh", "-c", line], env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}, capture_output=True, text=True,
+                          timeout=60)
+    assert done.returncode == 0, (line, done.stdout, done.stderr)
+    return json.loads(done.stdout)
+
+
+def test_the_streaming_system_s_page_and_lines(streaming, tmp_path):
+    if not browser.find() or not shutil.which("curl"):
+        pytest.skip("no Chromium or no curl is installed")
+    b = browser.Browser(f"--host-resolver-rules=MAP localhost:8000 {streaming.at}")
+    try:
+        page = b.open("http://localhost:8000/healthz")
+        page.eval("window.told = []; console.log = (...words) => window.told.push(words); 0")
+        page.eval("(() => {" + PAGE + "window.ws = ws; })(); 0")
+        for opened in ("WebSocket подключен", "SSE подключен"):
+            page.wait(f"window.told.some(([words]) => words === '{opened}')", opened)
+        for command in SAID:
+            page.eval(f"ws.send({json.dumps(command)}); 0")
+        page.wait("window.told.filter(([, m]) => m && m.request_id === 'unique-id').length === 4", "four answers")
+        answers = page.eval("window.told.map(([, m]) => m).filter((m) => m && m.request_id === 'unique-id').map((m) => m.type)")
+        assert sorted(answers) == ["pong", "published", "published", "subscribed"]
+        for line in POSTED:
+            assert terminal(streaming, tmp_path, line)["status"] == "ok"
+        page.eval("ws.send('{\"action\": \"message\", \"data\": {\"content\": 7}}'); 0")
+        note = {"title": "Важное уведомление", "content": "Текст уведомления", "type": "warning"}
+        page.wait("window.told.some(([words, m]) => words === 'Уведомление:')", "a notification")
+        page.wait("window.told.some(([words, m]) => words === 'Получено сообщение:' && m === 7)", "an event named message")
+        told = page.eval("window.told")
+        assert ["Уведомление:", note] in told  # by SSE, which is not subscribed to a channel …
+        heard = [(m["type"], m["content"]) for m in (said[-1] for said in told) if isinstance(m, dict) and "type" in m and "content" in m]
+        assert ("text", "Привет всем!") in heard and ("broadcast", "Сообщение всем пользователям") in heard
+        assert not [c for _, c in heard if c == "Личное сообщение"]  # … and nobody is user123
+        stats = terminal(streaming, tmp_path, STATS)
+        assert list(stats) == ["websocket", "sse", "channels", "total_connections"] and stats["total_connections"] == 2
+        there = {c["transport"]: c["connection_id"] for c in terminal(streaming, tmp_path, CONNECTIONS)["connections"]}
+        page.eval("ws.onclose = () => window.told.push(['closed']); 0")
+        terminal(streaming, tmp_path, DISCONNECT.replace("connection-id", there["websocket"]))
+        page.wait("window.told.some(([words]) => words === 'closed')", "its end")
+        streaming.db.run("UPDATE authtoken_token SET key = 'YOUR_TOKEN' WHERE user_id = 1")
+        assert list(terminal(streaming, tmp_path, USERS, None))[:3] == ["total_users", "total_connections", "users"]
     finally:
         b.close()

@@ -17,6 +17,7 @@ SOURCE = Path(__file__).resolve().parents[2]
 @pytest.fixture
 def no_roles(cluster):
     """The cluster as if pgherald had never been there: other tests leave the roles behind."""
+    cluster.forget_copies()
     cluster.execute("DROP ROLE IF EXISTS pgherald_owner, pgherald_teller, pgherald_auth, pgherald")
 
 
@@ -26,7 +27,7 @@ SELECT n.nspname, a.grantee::regrole, a.privilege_type
 FROM pg_namespace n, aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) a
 UNION ALL
 SELECT c.oid::regclass::text, a.grantee::regrole, a.privilege_type
-FROM pg_class c, aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) a
+FROM pg_class c, aclexplode(coalesce(c.relacl, acldefault(CASE c.relkind WHEN 'S' THEN 's'::"char" ELSE 'r' END, c.relowner))) a
 WHERE c.relnamespace::regnamespace::text !~ '^(pg_|information_schema)'
 UNION ALL
 SELECT t.attrelid::regclass || '.' || t.attname, a.grantee::regrole, a.privilege_type
@@ -125,6 +126,14 @@ def test_waits_for_a_busy_table(db, install):
     assert triggers(db) == ALL_TRIGGERS
 
 
+def test_read_only_as_the_databases_default(db, installed):
+    """As for the daemon (test_operation.py): what the session says for itself counts."""
+    db.run(f"ALTER DATABASE {db.name} SET default_transaction_read_only = on")
+    for command in ("upgrade", "prune", "uninstall", "install"):
+        done = installed.sql(command, "--apply")
+        assert done.returncode == 0, done.stderr
+
+
 def test_disabled_or_foreign_triggers_are_put_right(db, installed):
     db.run("ALTER TABLE api_estimate DISABLE TRIGGER zz_pgherald_u; "
            "DROP TRIGGER zz_pgherald_d ON api_estimate")
@@ -151,14 +160,14 @@ def test_one_watch_only(db, install):
 def test_comment_holds_version_and_hash_of_the_body(db, installed):
     rows = db.run("SELECT obj_description(oid, 'pg_proc'), md5(prosrc) FROM pg_proc "
                   "WHERE pronamespace = 'pgherald'::regnamespace")
-    assert len(rows) == 38
+    assert len(rows) == 39
     for comment, md5 in rows:
         assert re.fullmatch(rf"pgherald \S+ md5 {md5}", comment)
 
 
 # Inlined, or called by functions that have the settings: they would only cost there.
 BARE = {"utc", "plain", "only_plain", "as_text", "as_jsonb", "typed", "user_key", "channel_key"}
-OWNERS = {"auth_drf": "pgherald_auth", "revoke_drf": "pgherald_auth",
+OWNERS = {"auth_drf": "pgherald_auth", "who_drf": "pgherald_auth", "revoke_drf": "pgherald_auth",
           **{f"{what}_{topic}": "pgherald_teller" for what in ("tell", "settle", "names", "owners")
              for topic in ("estimate", "project")}}
 CALLED_BY_OTHERS = {"next_id", "too_much", "refetch", "rescope", "lost", "shut_when_full", "plain_type", "is_array", "indexed",
@@ -382,6 +391,7 @@ GRANT CONNECT ON DATABASE {db} TO pgherald_reader;
 GRANT USAGE ON SCHEMA pgherald TO pgherald_reader;
 GRANT SELECT ON pgherald.meta, pgherald.journal, pgherald.loss TO pgherald_reader;
 GRANT EXECUTE ON FUNCTION pgherald.epoch(), pgherald.tell(bigint[]), pgherald.auth_drf(text[]) TO pgherald_reader;
+DROP FUNCTION pgherald.who_drf(text[]);
 ALTER FUNCTION pgherald.auth_drf(text[]) OWNER TO pgherald_owner;
 ALTER FUNCTION pgherald.revoke_drf() OWNER TO pgherald_owner;
 GRANT SELECT (key, user_id) ON authtoken_token TO pgherald_owner;

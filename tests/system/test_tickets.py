@@ -34,6 +34,12 @@ path = /auth/ticket
 kind = ticket
 opens = events
 auth = page, drf
+[route few]
+path = /auth/few
+kind = ticket
+opens = events
+auth = drf
+opens_per_user = 3
 [route stats]
 path = /api/v1/sse/stats/
 kind = stats
@@ -226,7 +232,7 @@ def test_check_and_uninstall(doors):
 @pytest.mark.parametrize("old, new, says", [
     ("opens = events", "opens = stats", "opens must name a route of events"),
     ("opens = events", "opens = nothing", "opens must name a route of events"),
-    ("auth = page, drf\n[route stats", "auth = page, ticket\n[route stats", "no credential to give a ticket for"),
+    ("auth = page, drf\n[route few", "auth = page, ticket\n[route few", "no credential to give a ticket for"),
     ("auth = ticket, page, drf", "auth = ticket, drf", "must be a door of"),
     ("auth = ticket, page, drf", "auth = drf, page, ticket", "nothing is left for"),
     ("kind = ticket\n", "", "opens is for kind = ticket"),
@@ -245,3 +251,37 @@ def test_nothing_is_installed(doors):
     size = doors.daemon.log_size()
     assert ask(doors)[0] == 503
     doors.daemon.wait_log("is pgherald sql install up to date", size)
+
+
+def test_no_more_than_so_many_of_a_user(doors):
+    for _ in range(3):
+        assert ask(doors, path="/auth/few")[0] == 201
+    status, headers, answer = ask(doors, path="/auth/few")
+    assert (status, answer["code"]) == (429, "opens_per_user") and 1 <= int(headers["Retry-After"]) <= 20
+    assert ask(doors, {"Authorization": "Token " + doors.boris}, path="/auth/few")[0] == 201  # somebody else
+    assert ask(doors)[0] == 201  # another route
+    assert doors.db.one("SELECT count(*) FROM pgherald.ticket") == 5  # none for who was refused
+
+
+def test_no_more_than_so_many_that_nobody_uses(doors):
+    """Who uses his gets others; who is refused, or whose ticket could not be kept, holds none."""
+    doors.configure("[server]\n", "[server]\nmax_tickets = 4\nmax_tickets_per_user = 2\n")
+    size = doors.daemon.log_size()
+    doors.daemon.signal(1)
+    doors.daemon.wait_log("reloaded", size)
+    names = [ticket(doors) for _ in range(2)]
+    status_, headers, answer = ask(doors)
+    assert (status_, answer["code"]) == (429, "max_tickets_per_user") and int(headers["Retry-After"]) >= 1
+    others = [{"Authorization": "Token " + t} for t in (doors.boris, doors.boss)]
+    assert [ask(doors, h)[0] for h in (others[0], others[0])] == [201, 201]
+    assert ask(doors, others[1])[2]["code"] == "max_tickets"
+    stream(doors, names[0]).hello().close()
+    assert status(doors, names[0]) == 401  # a guess frees nothing
+    assert [ask(doors)[0], ask(doors)[0]] == [201, 429]
+    stream(doors, names[1]).hello().close()
+    doors.db.run("ALTER FUNCTION pgherald.tickets_keep RENAME TO away")
+    assert [ask(doors)[0] for _ in range(3)] == [503] * 3
+    doors.db.run("ALTER FUNCTION pgherald.away RENAME TO tickets_keep")
+    assert [ask(doors)[0], ask(doors)[0]] == [201, 429]
+    _, _, body = doors.daemon.get("/api/v1/sse/stats/", doors.boss)
+    assert json.loads(body)["refused"]["max_tickets_per_user"] >= 3

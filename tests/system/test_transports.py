@@ -122,6 +122,19 @@ def test_refusals_are_no_stream(served, d):
     first.close()
 
 
+def test_a_poll_that_reads_the_journal_ends_with_what_it_had(served):
+    """It does not wait for more, or for its time."""
+    served.configure("[watch estimate]", "[route events]\npath = /api/v1/sse/events/\nkeepalive = 1h\n[watch estimate]")
+    d = served.daemon.start().wait_ready()
+    client = Poll(d, served.anna, last_id=ndjson(d, served.anna).last_id)
+    for n in range(3):
+        insert(served, n)
+    d.stop()
+    d.start().wait_ready()  # what is in its ring has been told before, and she hears her own
+    client.more()
+    assert numbers(client) == [0, 1, 2] and client.polls == 1
+
+
 def test_one_position_for_all(served, d):
     """Cut at any place and resumed over any transport: each event once, in order."""
     chance = random.Random(12)

@@ -11,8 +11,8 @@ import pytest
 
 from conftest import PGHERALD, run_pgherald
 from lib.daemon import Client, Daemon, wait_until
-from lib.traps import (AFTER, ALONE, ASSERTING, BEFORE, CONF, DEEDS, EVIL, IN_VAIN, LEFT, LOOPING, NAMES, REPLACING,
-                       SHOP, SPY, TABLES, doing)
+from lib.traps import (AFTER, ALONE, ASSERTING, BEFORE, CONF, DEEDS, EVIL, FETCHING, IN_VAIN, LEFT, LOOPING, NAMES,
+                       OURS, REPLACING, SHOP, SPY, TABLES, doing)
 
 
 class Site:
@@ -138,6 +138,13 @@ USE = [
     "TRUNCATE {t}",
 ]
 USE_OF_RIGHTS = [
+    "INSERT INTO public.talk (id, title) VALUES (1, 'a'), (2, 'b')",
+    "DO $$BEGIN UPDATE public.talk SET room = '2' WHERE id OPERATOR(pg_catalog.=) 1;"
+    " UPDATE public.talk SET title = 'c' WHERE id OPERATOR(pg_catalog.=) 1; END$$",
+    "DELETE FROM public.talk",
+    "UPDATE public.api_key SET user_id = user_id",
+    "SELECT pgherald.publish('room.1', 'note.sent', '{}', NULL, 'k', true)",
+    "SELECT pgherald.publish(NULL, 'note.sent', '{}', '2')",
     "INSERT INTO public.token (key, user_id) VALUES ('t9', 2), ('t8', 2)",
     "UPDATE public.token SET user_id = 1 WHERE key OPERATOR(pg_catalog.=) 't9'",
     "DELETE FROM public.token WHERE key OPERATOR(pg_catalog.~) 't[89]'",
@@ -158,6 +165,8 @@ ASK = [
     "SELECT * FROM pgherald.auth_web('{s1}')",
     "SELECT * FROM pgherald.session_web('{1,2}', '{x}', '{y}')",
     "SELECT pgherald.prune('1 hour', 10, 1000000)",
+    "SELECT * FROM pgherald.auth_stored('{k1}')",
+    "SELECT * FROM pgherald.kept_for('{#room.1}')",
 ]
 
 
@@ -237,6 +246,32 @@ def test_no_command_runs_code_of_the_application(trapped):
         trapped.assert_safe(what)
 
 
+@pytest.mark.parametrize("installed", [False, True])
+def test_a_database_that_makes_everybody_its_owner(cluster, roles, tmp_path, installed):
+    """ALTER DATABASE SET role: a superuser's session begins as the application's role, whose code could take
+    the rights back. None runs, not even as that role; the commands fail, or do what they are for."""
+    site = Site(cluster, tmp_path)
+    try:
+        if installed:
+            done(site.sql("install", "--apply"))
+        for trap in NAMES:
+            site.plant(trap)
+        site.evil(f"ALTER DATABASE {site.db.name} SET role = '{EVIL}'")
+        site.begin = os.path.getsize(cluster.log)
+        for command in ("install", "upgrade", "prune", "uninstall", "install"):
+            site.sql("check")
+            site.sql(command, "--apply")
+            assert not site.sprung(evil=True), command
+        run_pgherald("init", "--yes", "-c", "-", "--dsn", site.db.conninfo())
+        assert not site.sprung(evil=True)
+        assert not os.path.exists(f"{cluster.dir}/pwned")
+        assert not site.db.one(f"SELECT rolsuper FROM pg_roles WHERE rolname = '{EVIL}'")
+    finally:
+        cluster.execute(f"ALTER DATABASE {site.db.name} RESET role")
+        site.sql("uninstall", "--apply")
+        site.db.drop()
+
+
 def test_who_installs_without_being_a_superuser(cluster, roles, tmp_path):
     """The owner of the tables, with roles made by an administrator, in the database of somebody else."""
     cluster.execute(f"CREATE ROLE {SHOP} LOGIN")
@@ -298,19 +333,28 @@ def installed_site(cluster, roles, tmp_path_factory):
     done(made.sql("install", "--apply"))
     answers = made.ask()
     assert not [a for a in answers if isinstance(a, str)], answers
-    assert [len(a) for a in answers[2:5]] == [2, 1, 2], answers
+    assert [len(a) for a in answers[2:5]] == [2, 1, 2] and len(answers[6]) == 1, answers
     made.db.close()
     yield made.db.name
     made.sql("uninstall", "--apply")
     made.db.drop()
 
 
+@pytest.fixture(scope="module")
+def used_site(cluster, installed_site, tmp_path_factory):
+    """The name of one in which the application has been at work."""
+    made = Site(cluster, tmp_path_factory.mktemp("used"), installed_site)
+    made.use()
+    made.db.close()
+    yield made.db.name
+    made.db.drop()
+
+
 @pytest.mark.parametrize("trap", AFTER, ids=lambda t: t.name)
-def test_planted_after_the_install(cluster, installed_site, tmp_path, trap):
+def test_planted_after_the_install(cluster, used_site, tmp_path, trap):
     """The application's own statements, and what the daemon asks."""
-    site = Site(cluster, tmp_path, installed_site)
+    site = Site(cluster, tmp_path, used_site)
     try:
-        site.use()
         site.plant(trap)
         site.begin = os.path.getsize(cluster.log)
         for _ in range(2):  # whose code has run once may have left something for the next time
@@ -459,4 +503,49 @@ def test_a_session_that_no_cancel_ends_does_not_stay(cluster, installed_site, tm
         daemon.stop()
         site.db.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
                     " AND usename = 'pgherald'")
+        site.db.drop()
+
+
+@pytest.mark.parametrize("function", ["tell", "replay"])
+def test_who_is_told_of_one_topic_reads_no_cursor_with_others(cluster, installed_site, tmp_path, function):
+    """PostgreSQL asks nobody who fetches from a cursor, such as that of a loop in PL/pgSQL."""
+    site = Site(cluster, tmp_path, installed_site)
+    try:
+        site.evil("INSERT INTO public.item (id) VALUES (1)")
+        site.db.run("INSERT INTO pgherald.journal (topic, op) SELECT concat('other_', n), 't'"
+                    " FROM generate_series(1, 40) AS n")
+        site.evil(FETCHING)
+        args = "array_agg(DISTINCT j.txid)" + (", array_agg(j.id)" if function == "replay" else "")
+        connection = site.db.connect("pgherald")
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT {args} FROM pgherald.journal AS j")
+            found = cursor.fetchone()
+            site.begin = os.path.getsize(cluster.log)
+            cursor.execute(f"SELECT t.topic FROM pgherald.{function}({', '.join(['%s::bigint[]'] * len(found))}) AS t",
+                           found)
+            assert cursor.rowcount > 40
+        connection.close()
+        assert not site.sprung()
+    finally:
+        site.db.drop()
+
+
+@pytest.mark.parametrize("what", OURS)
+def test_who_installed_becomes_no_superuser_by_one_who_comes_later(cluster, installed_site, tmp_path, what):
+    site = Site(cluster, tmp_path, installed_site)
+    try:
+        site.db.run(f"GRANT pgherald_owner TO {EVIL}; GRANT ALL ON SCHEMA pgherald TO {EVIL}")
+        for statement in [OURS[what]]:
+            try:
+                site.as_role(EVIL, statement)
+            except (psycopg2.errors.SyntaxError, psycopg2.errors.FeatureNotSupported):
+                assert what == "statistics", "expressions came with PostgreSQL 14"
+                return
+        site.begin = os.path.getsize(cluster.log)
+        for command in ("prune", "upgrade", "install", "uninstall"):
+            site.sql("check")
+            site.sql(command, "--apply")
+        site.assert_safe(what)
+    finally:
+        site.db.run(f"REVOKE pgherald_owner FROM {EVIL}")
         site.db.drop()

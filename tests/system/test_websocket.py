@@ -343,7 +343,7 @@ def test_actions(served):
     ('{"action": "pi\\u0000ng"}', "invalid_message", '"action"'),
     ({"action": "ping", "request_id": ["x"]}, "invalid_message", '"request_id"'),
     ({"action": "ping", "request_id": "x" * 127}, "invalid_message", '"request_id"'),
-    ({"action": 'tele"path\u2028y'}, "unknown_action", "there are: ping, renew, subscribe, unsubscribe."),
+    ({"action": 'tele"path\u2028y'}, "unknown_action", "there are: message, ping, renew, send_to_channel, send_to_user, "),
     ({"action": "subscribe"}, "invalid_data", '"channel"'),
     ({"action": "subscribe", "data": []}, "invalid_data", '"channel"'),
     ({"action": "subscribe", "data": {"channel": "a b"}}, "invalid_data", '"channel" is a name'),

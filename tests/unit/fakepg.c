@@ -229,6 +229,7 @@ static void take_message(struct fakepg_peer *p, char type, const char *body)
 			p->execute = false;
 			f->answer(f, p, p->statement);
 		} else { /* prepared, and no more */
+			p->n_prepared++;
 			fakepg_ready(p);
 			fakepg_flush(p);
 		}

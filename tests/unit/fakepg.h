@@ -24,7 +24,8 @@ struct fakepg_peer {
 	char statement[8192]; /* what is to be executed: its text, or its name if it has one */
 	char *params[FAKEPG_PARAMS];
 	size_t n_params;
-	bool execute; /* the client wants a result and not only to prepare */
+	bool execute;	     /* the client wants a result and not only to prepare */
+	unsigned n_prepared; /* statements, on all of its life */
 };
 
 /* Answers a statement with the functions below, fakepg_ready() last, and fakepg_flush(). Without a

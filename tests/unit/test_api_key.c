@@ -29,7 +29,8 @@ TEST(keys_of_ones_own)
 	assert_int_equal(strlen(key), API_KEY_SIZE);
 	assert_string_not_equal(key, other);
 	assert_memory_equal(key, "pgh_", 4);
-	assert_true(api_key_line(&line, key, "7", "manager", 1801353600, "the nightly import"));
+	assert_true(api_key_line(&line, key, "7", "manager", 1801353600, "a,b.*",
+				 "the nightly import"));
 	assert_null(strstr(buf_cstr(&line), key + 13)); /* the secret is not in it */
 	k = parse(buf_cstr(&line), &error);
 	assert_non_null(k);
@@ -39,6 +40,7 @@ TEST(keys_of_ones_own)
 	assert_string_equal(found->user, "7");
 	assert_string_equal(found->role, "manager");
 	assert_int_equal(found->expires_s, 1801353600);
+	assert_string_equal(found->channels, "a,b.*");
 	assert_int_equal(strlen(found->prefix), 12);
 	assert_null(api_keys_find(k, other));
 	assert_true(api_keys_may_have(k, key));
@@ -56,12 +58,13 @@ TEST(foreign_keys)
 	autobuf line = {.max = 4096}, error = {.max = 4096};
 	struct api_keys *k;
 
-	assert_true(api_key_line(&line, key, "u", NULL, 0, NULL));
+	assert_true(api_key_line(&line, key, "u", NULL, 0, NULL, NULL));
 	assert_memory_equal(buf_cstr(&line), "012345 ", 7);
 	assert_non_null(strstr(buf_cstr(&line), " u - -"));
 	k = parse(buf_cstr(&line), &error);
 	assert_non_null(api_keys_find(k, key));
 	assert_null(api_keys_find(k, key)->role);
+	assert_null(api_keys_find(k, key)->channels);
 	api_keys_free(k);
 }
 

@@ -52,6 +52,9 @@ static void answer(struct fakepg *f, struct fakepg_peer *p, const char *statemen
 	if (!strncmp(statement, "SET statement_timeout", 21)) {
 		note(r, "%s", strrchr(statement, ' ') + 1);
 		fakepg_command(p);
+	} else if (!strcmp(statement, "DEALLOCATE ALL")) {
+		note(r, "%s", "forgets");
+		fakepg_command(p);
 	} else if (*statement == '!') {
 		fakepg_error(p, "42501", statement + 1, NULL);
 	} else if (*statement == '?') {
@@ -59,6 +62,8 @@ static void answer(struct fakepg *f, struct fakepg_peer *p, const char *statemen
 	} else {
 		fakepg_rows(p, 1, (const char *const[]){statement}, 1);
 	}
+	if (*statement == '-') /* it cannot be committed */
+		fakepg_error(p, "23503", statement + 1, NULL);
 	if (*statement == '<')
 		fakepg_notify(p, "c", "before");
 	fakepg_ready(p);
@@ -106,6 +111,41 @@ TEST(one_query_after_the_other)
 	conn_query_prepared(&r.conn, "c", "text of c", 0, NULL, on_result, &r);
 	conn_query_prepared(&r.conn, "c", "text of c", 0, NULL, on_result, &r);
 	turn_until(&r, "up a (ERROR:  b) c c");
+	teardown(&r);
+}
+
+/* The rows come before the commit: an answer is what the server says at the end. */
+TEST(what_fails_at_the_commit_has_failed)
+{
+	struct rig r;
+
+	setup(&r);
+	turn_until(&r, "up");
+	conn_query(&r.conn, "-no", 0, NULL, on_result, &r);
+	conn_query(&r.conn, "y", 0, NULL, on_result, &r);
+	turn_until(&r, "up (ERROR:  no) y");
+	teardown(&r);
+}
+
+/* Code of a table's owner may have prepared something under that name, and then failed on purpose:
+ * PREPARE is not undone with the rest. */
+TEST(what_was_prepared_is_forgotten_after_an_error)
+{
+	struct rig r;
+
+	setup(&r);
+	turn_until(&r, "up");
+	conn_query_prepared(&r.conn, "c", "text of c", 0, NULL, on_result, &r);
+	conn_query_prepared(&r.conn, "c", "text of c", 0, NULL, on_result, &r);
+	conn_query(&r.conn, "!a", 0, NULL, on_result, &r); /* cannot have run such code */
+	conn_query_prepared(&r.conn, "c", "text of c", 0, NULL, on_result, &r);
+	turn_until(&r, "up c c (ERROR:  a) c");
+	assert_int_equal(r.server.peers[0].n_prepared, 1);
+	conn_query_prepared(&r.conn, "!b", "text of b", 0, NULL, on_result, &r);
+	conn_query_prepared(&r.conn, "c", "text of c", 0, NULL, on_result, &r);
+	conn_query_prepared(&r.conn, "c", "text of c", 0, NULL, on_result, &r);
+	turn_until(&r, "up c c (ERROR:  a) c (ERROR:  b) forgets c c");
+	assert_int_equal(r.server.peers[0].n_prepared, 3); /* b, and c again, once */
 	teardown(&r);
 }
 
@@ -239,6 +279,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_query_after_the_other),
+		cmocka_unit_test(what_fails_at_the_commit_has_failed),
+		cmocka_unit_test(what_was_prepared_is_forgotten_after_an_error),
 		cmocka_unit_test(notifications_around_an_answer),
 		cmocka_unit_test(limits_are_told_when_they_change),
 		cmocka_unit_test(what_waits_hears_that_nothing_comes),

@@ -232,6 +232,60 @@ TEST(golden_bytes)
 	}
 }
 
+/* Everything that a form says, one behind the other. */
+static void say_all(uint32_t form, struct buf *b)
+{
+	const struct news n = {.type = "task.progress",
+			       .doc = "{\"a\":\n1}",
+			       .reason = "storm",
+			       .topics = "[]",
+			       .full = true,
+			       .user = "7",
+			       .at = 1704110400};
+
+	form_hello(form, b, &n, 3000, ID);
+	form_event(form, b, &n, ID);
+	form_resync(form, b, &n, NULL);
+	form_keepalive(form, b, n.at, ID);
+	form_comment(form, b, "why");
+	form_probe(form, b, n.at);
+	form_break(form, b, END_RESTART, "why");
+	form_farewell(form, b, 4000, n.at, ID);
+}
+
+/* The same lines, ended by CR LF; nothing else has lines. */
+TEST(line_ends)
+{
+	for (enum wire_transport t = 0; t < N_TRANSPORTS; t++)
+		for (enum wire_dialect d = 0; d < N_DIALECTS; d++) {
+			struct form_parts parts = {
+				.transport = t, .dialect = d, .each_retry_ms = 5000};
+			autobuf lf = {.max = 4096}, crlf = {.max = 4096}, want = {.max = 8192};
+
+			say_all(form_of(&parts), &lf);
+			parts.crlf = true;
+			say_all(form_of(&parts), &crlf);
+			for (size_t i = 0; i < lf.len; i++) {
+				if (t == TRANSPORT_SSE && lf.data[i] == '\n')
+					buf_char(&want, '\r');
+				buf_char(&want, lf.data[i]);
+			}
+			assert_int_equal(crlf.len, want.len);
+			assert_memory_equal(crlf.data, want.data, want.len);
+		}
+}
+
+TEST(which_daemon)
+{
+	const struct form_parts parts = {.dialect = DIALECT_PLAIN};
+	const struct news n = {.keepalive_s = 5, .server = "9f3a1c07"};
+	autobuf b = {.max = 4096};
+
+	form_hello(form_of(&parts), &b, &n, 1, NULL);
+	same(&b, "retry: 1\nevent: herald.hello\ndata: {\"keepalive\": 5, \"resumed\": false, "
+		 "\"server\": \"9f3a1c07\"}\n\n");
+}
+
 TEST(odd_ones)
 {
 	struct form_parts parts = {.transport = TRANSPORT_NDJSON};
@@ -296,6 +350,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(golden_bytes),
+		cmocka_unit_test(line_ends),
+		cmocka_unit_test(which_daemon),
 		cmocka_unit_test(odd_ones),
 		cmocka_unit_test(a_transaction_inside),
 		cmocka_unit_test(every_dialect_has_a_name_and_a_voice),

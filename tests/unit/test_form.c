@@ -31,25 +31,30 @@ TEST(transport_names)
 TEST(numbers)
 {
 	struct form_parts p = {.transport = TRANSPORT_SSE};
-	uint32_t all[N_TRANSPORTS * N_DIALECTS * 8];
+	uint32_t all[N_TRANSPORTS * N_DIALECTS * 16];
 	size_t n = 0;
 
 	assert_int_equal(form_of(&p), 0);
 	for (p.transport = 0; p.transport < N_TRANSPORTS; p.transport++)
 		for (p.dialect = 0; p.dialect < N_DIALECTS; p.dialect++)
-			for (unsigned bits = 0; bits < 8; bits++) {
+			for (unsigned bits = 0; bits < 16; bits++) {
 				p.no_ids = bits & 1;
 				p.txid = bits & 2;
 				p.each_retry_ms = bits & 4 ? FORM_RETRY_MAX_MS : 0;
-				if (p.each_retry_ms && p.transport != TRANSPORT_SSE)
+				p.crlf = bits & 8;
+				if ((p.each_retry_ms || p.crlf) && p.transport != TRANSPORT_SSE)
 					continue;
 				all[n] = form_of(&p);
 				assert_int_equal(form_transport(all[n]), p.transport);
-				assert_true(all[n] < 1 << 30);
+				assert_true(all[n] < 1 << 30 && form_exists(all[n]));
 				for (size_t i = 0; i < n; i++)
 					assert_int_not_equal(all[i], all[n]);
 				n++;
 			}
+	assert_false(form_exists(N_DIALECTS)); /* room for one more */
+	assert_false(form_exists(31));
+	assert_false(form_exists(1 << 30));
+	assert_false(form_exists((uint64_t)1 << 32));
 }
 
 TEST(what_cannot_be_carried)
@@ -109,6 +114,10 @@ TEST(poll)
 			 .at = 7};
 	autobuf b = {.max = 4096};
 
+	form_answered(form, &b, 7, "e.0.3", 60);
+	assert_string_equal(text_of(&b), "\n], \"last_event_id\": \"e.0.3\", \"retry\": 7, "
+					 "\"expires_in\": 60}\n");
+	buf_clear(&b);
 	assert_true(transport_is_answer(TRANSPORT_POLL) && !transport_is_answer(TRANSPORT_SSE));
 	form_hello(form, &b, &n, 3000, "e.0.1");
 	form_event(form, &b, &n, "e.0.2");

@@ -456,8 +456,22 @@ static bool is_also_valid(struct json_object *tests, const char *jws)
 	return false;
 }
 
+/* Called valid there, and not taken here: a key for one algorithm under another name, and
+ * characters that are none of base64url. */
+static bool is_too_much(const char *comment)
+{
+	static const char *const known[] = {"Figure20", "Figure27",
+					    "InvalidCharacterInsertedInHeader",
+					    "InvalidCharacterInsertedInPayload"};
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
+		if (!strcmp(comment, known[i]))
+			return true;
+	return false;
+}
+
 /* One group: a key and tokens that are valid under it or not. */
-static void run_group(struct json_object *group)
+static size_t run_group(struct json_object *group)
 {
 	struct json_object *tests = json_object_object_get(group, "tests"), *key;
 	autobuf error = {0};
@@ -479,28 +493,41 @@ static void run_group(struct json_object *group)
 
 		if (!strcmp(want, "invalid") && v == JWT_OK && !is_also_valid(tests, jws))
 			fail_msg("taken: %s %s", member(t, "tcId"), member(t, "comment"));
-		if (strcmp(want, "invalid") != 0 && v != JWT_OK)
-			print_message("not taken: %s %s, %s (%s; %s)\n", member(t, "tcId"),
-				      member(t, "comment"), want,
-				      s ? jwt_verdict_name(v) : "the key", buf_cstr(&error));
+		if (strcmp(want, "invalid") != 0 && v != JWT_OK &&
+		    !is_too_much(member(t, "comment")))
+			fail_msg("not taken: %s %s, %s (%s; %s)", member(t, "tcId"),
+				 member(t, "comment"), want, s ? jwt_verdict_name(v) : "the key",
+				 buf_cstr(&error));
 	}
 	jwks_free(s);
+	return json_object_array_length(tests);
 }
 
-/* WYCHEPROOF names a file json_web_signature_test.json of that project, as it stands there. */
+/* WYCHEPROOF names the directory testvectors_v1 of that project:
+ * https://github.com/C2SP/wycheproof. All are tried, and none but those of is_too_much() is read
+ * otherwise than there. */
 TEST(wycheproof)
 {
-	const char *path = getenv("WYCHEPROOF");
-	struct json_object *file, *groups;
+	static const struct {
+		const char *name;
+		size_t least; /* vectors in it in August 2026 */
+	} files[] = {{"json_web_signature_test.json", 401}, {"json_web_key_test.json", 26}};
+	const char *directory = getenv("WYCHEPROOF");
 
-	if (!path)
+	if (!directory)
 		skip();
-	file = json_object_from_file(path);
-	assert_non_null(file);
-	groups = json_object_object_get(file, "testGroups");
-	for (size_t i = 0; i < json_object_array_length(groups); i++)
-		run_group(json_object_array_get_idx(groups, i));
-	json_object_put(file);
+	for (size_t k = 0; k < sizeof(files) / sizeof(*files); k++) {
+		autofree char *path = xasprintf("%s/%s", directory, files[k].name);
+		struct json_object *file = json_object_from_file(path), *groups;
+		size_t n = 0;
+
+		assert_non_null(file);
+		groups = json_object_object_get(file, "testGroups");
+		for (size_t i = 0; i < json_object_array_length(groups); i++)
+			n += run_group(json_object_array_get_idx(groups, i));
+		assert_true(n >= files[k].least);
+		json_object_put(file);
+	}
 }
 
 int main(void)

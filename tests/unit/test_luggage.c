@@ -8,9 +8,30 @@
 #include "web/luggage.h"
 
 static const struct luggage some[] = {
-	{1, "token", "7", "events", "drf", "0a9zqwer.0.rx", "127.0.0.1:9", "a.*,b", "", "c,d", 123,
-	 4, UINT64_MAX, 1 << 29, true},
-	{UINT64_MAX, "", "Привет\n", "x", "d", "", "local", "", "t", "", 0, 0, 0, 0, false},
+	{1,
+	 "token",
+	 "7",
+	 "events",
+	 "drf",
+	 "0a9zqwer.0.rx",
+	 "127.0.0.1:9",
+	 "a.*,b",
+	 "",
+	 "c,d",
+	 "staff",
+	 "=x,y*",
+	 "192.0.2.1",
+	 123,
+	 30,
+	 5,
+	 4,
+	 UINT64_MAX,
+	 1 << 29,
+	 true,
+	 false,
+	 true},
+	{UINT64_MAX, "", "Привет\n", "x", "d", "", "local", "", "t",   "",   "",
+	 "",	     "", 0,	     0,	  0,   0,  0,	    0,	false, true, false},
 };
 
 static void write_all(struct buf *b)
@@ -42,11 +63,18 @@ TEST(reads_back)
 		assert_string_equal(got[i].types, some[i].types);
 		assert_string_equal(got[i].topics, some[i].topics);
 		assert_string_equal(got[i].channels, some[i].channels);
+		assert_string_equal(got[i].role, some[i].role);
+		assert_string_equal(got[i].granted, some[i].granted);
+		assert_string_equal(got[i].from, some[i].from);
 		assert_int_equal(got[i].opened_ms, some[i].opened_ms);
+		assert_int_equal(got[i].keepalive_s, some[i].keepalive_s);
+		assert_int_equal(got[i].silent_s, some[i].silent_s);
 		assert_int_equal(got[i].n_events, some[i].n_events);
 		assert_int_equal(got[i].n_bytes, some[i].n_bytes);
 		assert_int_equal(got[i].form, some[i].form);
 		assert_int_equal(got[i].who_am_i, some[i].who_am_i);
+		assert_int_equal(got[i].no_types, some[i].no_types);
+		assert_int_equal(got[i].no_topics, some[i].no_topics);
 	}
 	free(got);
 }
@@ -83,7 +111,7 @@ TEST(what_is_not_whole)
 	}
 	buf_char(&b, '\0');
 	assert_false(luggage_read(b.data, b.len, &got, &n));
-	b.data[strlen("pgherald streams 2") - 1] = '1'; /* another version's */
+	b.data[strlen("pgherald streams 4") - 1] = '2'; /* another version's */
 	assert_false(luggage_read(b.data, b.len - 1, &got, &n));
 	for (size_t i = 0; i < b.len; i++) {
 		char was = b.data[i];

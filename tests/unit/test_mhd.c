@@ -22,6 +22,10 @@ struct bench {
 	int epoll;  /* MHD's */
 	int client; /* the other end of the connection */
 	bool suspend;
+	bool refuse;	/* at the head, after it was suspended there */
+	bool at_head;	/* what is wanted is decided there */
+	char body[100]; /* as it came */
+	size_t body_len;
 	struct MHD_Connection *suspended;
 	struct MHD_Response *upgrade; /* the answer, when it is set */
 	unsigned n_requests, n_reads, n_completed;
@@ -58,6 +62,35 @@ static ssize_t read_hello(void *arg, uint64_t pos, char *out, size_t max)
 	return MHD_CONTENT_READER_END_WITH_ERROR;
 }
 
+static enum MHD_Result refuse(struct MHD_Connection *c)
+{
+	struct MHD_Response *r = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+	enum MHD_Result result = MHD_queue_response(c, MHD_HTTP_UNAUTHORIZED, r);
+
+	MHD_destroy_response(r);
+	return result;
+}
+
+/* A request whose body is wanted or not: suspended at the head, as request.c does. */
+static enum MHD_Result on_posted(struct bench *b, struct MHD_Connection *c, const char *upload,
+				 size_t *upload_size)
+{
+	if (*upload_size) {
+		assert_true(b->n_requests == 2 && !b->refuse);
+		assert_true(*upload_size < sizeof(b->body) - b->body_len);
+		memcpy(b->body + b->body_len, upload, *upload_size);
+		b->body_len += *upload_size;
+		*upload_size = 0;
+		return MHD_YES;
+	}
+	b->suspended = c;
+	if (b->n_requests++ == 0)
+		MHD_suspend_connection(c);
+	else if (b->refuse || b->n_requests == 3)
+		return refuse(c);
+	return MHD_YES;
+}
+
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const char *url,
 				  const char *method, const char *version, const char *upload,
 				  size_t *upload_size, void **req)
@@ -69,8 +102,10 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
 	(void)url;
 	(void)method;
 	(void)version;
-	(void)upload;
-	(void)upload_size;
+	if (b->at_head) {
+		*req = b;
+		return on_posted(b, c, upload, upload_size);
+	}
 	if (!*req) {
 		*req = b;
 		return MHD_YES;
@@ -106,7 +141,6 @@ static void on_connection(void *arg, struct MHD_Connection *c, void **context,
 {
 	struct bench *b = arg;
 
-	(void)c;
 	if (what == MHD_CONNECTION_NOTIFY_STARTED) {
 		b->n_started++;
 		*context = b;
@@ -115,6 +149,10 @@ static void on_connection(void *arg, struct MHD_Connection *c, void **context,
 	assert_ptr_equal(*context, b);
 	assert_int_equal(b->n_closed++, 0);
 	assert_int_equal(b->n_completed, b->n_requests > 0); /* before this */
+	if (b->at_head)					     /* and the socket is still there */
+		b->taken = fcntl(
+			MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd,
+			F_DUPFD_CLOEXEC, 0);
 }
 
 /* A daemon as http.c starts it, with one connection that it was given. */
@@ -263,6 +301,75 @@ TEST(suspended_until_resumed)
 	close(b.client);
 }
 
+static void post(struct bench *b, bool refused)
+{
+	bench_start(b, false);
+	b->at_head = true;
+	b->refuse = refused;
+	say(b->client, "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 8\r\n\r\nbody");
+	for (int i = 0; !b->n_requests; i++) {
+		assert_true(i < 100);
+		turn(b);
+	}
+	for (int i = 0; i < 5; i++)
+		MHD_run(b->mhd);
+	assert_int_equal(b->n_requests, 1);
+	MHD_resume_connection(b->suspended);
+	MHD_run(b->mhd);
+	MHD_run(b->mhd);
+	assert_int_equal(b->n_requests, 2);
+}
+
+static void ends_with(struct bench *b, const char *status)
+{
+	char got[4000];
+
+	for (int i = 0; connections(b); i++) {
+		assert_true(i < 100);
+		turn(b);
+	}
+	peek(b->client, got, sizeof(got));
+	assert_int_equal(strncmp(got, status, strlen(status)), 0);
+	assert_true(b->taken >= 0);
+	say(b->taken, "later");
+	close(b->taken);
+	MHD_stop_daemon(b->mhd);
+	close(b->client);
+}
+
+/* Suspended at the head and then refused, a request is answered without its body. */
+TEST(a_body_that_is_refused_at_the_head_is_not_asked_for)
+{
+	struct bench b;
+
+	post(&b, true);
+	ends_with(&b, "HTTP/1.1 401 ");
+	assert_int_equal(b.n_requests, 2);
+	assert_int_equal(b.body_len, 0);
+}
+
+/* ... and else its body comes then, what has come already and the rest. */
+TEST(a_body_that_is_wanted_comes_after_the_verdict)
+{
+	struct bench b;
+
+	post(&b, false);
+	assert_int_equal(b.body_len, 4);
+	say(b.client, "rest");
+	for (int i = 0; b.n_requests < 3; i++) {
+		assert_true(i < 100);
+		turn(&b);
+	}
+	assert_memory_equal(b.body, "bodyrest", 8);
+	close(b.client);
+	for (int i = 0; connections(&b); i++) {
+		assert_true(i < 100);
+		turn(&b);
+	}
+	close(b.taken);
+	MHD_stop_daemon(b.mhd);
+}
+
 TEST(a_client_that_goes_early_is_completed)
 {
 	struct bench b;
@@ -354,6 +461,8 @@ int main(void)
 		cmocka_unit_test(a_chunked_stream_is_taken_over),
 		cmocka_unit_test(a_stream_of_http_1_0_is_taken_over),
 		cmocka_unit_test(suspended_until_resumed),
+		cmocka_unit_test(a_body_that_is_refused_at_the_head_is_not_asked_for),
+		cmocka_unit_test(a_body_that_is_wanted_comes_after_the_verdict),
 		cmocka_unit_test(an_upgrade_is_taken_over),
 		cmocka_unit_test(a_client_that_goes_early_is_completed),
 	};

@@ -72,11 +72,52 @@ TEST(cut_off)
 	}
 }
 
+/* Nobody named is everybody only where that was meant. */
+TEST(said)
+{
+	static const struct {
+		enum posting_to to;
+		const char *data, *channel, *user, *type;
+	} them[] = {
+		{POSTING_TO_CHANNEL, "{\"channel\":\"c\",\"content\":1}", "c", NULL, "text"},
+		{POSTING_TO_CHANNEL, "{\"content\":1}", NULL, NULL, NULL},
+		{POSTING_TO_CHANNEL, "{\"user_id\":\"u\",\"content\":1}", NULL, NULL, NULL},
+		{POSTING_TO_USER, "{\"user_id\":7,\"content\":1,\"type\":\"t\"}", NULL, "7", "t"},
+		{POSTING_TO_USER, "{\"content\":1}", NULL, NULL, NULL},
+		{POSTING_TO_ANY, "{\"user_id\":\"u\",\"content\":1}", NULL, "u", "text"},
+		{POSTING_TO_ANY, "{\"channel\":\"c\",\"content\":1}", "c", NULL, "text"},
+		{POSTING_TO_ANY, "{\"content\":1}", "*", NULL, "text"},
+		{POSTING_TO_ANY, "{\"channel\":null,\"content\":1}", NULL, NULL, NULL},
+		{POSTING_TO_ANY, "[1]", NULL, NULL, NULL},
+	};
+
+	for (size_t i = 0; i < sizeof(them) / sizeof(*them); i++) {
+		autobuf why = {.max = 1000};
+		struct scan data;
+		struct posting m;
+		unsigned status;
+
+		assert_true(scan_text(them[i].data, strlen(them[i].data), &data));
+		status = posting_read_said(data, them[i].to, "text", &m, &why);
+		assert_int_equal(status, them[i].type ? 0 : 422);
+		if (!status) {
+			assert_string_equal(m.channel ? m.channel : "-",
+					    them[i].channel ? them[i].channel : "-");
+			assert_string_equal(m.user ? m.user : "-",
+					    them[i].user ? them[i].user : "-");
+			assert_string_equal(m.type, them[i].type);
+			assert_true(posting_bytes(&m) > strlen(m.type));
+		}
+		posting_clear(&m);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(shapes),
 		cmocka_unit_test(cut_off),
+		cmocka_unit_test(said),
 	};
 
 	return cmocka_run_group_tests_name("posting", tests, NULL, NULL);

@@ -11,9 +11,11 @@
 
 #include <cmocka.h>
 
+#include "dba/check.h"
 #include "sql/ident.h"
 #include "sql/render.h"
 #include "sql/template.h"
+#include "sql/text.h"
 
 static void assert_has(const struct buf *text, const char *fragment)
 {
@@ -46,7 +48,7 @@ static void render_one(struct buf *out, const char *table, const char *key, cons
 	w = watch_parse("topic1", table, key, owners, fields, leave, &error);
 	if (!w)
 		fail_msg("%s", buf_cstr(&error));
-	render_watch(out, w);
+	render_watch(out, w, NULL);
 	assert_true(buf_ok(out));
 	assert_has_not(out, "{{");
 	watch_free(w);
@@ -422,6 +424,16 @@ static void test_auth(void **state)
 	assert_true(render_auth(&out, &a, &error));
 	assert_has(&out, "ON t.key IN (\n");
 	assert_has(&out, "AND (t.expiry IS NULL OR t.expiry > now())");
+	assert_has_not(&out, "channels text");
+	buf_clear(&out);
+	a.token_channels = "may Hear";
+	assert_true(render_auth(&out, &a, &error));
+	assert_has(&out, "active boolean, expires timestamptz, channels text)");
+	assert_has(&out, "t.expiry::timestamptz,\n");
+	assert_has(&out, "pgherald.as_text(t.\"may Hear\")\n");
+	assert_has(&out, "EXCEPT SELECT is_now.id, is_now.token, is_now.channels FROM is_now");
+	assert_has(&out, "GRANT SELECT (key, user_id, expiry, \"may Hear\")");
+	a.token_channels = NULL;
 	buf_clear(&out);
 	a = (struct render_auth){
 		.name = "web",
@@ -460,6 +472,31 @@ static void test_auth(void **state)
 	assert_has(&error, "membership_table: expected \".\"");
 }
 
+/* The rest of a text from the question which columns a table has that run code. */
+static const char *rest_of_question(const char *sql)
+{
+	const char *at = strstr(sql, "SELECT 'the column '");
+
+	assert_non_null(at);
+	return at;
+}
+
+/* What an installation refuses in its tables sql/check/ finds in them later. */
+static void test_the_same_traps_are_looked_for_later(void **state)
+{
+	static const char last[] = "NOT u.rolsuper) AS o";
+	const char *now = rest_of_question(sql_begin), *later = NULL;
+	size_t len = (size_t)(strstr(now, last) - now) + sizeof(last) - 1;
+
+	(void)state;
+	for (unsigned i = 0; i < n_checks; i++)
+		if (!strcmp(checks[i].id, "object-code"))
+			later = rest_of_question(checks[i].query);
+	assert_non_null(later);
+	assert_true(len > 1000 && strlen(later) > len);
+	assert_memory_equal(now, later, len);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -472,6 +509,7 @@ int main(void)
 		cmocka_unit_test(test_keys),
 		cmocka_unit_test(test_reverse_owners_and_joined_leave),
 		cmocka_unit_test(test_hardening),
+		cmocka_unit_test(test_the_same_traps_are_looked_for_later),
 		cmocka_unit_test(test_core_and_uninstall),
 		cmocka_unit_test(test_auth),
 	};

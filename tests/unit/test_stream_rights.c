@@ -6,6 +6,7 @@
 #include "unit.h"
 
 #include "rig.h"
+#include "web/stream.h"
 
 #define CONF(timeout)                                                                              \
 	"[server]\nflush = 1ms\nrequest_timeout = " timeout "\n[database]\nrecheck = 1h\n"         \
@@ -368,6 +369,42 @@ TEST(a_token_that_ends)
 	client_close(&m);
 }
 
+static struct stream *ends_in(struct stream *s, uint64_t ms)
+{
+	struct principal who = {0};
+
+	principal_expires(&who, ms);
+	stream_set_recheck(s, &who);
+	return s;
+}
+
+/* By the clock of the wheel: a minute before, not a second earlier, and what is left, rounded up.
+ */
+TEST(when_the_end_is_told)
+{
+	struct conf conf = {.recheck_ms = 30000};
+	struct worker w = {.loop = loop_new(), .conf = &conf};
+	struct stream s = {.worker = &w};
+	uint32_t now = stream_now_s(&s);
+
+	assert_int_equal(stream_ends_soon(ends_in(&s, 0)), 0); /* never */
+	assert_int_equal(s.ends_s, 0);
+	assert_int_equal(stream_ends_soon(ends_in(&s, 60001)), 0);
+	assert_int_equal(s.ends_s, now + 61);
+	assert_int_equal(stream_ends_soon(ends_in(&s, 60000)), 60);
+	assert_int_equal(stream_ends_soon(ends_in(&s, 59001)), 60);
+	assert_int_equal(stream_ends_soon(ends_in(&s, 1)), 1);
+	for (uint32_t left = 61; left; left--) {
+		s.ends_s = now + left;
+		assert_int_equal(stream_ends_soon(&s), left > 60 ? 0 : left);
+	}
+	s.ends_s = now; /* it has ended */
+	assert_int_equal(stream_ends_soon(&s), 0);
+	s.ends_s = now - 1;
+	assert_int_equal(stream_ends_soon(&s), 0);
+	loop_free(w.loop);
+}
+
 /* What changed while the journal could not be read is not known: everybody is looked up. */
 TEST(after_a_gap)
 {
@@ -408,6 +445,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_change_during_a_replay, start, stop),
 		cmocka_unit_test_setup_teardown(a_page_that_comes_to_a_held_stream, start, stop),
 		cmocka_unit_test_setup_teardown(a_token_that_ends, start, stop),
+		cmocka_unit_test_setup_teardown(when_the_end_is_told, start, stop),
 		cmocka_unit_test_setup_teardown(after_a_gap, start, stop),
 	};
 

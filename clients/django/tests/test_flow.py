@@ -238,7 +238,9 @@ def test_runserver_alone(project, tmp_path):
     ann, bob = project.shell(PEOPLE)
     daemon = project.daemon(tmp_path).start().wait_ready()
     server = Runserver(project, daemon.address[1])
+    names = "from django.urls import reverse; result = [reverse(n) for n in ('sse-events', 'sse-stats')]"
     try:
+        assert project.shell(names) == ["/api/v1/sse/events/", "/api/v1/sse/stats/"]
         assert 'new EventSource("/api/v1/sse/events/?token=t")' in server.get("page/?token=t")
         client = Client(
             type("At", (), {"address": ("127.0.0.1", server.port), "log": daemon.log}), bob

@@ -135,6 +135,7 @@ export function createHerald<E = EventMap>(o: HeraldOptions): Herald<E> {
       subscribe: (observer) => ({ unsubscribe: heard.add('*', (_data, event) => observer.next(event)) }),
     }),
     retry: () => kick(2),
+    reconnect: () => kick(2, true),
     close: () => stop('closed'),
   };
   return herald;

@@ -2,7 +2,8 @@
 // Keeps one stream open: asks for the token, waits as long as it is told or as it has learnt, ends
 // what is silent. Knows one position and no other tab.
 
-import { fetchStream, sourceStream, type Stop } from './stream.js';
+import { eventStreams } from './stream.js';
+import type { Say, Stop, Transport } from './transport.js';
 import type { HeraldEvent, HeraldOptions, Status, Token, TokenReason } from './types.js';
 
 /** How much is known to have changed: somebody looks, the network is back, the user wants it. */
@@ -45,8 +46,7 @@ export function keeper(
   onStatus: (patch: Partial<Status>, position?: string) => void,
 ): Keeper {
   const { min = 500, max = 30_000, attempts = Infinity } = o.retry || {};
-  // Who has this can also read a stream and end it.
-  const canFetch = typeof TransformStream != 'undefined';
+  const ways = o.transports || eventStreams();
 
   let run = 0; // what belongs to an earlier one says nothing any more
   let stopStream: Stop | undefined;
@@ -60,7 +60,7 @@ export function keeper(
   let token: Token;
   let reason: TokenReason = 'start';
   let asked = false; // for another token, since a stream was open
-  let broke = false; // an EventSource, and only fetch can tell why
+  let say: Say | undefined;
 
   const at = (ms: number, then: () => void) => {
     clearTimeout(timer);
@@ -71,6 +71,7 @@ export function keeper(
   const stop = () => {
     run++;
     opened = 0;
+    say = undefined;
     clearTimeout(timer);
     stopStream = stopStream && stopStream();
   };
@@ -80,8 +81,25 @@ export function keeper(
     if (reason == 'start') reason = 'refused';
   };
 
+  const pleading = (url: string, bearer: Token) =>
+    (o.fetch || fetch)(url, {
+      method: 'POST',
+      credentials: o.credentials,
+      headers: { Authorization: 'Bearer ' + bearer },
+      redirect: 'error', // must not carry the token to somebody else
+    });
+
+  /** Another token for the stream that is open; without one it ends when the old one does. */
+  const renew = async (stream: string, mine: number) => {
+    const next = await (o.token as any)({ reason });
+    if (!next || mine != run) return;
+    const done = say ? await say('renew', { token: next }) : (await pleading(o.renew + '?stream=' + stream, next)).ok;
+    if (done && mine == run) token = next;
+  };
+
   /** `told`: how long to wait, in ms. */
   const fail = (status: number, message: string, told?: number): unknown => {
+    ways.failed(status, opened);
     attempt = opened && Date.now() - opened > After.Steady ? 0 : attempt + 1;
     stop();
     if (status == 401) {
@@ -110,7 +128,8 @@ export function keeper(
     stopStream = () => undefined; // something to stop: nobody else begins
     const mine = run;
     try {
-      at(After.Connect, () => fail(0, 'no answer'));
+      const way = ways.pick(o.token);
+      at(way.patience || After.Connect, () => fail(0, 'no answer'));
       onStatus({ state: 'connecting', attempt });
       if (o.token && !token) {
         token = typeof o.token == 'function' ? await o.token({ reason }) : o.token;
@@ -120,18 +139,27 @@ export function keeper(
           return fail(401, 'no token');
         }
       }
-      connect(mine);
+      let pass = token;
+      if (token && o.tickets && !way.headers) {
+        const answer = await pleading(o.tickets, token);
+        const said = await answer.text();
+        if (mine != run) return;
+        if (answer.status != 201) return fail(answer.status, said);
+        pass = JSON.parse(said).ticket;
+      }
+      connect(mine, way, pass);
     } catch (error) {
       if (mine == run) fail(0, '' + error);
     }
   };
 
-  const connect = (mine: number) => {
-    const viaFetch = canFetch && (!!token || broke || typeof EventSource == 'undefined');
-    let query = o.decode ? '' : '&hello=full';
-    if (position) query += '&last_event_id=' + encodeURIComponent(position);
-    if (token && !viaFetch) query += '&token=' + encodeURIComponent(token);
-    const url = o.url + (o.url.includes('?') ? query : query.replace('&', '?'));
+  const connect = (mine: number, way: Transport, pass: Token) => {
+    const url = () => {
+      let query = o.decode ? '' : '&hello=full';
+      if (position) query += '&last_event_id=' + encodeURIComponent(position);
+      if (pass && !way.headers) query += '&token=' + encodeURIComponent(pass);
+      return o.url + (o.url.includes('?') ? query : query.replace('&', '?'));
+    };
 
     let told: number | undefined;
     const greeted = (user?: string) => {
@@ -139,26 +167,28 @@ export function keeper(
       asked = false;
       reason = 'expired';
       at(idle, watch);
-      onStatus({ state: 'open', attempt: 0, error: undefined, user }, position);
+      onStatus({ state: 'open', attempt: 0, error: undefined, user, transport: way.name }, position);
     };
     const bytes = () => {
       last = Date.now();
       // Other servers do not greet.
       if (o.decode && !opened && mine == run) greeted();
     };
-    const message = (text: string, id: string, retry?: number) => {
+    const message = (text: string, id?: string, retry?: number) => {
       if (mine != run) return; // a stopped stream may have had something in its sleeve
       // Before a message it is the greeting's, meant for EventSource; at the end it is a farewell.
       told = retry;
+      position = id || position;
       if (!text) return;
       let event: HeraldEvent | undefined;
-      position = id || position;
       try {
         const m = JSON.parse(text);
         if (m.event == 'connected' && !opened) {
           if (m.keepalive) idle = m.keepalive * 2500;
           return greeted(m.user);
         }
+        if (m.event == 'system.expiring' && (say || o.renew) && typeof o.token == 'function')
+          return void renew(m.data.stream, mine).catch(() => undefined);
         if (m.event != 'keepalive') event = (o.decode || django)(m);
       } catch (error) {
         console.error('[SSE]', text, error);
@@ -167,7 +197,6 @@ export function keeper(
     };
     const end = (status: number, said: string, after?: string | null) => {
       if (mine != run) return;
-      broke = !viaFetch;
       if (status < 0) {
         status = 0;
         forget();
@@ -180,7 +209,7 @@ export function keeper(
       init.headers = { Authorization: 'Bearer ' + token };
       init.redirect = 'error'; // must not carry the token to somebody else
     }
-    stopStream = (viaFetch ? fetchStream : sourceStream)(url, init, bytes, message, end, o.fetch);
+    stopStream = way.open({ url, init, bytes, message, end, get: o.fetch || fetch, voice: (now) => void (say = now) });
   };
 
   return {

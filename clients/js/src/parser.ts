@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: PostgreSQL
 // An event stream's text, in pieces as they come, into messages (WHATWG HTML, section 9.2.6).
 
-/** A message and the last id in force; or, as soon as it is said, a `retry` and nothing else. */
-export type Sink = (data: string, id: string, retry?: number) => void;
+import type { Sink } from './transport.js';
 
+/** `sink` gets a message and the last id in force; or, as soon as it is said, a `retry` and nothing else. */
 export function parser(sink: Sink): (text: string) => void {
   let rest = '';
   let data = '';

@@ -216,7 +216,13 @@ export function tabs(
   };
 
   const enter = () => {
+    const before = name;
     name = `pgherald1 ${new URL(o.url, location.href)} ${user}`;
+    // Another URL tells other events: what was numbered is not of its numbering.
+    if (before && before != name) {
+      epoch = Math.random();
+      ring = [];
+    }
     channel = new BroadcastChannel(name);
     channel.onmessage = (message) => receive(message.data);
     ticked = Date.now();

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: PostgreSQL
 // What the application sees: events, status, options. No code.
 
+import type { TransportName, Transports } from './transport.js';
+
 /** One change, or one word of the client itself (`system.…`). */
 export interface HeraldEvent<T extends string = string, D = any> {
   type: T;
@@ -81,6 +83,8 @@ export interface Status {
   shared: boolean;
   /** Who the daemon says we are. */
   user?: string;
+  /** What the stream came by at last. */
+  transport?: TransportName;
   /** What ended the last attempt: HTTP's status, 0 when there was no answer, and what came with it. */
   error?: { status: number; message: string };
 }
@@ -101,6 +105,10 @@ export interface HeraldOptions {
   url: string;
   /** Leave out where a cookie says who it is. A function is asked once, and again when the daemon refuses. */
   token?: string | ((why: { reason: TokenReason }) => Token | Promise<Token>);
+  /** A route of tickets (`POST /auth/ticket`): where no header can be sent, what stands in the URL is one of these, good once. */
+  tickets?: string;
+  /** A route of renewals (`POST /auth/renew`): a token that ends soon is replaced while the stream goes on. `token` is a function then. */
+  renew?: string;
   /** `'tabs'`: one stream for all tabs of this user. */
   share?: 'tabs' | false;
   retry?: RetryOptions;
@@ -111,6 +119,8 @@ export interface HeraldOptions {
   /** For other servers: an event made of a message's JSON; nothing for what is none. */
   decode?: (message: any) => HeraldEvent | undefined;
   fetch?: typeof fetch;
+  /** `fallback(…)` of `@pgherald/client/transports`, one for each client; Server-Sent Events without it. */
+  transports?: Transports;
 }
 
 export interface OnOptions {
@@ -139,5 +149,7 @@ export interface Herald<E = EventMap> {
   subscribe(changed: () => void): () => void;
   /** Tries again now, also after `failed`. */
   retry(): void;
+  /** Goes on from its place by another stream, to the URL as it is now: `url` may be a getter. */
+  reconnect(): void;
   close(): void;
 }

@@ -184,6 +184,64 @@ def test_a_token_that_ends(daemon, take):
     assert all("right" not in str(r.url) for r in daemon.requests)
 
 
+def test_another_token_before_it_ends(daemon, take):
+    daemon.token, reasons = "token 1", []
+
+    def token(reason):
+        reasons.append(reason)
+        return f"token {len(reasons)}"
+
+    daemon.emit("order.created", 1)
+    daemon.emit("system.expiring", {"stream": "0.12", "seconds": 60})
+    daemon.emit("order.created", 2)
+    herald = at(daemon, 0, ("token", token), ("renew", "/auth/renew"))
+    assert [e.data for e in take(herald, 2, "order.*")] == [1, 2]  # the notice is the client's affair
+    assert reasons == ["start", "expired"]
+    _stream, renewal = daemon.requests
+    assert (renewal.method, str(renewal.url)) == ("POST", "http://pgherald.test/auth/renew?stream=0.12")
+    assert renewal.headers["Authorization"] == "Bearer token 2" == "Bearer " + daemon.token
+    daemon.emit("order.created", 3)
+    assert take(herald, 1, "order.*")[0].data == 3  # and the next stream begins with it
+    assert daemon.requests[2].headers["Authorization"] == "Bearer token 2"
+
+
+@pytest.mark.parametrize("given", ["refused", None, ZeroDivisionError])
+def test_a_renewal_in_vain_ends_nothing(daemon, take, given):
+    def token(reason):
+        if reason == "start":
+            return "right"
+        if given is ZeroDivisionError:
+            raise given
+        return given
+
+    daemon.token = "right"
+    daemon.emit("system.expiring", {"stream": "0.12", "seconds": 60})
+    daemon.emit("order.created", 1)
+    herald = at(daemon, 0, ("token", token), ("renew", "http://pgherald.test/auth/renew"))
+    if given == "refused":
+        original = daemon.handle_request, daemon.handle_async_request
+
+        def refuse(request):
+            if request.method == "POST":
+                return httpx.Response(401, json={"detail": "Invalid token."})
+            return original[0](request)
+
+        async def arefuse(request):
+            if request.method == "POST":
+                return httpx.Response(401, json={"detail": "Invalid token."})
+            return await original[1](request)
+
+        daemon.handle_request, daemon.handle_async_request = refuse, arefuse
+    assert take(herald, 1, "order.*")[0].data == 1
+    assert herald._keeper.token == "right"
+
+
+def test_the_notice_is_told_to_who_does_not_renew(daemon, take):
+    daemon.emit("system.expiring", {"stream": "0.12", "seconds": 60})
+    for token in ("x", lambda reason: "x"):
+        assert take(at(daemon, 0, ("token", token)), 1)[0].type == "system.expiring"
+
+
 def test_a_token_from_a_coroutine(daemon):
     daemon.token = "right"
     daemon.emit("order.created", 1)

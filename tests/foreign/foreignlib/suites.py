@@ -9,6 +9,8 @@ import sys
 import tarfile
 from pathlib import Path
 
+from lib.venv import make as make_venv
+
 TOP = Path(__file__).resolve().parents[3]
 PIP_TIMEOUT_S = 900
 
@@ -52,8 +54,7 @@ class Suite:
             if ready.exists() and ready.read_text() == want:
                 return
             shutil.rmtree(self.home / "source", ignore_errors=True)
-            pip = [self.python, "-m", "pip", "--quiet", "--retries=1", "--disable-pip-version-check"]
-            _must([sys.executable, "-m", "venv", "--clear", str(self.home / "venv")])
+            pip = [*make_venv(_must, self.home / "venv"), "--quiet", "--retries=1", "--disable-pip-version-check"]
             _must([*pip, "install", *self.requirements])
             _must([*pip, "download", "--no-deps", "--no-binary", ":all:",
                    "-d", str(self.home), self.source])
@@ -87,12 +88,10 @@ class RestFramework(Suite):
 
 class Wagtail(Suite):
     def command(self, short, jobs, only=None):
-        # What a run before has uploaded gives the files of this one other names, which it looks at.
-        shutil.rmtree(self.home / "source" / "wagtail" / "tests" / "test-media", ignore_errors=True)
         argv = [self.python, "-m", "django", "test", "--testrunner=foreign_runner.Runner",
                 f"--parallel={jobs}", "--noinput", *(only or ["wagtail"])]
         return argv, self.home / "source", {
-            "DJANGO_SETTINGS_MODULE": "wagtail.test.settings", "PYTHONPATH": str(self.home / "source"),
+            "DJANGO_SETTINGS_MODULE": "foreign_wagtail", "PYTHONPATH": str(self.home / "source"),
             "DATABASE_ENGINE": "django.db.backends.postgresql", "DATABASE_NAME": "guest"}
 
 

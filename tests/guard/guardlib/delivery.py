@@ -51,7 +51,7 @@ def daemon(build: Path, postgres: Postgres, wrap: list[str]) -> Iterator[Pgheral
 
 
 @contextlib.contextmanager
-def clients(server: Pgherald, role: str, **more: int) -> Iterator[Load]:
+def clients(server: Pgherald, role: str, **more: int | str) -> Iterator[Load]:
     load = server.load(STREAMS, role, **more)
     try:
         load.connect()
@@ -149,6 +149,11 @@ def allocations(build: Path, postgres: Postgres) -> Figures:
                 meter.allocations()
                 lockstep(server, others, "foreman", 2 * EVENTS)
                 figures["targeted.allocations"] = meter.allocations() / (2 * EVENTS)
+            gone(server, 3 * STREAMS)
+            before = meter.bytes()
+            with clients(server, "foreman", wire="websocket"):
+                settle()
+                figures["websocket.bytes"] = (meter.bytes() - before) / STREAMS
     return figures
 
 

@@ -25,6 +25,7 @@ MARK = "pg_backend_pid"  # a function of PostgreSQL: callgrind dumps whenever it
 SETUP = f"""
 CREATE SCHEMA app;
 CREATE TABLE app.users (id bigint PRIMARY KEY, name text NOT NULL);
+CREATE TABLE app.tokens (key text PRIMARY KEY, user_id bigint NOT NULL);
 CREATE TABLE app.project (id bigint PRIMARY KEY, name text NOT NULL);
 CREATE TABLE app.estimate (
   id bigint PRIMARY KEY, number text NOT NULL, status text NOT NULL DEFAULT 'draft', total numeric(12,2),
@@ -57,9 +58,9 @@ receives = all
 [role foreman]
 receives = own
 [auth bench]
-token_table = app.users
-token_column = name
-token_user = id
+token_table = app.tokens
+token_column = key
+token_user = user_id
 user_table = app.users
 user_key = id
 user_active =

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: PostgreSQL
 """What users must believe of rows by what they were told, against what the tables say."""
 
+import pytest
+
 ALL = "all"
 # As the daemon asks: planned once (src/pg/conn.c), and transactions in the order of their last row.
 SETTINGS = "; ".join(f"SET {s}" for s in (
@@ -18,21 +20,29 @@ class Beliefs:
         self.db, self.tables, self.users = db, tables, users
         self.of = {(who, t): self.truth(who, t) for who in (*users, ALL) for t in tables}
         self.again = 0  # how often somebody was told to fetch again
+        self.had = {place: set(rows) for place, rows in self.of.items()}  # when there was a check last
+        self.strays = []  # whom a row has left since that he never had
         self.told = []  # transactions; they stay in the journal
         self.reader = db.connect().cursor()
         self.reader.execute(SETTINGS)
 
     def truth(self, who, table):
         """The table as this user may see it."""
-        rows = self.db.run(f"SELECT {self.tables[table]} FROM {table}")
+        return self.seen(who, self.db.run(f"SELECT {self.tables[table]} FROM {table}"))
+
+    @staticmethod
+    def seen(who, rows):
         return {str(doc["id"]): doc for doc, owners in rows if who == ALL or who in owners}
 
-    def hear(self):
-        """Takes in what was told since the last time; (topic, op, before, after, doc) of each."""
+    def hear(self, alone=False):
+        """Takes in what was told since the last time, in one page or each transaction by itself; (topic, op, before,
+        after, doc) of each."""
         self.reader.execute(NEW, [self.told])
         new = [txid for txid, in self.reader.fetchall()]
-        self.reader.execute(TOLD, [new])
-        events = [e for e in self.reader.fetchall() if e[0] in self.tables]
+        events = []
+        for page in [[txid] for txid in new] if alone else [new]:
+            self.reader.execute(TOLD, [page])
+            events += [e for e in self.reader.fetchall() if e[0] in self.tables]
         self.told += new
         for topic, op, before, after, doc, leave in events:
             for who in (*self.users, ALL):
@@ -52,9 +62,15 @@ class Beliefs:
         elif op == "d" and (before or everything):
             rows.pop(str(doc["id"]), None)
         elif op in "uo" and before or op == "d" and after:
-            rows.pop(str(leave["id"]), None)
+            if rows.pop(str(leave["id"]), None) is None and str(leave["id"]) not in self.had[who, topic]:
+                self.strays.append((who, topic, leave["id"]))
 
     def check(self, what):
+        """What is wrong comes first, since a long report is cut."""
+        tables = {t: self.db.run(f"SELECT {self.tables[t]} FROM {t}") for t in self.tables}
         for (who, table), rows in self.of.items():
-            truth = self.truth(who, table)
-            assert rows == truth, f"{who} believes of {table} {rows}, and it is {truth}: {what}"
+            truth = self.seen(who, tables[table])
+            for key in sorted(rows.keys() | truth.keys()):
+                if rows.get(key) != truth.get(key):
+                    pytest.fail(f"user {who}, {table} {key}: believes {rows.get(key)}, it is {truth.get(key)}\n{what}", False)
+        self.had, self.strays = {place: set(rows) for place, rows in self.of.items()}, []

@@ -98,7 +98,7 @@ class Page:
         for domain in ("Page", "Runtime", "Network"):
             self.call(domain + ".enable")
         self.size(width, height, mobile)
-        self.call("Page.navigate", url=url)
+        self.failed = self.call("Page.navigate", url=url).get("errorText")  # net::ERR_CONNECTION_RESET, or None
         self.wait("document.readyState === 'complete' && location.href !== 'about:blank'")
 
     def call(self, method, **params):

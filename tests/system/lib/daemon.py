@@ -147,11 +147,11 @@ class Daemon:
             self.signal(signal.SIGKILL)
             self.wait_end()
 
-    def request(self, method, path, headers=None, timeout=PATIENCE_S):
+    def request(self, method, path, headers=None, timeout=PATIENCE_S, body=None):
         """One ordinary request: (status, headers, body)."""
         c = http.client.HTTPConnection(*self.address, timeout=timeout)
         try:
-            c.request(method, path, headers=headers or {})
+            c.request(method, path, body, headers or {})
             r = c.getresponse()
             return r.status, r.headers, r.read()
         finally:

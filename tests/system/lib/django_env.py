@@ -10,9 +10,12 @@ import sys
 import textwrap
 from pathlib import Path
 
+from .venv import make as make_venv
+
 TOP = Path(__file__).resolve().parents[3]
 PROJECT = TOP / "examples" / "estimates"
 WORKER = Path(__file__).with_name("orm_worker.py")
+SETTINGS = Path(__file__).with_name("project")
 LTS = ["django~=5.2", "djangorestframework", "psycopg[binary]"]
 LTS_PYTHON = (3, 10)
 PIP_TIMEOUT_S = 300
@@ -46,8 +49,8 @@ def lts_python():
         fcntl.flock(lock, fcntl.LOCK_EX)
         ready = venv / "ready"
         if not ready.exists() or ready.read_text() != "\n".join(LTS):
-            _must([sys.executable, "-m", "venv", "--clear", str(venv)])
-            _must([str(python), "-m", "pip", "install", "--quiet", "--retries=1", "--timeout=15",
+            pip = make_venv(_must, venv)
+            _must([*pip, "install", "--quiet", "--retries=1", "--timeout=15",
                    "--disable-pip-version-check", *LTS])
             ready.write_text("\n".join(LTS))
     return str(python)
@@ -74,7 +77,8 @@ class Django:
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
         self.env.update(PGHOST=database.cluster.dir, PGPORT="5432", PGDATABASE=database.name,
                         PGUSER=user, ESTIMATES=str(PROJECT), ESTIMATES_LANGUAGE="ru", PYTHONDONTWRITEBYTECODE="1",
-                        PYTHONIOENCODING="utf-8")
+                        PYTHONIOENCODING="utf-8", PYTHONPATH=str(SETTINGS),
+                        DJANGO_SETTINGS_MODULE="quick_settings")
         self.worker = None
 
     def manage(self, *args):

@@ -8,7 +8,7 @@ import sys
 import traceback
 
 sys.path.insert(0, os.environ["ESTIMATES"])
-os.environ["DJANGO_SETTINGS_MODULE"] = "estimates.settings"
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "estimates.settings")
 
 import django  # noqa: E402
 

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from conftest import HEAD, PGHERALD, Install
 
 from . import browser
-from .daemon import Daemon
+from .daemon import Daemon, wait_until
 from .django_env import TOP
 
 CONF = HEAD + """
@@ -128,7 +128,13 @@ class Stage:
         return self.kind(self.daemon.address[1], self.site.port, change)
 
     def open(self, url=None, token="token-anna", more=""):
-        page = self.browser.open(f"{url or self.proxy.url}/#token={token}{more}")
+        def opened():  # who does it in the moment of a reload may have to do it again
+            page = self.browser.open(f"{url or self.proxy.url}/#token={token}{more}")
+            if page.failed:
+                page.close()
+            return not page.failed and page
+
+        page = wait_until(opened, "the page opens")
         page.wait("position !== ''", "the greeting")
         return page
 

@@ -34,6 +34,9 @@ CREATE TABLE public.item (id bigint PRIMARY KEY, title text, status public.mood 
   customer_id bigint DEFAULT 1, owner_id bigint DEFAULT 2, note public.mood DEFAULT 'glad');
 CREATE TABLE public.news (id bigint PRIMARY KEY, title text, mood public.mood DEFAULT 'glad',
   customer_id bigint DEFAULT 1, owner_id bigint DEFAULT 2);
+CREATE TABLE public.api_key (hash text PRIMARY KEY, user_id bigint, ends timestamptz);
+CREATE TABLE public.talk (id bigint PRIMARY KEY, title text, room bigint DEFAULT 1);
+INSERT INTO public.api_key VALUES (encode(sha256('k1'), 'hex'), 1, '2030-01-01');
 INSERT INTO public.users VALUES (1, 'manager', true, 'h1', 'boss'), (2, 'foreman', true, 'h2', 'anna');
 INSERT INTO public.token VALUES ('t1', 1, '2030-01-01'), ('t2', 2, NULL);
 INSERT INTO public.django_session VALUES ('s1', 'x:y:z', '2030-01-01');
@@ -64,6 +67,19 @@ preset = session
 secret_key_file = {keys}
 user_table = public.users
 role_column = role
+[auth stored]
+preset = apikey
+token_table = public.api_key
+token_expires = ends
+user_table = public.users
+role_column = role
+places = header:X-Stored-Key
+[publish]
+roles = evil
+[watch talk]
+table = public.talk
+channels = room.{room}
+fields = id, title
 [watch item]
 table = public.item
 owners = owner_id, id<-public.member.item_id.user_id
@@ -228,7 +244,32 @@ BEFORE = [
          "CREATE RULE also AS ON DELETE TO public.member DO ALSO SELECT public.spy('rule')"),
     Trap("default privileges", "ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO evil;"
          "ALTER DEFAULT PRIVILEGES GRANT ALL ON FUNCTIONS TO evil"),
+    Trap("generated column", "ALTER TABLE public.talk ADD made boolean GENERATED ALWAYS AS (public.spy('generated')) STORED",
+         "INSERT INTO public.talk (id) VALUES (100)"),
+    Trap("functions of a range", "CREATE FUNCTION public.apart(int, int) RETURNS float8 LANGUAGE plpgsql IMMUTABLE AS $$"
+         "BEGIN PERFORM public.strike('difference of a range'); RETURN 1; END$$;"
+         "CREATE TYPE public.gap AS RANGE (SUBTYPE = int4, SUBTYPE_DIFF = public.apart);"
+         "ALTER TABLE public.talk ADD gap public.gap DEFAULT '[1,2)';"
+         "CREATE INDEX ON public.talk USING gist (gap)"),
+    Trap("statistics", "DO $$BEGIN IF current_setting('server_version_num')::int >= 140000 THEN"
+         " EXECUTE 'CREATE STATISTICS public.guess ON (public.spy(''statistics of talk'')), id FROM public.talk';"
+         " END IF; END$$"),
+    Trap("rules of watched tables", "CREATE RULE too AS ON UPDATE TO public.talk DO ALSO SELECT public.spy('rule of talk');"
+         "CREATE RULE token_too AS ON DELETE TO public.api_key DO ALSO SELECT public.spy('rule of api_key')",
+         "UPDATE public.talk SET title = 'x' WHERE id = 1"),
+    Trap("schemas by the names of roles", "".join(
+        f"CREATE SCHEMA {s}; GRANT USAGE ON SCHEMA {s} TO PUBLIC;"
+        f"CREATE FUNCTION {s}.format(text, VARIADIC text[]) RETURNS text LANGUAGE sql AS"
+        f" $f$SELECT public.spy('{s}.format')::text$f$;"
+        f"CREATE VIEW {s}.pg_roles AS SELECT r.* FROM pg_catalog.pg_roles AS r WHERE public.spy('{s}.pg_roles');"
+        for s in ["pgherald_owner", "pgherald_teller", "pgherald_auth", "postgres"]),
+         "SELECT FROM pgherald_owner.pg_roles"),
     # from here on names mean something else
+    Trap("aggregates", "CREATE FUNCTION public.gather(text, anyelement) RETURNS text LANGUAGE plpgsql AS $$"
+         "BEGIN PERFORM public.strike('aggregate'); RETURN NULL; END$$;" + "".join(
+             f"CREATE AGGREGATE public.{a}(anyelement) (SFUNC = public.gather, STYPE = text);"
+             for a in ["array_agg", "count", "max", "min", "bool_or", "bool_and", "sum", "jsonb_agg"]),
+         "SET search_path = public, pg_catalog; SELECT public.max(1)"),
     Trap("operators", operators(), "SELECT 1::oid = 'pg_class'::regclass"),
     Trap("functions", functions(),
          "SET search_path = public, pg_catalog; SELECT format('%s', VARIADIC ARRAY['a'])"),
@@ -239,7 +280,8 @@ BEFORE = [
         f"DO $$BEGIN EXECUTE pg_catalog.format('ALTER DATABASE %I SET {s}', pg_catalog.current_database()); END$$;"
         for s in ["standard_conforming_strings = off", "transform_null_equals = on", "array_nulls = off",
                   "quote_all_identifiers = on", "bytea_output = escape", "datestyle = SQL",
-                  "intervalstyle = sql_standard", "plan_cache_mode = force_custom_plan"])),
+                  "intervalstyle = sql_standard", "plan_cache_mode = force_custom_plan", "check_function_bodies = off",
+                  "row_security = off", "extra_float_digits = -10", "default_transaction_isolation = serializable"])),
     Trap("types", "".join(f"CREATE DOMAIN public.{t} AS pg_catalog.text CHECK (public.spy('type {t}'));"
                           for t in ["regclass", "regrole", "oid", "int8", "text", "name", "jsonb", "json",
                                     "timestamptz", "regnamespace", "regprocedure", "record"]),
@@ -247,7 +289,7 @@ BEFORE = [
 ]
 
 # What the planner computes of the former: the finding foreign-code.
-LEFT = {"index of item", "predicate of item"}
+LEFT = {"index of item", "predicate of item", "statistics of talk"}
 
 # Those that need no table: what the owner of a database can do to the owner of its tables.
 NAMES = [t for t in BEFORE if t.name in ("operators", "functions", "types") or "of the database" in t.name]
@@ -263,6 +305,10 @@ ALONE = [
     Trap("view of tokens", "ALTER TABLE public.token RENAME TO token_table;"
          "CREATE VIEW public.token AS SELECT t.* FROM public.token_table AS t WHERE public.spy('token view')",
          "SELECT FROM public.token", refused="public.token is a view"),
+    Trap("foreign part of a joined table", "CREATE FOREIGN DATA WRAPPER far; CREATE SERVER far FOREIGN DATA WRAPPER far;"
+         "CREATE FOREIGN TABLE public.elsewhere () INHERITS (public.customer) SERVER far;"
+         "ALTER FOREIGN TABLE public.elsewhere OWNER TO evil",
+         refused="public.elsewhere is a foreign table", super=True),
     Trap("event trigger", "CREATE FUNCTION public.ddl() RETURNS event_trigger LANGUAGE plpgsql AS $$"
          "BEGIN PERFORM public.strike('event trigger'); END$$; ALTER FUNCTION public.ddl() OWNER TO evil;"
          "CREATE EVENT TRIGGER ddl ON ddl_command_end EXECUTE FUNCTION public.ddl()",
@@ -406,6 +452,16 @@ AFTER = [
     *[indexed(t, "pgherald_auth") for t in ("token", "django_session", "grp", "membership")],
     *[indexed(t, "pgherald_teller") for t in ("customer", "member", "item")],
     indexed("users", "pgherald_auth", "pgherald_teller"),
+    # keys of the API, and channels
+    domained("api_key", "hash", "text"),
+    retyped("api_key", "user_id", ["1", "2"]),
+    retyped("api_key", "ends", ["2030-01-01 00:00:00+00"]),
+    retyped("talk", "room", ["1", "2"]),
+    domained("talk", "room", "bigint"),
+    *[policy(t) for t in ("api_key", "talk")],
+    *[viewed(t) for t in ("api_key", "talk")],
+    indexed("api_key", "pgherald_auth"),
+    indexed("talk", "pgherald_teller"),
     *[altering(t, "pgherald_auth") for t in ("token", "django_session", "grp")],
     *[altering(t, "pgherald_teller") for t in ("customer", "member", "item")],
     altering("users", "pgherald_auth", "pgherald_teller"),
@@ -516,3 +572,63 @@ BEGIN
   RETURN true;
 END $f$;
 CREATE INDEX ON public.customer ((public.loop()))"""
+
+# The same door, and somebody else's cursors: those of PL/pgSQL's loops, and the writer's own.
+FETCHING = """
+CREATE FUNCTION public.fetch_all() RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $f$
+DECLARE
+  p record;
+  r record;
+BEGIN
+  IF current_user = session_user THEN
+    RETURN;
+  END IF;
+  FOR p IN SELECT c.name, w.way FROM pg_cursor() AS c,
+                  unnest('{FETCH NEXT FROM,FETCH ABSOLUTE 1 FROM,FETCH PRIOR FROM,FETCH FIRST FROM}'::text[]) AS w (way)
+           WHERE c.statement !~ 'pg_cursor' LOOP
+    BEGIN
+      EXECUTE format('%s %I', p.way, p.name) INTO r;
+      IF r IS NOT NULL OR r::text ~ '[a-z]' THEN
+        RAISE WARNING 'TRAP <% %> as % of %', p.way, left(r::text, 20), current_user, session_user;
+      END IF;
+    EXCEPTION WHEN OTHERS THEN
+      NULL;
+    END;
+  END LOOP;
+END $f$;
+CREATE FUNCTION public.fetch_it() RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $f$
+BEGIN
+  PERFORM public.fetch_all();
+  RETURN true;
+END $f$;
+CREATE INDEX ON public.customer ((public.fetch_it()))"""
+
+
+# What a member of pgherald_owner, who installs without being a superuser, can leave in our own tables for a superuser
+# who comes later; each as that role.
+OURS = {
+    "an index": "CREATE INDEX ON pgherald.meta ((public.spy('index of meta')))",
+    "a predicate": "CREATE INDEX ON pgherald.journal (id) WHERE public.spy('predicate of journal')",
+    "a check": "ALTER TABLE pgherald.meta ADD CHECK (public.spy('check of meta'))",
+    "a default": "ALTER TABLE pgherald.journal ALTER n SET DEFAULT CASE WHEN public.spy('default of journal') THEN 1 END",
+    "a generated column": "ALTER TABLE pgherald.kept ADD x boolean GENERATED ALWAYS AS (public.spy('generated')) STORED",
+    "a child": "CREATE TABLE public.child () INHERITS (pgherald.meta);"
+               "CREATE INDEX ON public.child ((public.spy('index of a child')))",
+    "a cast": "CREATE TYPE public.version AS ENUM ('4');"
+              "CREATE FUNCTION public.to_int(public.version) RETURNS int LANGUAGE plpgsql AS"
+              " $f$BEGIN PERFORM public.strike('cast of meta'); RETURN 4; END$f$;"
+              "CREATE CAST (public.version AS int) WITH FUNCTION public.to_int(public.version) AS IMPLICIT;"
+              "ALTER TABLE pgherald.meta ALTER schema_version TYPE public.version"
+              " USING schema_version::text::public.version",
+    "a rule": "CREATE RULE trap AS ON UPDATE TO pgherald.meta DO ALSO SELECT public.spy('rule of meta')",
+    "a policy": "ALTER TABLE pgherald.journal ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;"
+                "CREATE POLICY trap ON pgherald.journal USING (public.spy('policy of journal'))",
+    "a trigger": "CREATE FUNCTION public.fire() RETURNS trigger LANGUAGE plpgsql AS"
+                 " $f$BEGIN PERFORM public.strike('trigger of meta'); RETURN NEW; END$f$;"
+                 "CREATE TRIGGER trap BEFORE INSERT OR UPDATE OR DELETE ON pgherald.meta FOR EACH ROW"
+                 " EXECUTE FUNCTION public.fire()",
+    "statistics": "CREATE STATISTICS pgherald.trap ON (public.spy('statistics')), n FROM pgherald.journal",
+    "an extra function of ours": "CREATE FUNCTION pgherald.md5(text) RETURNS text LANGUAGE plpgsql AS"
+                                 " $f$BEGIN PERFORM public.strike('md5'); RETURN $1; END$f$",
+    "prune as whoever calls it": "ALTER FUNCTION pgherald.prune(interval, int, bigint) SECURITY INVOKER",
+}

@@ -57,6 +57,7 @@ export function createMockHerald<E = EventMap>(initial: Partial<Status> = { stat
       return () => watchers.delete(changed);
     },
     retry: () => void retries++,
+    reconnect: () => void retries++,
     close: () => setStatus({ state: 'closed' }),
     emit: emit as any,
     resync: (reason, topics) => emit('system.resync', { reason, topics }),

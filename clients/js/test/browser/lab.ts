@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: PostgreSQL
 // A page that keeps the list of a table by the client, and counts what goes wrong on the way.
+import { createChannels, type Channels } from '../../src/channels/index.js';
 import { createHerald, type Herald, type HeraldOptions } from '../../src/index.js';
+import { fallback, ndjson, poll, sse, websocket } from '../../src/transports/index.js';
+
+const TRANSPORTS = { sse, ndjson, websocket, poll };
 
 interface Thing {
   id: number;
@@ -19,15 +23,19 @@ class Lab {
   ends: string[] = [];
   token = '';
   herald!: Herald;
+  rooms: Channels | undefined;
+  messages: unknown[] = [];
   /** The longest time without an event, in ms, since it was last asked for. */
   silence = 0;
   #last = 0;
   #seen = new Map<number, number>();
   #loading: Thing[][] = [];
 
-  start({ resumes, ...options }: Partial<HeraldOptions> & { token?: string; resumes?: boolean }): void {
+  start({ resumes, ways, rooms, ...options }: Partial<HeraldOptions> & {
+    token?: string; resumes?: boolean; ways?: (keyof typeof TRANSPORTS)[]; rooms?: string[];
+  }): void {
     this.token = options.token || '';
-    this.herald = createHerald({
+    const all: HeraldOptions = {
       url: '/api/v1/sse/events/',
       ...options,
       resume: resumes ? sessionStorage : undefined,
@@ -37,7 +45,11 @@ class Lab {
             return this.token;
           }
         : undefined,
-    });
+      transports: ways && fallback(ways.map((name) => TRANSPORTS[name]), sessionStorage),
+    };
+    this.rooms = rooms && createChannels({ ...all, channels: rooms });
+    this.herald = this.rooms ? this.rooms.herald : createHerald(all);
+    this.herald.on('lab.*', (data) => this.messages.push(data));
     this.herald.subscribe(() => {
       const { state, leader, error } = this.herald.status;
       if (error && error.message != this.ends[this.ends.length - 1]) this.ends.push(error.message);

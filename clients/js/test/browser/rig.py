@@ -50,6 +50,41 @@ user_table = public.api_user
 role_from = column
 role_column = role
 
+[auth ticket]
+preset = ticket
+
+[publish]
+roles = pgherald
+
+[route ticketed]
+path = /web/ticketed/
+auth = ticket, drf
+
+[role guest]
+receives = all
+events = message, notification
+publish = *
+
+[auth everybody]
+preset = none
+role = guest
+
+[route ws]
+path = /ws/connect
+transports = websocket
+dialect = streaming
+auth = everybody
+
+[route ticket]
+path = /sse/ticket
+kind = ticket
+opens = ticketed
+auth = drf
+
+[route send]
+path = /sse/send-to-channel
+kind = send
+
 [route web]
 path = /web/events/
 auth = web
@@ -70,7 +105,7 @@ http {{
   uwsgi_temp_path {dir}/u; scgi_temp_path {dir}/s;
   server {{
     listen 127.0.0.1:{port};
-    location ~ ^/(api/v1/sse|web)/ {{ proxy_pass http://127.0.0.1:{daemon}; proxy_read_timeout 1h; }}
+    location ~ ^/(api/v1/sse|web|sse)/ {{ proxy_pass http://127.0.0.1:{daemon}; proxy_read_timeout 1h; }}
     location /my/chat/session-id/events/ {{ proxy_pass http://127.0.0.1:{daemon}/api/v1/sse/events/?transport=ndjson; }}
     location ~ ^/(rows|api/v1/orders/)$ {{ proxy_pass http://127.0.0.1:{rows}; }}
     location ~ ^/(api|admin|login|logout)/ {{ proxy_pass http://127.0.0.1:{django}; proxy_set_header Host $http_host; }}
@@ -107,6 +142,7 @@ class Rig:
         text = re.sub(r"(?m)^cors_origins *=.*", f"cors_origins = http://127.0.0.1:{self.port}", text)
         text = re.sub(r"(?m)^keepalive *=.*", "keepalive = 1s\nqueue_events = 100000", text)
         text = re.sub(r"(?m)^retry *=.*", "retry = 1500ms", text)
+        text = text.replace("receives = all\n", "receives = all\nchannels = lab.*\npublish = lab.*\n")
         self.conf.write_text(text + SECTIONS.format(key=key), encoding="utf-8")
         done = subprocess.run([PGHERALD, "sql", "install", "--apply", "-c", self.conf, "--dsn", self.db.conninfo()],
                               capture_output=True, text=True)

@@ -21,13 +21,14 @@ export class Rig {
   users: Record<string, User> = {};
   #process!: ChildProcess;
   #answers!: AsyncIterator<string>;
-  #pages = mkdtempSync(join(tmpdir(), 'pgherald-pages-'));
+  /** The pages that nginx serves, unless others were named. */
+  readonly pages = mkdtempSync(join(tmpdir(), 'pgherald-pages-'));
 
   /** With the lab's page, or with those of a directory. */
   static async start(pages?: string): Promise<Rig> {
     const rig = new Rig();
     if (!pages) await rig.#lab();
-    rig.#process = spawn(process.env.PYTHON || '/usr/bin/python3', [join(import.meta.dirname, 'rig.py'), pages || rig.#pages], {
+    rig.#process = spawn(process.env.PYTHON || '/usr/bin/python3', [join(import.meta.dirname, 'rig.py'), pages || rig.pages], {
       stdio: ['pipe', 'pipe', 'inherit'],
     });
     rig.#answers = createInterface({ input: rig.#process.stdout! })[Symbol.asyncIterator]();
@@ -39,13 +40,13 @@ export class Rig {
   async #lab(): Promise<void> {
     await build({
       entryPoints: { lab: join(import.meta.dirname, 'lab.ts') },
-      outdir: this.#pages,
+      outdir: this.pages,
       bundle: true,
       format: 'esm',
       target: 'es2020',
       define: { 'process.env.NODE_ENV': '"development"' },
     });
-    writeFileSync(join(this.#pages, 'index.html'), '<!doctype html><title>lab</title><script type="module" src="/lab.js"></script>');
+    writeFileSync(join(this.pages, 'index.html'), '<!doctype html><title>lab</title><script type="module" src="/lab.js"></script>');
   }
 
   async call(what: string, more: object = {}): Promise<any> {
@@ -64,7 +65,7 @@ export class Rig {
     const ended = new Promise((done) => this.#process.once('exit', done));
     this.#process.stdin!.end();
     await ended;
-    rmSync(this.#pages, { recursive: true, force: true });
+    rmSync(this.pages, { recursive: true, force: true });
   }
 }
 

@@ -23,8 +23,8 @@ async function sum(lines: string[], target = 'es2020'): Promise<number> {
 
 // Bytes. Of the adapters only what they add: none of them has the core in it.
 test.each([
-  ['dist/esm/index.js', '{ createHerald }', 4096],
-  ['dist/es2017/index.js', '{ createHerald }', 4700],
+  ['dist/esm/index.js', '{ createHerald }', 4608],
+  ['dist/es2017/index.js', '{ createHerald }', 5056],
   ['dist/esm/react/index.js', '*', 1536],
   ['dist/esm/tanstack-query/index.js', '*', 1024],
   ['dist/esm/tanstack-db/index.js', '*', 1024],
@@ -38,7 +38,9 @@ test.each([
 
 // These make clients themselves: what they add to an application that has the core and the hooks.
 test.each([
-  ['zustand', '{ createHerald }', [] as string[], 1024],
+  ['transports', '{ createHerald }', [] as string[], 2048],
+  ['channels', '{ createHerald }', [], 2048],
+  ['zustand', '{ createHerald }', [], 1024],
   ['estimates', '{ createHerald, presets }', ['react'], 1536],
 ])('%s adds little to the core', async (name, core, also, limit) => {
   const parts = [`export ${core} from './dist/esm/index.js'`, ...also.map((a) => `export * from './dist/esm/${a}/index.js'`)];

@@ -92,6 +92,9 @@ class FakeDaemon(httpx.BaseTransport, httpx.AsyncBaseTransport):
                 status, detail, after = self._refusals.pop(0)
                 headers = {} if after is None else {"Retry-After": str(after)}
                 return httpx.Response(status, headers=headers, json={"detail": detail})
+            if request.method == "POST":  # a renewal
+                self.token = request.headers["Authorization"][len("Bearer ") :]
+                return httpx.Response(200, json={"expires_in": 60})
             if self.token and request.headers.get("Authorization") != "Bearer " + self.token:
                 return httpx.Response(401, json={"detail": "Invalid token."})
             last = request.url.params.get("last_event_id", "")

@@ -70,6 +70,8 @@ class Status:
     # Who the daemon says we are.
     user: Optional[str] = None
     error: Optional[Failure] = None
+    # By which transport the stream came at last.
+    via: Optional[str] = None
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,14 @@ class HeraldError(Exception):
 
 class Refused(HeraldError):
     """An answer that no patience changes: the token, the role, or the address."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(f"{status}: {message}")
+        self.status, self.message = status, message
+
+
+class NotPublished(HeraldError):
+    """`status` is HTTP's, or 0: there was no answer, and nobody knows."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(f"{status}: {message}")
