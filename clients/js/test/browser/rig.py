@@ -20,6 +20,7 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[4]
 sys.path.insert(0, str(TOP / "tests" / "system"))
 
+from lib import debs  # noqa: E402
 from lib.cluster import Cluster  # noqa: E402
 from lib.daemon import Daemon, free_port, wait_until  # noqa: E402
 from lib.django_env import PROJECT, Django, distribution_python  # noqa: E402
@@ -226,7 +227,9 @@ class Rig:
         return self.written
 
     def nginx_start(self):
-        self.nginx = subprocess.Popen(["nginx", "-p", str(self.dir), "-c", str(self.dir / "nginx.conf")])
+        debs.fetch("nginx")
+        self.nginx = subprocess.Popen([debs.find("nginx") or "nginx", "-p", str(self.dir), "-c", str(self.dir / "nginx.conf")],
+                                      env=debs.environment())
         wait_until(lambda: (self.dir / "nginx.pid").exists() and (self.dir / "nginx.pid").read_text().strip(), "nginx")
 
     def nginx_signal(self, name):
