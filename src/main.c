@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "cli/check.h"
 #include "cli/doctor.h"
 #include "cli/explain.h"
 #include "cli/init.h"

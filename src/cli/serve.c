@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <libpq-fe.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -21,11 +20,11 @@
 #include "base/loop.h"
 #include "base/mem.h"
 #include "base/sd.h"
+#include "cli/settings.h"
 #include "conf.h"
 #include "hub/registry.h"
 #include "pg/db.h"
 #include "source/sources.h"
-#include "sql/render_way.h"
 #include "web/arrival.h"
 #include "web/commons.h"
 #include "web/departure.h"
@@ -182,65 +181,12 @@ static void post_all(struct server *s, enum post_kind kind)
 	}
 }
 
-/* libpq's own word on [database] conninfo; its message quotes no value. */
-static bool valid_conninfo(const struct conf *conf, struct buf *error)
-{
-	char *why = NULL;
-	PQconninfoOption *options = PQconninfoParse(conf->conninfo, &why);
-
-	if (!options)
-		buf_printf(error, "%s: [database] conninfo: %.*s", conf->path,
-			   why ? (int)strcspn(why, "\n") : 0, why ? why : "");
-	PQconninfoFree(options);
-	PQfreemem(why);
-	return options != NULL;
-}
-
 /* Its file is opened anew: it may have been moved away, or be another one. */
 static void open_log(const char *path)
 {
 	if (!log_open(path))
 		log_error("cannot write the log to %s: %s", path,
 			  errno == EINVAL ? "it is no ordinary file" : strerror(errno));
-}
-
-/* Somebody may have meant it for a day. */
-static void warn_of_everybody(const struct conf *conf)
-{
-	for (size_t i = 0; i < conf->n_routes; i++) {
-		const struct conf_route *r = &conf->routes[i];
-		const struct conf_auth *a = conf_find_auth(conf, r->auth.items[r->auth.n - 1]);
-
-		if (a->preset == PRESET_NONE)
-			log_warn("%s lets everybody in, as %s: [route %s] has a door with preset = "
-				 "none%s%s",
-				 r->path, a->role, r->name, r->opened_by ? ", by " : "",
-				 r->opened_by ? r->opened_by : "");
-	}
-}
-
-static void warn_of_insecure(const struct conf *conf)
-{
-	if (conf->allow_insecure)
-		log_warn("[server] allow_insecure = yes: variables of the environment may let "
-			 "everybody in, wherever pgherald listens");
-}
-
-static void warn_of_pages(const struct conf *conf)
-{
-	if (conf->developer)
-		log_warn("[server] developer = yes: there are test pages, which are for nobody's "
-			 "users");
-}
-
-/* Who looks for the reason in the file alone does not find it. */
-static void tell_environment(const struct conf *conf)
-{
-	autobuf text = {.max = TEXT_MAX};
-
-	environment_print(conf, &text);
-	if (text.len)
-		log_info("from the environment, on top of the file: %s", buf_cstr(&text));
 }
 
 static void reload(struct server *s)
@@ -257,12 +203,7 @@ static void reload(struct server *s)
 	open_log(s->conf->log_file); /* also when the configuration has an error */
 	buf_init(&error, TEXT_MAX);
 	buf_init(&restart, TEXT_MAX);
-	conf = conf_load(s->conf_path, &error);
-	if (conf && !(valid_conninfo(conf, &error) && conf_load_secrets(conf, &error) &&
-		      sources_valid(conf, &error))) {
-		conf_unref(conf);
-		conf = NULL;
-	}
+	conf = settings_load(s->conf_path, true, &error);
 	if (!conf) {
 		log_error("not reloaded, the old configuration stays: %s", buf_cstr(&error));
 	} else {
@@ -285,10 +226,7 @@ static void reload(struct server *s)
 		}
 		conf_unref(old);
 		log_info("configuration reloaded from %s", s->conf_path);
-		tell_environment(conf);
-		warn_of_everybody(conf);
-		warn_of_insecure(conf);
-		warn_of_pages(conf);
+		settings_tell(conf);
 	}
 	buf_free(&error);
 	buf_free(&restart);
@@ -451,25 +389,6 @@ static bool stop(struct server *s)
 	return true;
 }
 
-/* `strict` false for a file that is only shown: its secrets may be crossed out, or elsewhere. */
-static struct conf *load(const char *path, bool strict)
-{
-	struct conf *conf;
-	autobuf error = {0};
-
-	buf_init(&error, TEXT_MAX);
-	conf = conf_load(path, &error);
-	if (conf && strict &&
-	    !(valid_conninfo(conf, &error) && conf_load_secrets(conf, &error) &&
-	      sources_valid(conf, &error))) {
-		conf_unref(conf);
-		conf = NULL;
-	}
-	if (!conf)
-		fprintf(stderr, "pgherald: %s\n", buf_cstr(&error));
-	return conf;
-}
-
 int cli_serve(const char *conf_path)
 {
 	struct server s = {.conf_path = conf_path};
@@ -481,7 +400,7 @@ int cli_serve(const char *conf_path)
 		      stderr);
 		return EXIT_FAILURE;
 	}
-	s.conf = load(conf_path, true);
+	s.conf = settings_load_or_say(conf_path, true);
 	if (!s.conf)
 		return EXIT_FAILURE;
 	log_setup((enum log_level)s.conf->log_level, (enum log_format)s.conf->log_format);
@@ -497,10 +416,7 @@ int cli_serve(const char *conf_path)
 		return EXIT_FAILURE;
 	}
 	log_info("pgherald %s starts with %s", PACKAGE_VERSION, conf_path);
-	tell_environment(s.conf);
-	warn_of_everybody(s.conf);
-	warn_of_insecure(s.conf);
-	warn_of_pages(s.conf);
+	settings_tell(s.conf);
 	if (!start(&s)) {
 		log_flush(LOG_END_MS);
 		_exit(EXIT_FAILURE); /* threads may run already: the kernel tidies up */
@@ -513,66 +429,4 @@ int cli_serve(const char *conf_path)
 	if (!ended)
 		_exit(EXIT_SUCCESS);
 	return EXIT_SUCCESS;
-}
-
-/* Whether there are such addresses; not whether they are free, since a daemon may be serving. */
-static bool valid_listen(const struct conf *conf, struct buf *error)
-{
-	struct listen_set set = {0};
-	bool ok = listen_resolve(&set, conf->listen.items, conf->listen.n, error);
-
-	listen_free(&set);
-	return ok;
-}
-
-/* Whether this watch says so when its rows get other owners that `way` leads to. */
-static bool tells_owners(const struct watch *w, const struct way *way)
-{
-	bool named = false, owns = false;
-
-	for (size_t i = 0; i < w->n_rescope; i++)
-		named |= !strcmp(w->rescope[i], way->watch->topic);
-	for (size_t i = 0; i < w->n_owners; i++)
-		owns |= !w->owners[i].n_hops && !strcmp(w->owners[i].column, way->hop->value);
-	return named && owns && !strcmp(w->schema, way->hop->schema) &&
-	       !strcmp(w->table, way->hop->table);
-}
-
-static void hint_at_way(void *arg, const struct way *way)
-{
-	const struct conf *conf = arg;
-
-	for (size_t i = 0; i < conf->n_watches; i++)
-		if (tells_owners(conf->watches[i].parsed, way))
-			return;
-	printf("hint: [watch %s] who owns rows by way of %s.%s is not told when that table "
-	       "changes: "
-	       "see follow in pgherald.conf(5)\n",
-	       way->watch->topic, way->hop->schema, way->hop->table);
-}
-
-int cli_check(const char *conf_path, int print)
-{
-	struct conf *conf = load(conf_path, !print);
-	autobuf text = {0};
-	bool ok = true;
-
-	if (!conf)
-		return EXIT_FAILURE;
-	buf_init(&text, 1 << 20);
-	if (print) {
-		conf_print(conf, &text);
-		fputs(buf_cstr(&text), stdout);
-	} else {
-		ok = valid_listen(conf, &text);
-		for (size_t i = 0; ok && i < conf->n_watches; i++)
-			if (!conf->watches[i].follow)
-				ways_of(conf->watches[i].parsed, hint_at_way, conf);
-		if (ok)
-			printf("%s: configuration OK\n", conf_path);
-		else
-			fprintf(stderr, "pgherald: %s: [server] %s\n", conf_path, buf_cstr(&text));
-	}
-	conf_unref(conf);
-	return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: PostgreSQL
  * See conn.h. Must not know what the queries are for. */
 #include "config.h"
-#include "pg/conn.h"
+#include "pg/conn_parts.h"
 
-#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,19 +16,6 @@
 #define BACKOFF_LONG_MS 30000 /* … and while one is there that does not help */
 #define CONNECT_MS	10000 /* one attempt */
 #define LIMIT_MS	30000 /* one statement, where nothing else was said */
-#define GRACE_MS	5000  /* past that and the limit the connection counts as dead */
-
-struct query {
-	struct list node;
-	const char *name; /* of a prepared statement, or NULL; a literal */
-	bool again;	  /* to be sent once more, without preparing */
-	uint64_t limit_ms;
-	const char *sql;
-	conn_result_fn *done;
-	void *arg;
-	size_t n;
-	const char *params[];
-};
 
 /* Nothing of the database's or the role's settings may change what our statements mean (until this
  * one has been run, whoever owns the database says what = is), and no idle limit may end a
@@ -53,79 +39,6 @@ static const char setup_sql[] =
 
 static void on_ready(void *arg, uint32_t events);
 static void on_timer(void *arg);
-
-/* Copies with the NUL; what follows it. */
-static char *keep(char *to, const char *text)
-{
-	size_t size = strlen(text) + 1;
-
-	memcpy(to, text, size);
-	return to + size;
-}
-
-/* A query is one piece of memory: its parameters, their texts, and its own when it has no name. */
-static struct query *query_new(const struct conn *c, const char *name, const char *sql, size_t n,
-			       const char *const *params, conn_result_fn *done, void *arg)
-{
-	size_t size = sizeof(struct query) + n * sizeof(char *) + (name ? 0 : strlen(sql) + 1);
-	struct query *q;
-	char *at;
-
-	for (size_t i = 0; i < n; i++)
-		size += params[i] ? strlen(params[i]) + 1 : 0;
-	q = xcalloc(1, size);
-	at = (char *)(q->params + n);
-	for (size_t i = 0; i < n; i++) {
-		q->params[i] = params[i] ? at : NULL;
-		at = params[i] ? keep(at, params[i]) : at;
-	}
-	q->sql = name ? sql : at;
-	if (!name)
-		(void)keep(at, sql);
-	q->limit_ms = c->limit_ms;
-	q->name = name;
-	q->n = n;
-	q->done = done;
-	q->arg = arg;
-	return q;
-}
-
-/* The first line of a message, in `buf`: libpq's end in a newline and may have several. */
-static const char *first_line(const char *message, char *buf, size_t size)
-{
-	size_t len = message ? strcspn(message, "\n") : 0;
-
-	if (!len)
-		return "no reason given";
-	if (len >= size)
-		len = size - 1;
-	memcpy(buf, message, len);
-	buf[len] = '\0';
-	return buf;
-}
-
-const char *conn_error(const PGresult *r)
-{
-	static _Thread_local char line[256];
-
-	if (!r)
-		return "connection lost";
-	return first_line(PQresultErrorMessage(r), line, sizeof(line));
-}
-
-bool conn_error_is(const PGresult *r, const char *states)
-{
-	const char *state = PQresultErrorField(r, PG_DIAG_SQLSTATE);
-
-	while (state && *states) {
-		size_t len = strcspn(states, " ");
-
-		if (!strncmp(state, states, len))
-			return true;
-		states += len + (states[len] == ' ');
-	}
-	return false;
-}
 
 #define WARNING_MS 10000 /* a server's warnings are in the log at most this often */
 
@@ -151,7 +64,7 @@ static void on_notice(void *arg, const PGresult *r)
 		 text ? text : "a warning", c->n_warnings);
 }
 
-static void watch(struct conn *c, uint32_t events)
+void conn_watch(struct conn *c, uint32_t events)
 {
 	int fd = PQsocket(c->pg);
 
@@ -188,19 +101,6 @@ static void hang_up(struct conn *c)
 	c->session_ms = 0;
 }
 
-/* Every waiting query hears that nothing will come. */
-static void fail_queries(struct conn *c)
-{
-	while (!list_empty(&c->queries)) {
-		struct query *q = LIST_ENTRY(c->queries.next, struct query, node);
-
-		list_remove(&q->node);
-		if (q->done)
-			q->done(q->arg, NULL);
-		free(q);
-	}
-}
-
 static uint64_t jittered(uint64_t ms)
 {
 	uint32_t r = 0;
@@ -223,7 +123,7 @@ static void complain(struct conn *c, const char *why, uint64_t wait_ms)
 	log_warn("database (%s): %s; trying again", c->name, why);
 }
 
-static void go_down(struct conn *c, const char *why)
+void conn_go_down(struct conn *c, const char *why)
 {
 	bool was_ready = c->ready;
 	uint64_t wait = jittered(c->backoff_ms);
@@ -235,16 +135,16 @@ static void go_down(struct conn *c, const char *why)
 	c->state = CONN_WAIT;
 	loop_timer_set(c->loop, &c->timer, wait);
 	c->backoff_ms = c->backoff_ms * 2 > max ? max : c->backoff_ms * 2;
-	fail_queries(c);
+	conn_fail_queries(c);
 	if (was_ready)
 		c->on_state(c->arg, false);
 }
 
-static void go_down_pg(struct conn *c)
+void conn_go_down_pg(struct conn *c)
 {
 	char line[256];
 
-	go_down(c, first_line(PQerrorMessage(c->pg), line, sizeof(line)));
+	conn_go_down(c, conn_first_line(PQerrorMessage(c->pg), line, sizeof(line)));
 }
 
 static void connect_now(struct conn *c)
@@ -274,81 +174,14 @@ static void connect_now(struct conn *c)
 	c->pg = PQconnectStartParams(keys, values, 1);
 	if (!c->pg || PQstatus(c->pg) == CONNECTION_BAD) {
 		if (c->pg)
-			go_down_pg(c);
+			conn_go_down_pg(c);
 		else
-			go_down(c, "out of memory");
+			conn_go_down(c, "out of memory");
 		return;
 	}
 	PQsetNoticeReceiver(c->pg, on_notice, c);
 	loop_timer_set(c->loop, &c->timer, CONNECT_MS);
-	watch(c, EPOLLOUT);
-}
-
-/* Whether it failed because the statement is not, or already, known to the server session: then
- * somebody between us and the server gives us another session each time. */
-static bool not_ours(const PGresult *r)
-{
-	const char *state = PQresultErrorField(r, PG_DIAG_SQLSTATE);
-
-	return state && (!strcmp(state, "26000") || !strcmp(state, "42P05"));
-}
-
-static bool prepared(const struct conn *c, const char *name)
-{
-	for (size_t i = 0; i < c->n_prepared; i++)
-		if (!strcmp(c->prepared[i], name))
-			return true;
-	return false;
-}
-
-/* Sends a query, or first what sets its limit or prepares its statement on this connection. */
-static bool send_query(struct conn *c, const struct query *q)
-{
-	const char *const *params = q->params;
-	char limit[60];
-
-	if (c->doubtful) {
-		c->doubtful = false;
-		c->forgetting = true;
-		c->n_prepared = 0;
-		return PQsendQuery(c->pg, "DEALLOCATE ALL");
-	}
-	if (q->limit_ms != c->session_ms) {
-		snprintf(limit, sizeof(limit), "SET statement_timeout = %" PRIu64, q->limit_ms);
-		c->limiting = true;
-		return PQsendQuery(c->pg, limit);
-	}
-	if (!q->name || c->no_prepare)
-		return PQsendQueryParams(c->pg, q->sql, (int)q->n, NULL, params, NULL, NULL, 0);
-	if (prepared(c, q->name))
-		return PQsendQueryPrepared(c->pg, q->name, (int)q->n, params, NULL, NULL, 0);
-	c->preparing = true;
-	return PQsendPrepare(c->pg, q->name, q->sql, (int)q->n, NULL);
-}
-
-static void send_next(struct conn *c)
-{
-	struct query *q;
-
-	if (c->busy || list_empty(&c->queries))
-		return;
-	q = LIST_ENTRY(c->queries.next, struct query, node);
-	if (!send_query(c, q)) {
-		go_down_pg(c);
-		return;
-	}
-	c->busy = true;
-	loop_timer_set(c->loop, &c->timer, q->limit_ms + GRACE_MS);
-	switch (PQflush(c->pg)) {
-	case 0:
-		watch(c, EPOLLIN);
-		break;
-	case 1:
-		watch(c, EPOLLIN | EPOLLOUT);
-		break;
-	default:
-		go_down_pg(c);
-	}
+	conn_watch(c, EPOLLOUT);
 }
 
 /* The session that gave no answer may go on for ever: somebody's code in it may let no cancel pass.
@@ -374,9 +207,9 @@ static void on_setup(void *arg, const PGresult *r)
 	struct conn *c = arg;
 
 	if (!r)
-		return; /* go_down() has said why */
+		return; /* conn_go_down() has said why */
 	if (PQresultStatus(r) != PGRES_TUPLES_OK) {
-		go_down(c, conn_error(r));
+		conn_go_down(c, conn_error(r));
 		return;
 	}
 	c->ready = true;
@@ -392,133 +225,24 @@ static void continue_connecting(struct conn *c)
 {
 	switch (PQconnectPoll(c->pg)) {
 	case PGRES_POLLING_READING:
-		watch(c, EPOLLIN);
+		conn_watch(c, EPOLLIN);
 		break;
 	case PGRES_POLLING_WRITING:
-		watch(c, EPOLLOUT);
+		conn_watch(c, EPOLLOUT);
 		break;
 	case PGRES_POLLING_OK:
 		c->state = CONN_UP;
 		loop_timer_clear(c->loop, &c->timer);
 		if (PQsetnonblocking(c->pg, 1)) {
-			go_down_pg(c);
+			conn_go_down_pg(c);
 			break;
 		}
-		watch(c, EPOLLIN);
+		conn_watch(c, EPOLLIN);
 		c->limit_ms = c->session_ms = LIMIT_MS;
-		list_push(&c->queries, &query_new(c, NULL, setup_sql, 0, NULL, on_setup, c)->node);
-		send_next(c);
+		conn_send(c, NULL, setup_sql, 0, NULL, on_setup, c);
 		break;
 	default:
-		go_down_pg(c);
-	}
-}
-
-/* Whether the server takes its leave: the administrator ends the session, or the server stops. */
-static bool ends_session(const PGresult *r)
-{
-	const char *severity = PQresultErrorField(r, PG_DIAG_SEVERITY_NONLOCALIZED);
-
-	return severity && (!strcmp(severity, "FATAL") || !strcmp(severity, "PANIC"));
-}
-
-/* One result of the query under way; the callee's. It is no answer yet: the server sends it before
- * it commits (protocol-flow, "Extended Query": the transaction ends at Sync), and what fails then
- * comes as a second result, which counts. */
-static void take_result(struct conn *c, PGresult *r)
-{
-	char line[256];
-
-	if (!ends_session(r)) {
-		PQclear(c->came);
-		c->came = r;
-		return;
-	}
-	first_line(PQresultErrorMessage(r), line, sizeof(line));
-	PQclear(r);
-	go_down(c, line); /* who asked hears of the connection */
-}
-
-/* What the step under way has come to, now that the server is ready for the next one. */
-static void hand_out(struct conn *c, struct query *q)
-{
-	conn_result_fn *done = q->done;
-
-	c->result = c->came;
-	c->came = NULL;
-	if (c->forgetting) {
-		if (PQresultStatus(c->result) != PGRES_COMMAND_OK)
-			log_debug("database (%s): DEALLOCATE: %s", c->name, conn_error(c->result));
-	} else if (c->limiting) {
-		if (PQresultStatus(c->result) != PGRES_COMMAND_OK)
-			log_debug("database (%s): statement_timeout: %s", c->name,
-				  conn_error(c->result));
-		c->session_ms = q->limit_ms; /* or the connection's own limit has to do */
-	} else if (q->name && !c->no_prepare && not_ours(c->result)) {
-		log_warn("database (%s): prepared statements get lost, as behind a pooler in "
-			 "transaction mode: doing without",
-			 c->name);
-		c->no_prepare = q->again = true;
-	} else if (c->preparing && PQresultStatus(c->result) == PGRES_COMMAND_OK) {
-		assert(c->n_prepared < CONN_PREPARED_MAX);
-		c->prepared[c->n_prepared++] = q->name;
-	} else { /* one result per query: they are all single statements */
-		c->doubtful |=
-			q->name && !c->no_prepare && PQresultStatus(c->result) != PGRES_TUPLES_OK;
-		q->done = NULL;
-		if (done)
-			done(q->arg, c->result);
-	}
-	PQclear(c->result);
-	c->result = NULL;
-}
-
-/* One step of the query under way is over: what follows it. */
-static void next_step(struct conn *c, struct query *q)
-{
-	if (c->limiting || c->forgetting || (c->preparing && prepared(c, q->name)) ||
-	    q->again) { /* now itself */
-		q->again = c->busy = c->preparing = c->limiting = c->forgetting = false;
-		send_next(c);
-		return;
-	}
-	list_remove(&q->node);
-	free(q);
-	c->busy = c->preparing = false;
-	loop_timer_clear(c->loop, &c->timer);
-	send_next(c);
-}
-
-/* Hands out every result and notification that has come. Anything called may take the connection
- * down: c->pg is looked at again each time. A notification that stands behind a result in what has
- * been read is seen only once the result is taken: so they are asked for after each; and is handed
- * out behind it. */
-static void read_results(struct conn *c)
-{
-	PGconn *pg = c->pg;
-
-	while (c->pg == pg) {
-		PGnotify *note = c->came ? NULL : PQnotifies(pg);
-		struct query *q;
-		PGresult *r;
-
-		if (note) {
-			if (c->on_notify && c->ready)
-				c->on_notify(c->arg, note->relname, note->extra);
-			PQfreemem(note);
-			continue;
-		}
-		if (!c->busy || PQisBusy(pg))
-			return;
-		r = PQgetResult(pg);
-		q = LIST_ENTRY(c->queries.next, struct query, node);
-		if (r) {
-			take_result(c, r);
-			continue;
-		}
-		hand_out(c, q);
-		if (c->pg == pg)
-			next_step(c, q);
+		conn_go_down_pg(c);
 	}
 }
 
@@ -534,17 +258,17 @@ static void on_ready(void *arg, uint32_t events)
 		int r = PQflush(c->pg);
 
 		if (r < 0) {
-			go_down_pg(c);
+			conn_go_down_pg(c);
 			return;
 		}
 		if (!r)
-			watch(c, EPOLLIN);
+			conn_watch(c, EPOLLIN);
 	}
 	if (!PQconsumeInput(c->pg)) {
-		go_down_pg(c);
+		conn_go_down_pg(c);
 		return;
 	}
-	read_results(c);
+	conn_read_results(c);
 }
 
 static void on_timer(void *arg)
@@ -556,8 +280,8 @@ static void on_timer(void *arg)
 	if (c->state == CONN_WAIT)
 		connect_now(c);
 	else
-		go_down(c, c->state == CONN_CONNECTING ? "no connection in time"
-						       : "no answer in time");
+		conn_go_down(c, c->state == CONN_CONNECTING ? "no connection in time"
+							    : "no answer in time");
 }
 
 void conn_start(struct conn *c, struct loop *loop, const char *name, const char *conninfo,
@@ -583,7 +307,7 @@ void conn_stop(struct conn *c)
 	c->ready = false;
 	c->state = CONN_OFF;
 	hang_up(c);
-	fail_queries(c);
+	conn_fail_queries(c);
 	free(c->conninfo);
 	c->conninfo = NULL;
 }
@@ -598,14 +322,14 @@ void conn_restart(struct conn *c, const char *conninfo, const char *why)
 	if (c->state == CONN_WAIT)
 		loop_timer_set(c->loop, &c->timer, 0);
 	else
-		go_down(c, why);
+		conn_go_down(c, why);
 	c->backoff_ms = BACKOFF_MIN_MS;
 }
 
 void conn_fail(struct conn *c, const char *why)
 {
 	if (c->state != CONN_WAIT)
-		go_down(c, why);
+		conn_go_down(c, why);
 }
 
 void conn_worked(struct conn *c)
@@ -618,36 +342,7 @@ void conn_worked(struct conn *c)
 	c->backoff_ms = BACKOFF_MIN_MS;
 }
 
-PGresult *conn_keep(struct conn *c)
-{
-	PGresult *r = c->result;
-
-	c->result = NULL;
-	return r;
-}
-
-void conn_limit(struct conn *c, uint64_t ms)
-{
-	c->limit_ms = ms;
-}
-
 bool conn_up(const struct conn *c)
 {
 	return c->ready;
-}
-
-void conn_query(struct conn *c, const char *sql, size_t n, const char *const *params,
-		conn_result_fn *done, void *arg)
-{
-	assert(c->ready);
-	list_push(&c->queries, &query_new(c, NULL, sql, n, params, done, arg)->node);
-	send_next(c);
-}
-
-void conn_query_prepared(struct conn *c, const char *name, const char *sql, size_t n,
-			 const char *const *params, conn_result_fn *done, void *arg)
-{
-	assert(c->ready);
-	list_push(&c->queries, &query_new(c, name, sql, n, params, done, arg)->node);
-	send_next(c);
 }

@@ -419,6 +419,22 @@ READERS = {  # of each table: who reads it as one of our roles, and what his sta
 }
 
 
+# A look gives up where it would wait for a lock: also when the server, vacuuming pg_proc after all these deeds, is just
+# cutting off its end. Then the deed is not done, and once more is asked for.
+TRIES = 3
+
+
+def do_and_look_at_the_session(db, role, statement, deed):
+    connection = db.connect(role)
+    with connection.cursor() as cursor:
+        cursor.execute(OF_SESSION)
+        session = cursor.fetchone()
+        cursor.execute(statement)
+        cursor.execute(OF_SESSION)
+        assert cursor.fetchone() == session, (deed, statement)
+    connection.close()
+
+
 @pytest.mark.parametrize("table", READERS)
 def test_what_runs_there_is_undone(cluster, installed_site, tmp_path, table):
     """PostgreSQL lets who owns a table that we read run code as the role that reads it. It leaves nothing behind
@@ -435,16 +451,12 @@ def test_what_runs_there_is_undone(cluster, installed_site, tmp_path, table):
         for deed in DEEDS:
             site.db.run("UPDATE public.turn SET deed = %s", [deed])
             for role, statement in READERS[table]:
-                connection = site.db.connect(role)
-                begin = os.path.getsize(cluster.log)
-                with connection.cursor() as cursor:
-                    cursor.execute(OF_SESSION)
-                    session = cursor.fetchone()
-                    cursor.execute(statement)
-                    cursor.execute(OF_SESSION)
-                    assert cursor.fetchone() == session, (deed, statement)
-                connection.close()
-                assert site.db.one(LEFT_BEHIND) == before, (deed, statement)
+                for _ in range(TRIES):
+                    begin = os.path.getsize(cluster.log)
+                    do_and_look_at_the_session(site.db, role, statement, deed)
+                    assert site.db.one(LEFT_BEHIND) == before, (deed, statement)
+                    if deed in IN_VAIN or site.sprung(begin):
+                        break
                 assert deed in IN_VAIN or list(site.sprung(begin).values()) == [{deed}], (deed, statement)
     finally:
         site.db.drop()
