@@ -29,12 +29,13 @@ static struct spool *_Atomic spool; /* NULL: lines are written at once */
 
 static const struct {
 	const char *name;
+	const char *column;  /* the same in a line of text */
 	const char *journal; /* sd-daemon(3) priority prefix */
 } levels[] = {
-	[LOG_L_ERROR] = {"error", "<3>"},
-	[LOG_L_WARN] = {"warning", "<4>"},
-	[LOG_L_INFO] = {"info", "<6>"},
-	[LOG_L_DEBUG] = {"debug", "<7>"},
+	[LOG_L_ERROR] = {"error", " error   ", "<3>"},
+	[LOG_L_WARN] = {"warning", " warning ", "<4>"},
+	[LOG_L_INFO] = {"info", " info    ", "<6>"},
+	[LOG_L_DEBUG] = {"debug", " debug   ", "<7>"},
 };
 
 void log_setup(enum log_level level, enum log_format format)
@@ -161,12 +162,24 @@ static bool needs_quotes(const char *s)
 	return false;
 }
 
+/* All of it, or nothing when there is no room. */
+static void add_key(struct buf *b, const char *before, const char *key, const char *after)
+{
+	if (b->failed || strlen(before) + strlen(key) + strlen(after) > b->max - b->len) {
+		b->failed = true;
+		return;
+	}
+	buf_str(b, before);
+	buf_str(b, key);
+	buf_str(b, after);
+}
+
 /* A member of the line's object. A long value is cut, and what is left is still JSON. */
 static void json_member(struct buf *b, const char *key, const char *value)
 {
 	bool cut;
 
-	buf_printf(b, ",\"%s\":\"", key);
+	add_key(b, ",\"", key, "\":\"");
 	if (!buf_ok(b))
 		return;
 	escaped(b, value, true, true);
@@ -224,13 +237,13 @@ static void text_line(struct buf *b, enum log_level level, const char *message,
 		buf_str(b, levels[level].journal);
 	else {
 		stamp(b, false);
-		buf_printf(b, " %-7s ", levels[level].name);
+		buf_str(b, levels[level].column);
 	}
 	escaped(b, message, false, false);
 	for (; fields && fields->key; fields++) {
 		if (!fields->value)
 			continue;
-		buf_printf(b, " %s=", fields->key);
+		add_key(b, " ", fields->key, "=");
 		text_value(b, fields->value);
 	}
 }

@@ -94,9 +94,11 @@ void stream_log(const struct stream *s, const char *what, const char *reason)
 	if (!log_enabled(LOG_L_INFO))
 		return;
 	stream_name(s, id);
-	snprintf(seconds, sizeof(seconds), "%" PRIu64 ".%03" PRIu64, ms / 1000, ms % 1000);
-	snprintf(events, sizeof(events), "%" PRIu64, s->n_events);
-	snprintf(bytes, sizeof(bytes), "%" PRIu64, s->n_bytes);
+	if (reason) {
+		snprintf(seconds, sizeof(seconds), "%" PRIu64 ".%03" PRIu64, ms / 1000, ms % 1000);
+		snprintf(events, sizeof(events), "%" PRIu64, s->n_events);
+		snprintf(bytes, sizeof(bytes), "%" PRIu64, s->n_bytes);
+	}
 	snprintf(words, sizeof(words), "%s %s", transport_title(form_transport(s->form)), what);
 	log_with(LOG_L_INFO, words, fields);
 }
