@@ -172,6 +172,23 @@ def test_a_transaction_that_does_not_fit_says_fetch_again(small):
     assert peak_memory(d) - before < 16 * MIB
 
 
+def test_the_log_names_the_first_of_many_topics(small):
+    """The reason first, then as many of a transaction's topics as a line has room for."""
+    db, d = small.db, small.daemon.start().wait_ready()
+    boss = Client(d, small.boss).hello()
+    topics = [f"topic_{n:04}" for n in range(1, 3001)]
+    with db.connect(autocommit=False) as connection, connection.cursor() as cur:
+        cur.execute("INSERT INTO api_estimate (number, project_id, note) VALUES ('huge', 10, repeat('x', 700000))")
+        cur.execute("INSERT INTO pgherald.journal (topic, op, data) SELECT unnest(%s), 'r', '{\"reason\":\"loss\"}'", [topics])
+    boss.wait_message("system.resync")
+    line = d.wait_log(r".* cannot be told .*").group()
+    shown = re.search(r"transaction \d+ cannot be told \(too large\): clients are told to refetch; 1 so far; it is of "
+                      r"(\{.*)…$", line).group(1)
+    assert len(shown) == 200 and ",".join(["{estimate", *topics]).startswith(shown)
+    insert(db, "end")
+    boss.wait_message("estimate.created", estimate_number="end")
+
+
 def test_other_topics_and_revocations_pass_what_is_large(small):
     db, d = small.db, small.daemon.start().wait_ready()
     boss, anna = (Client(d, t).hello() for t in (small.boss, small.anna))
