@@ -93,44 +93,54 @@ static void add_x_for(struct forwarded *f, const char *s)
 	}
 }
 
-/* The end of a token or a quoted string (RFC 7239 section 4) that begins at `s`. */
+/* The end of a token or a quoted string (RFC 7239 section 4) that begins at `s`; NULL when it has
+ * none, or something stands right behind it. */
 static const char *value_end(const char *s)
 {
-	if (*s != '"')
-		return s + strcspn(s, ",; \t");
-	for (s++; *s && *s != '"'; s++)
-		if (*s == '\\' && s[1])
-			s++;
-	return *s ? s + 1 : s;
+	const char *end = s + strcspn(s, ",; \t\"");
+
+	if (*s == '"') {
+		for (end = s + 1; *end && *end != '"'; end++)
+			if (*end == '\\' && end[1])
+				end++;
+		if (!*end++)
+			return NULL;
+	}
+	return !*end || strchr(",; \t", *end) ? end : NULL;
 }
 
 /* One element, for=…;by=…;proto=…: the end of it. What has no for= is a hop of which nothing is
- * said. */
+ * said; so is one with a quote too many, which a client may have written so that what its proxy
+ * adds stands in quotes: that is read for itself, from the next comma behind the first quote on. */
 static const char *add_element(struct forwarded *f, const char *s)
 {
+	static const char between[] = "; \t";
 	struct address hop = {{0}};
+	const char *quote = NULL;
 	bool any = false;
 
-	while (*s && *s != ',') {
-		size_t name = strcspn(s, "=,; \t");
-		const char *value, *end;
+	for (s += strspn(s, between); *s && *s != ','; s += strspn(s, between)) {
+		size_t name = strcspn(s, "=,; \t\"");
+		const char *value = s + name + (s[name] == '='), *end;
 		size_t len;
 
-		if (s[name] != '=') { /* a separator, or nonsense */
-			any |= name > 0;
-			s += name + (s[name] && s[name] != ',');
-			continue;
-		}
-		value = s + name + 1;
+		any = true;
+		if (!quote && s[name] == '=' && *value == '"')
+			quote = value;
 		end = value_end(value);
+		if (!end || s[name] == '"') {
+			hop = (struct address){{0}};
+			s = quote ? quote + 1 : value;
+			s += strcspn(s, ",");
+			break;
+		}
 		len = (size_t)(end - value);
 		if (len >= 2 && *value == '"') {
 			value++;
 			len -= 2;
 		}
-		if (name == 3 && !strncasecmp(s, "for", 3))
+		if (name == 3 && s[name] == '=' && !strncasecmp(s, "for", 3))
 			hop = hop_of(value, len);
-		any = true;
 		s = end;
 	}
 	if (any)

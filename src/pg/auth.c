@@ -122,6 +122,43 @@ bool auth_row_is(const PGresult *r, int row, uint64_t place)
 	return num_u64(at, strlen(at), &n) && n == place;
 }
 
+static bool say_the_same(const PGresult *r, int x, int y, int ends)
+{
+	for (int column = 0; column < PQnfields(r); column++)
+		if (column != ends && (PQgetisnull(r, x, column) != PQgetisnull(r, y, column) ||
+				       strcmp(PQgetvalue(r, x, column), PQgetvalue(r, y, column))))
+			return false;
+	return true;
+}
+
+/* No key of theirs is unique: whose it is, or what he may, nobody can say. */
+static void complain_twice(struct auth *a)
+{
+	uint64_t now = loop_now_ms(a->conn.loop);
+
+	if (a->n_bad++ && now < a->complain_at_ms)
+		return;
+	a->complain_at_ms = now + COMPLAIN_MS;
+	log_warn("auth %s: a credential, or its user, stands in a table more than once, and the "
+		 "rows do not say the same: it is refused; %" PRIu64 " so far",
+		 a->turn, a->n_bad);
+}
+
+bool auth_take_row(struct auth *a, const PGresult *r, int *row, uint64_t place, int ends, int *ret)
+{
+	int first = *row;
+	bool same = true;
+
+	for (; auth_row_is(r, *row, place); ++*row)
+		same &= say_the_same(r, first, *row, ends);
+	if (*row == first)
+		return false;
+	if (!same)
+		complain_twice(a);
+	*ret = first;
+	return same;
+}
+
 /* A table of theirs is locked, by a migration for one: they wait behind all others, who may be of
  * other tables, for as long as they have. */
 static void ask_later(struct auth *a)
@@ -223,15 +260,15 @@ static void on_tokens(void *arg, const PGresult *r)
 {
 	struct auth *a = arg;
 	uint64_t place = 0;
-	int row = 0;
+	int row = 0, found;
 
 	if (auth_answered(a, r, N_COLUMNS + a->asked_channels))
 		LIST_EACH (&a->asked, node, tmp) { /* both in the order of asking */
 			struct post_lookup *l = LIST_ENTRY(node, struct post_lookup, letter.node);
 			enum lookup_verdict verdict = LOOKUP_UNKNOWN;
 
-			if (auth_row_is(r, row, ++place))
-				verdict = answer(a, l, r, row++);
+			if (auth_take_row(a, r, &row, ++place, COL_EXPIRES, &found))
+				verdict = answer(a, l, r, found);
 			auth_reply(l, verdict);
 		}
 	if (r)
@@ -248,7 +285,7 @@ static void ask_tokens(struct auth *a, const struct conf_auth *section, const ch
 	buf_printf(&sql, "SELECT n, user_id, role, active, " AUTH_EXPIRES_SQL "%s FROM ",
 		   a->asked_channels ? ", channels" : "");
 	auth_put_function(a, &sql, "auth", section->name);
-	buf_str(&sql, "($1::text[]) ORDER BY n");
+	buf_str(&sql, "($1::text[]) ORDER BY n, expires DESC NULLS FIRST");
 	a->busy = true;
 	conn_query(&a->conn, buf_cstr(&sql), 1, params, on_tokens, a);
 }

@@ -58,7 +58,7 @@ static void on_users(void *arg, const PGresult *r)
 {
 	struct auth *a = arg;
 	size_t place = 0;
-	int row = 0;
+	int row = 0, his;
 
 	if (auth_answered(a, r, N_USER_COLUMNS))
 		LIST_EACH (&a->asked, node, tmp) {
@@ -66,8 +66,8 @@ static void on_users(void *arg, const PGresult *r)
 			const struct session *s = &a->sessions[place++];
 			enum lookup_verdict verdict = LOOKUP_INACTIVE; /* deleted, that is */
 
-			if (auth_row_is(r, row, place))
-				verdict = answer(l, s, r, row++);
+			if (auth_take_row(a, r, &row, place, -1, &his))
+				verdict = answer(l, s, r, his);
 			if (verdict != LOOKUP_OK) {
 				principal_free(l->who);
 				l->who = NULL;
@@ -162,7 +162,7 @@ static void on_sessions(void *arg, const PGresult *r)
 	struct auth *a = arg;
 	const struct conf_auth *section = NULL;
 	uint64_t place = 0;
-	int row = 0;
+	int row = 0, its;
 
 	if (auth_answered(a, r, N_SESSION_COLUMNS))
 		LIST_EACH (&a->asked, node, tmp) {
@@ -170,9 +170,9 @@ static void on_sessions(void *arg, const PGresult *r)
 			enum lookup_verdict verdict = LOOKUP_UNKNOWN;
 
 			section = conf_find_auth(a->conf, l->auth);
-			if (auth_row_is(r, row, ++place) && section && section->secrets)
-				verdict = read_row(a, section, l, r, row);
-			row += auth_row_is(r, row, place);
+			if (auth_take_row(a, r, &row, ++place, SESSION_EXPIRES, &its) && section &&
+			    section->secrets)
+				verdict = read_row(a, section, l, r, its);
 			if (verdict != LOOKUP_OK)
 				auth_reply(l, verdict);
 		}
@@ -190,7 +190,7 @@ void auth_ask_sessions(struct auth *a, const struct conf_auth *section, const ch
 	buf_init(&sql, 1024);
 	buf_str(&sql, "SELECT n, session_data, " AUTH_EXPIRES_SQL " FROM ");
 	auth_put_function(a, &sql, "auth", section->name);
-	buf_str(&sql, "($1::text[]) ORDER BY n");
+	buf_str(&sql, "($1::text[]) ORDER BY n, expires DESC NULLS FIRST");
 	a->busy = true;
 	conn_query(&a->conn, buf_cstr(&sql), 1, params, on_sessions, a);
 }

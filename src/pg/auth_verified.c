@@ -51,15 +51,15 @@ static void on_users(void *arg, const PGresult *r)
 {
 	struct auth *a = arg;
 	uint64_t place = 0;
-	int row = 0;
+	int row = 0, his;
 
 	if (auth_answered(a, r, N_COLUMNS))
 		LIST_EACH (&a->asked, node, tmp) {
 			struct post_lookup *l = LIST_ENTRY(node, struct post_lookup, letter.node);
 			enum lookup_verdict verdict = LOOKUP_INACTIVE; /* deleted, that is */
 
-			if (auth_row_is(r, row, ++place))
-				verdict = found(l, r, row++);
+			if (auth_take_row(a, r, &row, ++place, -1, &his))
+				verdict = found(l, r, his);
 			if (verdict != LOOKUP_OK) {
 				principal_free(l->who);
 				l->who = NULL;

@@ -25,6 +25,26 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	return 0;
 }
 
+/* A proxy adds its element to what it was sent: that is the last word, whatever stands before it.
+ */
+static void add_to(const char *text)
+{
+	static const char *const elements[] = {"for=198.51.100.1", "for=\"198.51.100.1:80\"",
+					       "for=198.51.100.1;by=\"[::1]\";proto=http"};
+	struct address peer, want, client;
+	bool ok = address_parse(&peer, "10.0.0.1", 8) && address_parse(&want, "198.51.100.1", 12);
+
+	assert(ok);
+	for (size_t i = 0; i < sizeof(elements) / sizeof(*elements); i++) {
+		autofree char *line = xasprintf("%s, %s", text, elements[i]);
+		struct forwarded f = {0};
+
+		forwarded_add(&f, FORWARDED_RFC, line);
+		client = forwarded_client(&f, &trust, &peer);
+		assert(!memcmp(&client, &want, sizeof(want)));
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	enum forwarded_header kind = size && data[0] & 1 ? FORWARDED_RFC : FORWARDED_X_FOR;
@@ -36,8 +56,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	ok = address_parse(&peer, listed ? "10.0.0.1" : "192.0.2.1", listed ? 8 : 9);
 	assert(ok);
 	text = rest = xstrndup((const char *)data + (size > 0), size ? size - 1 : 0);
-	while ((line = strsep(&rest, "\n")))
+	while ((line = strsep(&rest, "\n"))) {
 		forwarded_add(&f, kind, line);
+		add_to(line);
+	}
 	assert(f.n <= FORWARDED_MAX);
 	client = forwarded_client(&f, &trust, &peer);
 	if (listed)

@@ -7,6 +7,7 @@ import hashlib
 import secrets
 import subprocess
 import time
+from contextlib import closing
 
 import pytest
 from conftest import PGHERALD, Served, run_pgherald
@@ -250,6 +251,37 @@ def test_of_the_table(doors):
     late.wait_end()
     assert time.time() > end - 1
     assert doors.install.sql("check").returncode == 0
+
+
+def test_a_key_that_stands_there_twice(doors):
+    """A table of somebody's without a key of its own: nobody else suffers, whoever is asked about together."""
+    doors.db.run("ALTER TABLE api_key DROP CONSTRAINT api_key_pkey, ALTER hash DROP NOT NULL")
+    hers, twice, both, limited, his = (store(doors, user) for user in (2, 2, 2, 2, 3))
+    again = "INSERT INTO api_key SELECT hash, {}, {}, {} FROM api_key WHERE hash = %s LIMIT 1"
+    def hash_of(key):
+        return hashlib.sha256(key.encode()).hexdigest()
+    doors.db.run(again.format("user_id", "now() + interval '1 h'", "channels"), (hash_of(twice),))
+    doors.db.run(again.format("3", "ends", "channels"), (hash_of(both),))
+    doors.db.run(again.format("user_id", "ends", "'{news}'"), (hash_of(limited),))
+    doors.db.run("INSERT INTO api_key VALUES (NULL, 2), (NULL, 3)")
+    with closing(doors.db.connect(autocommit=False)) as other, other.cursor() as c:
+        c.execute("LOCK TABLE api_key")  # they wait, and are asked about in one statement
+        asked = {key: stream(doors, **{"X-Stored-Key": key}) for key in (hers, twice, both, limited, his)}
+        doors.daemon.wait_log("auth stored: a table is locked")
+        other.rollback()
+    for client in asked.values():
+        client.read_until(lambda: client.headers is not None, "an answer")
+    assert [client.status for client in asked.values()] == [200, 200, 401, 401, 200]
+    doors.daemon.wait_log("auth stored: a credential, or its user, stands in a table more than once")
+    e = estimate(doors, 2)
+    asked[twice].wait_message("estimate.created", estimate_id=e)
+    doors.db.run("DELETE FROM api_key WHERE hash = %s AND ends IS NULL", (hash_of(twice),))  # one that ends is left
+    asked[twice].wait_message("estimate.created", estimate_id=estimate(doors, 2))
+    doors.db.run("DELETE FROM api_key WHERE hash = %s", (hash_of(twice),))
+    asked[twice].wait_end()
+    asked[hers].wait_message("estimate.created", estimate_id=estimate(doors, 2))
+    asked[his].wait_message("estimate.created", estimate_id=estimate(doors, 3))
+    assert status(doors, **{"X-Stored-Key": ""}) == 401
 
 
 def test_channels_of_the_table(doors):

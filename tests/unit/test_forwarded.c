@@ -128,6 +128,27 @@ TEST(rfc_7239)
 	expect(FORWARDED_RFC, "10.0.0.1", "for=203.0.113.7", "for=198.51.100.1", "198.51.100.1");
 }
 
+/* The proxy adds its element behind what the client has sent, in the same line. */
+TEST(a_quote_that_is_left_open)
+{
+	rfc("10.0.0.1", "for=203.0.113.7;by=\", for=198.51.100.1", "198.51.100.1");
+	rfc("10.0.0.1", "for=203.0.113.7;by=\"\\, for=198.51.100.1", "198.51.100.1");
+	rfc("10.0.0.1", "for=203.0.113.7;by=\"x\\\", for=198.51.100.1", "198.51.100.1");
+	rfc("10.0.0.1", "for=203.0.113.7;by=\", for=\"[2001:db9::1]:80\"", "2001:db9::1");
+	rfc("10.0.0.1", "for=203.0.113.7;by=\"x, for=\"[2001:db9::1]\";proto=http", "2001:db9::1");
+	rfc("10.0.0.1", "for=203.0.113.7;by=x\", for=198.51.100.1", "198.51.100.1");
+	rfc("10.0.0.1", "for=203.0.113.7;\", for=198.51.100.1", "198.51.100.1");
+	/* ... and what it says of the host is the client's, too. */
+	rfc("10.0.0.1", "for=203.0.113.7;by=\", for=198.51.100.1;host=\";for=203.0.113.8\"",
+	    "198.51.100.1");
+	rfc("10.0.0.1", "for=203.0.113.7;by=\", for=198.51.100.1;host=\";for=203.0.113.8;x=\"",
+	    "198.51.100.1");
+	rfc("10.0.0.1", "for=203.0.113.7\"", "");
+	rfc("10.0.0.1", "for=203.0.113.7;by=\"", "");
+	rfc("10.0.0.1", "for=\"203.0.113.7\"x", "");
+	rfc("10.0.0.1", "for=\"203.0.113.7\" ; proto=http", "203.0.113.7");
+}
+
 TEST(of_many_hops_the_right_ones_count)
 {
 	struct buf b;
@@ -167,6 +188,7 @@ int main(void)
 		cmocka_unit_test(nobody_knows),
 		cmocka_unit_test(ports),
 		cmocka_unit_test(rfc_7239),
+		cmocka_unit_test(a_quote_that_is_left_open),
 		cmocka_unit_test(of_many_hops_the_right_ones_count),
 		cmocka_unit_test(lists),
 	};
