@@ -4,15 +4,13 @@
 #include "cli/doctor.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "cli/options.h"
 #include "doctor/visit.h"
-
-#define DEFAULT_CONF SYSCONFDIR "/pgherald/pgherald.conf"
 
 enum { TOKEN_LINE = 600 };
 
@@ -37,38 +35,15 @@ static const char usage_text[] =
 
 static bool read_options(int argc, char **argv, struct options *o)
 {
-	static const struct option names[] = {
-		{"config", required_argument, NULL, 'c'},
-		{"dsn", required_argument, NULL, 'd'},
-		{"url", required_argument, NULL, 'u'},
-		{"token-file", required_argument, NULL, 't'},
-		{"quick", no_argument, NULL, 'q'},
-		{"json", no_argument, NULL, 'j'},
-		{"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0},
+	const struct cli_option names[] = {
+		{"config", .text = &o->config}, {"dsn", .text = &o->dsn},
+		{"url", .text = &o->url},	{"token-file", .text = &o->token_file},
+		{"quick", .flag = &o->quick},	{"json", .flag = &o->json},
+		{"help", .flag = &o->help},	{0},
 	};
-	int c;
+	int rest;
 
-	optind = 1;
-	while ((c = getopt_long(argc, argv, "c:h", names, NULL)) != -1) {
-		if (c == 'c')
-			o->config = optarg;
-		else if (c == 'd')
-			o->dsn = optarg;
-		else if (c == 'u')
-			o->url = optarg;
-		else if (c == 't')
-			o->token_file = optarg;
-		else if (c == 'q')
-			o->quick = true;
-		else if (c == 'j')
-			o->json = true;
-		else if (c == 'h')
-			o->help = true;
-		else
-			return false;
-	}
-	return optind == argc;
+	return cli_options(argc, argv, names, &rest) && rest == argc;
 }
 
 static bool say_no(const char *what, const char *about)

@@ -5,7 +5,6 @@
 #include "cli/explain.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,10 +15,9 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/utf8.h"
+#include "cli/options.h"
 #include "conf.h"
 #include "pg/explainer.h"
-
-#define DEFAULT_CONF SYSCONFDIR "/pgherald/pgherald.conf"
 
 enum { LIMIT_MS = 60000, LOOK_MS = 50 };
 
@@ -43,35 +41,20 @@ static const char usage_text[] =
 
 static bool read_options(int argc, char **argv, struct options *o)
 {
-	static const struct option names[] = {
-		{"user", required_argument, NULL, 'u'},
-		{"event", required_argument, NULL, 'e'},
-		{"row", required_argument, NULL, 'w'},
-		{"role", required_argument, NULL, 'r'},
-		{"config", required_argument, NULL, 'c'},
-		{"dsn", required_argument, NULL, 'd'},
-		{"json", no_argument, NULL, 'j'},
-		{"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0},
+	const struct cli_option names[] = {
+		{"user", .text = &o->user},
+		{"event", .text = &o->event},
+		{"row", .text = &o->row},
+		{"role", .text = &o->role},
+		{"config", .text = &o->config},
+		{"dsn", .text = &o->dsn},
+		{"json", .flag = &o->json},
+		{"help", .flag = &o->help},
+		{0},
 	};
-	const char **const where[] = {
-		['u'] = &o->user, ['e'] = &o->event,  ['w'] = &o->row,
-		['r'] = &o->role, ['c'] = &o->config, ['d'] = &o->dsn,
-	};
-	int c;
+	int rest;
 
-	optind = 1;
-	while ((c = getopt_long(argc, argv, "c:h", names, NULL)) != -1) {
-		if (c == '?')
-			return false;
-		if (c == 'j')
-			o->json = true;
-		else if (c == 'h')
-			o->help = true;
-		else
-			*where[c] = optarg;
-	}
-	return optind == argc;
+	return cli_options(argc, argv, names, &rest) && rest == argc;
 }
 
 static const char *text(struct json_object *o, const char *name)

@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,14 +12,13 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "cli/options.h"
 #include "conf.h"
 #include "dba/connection.h"
 #include "init/look.h"
 #include "init/proposal.h"
 #include "init/text.h"
 #include "sql/ident.h"
-
-#define DEFAULT_CONF SYSCONFDIR "/pgherald/pgherald.conf"
 
 enum { MAX_WATCHES = 200, TEXT_MAX = 1 << 20, ANSWER_MAX = 200, SHOWN_TABLES = 20 };
 
@@ -55,35 +53,18 @@ static const char usage_text[] =
 
 static bool read_options(int argc, char **argv, struct options *o)
 {
-	static const struct option names[] = {
-		{"config", required_argument, NULL, 'c'},
-		{"dsn", required_argument, NULL, 'd'},
-		{"watch", required_argument, NULL, 'w'},
-		{"yes", no_argument, NULL, 'y'},
-		{"force", no_argument, NULL, 'f'},
-		{"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0},
+	const struct cli_option names[] = {
+		{"config", .text = &o->config},
+		{"dsn", .text = &o->dsn},
+		{"watch", .text = o->watches, .n = &o->n_watches, .max = MAX_WATCHES},
+		{"yes", .flag = &o->yes},
+		{"force", .flag = &o->force},
+		{"help", .flag = &o->help},
+		{0},
 	};
-	int c;
+	int rest;
 
-	optind = 1;
-	while ((c = getopt_long(argc, argv, "c:h", names, NULL)) != -1) {
-		if (c == 'c')
-			o->config = optarg;
-		else if (c == 'd')
-			o->dsn = optarg;
-		else if (c == 'w' && o->n_watches < MAX_WATCHES)
-			o->watches[o->n_watches++] = optarg;
-		else if (c == 'y')
-			o->yes = true;
-		else if (c == 'f')
-			o->force = true;
-		else if (c == 'h')
-			o->help = true;
-		else
-			return false;
-	}
-	return optind == argc && (o->help || o->dsn);
+	return cli_options(argc, argv, names, &rest) && rest == argc && (o->help || o->dsn);
 }
 
 static bool say_no(const char *what)

@@ -3,11 +3,11 @@
 #include "config.h"
 #include "cli/sql.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/options.h"
 #include "conf.h"
 #include "dba/check.h"
 #include "dba/connection.h"
@@ -16,8 +16,6 @@
 #include "dba/prune.h"
 #include "dba/uninstall.h"
 #include "dba/upgrade.h"
-
-#define DEFAULT_CONF SYSCONFDIR "/pgherald/pgherald.conf"
 
 struct options {
 	const char *config, *dsn, *watch, *role;
@@ -85,52 +83,17 @@ static void print_list(void)
 	}
 }
 
-static bool read_options(int argc, char **argv, struct options *o)
+static bool read_options(int argc, char **argv, struct options *o, int *ret_rest)
 {
-	static const struct option names[] = {
-		{"config", required_argument, NULL, 'c'}, {"apply", no_argument, NULL, 'a'},
-		{"dsn", required_argument, NULL, 'd'},	  {"watch", required_argument, NULL, 'w'},
-		{"json", no_argument, NULL, 'j'},	  {"migration", no_argument, NULL, 'm'},
-		{"for", required_argument, NULL, 'f'},	  {"list", no_argument, NULL, 'l'},
-		{"help", no_argument, NULL, 'h'},	  {NULL, 0, NULL, 0},
+	const struct cli_option names[] = {
+		{"config", .text = &o->config}, {"apply", .flag = &o->apply},
+		{"dsn", .text = &o->dsn},	{"watch", .text = &o->watch},
+		{"json", .flag = &o->json},	{"migration", .flag = &o->migration},
+		{"for", .text = &o->role},	{"list", .flag = &o->list},
+		{"help", .flag = &o->help},	{0},
 	};
-	int c;
 
-	optind = 1;
-	while ((c = getopt_long(argc, argv, "c:h", names, NULL)) != -1) {
-		switch (c) {
-		case 'c':
-			o->config = optarg;
-			break;
-		case 'a':
-			o->apply = true;
-			break;
-		case 'd':
-			o->dsn = optarg;
-			break;
-		case 'w':
-			o->watch = optarg;
-			break;
-		case 'j':
-			o->json = true;
-			break;
-		case 'm':
-			o->migration = true;
-			break;
-		case 'f':
-			o->role = optarg;
-			break;
-		case 'l':
-			o->list = true;
-			break;
-		case 'h':
-			o->help = true;
-			break;
-		default:
-			return false;
-		}
-	}
-	return true;
+	return cli_options(argc, argv, names, ret_rest);
 }
 
 static const struct command *find(const char *name)
@@ -192,7 +155,8 @@ int cli_sql(int argc, char **argv)
 {
 	struct options o = {.config = DEFAULT_CONF};
 	const struct command *command;
-	bool understood = read_options(argc, argv, &o);
+	int rest;
+	bool understood = read_options(argc, argv, &o, &rest);
 
 	if (understood && o.help) {
 		print_usage(stdout);
@@ -202,7 +166,7 @@ int cli_sql(int argc, char **argv)
 		print_list();
 		return 0;
 	}
-	command = understood && optind + 1 == argc ? find(argv[optind]) : NULL;
+	command = understood && rest + 1 == argc ? find(argv[rest]) : NULL;
 	if (!command || !fits(command, &o)) {
 		print_usage(stderr);
 		/* 1 would tell a script of check that something is wrong in the database */

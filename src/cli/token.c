@@ -3,7 +3,6 @@
 #include "config.h"
 #include "cli/token.h"
 
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,9 +11,10 @@
 
 #include "auth/api_key.h"
 #include "auth/credential.h"
-#include "auth/key_file.h"
 #include "auth/jwt_sign.h"
+#include "auth/key_file.h"
 #include "base/num.h"
+#include "cli/options.h"
 #include "hub/subscription.h"
 #include "wire/json.h"
 
@@ -54,44 +54,31 @@ static const char usage_text[] =
 
 static bool read_options(int argc, char **argv, struct options *o)
 {
-	static const struct option names[] = {
-		{"user", required_argument, NULL, 'u'},
-		{"role", required_argument, NULL, 'r'},
-		{"expires", required_argument, NULL, 'e'},
-		{"comment", required_argument, NULL, 'm'},
-		{"key-file", required_argument, NULL, 'k'},
-		{"algorithm", required_argument, NULL, 'a'},
-		{"kid", required_argument, NULL, 'i'},
-		{"issuer", required_argument, NULL, 's'},
-		{"audience", required_argument, NULL, 'd'},
-		{"channels", required_argument, NULL, 'c'},
-		{"user-claim", required_argument, NULL, 'U'},
-		{"role-claim", required_argument, NULL, 'R'},
-		{"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0},
+	const struct cli_option names[] = {
+		{"user", .text = &o->user},
+		{"role", .text = &o->role},
+		{"expires", .text = &o->expires},
+		{"comment", .text = &o->comment},
+		{"key-file", .text = &o->key_file},
+		{"algorithm", .text = &o->algorithm},
+		{"kid", .text = &o->kid},
+		{"issuer", .text = &o->issuer},
+		{"audience", .text = &o->audience},
+		{"channels", .text = &o->channels},
+		{"user-claim", .text = &o->user_claim},
+		{"role-claim", .text = &o->role_claim},
+		{"help", .flag = &o->help},
+		{0},
 	};
-	const char **const where[] = {
-		['u'] = &o->user,     ['r'] = &o->role,	      ['e'] = &o->expires,
-		['m'] = &o->comment,  ['k'] = &o->key_file,   ['a'] = &o->algorithm,
-		['i'] = &o->kid,      ['s'] = &o->issuer,     ['d'] = &o->audience,
-		['c'] = &o->channels, ['U'] = &o->user_claim, ['R'] = &o->role_claim,
-	};
-	int c;
+	int rest;
 
-	optind = 1;
-	while ((c = getopt_long(argc, argv, "h", names, NULL)) != -1) {
-		if (c == 'h')
-			o->help = true;
-		else if (c == '?')
-			return false;
-		else
-			*where[c] = optarg;
-	}
+	if (!cli_options(argc, argv, names, &rest))
+		return false;
 	if (o->help)
 		return true;
-	if (optind + 1 != argc)
+	if (rest + 1 != argc)
 		return false;
-	o->command = argv[optind];
+	o->command = argv[rest];
 	return true;
 }
 

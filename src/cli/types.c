@@ -3,18 +3,16 @@
 #include "config.h"
 #include "cli/types.h"
 
-#include <getopt.h>
 #include <libpq-fe.h>
 #include <stdio.h>
 
 #include "base/buf.h"
+#include "cli/options.h"
 #include "conf.h"
 #include "dba/connection.h"
 #include "types/columns.h"
 #include "types/schema.h"
 #include "types/typescript.h"
-
-#define DEFAULT_CONF SYSCONFDIR "/pgherald/pgherald.conf"
 
 enum { OUTPUT_MAX = 16 << 20 };
 
@@ -34,29 +32,15 @@ static const char usage_text[] =
 
 static bool read_options(int argc, char **argv, struct options *o)
 {
-	static const struct option names[] = {
-		{"ts", no_argument, NULL, 't'},		  {"json-schema", no_argument, NULL, 'j'},
-		{"config", required_argument, NULL, 'c'}, {"dsn", required_argument, NULL, 'd'},
-		{"help", no_argument, NULL, 'h'},	  {NULL, 0, NULL, 0},
+	const struct cli_option names[] = {
+		{"ts", .flag = &o->ts},		{"json-schema", .flag = &o->schema},
+		{"config", .text = &o->config}, {"dsn", .text = &o->dsn},
+		{"help", .flag = &o->help},	{0},
 	};
-	int c;
+	int rest;
 
-	optind = 1;
-	while ((c = getopt_long(argc, argv, "c:h", names, NULL)) != -1) {
-		if (c == 't')
-			o->ts = true;
-		else if (c == 'j')
-			o->schema = true;
-		else if (c == 'c')
-			o->config = optarg;
-		else if (c == 'd')
-			o->dsn = optarg;
-		else if (c == 'h')
-			o->help = true;
-		else
-			return false;
-	}
-	return optind == argc && (o->help || o->ts != o->schema);
+	return cli_options(argc, argv, names, &rest) && rest == argc &&
+	       (o->help || o->ts != o->schema);
 }
 
 static bool look(const char *dsn, struct topics *t)

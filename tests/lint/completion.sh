@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: PostgreSQL
-# bash and zsh offer exactly the options that stand in the tables of src/main.c and src/cli/*.c for
-# getopt_long(), and the commands that there are; options of `pgherald sql` where they are taken.
+# bash and zsh offer exactly the options that stand in the tables of src/main.c and src/cli/*.c, and the
+# commands that there are; options of `pgherald sql` where they are taken.
 pgherald=${PGHERALD:-$PWD/pgherald}
 cd "${srcdir:-$(dirname "$0")/../..}" || exit 99
 [ -x "$pgherald" ] || pgherald=$PWD/build/pgherald
@@ -43,14 +43,15 @@ same() { # WHAT WANT HAVE
 	bad=1
 }
 
+table='\{"[a-z-]+", ((no|required|optional)_argument|\.(text|flag) = )'
 for shell in bash zsh; do
 	command -v $shell >/dev/null || continue
 	for file in src/main.c src/cli/*.c; do
-		grep -q '_argument, NULL' "$file" || continue
+		grep -qE "$table" "$file" || continue
 		command=$(basename "$file" .c)
 		[ "$command" != main ] || command=
 		# "--list" is for our own lints.
-		want=$(grep -oE '\{"[a-z-]+", (no|required|optional)_argument' "$file" | sed 's/{"/--/; s/".*//' |
+		want=$(grep -oE "$table" "$file" | sed 's/{"/--/; s/".*//' |
 			grep -vx -e '--list' | if [ -z "$command" ]; then cat; else grep -vx -e --help; fi | LC_ALL=C sort -u | tr '\n' ' ')
 		# shellcheck disable=SC2086 # none, or one word
 		have=$(offered $shell pgherald $command -- | tr ' ' '\n' | grep . |
