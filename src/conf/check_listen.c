@@ -157,6 +157,14 @@ static bool check_journal(struct parser *p, const struct conf_listen *l, unsigne
 			   l->name, p->conf->login);
 }
 
+static bool is_watch(const struct conf *c, const char *name)
+{
+	for (size_t i = 0; i < c->n_watches; i++)
+		if (!strcmp(c->watches[i].name, name))
+			return true;
+	return false;
+}
+
 bool check_listen(struct parser *p, struct conf_listen *l, unsigned line)
 {
 	static const char *const kinds[] = {"notify", "pubsub", "stream", "kafka"};
@@ -164,6 +172,11 @@ bool check_listen(struct parser *p, struct conf_listen *l, unsigned line)
 
 	if (dialect_reserves(l->name))
 		return parser_fail(p, line, "[listen %s] that name is the daemon's own", l->name);
+	if (is_watch(p->conf, l->name))
+		return parser_fail(p, line,
+				   "[listen %s] is the name of a [watch], whose types only its "
+				   "table's changes have",
+				   l->name);
 	if (name)
 		return parser_fail(p, line, "[listen %s] %s means nothing with kind = %s", l->name,
 				   name, kinds[l->kind]);

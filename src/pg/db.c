@@ -198,6 +198,16 @@ static void inline_topics(struct inline_topics *t, const struct conf *conf)
 				t->names[t->n + t->n_refetch++] = conf->watches[i].rescope.items[k];
 }
 
+static void watched(struct db *db)
+{
+	const struct conf *conf = db->conf;
+
+	free(db->watched);
+	db->watched = xcalloc(conf->n_watches, sizeof(*db->watched));
+	for (size_t i = 0; i < conf->n_watches; i++)
+		db->watched[i] = conf->watches[i].name;
+}
+
 /* The channels to listen on besides the doorbell, and what they are called towards clients. */
 static void channels(struct db *db)
 {
@@ -207,6 +217,7 @@ static void channels(struct db *db)
 
 	buf_init(&topics, SIZE_MAX / 2);
 	inline_topics(&db->inline_topics, conf);
+	watched(db);
 	free(db->channels);
 	db->channels = xcalloc(conf->n_listens + 1, sizeof(*db->channels));
 	cs->list = db->channels;
@@ -227,7 +238,9 @@ static void channels(struct db *db)
 				 .event_key = l->event_key,
 				 .data_key = l->data_key,
 				 .owner_keys = l->owner_keys.items,
-				 .n_owner_keys = l->owner_keys.n},
+				 .n_owner_keys = l->owner_keys.n,
+				 .watched = db->watched,
+				 .n_watched = conf->n_watches},
 		};
 		buf_printf(&topics, "%s\"%s\"", topics.len ? ", " : "", l->name);
 	}
@@ -366,5 +379,6 @@ void db_free(struct db *db)
 	inbox_close(&db->inbox, drop);
 	free(db->channels);
 	free(db->inline_topics.names);
+	free(db->watched);
 	conf_unref(db->conf);
 }

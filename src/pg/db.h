@@ -35,6 +35,7 @@ struct db {
 	struct conf *conf; /* a reference: the journal's channels point into it */
 	struct channel *channels;
 	struct inline_topics inline_topics;
+	const char **watched;	/* names of the configuration's */
 	struct inbox **workers; /* not owned */
 	size_t n_workers;
 	struct vitals *vitals;	 /* the caller's, or NULL */

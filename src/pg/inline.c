@@ -122,6 +122,14 @@ struct event *inline_from_trigger(const struct inline_topics *topics, const char
 	return NULL;
 }
 
+static bool is_watched(const struct inline_rule *rule, const char *type)
+{
+	for (size_t i = 0; i < rule->n_watched; i++)
+		if (dialect_is_of(type, rule->watched[i]))
+			return true;
+	return false;
+}
+
 struct event *inline_from_application(const struct inline_rule *rule, const char *payload,
 				      int64_t at, const char **why)
 {
@@ -144,6 +152,8 @@ struct event *inline_from_application(const struct inline_rule *rule, const char
 		*why = "the event's type has bytes it must not have";
 	} else if (dialect_reserves(row.type)) {
 		*why = "the event's type is one of the daemon's own";
+	} else if (is_watched(rule, row.type)) {
+		*why = "the event's type is one of a watched table";
 	} else if (!row.doc) {
 		*why = "no document under the configured key";
 	} else if (!buf_ok(&owners)) {

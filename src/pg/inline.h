@@ -22,6 +22,8 @@ struct inline_rule {
 	const char *data_key;	 /* holds the document; "" = the whole payload */
 	char *const *owner_keys; /* hold the owners, a string, number or array each */
 	size_t n_owner_keys;
+	const char *const *watched; /* tables' topics, of whose types it can send none */
+	size_t n_watched;
 };
 
 /* Of which topics triggers with capture = notify may send events. */

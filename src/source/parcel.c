@@ -8,6 +8,7 @@
 #include "hub/subscription.h"
 #include "pg/inline.h"
 #include "wire/array.h"
+#include "wire/dialect.h"
 #include "wire/pattern.h"
 #include "wire/scan.h"
 
@@ -81,16 +82,10 @@ static bool find_channel(const struct conf_listen *l, const struct parcel *m, st
 /* What pgherald.publish() refuses too: what is the daemon's own, and changes of tables. */
 static bool is_reserved(const struct conf *c, const char *type)
 {
-	static const char *const families[] = {"system",    "pgherald",	   "herald", "connected",
-					       "keepalive", "heartbeat",   "ping",   "pong",
-					       "error",	    "stream-error"};
-	size_t len = strcspn(type, ".");
-
-	for (size_t i = 0; i < sizeof(families) / sizeof(*families); i++)
-		if (is(type, len, families[i]))
-			return true;
+	if (dialect_reserves(type))
+		return true;
 	for (size_t i = 0; i < c->n_watches; i++)
-		if (is(type, len, c->watches[i].name))
+		if (dialect_is_of(type, c->watches[i].name))
 			return true;
 	return false;
 }

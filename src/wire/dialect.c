@@ -18,13 +18,23 @@ const char *const dialect_names[] = {
 	[DIALECT_STREAMING] = "streaming", [DIALECT_PLAIN] = "plain", [N_DIALECTS] = NULL,
 };
 
+bool dialect_is_of(const char *type, const char *family)
+{
+	size_t len = strcspn(type, ".");
+
+	return strlen(family) == len && !memcmp(type, family, len);
+}
+
 bool dialect_reserves(const char *type)
 {
-	size_t family = strcspn(type, ".");
+	static const char *const families[] = {"system",    "pgherald",	   "herald", "connected",
+					       "keepalive", "heartbeat",   "ping",   "pong",
+					       "error",	    "stream-error"};
 
-	return (family == 6 &&
-		(!strncmp(type, "system", family) || !strncmp(type, "herald", family))) ||
-	       !strcmp(type, "connected") || !strcmp(type, "keepalive");
+	for (size_t i = 0; i < sizeof(families) / sizeof(*families); i++)
+		if (dialect_is_of(type, families[i]))
+			return true;
+	return false;
 }
 
 void dialect_member(struct buf *b, const char *name)

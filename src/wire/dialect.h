@@ -75,8 +75,10 @@ extern const struct dialect *const dialects[N_DIALECTS];
 /* The same, by name, up to a NULL. */
 extern const char *const dialect_names[];
 
-/* Whether only the daemon itself may send a message of this type: connected, keepalive, and all
- * that is system or herald, or begins with one of these and a dot. */
+/* Whether a type is this word, or begins with it and a dot. */
+bool dialect_is_of(const char *type, const char *family) MUST_CHECK;
+/* Whether only the daemon itself may send a message of this type: it is of a word that some dialect
+ * has for what the daemon says. pgherald.publish() has the same words. */
 bool dialect_reserves(const char *type) MUST_CHECK;
 
 /* Each the one thing its file defines. */

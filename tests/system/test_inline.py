@@ -67,14 +67,15 @@ def test_documents_are_passed_on_byte_for_byte(served, d):
         assert c.raw_body.count(told.encode()) == 2, payload
 
 
-@pytest.mark.parametrize("kind", ["system.resync", "system.anything", "system", "connected", "keepalive"])
-def test_types_of_the_daemon_are_its_own(served, d, kind):
+@pytest.mark.parametrize("kind", ["system.resync", "system.anything", "system", "connected", "keepalive", "herald.gap",
+                                  "stream-error", "error", "heartbeat", "estimate.deleted"])
+def test_types_of_the_daemon_and_of_tables_are_their_own(served, d, kind):
     c = Client(d, served.boss).hello()
     send(served, NEWS, {"event": kind, "data": {"reason": "storm", "topics": ["estimate"]}})
     send(served, "plain", {"type": kind, "payload": 1})
     send(served, NEWS, {"event": "after"})
     assert [m["event"] for m in c.wait_messages(1)] == ["after"]
-    d.wait_log("type is one of the daemon's own")
+    d.wait_log("type is one of (the daemon's own|a watched table)")
 
 
 @pytest.mark.parametrize("payload", [

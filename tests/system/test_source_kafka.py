@@ -13,6 +13,7 @@ from lib.daemon import Client, Daemon, free_port, wait_until
 from lib.django_env import TOP
 from lib.recipe import blocks, commands, exchanged
 from lib.kafka import Kafka, missing
+from lib.odd import BAD, GOOD
 
 ROLES = HEAD.replace("receives = own\n", "receives = own\nchannels = session:*\n") + """
 [publish]
@@ -172,6 +173,29 @@ def test_each_once_whatever_is_killed(place, cluster):
     d.start().wait_ready()
     wait_until(lambda: len(place.journal()) > n, "it goes on")
     assert place.journal() == list(range(n + 1))
+
+
+def test_odd_values(place):
+    """JSON is passed on byte for byte, whatever it says; what is none is told to nobody."""
+    d = place.serve(LISTEN.replace("session:{{session}}", "session:{{key}}"))
+    first, one = listen(place, 3), listen(place)
+
+    def heard():
+        place.send(b"{}", b"3")
+        return first.messages() or (first.read_some(0.2), first.messages())[1]
+
+    wait_until(heard, "what is sent from now on comes")
+    for n in range(max(len(GOOD), len(BAD))):
+        for payload in BAD[n:n + 1] + [p.encode() for p in GOOD[n:n + 1]]:
+            place.send(payload, b"1")
+    place.send(b'"end"', b"1")
+    one.read_until(lambda: b'"end"' in one.raw_body, "the last one")
+    told = [f.data for f in one.frames if '"event": "agents"' in f.data]
+    assert len(told) == len(GOOD) + 1
+    for text, payload in zip(told, GOOD):
+        assert f'"data": {payload}' in text
+    for said in ("not JSON as RFC 8259",):
+        assert d.log().count(said) == 1
 
 
 def test_poison_stops_nothing(place):

@@ -13,6 +13,7 @@ import pytest
 
 from conftest import HEAD, HERE, PGHERALD, Install, Served, run_pgherald
 from lib.daemon import Client, Daemon, free_port, wait_until
+from lib.odd import BAD, GOOD
 from lib.recipe import blocks, commands, exchanged
 from lib.redis import Redis, program
 
@@ -395,6 +396,30 @@ def test_a_stream_live(place):
     redis.start()
     entries(place, [3])
     assert read(client, 3) and numbers(client) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("kind", ["pubsub", "stream"])
+def test_odd_values(place, kind):
+    """JSON is passed on byte for byte, whatever it says; what is none is told to nobody."""
+    stream = STREAM.replace("journal = yes\n", "").replace("start = beginning\n", "").replace("project.{{project}}", "project.7")
+    d = serve(place, LIVE if kind == "pubsub" else stream)
+    client = listen(place, "project.7")
+
+    def send(payload):
+        if kind == "pubsub":
+            publish(place, "project.7", payload)
+        else:
+            place.redis("XADD", "tasks", "*", "data", payload)
+
+    if kind == "stream":
+        wait_until(lambda: b"cmd=xread " in place.redis("CLIENT", "LIST"), "it reads")
+    for n in range(max(len(GOOD), len(BAD))):
+        for payload in (BAD[n:n + 1] + GOOD[n:n + 1]):
+            send(payload)
+    send('"end"')
+    read(client, len(GOOD) + 1)
+    assert client.frames == [p.encode() for p in [*GOOD, '"end"']]
+    assert untold(d, "refused") == len(BAD)
 
 
 def test_a_stream_that_is_deleted(place):

@@ -272,6 +272,11 @@ TEST(complaints_of_the_whole)
 	expect_error("[role r]\nevents = x\n[auth a]\n", "f:3: [role r] has no receives");
 	expect_error(LEAST "[listen connected]\nchannel = c\n",
 		     "f:4: [listen connected] that name is the daemon's own");
+	expect_error(LEAST "[listen stream-error]\nchannel = c\n",
+		     "f:4: [listen stream-error] that name is the daemon's own");
+	expect_error(LEAST "[listen a]\nchannel = c\n[watch a]\ntable = public.t\nfields = id\n",
+		     "f:4: [listen a] is the name of a [watch], whose types only its table's "
+		     "changes have");
 	expect_error(LEAST "[watch system]\ntable = public.t\nfields = id\n",
 		     "f:4: [watch system] that name is the daemon's own");
 	expect_error(LEAST "[route x]\nkind = stats\n", "f:5: [route x] has no path");

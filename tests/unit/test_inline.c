@@ -7,13 +7,25 @@
 #include "pg/inline.h"
 
 static char user[] = "user", users[] = "users", *owner_keys[] = {user, users};
+static const char *const watched[] = {"project", "estimate"};
 static const struct inline_rule whole = {.topic = "news",
 					 .event_key = "event",
 					 .data_key = "",
 					 .owner_keys = owner_keys,
-					 .n_owner_keys = 2};
-static const struct inline_rule part = {
-	.topic = "news", .event_key = "event", .data_key = "data", .owner_keys = owner_keys};
+					 .n_owner_keys = 2,
+					 .watched = watched,
+					 .n_watched = 2};
+static const struct inline_rule part = {.topic = "news",
+					.event_key = "event",
+					.data_key = "data",
+					.owner_keys = owner_keys,
+					.watched = watched,
+					.n_watched = 2};
+static const struct inline_rule nameless = {.topic = "estimate",
+					    .event_key = "event",
+					    .data_key = "",
+					    .watched = watched,
+					    .n_watched = 2};
 
 static void refused(const struct inline_rule *rule, const char *payload, const char *want)
 {
@@ -81,6 +93,13 @@ TEST(owners)
 
 TEST(types)
 {
+	static const char *const words[] = {"system",	 "pgherald",	"herald", "connected",
+					    "keepalive", "heartbeat",	"ping",	  "pong",
+					    "error",	 "stream-error"};
+	struct event *event;
+	char payload[64];
+	const char *why;
+
 	expect(&whole, "{\"event\":\"\\u0061\"}", "a {\"event\":\"\\u0061\"}");
 	expect(&whole, "{\"event\":5}", "news {\"event\":5}");
 	expect(&whole, "{\"event\":\"systems.on\"}", "systems.on {\"event\":\"systems.on\"}");
@@ -95,6 +114,20 @@ TEST(types)
 	refused(&whole, "{\"event\":\"system\"}", "daemon's own");
 	refused(&whole, "{\"event\":\"connected\"}", "daemon's own");
 	refused(&whole, "{\"event\":\"keepalive\"}", "daemon's own");
+	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
+		snprintf(payload, sizeof(payload), "{\"event\":\"%s\"}", words[i]);
+		refused(&whole, payload, "daemon's own");
+		snprintf(payload, sizeof(payload), "{\"event\":\"%s.x\"}", words[i]);
+		refused(&whole, payload, "daemon's own");
+		snprintf(payload, sizeof(payload), "{\"event\":\"%ss\"}", words[i]);
+		event = inline_from_application(&whole, payload, 0, &why);
+		assert_non_null(event);
+		event_unref(event);
+	}
+	refused(&whole, "{\"event\":\"estimate.deleted\",\"id\":1}", "of a watched table");
+	refused(&part, "{\"event\":\"estimate\",\"data\":1}", "of a watched table");
+	refused(&nameless, "{}", "of a watched table");
+	expect(&whole, "{\"event\":\"estimates.x\"}", "estimates.x {\"event\":\"estimates.x\"}");
 }
 
 TEST(what_is_no_event)
