@@ -14,6 +14,7 @@
 #include "base/inbox.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "base/shown.h"
 #include "base/utf8.h"
 #include "cli/options.h"
 #include "conf.h"
@@ -239,7 +240,9 @@ static int explain(const struct options *o, struct conf *conf, struct post_expla
 	if (!l) {
 		fprintf(stderr, "pgherald: the database cannot be asked\n");
 	} else if (l->verdict != EXPLAINED) {
-		fprintf(stderr, "pgherald: %s\n", l->why);
+		fputs("pgherald: ", stderr);
+		shown_print(stderr, l->why, strlen(l->why));
+		fputc('\n', stderr);
 	} else if (o->json) {
 		printf("%s\n",
 		       json_object_to_json_string_ext(l->answer, JSON_C_TO_STRING_PRETTY |

@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/shown.h"
+
 /* With a lock_timeout of 2 s and pauses of up to 2 s: about half a minute on a busy table. */
 enum { MAX_TRIES = 10, MIN_PAUSE_MS = 100, MAX_PAUSE_MS = 2000 };
 
@@ -40,6 +42,14 @@ static bool worth_retrying(const char *sqlstate)
 	return false;
 }
 
+static void print_part(const char *what, const char *text)
+{
+	if (!text)
+		return;
+	fprintf(stderr, "\n  %s: ", what);
+	shown_print_lines(stderr, text);
+}
+
 /* The server's message without its line break, then detail and hint where it gave them. */
 static void print_failure(const struct step *step, PGconn *db, const PGresult *res)
 {
@@ -50,11 +60,11 @@ static void print_failure(const struct step *step, PGconn *db, const PGresult *r
 
 	if (!message)
 		message = PQerrorMessage(db);
-	fprintf(stderr, "pgherald: %s: %.*s\n", step->title, (int)strcspn(message, "\n"), message);
-	if (detail)
-		fprintf(stderr, "  detail: %s\n", detail);
-	if (hint)
-		fprintf(stderr, "  hint: %s\n", hint);
+	fprintf(stderr, "pgherald: %s: ", step->title);
+	shown_print(stderr, message, strcspn(message, "\n"));
+	print_part("detail", detail);
+	print_part("hint", hint);
+	fputc('\n', stderr);
 	if (state && strcmp(state, "42501") == 0)
 		fputs("  hint: this needs a role that owns the watched tables and may make roles;\n"
 		      "  name it with --dsn, the [database] conninfo is the daemon's own\n",
@@ -97,7 +107,8 @@ static bool apply_one(PGconn *db, const struct step *step)
 static void on_notice(void *arg, const char *message)
 {
 	(void)arg;
-	fprintf(stderr, "pgherald: %s", message);
+	fputs("pgherald: ", stderr);
+	shown_print_lines(stderr, message);
 }
 
 PGconn *connection_open(const char *conninfo)
@@ -115,7 +126,8 @@ PGconn *connection_open(const char *conninfo)
 				   "SET default_transaction_read_only = off"));
 		return db;
 	}
-	fprintf(stderr, "pgherald: cannot connect: %s", PQerrorMessage(db));
+	fputs("pgherald: cannot connect: ", stderr);
+	shown_print_lines(stderr, PQerrorMessage(db));
 	PQfinish(db);
 	return NULL;
 }

@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/num.h"
+#include "base/shown.h"
 #include "dba/connection.h"
 #include "dba/script.h"
 #include "sql/render.h"
@@ -44,7 +45,8 @@ static void add_batch(struct buf *out, const struct conf *conf, bool printed)
 
 static bool failed(PGconn *db)
 {
-	fprintf(stderr, "pgherald: cannot prune: %s", PQerrorMessage(db));
+	fputs("pgherald: cannot prune: ", stderr);
+	shown_print_lines(stderr, PQerrorMessage(db));
 	return false;
 }
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/shown.h"
 #include "wire/json.h"
 
 enum { WIDTH = 80, OUT_MAX = 64 << 20 };
@@ -18,16 +19,10 @@ void report_begin(struct report *r, bool json)
 
 /* Names and messages come from a database in which others make names: nothing of them may move the
  * cursor of a terminal. */
-static void print_plain(const char *text, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		putchar((unsigned char)text[i] < ' ' || text[i] == 0x7f ? '?' : text[i]);
-}
-
 static void print_line(const char *before, const char *text)
 {
 	fputs(before, stdout);
-	print_plain(text, strlen(text));
+	shown_print(stdout, text, strlen(text));
 }
 
 static void print_wrapped(const char *text)
@@ -38,10 +33,12 @@ static void print_wrapped(const char *text)
 		if (cut > WIDTH)
 			for (cut = WIDTH; cut > WIDTH / 2 && text[cut] != ' '; cut--)
 				;
+		while (cut && ((unsigned char)text[cut] & 0xc0) == 0x80)
+			cut--; /* not in the middle of a character */
 		if (cut > len)
 			cut = len;
 		fputs("  ", stdout);
-		print_plain(text, cut);
+		shown_print(stdout, text, cut);
 		putchar('\n');
 		text += cut;
 		text += strspn(text, " \n");
@@ -87,7 +84,9 @@ void report_add(struct report *r, const struct finding *f)
 
 void report_blind(struct report *r, const char *id, const char *why)
 {
-	fprintf(stderr, "pgherald: could not check %s: %.*s\n", id, (int)strcspn(why, "\n"), why);
+	fprintf(stderr, "pgherald: could not check %s: ", id);
+	shown_print(stderr, why, strcspn(why, "\n"));
+	fputc('\n', stderr);
 	r->n_blind++;
 }
 

@@ -8,6 +8,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/buf.h"
+#include "base/shown.h"
+
+enum { SAID_MAX = 4096 };
+
 static const struct {
 	const char *id, *severity, *means;
 } findings[] = {
@@ -91,13 +96,16 @@ static const struct {
 
 void visit_say(const struct visit *v, const char *fmt, ...)
 {
+	autobuf line = {0};
 	va_list ap;
 
 	if (v->report.json)
 		return;
+	buf_init(&line, SAID_MAX);
 	va_start(ap, fmt);
-	vprintf(fmt, ap);
+	buf_vprintf(&line, fmt, ap);
 	va_end(ap);
+	shown_print(stdout, buf_cstr(&line), line.len);
 	putchar('\n');
 	fflush(stdout);
 }

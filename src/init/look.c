@@ -9,6 +9,9 @@
 
 #include "base/buf.h"
 #include "base/num.h"
+#include "base/shown.h"
+#include "init/owners.h"
+#include "init/rows.h"
 #include "sql/ident.h"
 
 enum { SQL_MAX = 8192 };
@@ -71,7 +74,9 @@ static bool complain(PGconn *db, const PGresult *r, const char *what)
 {
 	const char *why = PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
 
-	fprintf(stderr, "pgherald: cannot %s: %s\n", what, why ? why : PQerrorMessage(db));
+	fprintf(stderr, "pgherald: cannot %s: ", what);
+	shown_print_lines(stderr, why ? why : PQerrorMessage(db));
+	fputc('\n', stderr);
 	return false;
 }
 
@@ -85,11 +90,23 @@ bool look_begin(PGconn *db)
 	return ok;
 }
 
+/* Names go into a configuration, which somebody must be able to read: what a file or a terminal
+ * would take for something else is as good as not there. */
+static bool sayable(const PGresult *r, int row, int schema, int name)
+{
+	return owners_sayable(PQgetvalue(r, row, schema)) &&
+	       owners_sayable(PQgetvalue(r, row, name));
+}
+
 /* The key's columns in their order: most tables have one. */
 static void add_keys(struct catalog *c, const PGresult *r, int first, int end)
 {
 	struct table *t = &c->tables[c->n - 1];
 
+	for (int row = first; row < end; row++)
+		if (!PQgetisnull(r, row, COL_KEY) &&
+		    !owners_sayable(PQgetvalue(r, row, COL_COLUMN)))
+			return;
 	for (int place = 0; place < end - first; place++)
 		for (int row = first; row < end; row++) {
 			const char *text = PQgetvalue(r, row, COL_KEY);
@@ -118,9 +135,12 @@ static void add_table(struct catalog *c, const PGresult *r, int first, int end)
 		catalog_add(c, PQgetvalue(r, first, COL_SCHEMA), PQgetvalue(r, first, COL_TABLE));
 
 	for (int row = first; row < end; row++) {
-		struct column *col =
-			table_add(t, PQgetvalue(r, row, COL_COLUMN), PQgetvalue(r, row, COL_TYPE),
-				  *PQgetvalue(r, row, COL_PLAIN) == 't');
+		struct column *col;
+
+		if (!owners_sayable(PQgetvalue(r, row, COL_COLUMN)))
+			continue;
+		col = table_add(t, PQgetvalue(r, row, COL_COLUMN), PQgetvalue(r, row, COL_TYPE),
+				*PQgetvalue(r, row, COL_PLAIN) == 't');
 
 		col->index = *PQgetvalue(r, row, COL_INDEX) == 't';
 	}
@@ -130,18 +150,27 @@ static void add_table(struct catalog *c, const PGresult *r, int first, int end)
 /* Once all of them are there. */
 static void add_references(struct catalog *c, const PGresult *r)
 {
-	int row = 0;
+	for (int row = 0; row < PQntuples(r); row++) {
+		const struct column *named;
+		struct column *col;
+		size_t place, to;
 
-	for (size_t i = 0; i < c->n; i++)
-		for (size_t k = 0; k < c->tables[i].n; k++, row++) {
-			struct column *col = &c->tables[i].columns[k];
-
-			if (PQgetisnull(r, row, COL_REF_TABLE))
-				continue;
-			col->refers = catalog_find(c, PQgetvalue(r, row, COL_REF_SCHEMA),
-						   PQgetvalue(r, row, COL_REF_TABLE));
-			col->refers_key = xstrdup(PQgetvalue(r, row, COL_REF_COLUMN));
-		}
+		if (PQgetisnull(r, row, COL_REF_TABLE) ||
+		    !owners_sayable(PQgetvalue(r, row, COL_REF_COLUMN)))
+			continue;
+		place = catalog_find(c, PQgetvalue(r, row, COL_SCHEMA),
+				     PQgetvalue(r, row, COL_TABLE));
+		to = catalog_find(c, PQgetvalue(r, row, COL_REF_SCHEMA),
+				  PQgetvalue(r, row, COL_REF_TABLE));
+		if (place == NO_TABLE || to == NO_TABLE)
+			continue;
+		named = table_find(&c->tables[place], PQgetvalue(r, row, COL_COLUMN));
+		if (!named)
+			continue;
+		col = &c->tables[place].columns[named - c->tables[place].columns];
+		col->refers = to;
+		col->refers_key = xstrdup(PQgetvalue(r, row, COL_REF_COLUMN));
+	}
 }
 
 bool look_tables(PGconn *db, struct catalog *c)
@@ -160,27 +189,14 @@ bool look_tables(PGconn *db, struct catalog *c)
 			ok = false;
 			break;
 		}
-		add_table(c, r, row, end);
+		if (sayable(r, row, COL_SCHEMA, COL_TABLE))
+			add_table(c, r, row, end);
 		row = end;
 	}
 	if (ok)
 		add_references(c, r);
 	PQclear(r);
 	return ok;
-}
-
-/* What may fail without harm to what comes after it. */
-static PGresult *try(PGconn *db, const char *sql)
-{
-	PGresult *r;
-
-	PQclear(PQexec(db, "SAVEPOINT look"));
-	r = PQexec(db, sql);
-	if (PQresultStatus(r) == PGRES_TUPLES_OK)
-		return r;
-	PQclear(r);
-	PQclear(PQexec(db, "ROLLBACK TO look"));
-	return NULL;
 }
 
 void look_apps(PGconn *db, struct catalog *c)
@@ -196,7 +212,7 @@ void look_apps(PGconn *db, struct catalog *c)
 	buf_init(&sql, SQL_MAX);
 	buf_str(&sql, "SELECT DISTINCT app_label::text FROM ");
 	ident_add_table(&sql, c->tables[place].schema, c->tables[place].name);
-	r = try(db, buf_cstr(&sql));
+	r = rows_read(db, c, &place, 1, buf_cstr(&sql));
 	for (int i = 0; i < PQntuples(r); i++)
 		catalog_add_app(c, PQgetvalue(r, i, 0));
 	PQclear(r);
@@ -230,6 +246,7 @@ static void column_sql(struct buf *sql, const struct catalog *c, const struct dj
 
 char **look_roles(PGconn *db, const struct catalog *c, const struct django *d, bool groups)
 {
+	const size_t both[] = {d->groups, d->members};
 	autobuf sql = {0};
 	PGresult *r;
 	char **list = NULL;
@@ -238,7 +255,7 @@ char **look_roles(PGconn *db, const struct catalog *c, const struct django *d, b
 	buf_init(&sql, SQL_MAX);
 	(groups ? groups_sql : column_sql)(&sql, c, d);
 	buf_printf(&sql, " ORDER BY 1 LIMIT %d", LOOK_MAX_VALUES + 1);
-	r = try(db, buf_cstr(&sql));
+	r = rows_read(db, c, groups ? both : &d->users, groups ? 2 : 1, buf_cstr(&sql));
 	n = PQntuples(r);
 	if (n > 0 && n <= LOOK_MAX_VALUES) {
 		list = xcalloc((size_t)n + 1, sizeof(*list));

@@ -7,14 +7,19 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "sql/ident.h"
 
 /* A name that the configuration can hold: quotes are fine, control characters are not. */
 bool owners_sayable(const char *name)
 {
-	for (const char *p = name; *p; p++)
-		if ((unsigned char)*p < ' ' || *p == 0x7f)
+	size_t n;
+
+	for (const char *p = name; *p; p += n) {
+		n = utf8_len(p, strlen(p));
+		if (!n || utf8_unseen(utf8_code(p, n)))
 			return false;
+	}
 	return *name != '\0';
 }
 

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "base/shown.h"
 #include "sql/ident.h"
 
 bool text_names_role(const char *name)
@@ -13,13 +14,6 @@ bool text_names_role(const char *name)
 		strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
 
 	return len && len <= 40 && !name[len];
-}
-
-/* One that stands in a comment, whatever is in it. */
-static void add_comment(struct buf *out, const char *text)
-{
-	for (; *text; text++)
-		buf_char(out, (unsigned char)*text < ' ' || *text == 0x7f ? '?' : *text);
 }
 
 static void add_table(struct buf *out, const struct table *t)
@@ -51,7 +45,7 @@ static void add_roles(struct buf *out, const struct guess *g)
 			continue;
 		}
 		buf_str(out, "# There is also \"");
-		add_comment(out, g->roles[i]);
+		shown_add(out, g->roles[i]);
 		buf_str(out,
 			"\", which cannot be a role's name here: such users hear nothing.\n\n");
 	}
@@ -152,11 +146,11 @@ static void add_end(struct buf *out, const struct guess *g)
 	const struct django *d = g->django;
 
 	buf_str(out, "# What to do next:\n#   sudo pgherald -t -c ");
-	add_comment(out, g->path);
+	shown_add(out, g->path);
 	buf_str(out, "\n#   sudo pgherald sql install --apply -c ");
-	add_comment(out, g->path);
+	shown_add(out, g->path);
 	buf_str(out, " --dsn \"");
-	add_comment(out, g->dsn);
+	shown_add(out, g->dsn);
 	buf_str(out, "\"\n#   sudo systemctl restart pgherald   (or: sudo -u pgherald pgherald "
 		     "serve)\n");
 	if (d->tokens != NO_TABLE || d->knox != NO_TABLE)

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/shown.h"
+
 /* $1 schema, $2 table, $3 column. A domain may be one over another, and its NOT NULL holds;
  * to_json() takes a cast to json where a type has one. */
 static const char column_sql[] =
@@ -50,9 +52,10 @@ static bool look(PGconn *db, const char *schema, const char *table, const char *
 	if (ok)
 		*ret_shape = shape_of(PQgetvalue(r, 0, COL_TYPE), yes(r, COL_PLAIN),
 				      yes(r, COL_OWN_JSON), yes(r, COL_ARRAY), !yes(r, COL_FILLED));
-	else if (PQresultStatus(r) != PGRES_TUPLES_OK)
-		fprintf(stderr, "pgherald: %s", PQerrorMessage(db));
-	else
+	else if (PQresultStatus(r) != PGRES_TUPLES_OK) {
+		fputs("pgherald: ", stderr);
+		shown_print_lines(stderr, PQerrorMessage(db));
+	} else
 		fprintf(stderr, "pgherald: there is no column %s in %s.%s\n", column, schema,
 			table);
 	PQclear(r);

@@ -242,6 +242,23 @@ def test_text_for_a_terminal(checked):
     assert "not clean: 2 to mend" in paragraphs[-1]
 
 
+def test_names_move_no_cursor(checked):
+    """Roles and functions may have any name, and errors quote them."""
+    role = "x\x1b[2J\x9b2J\u202e"
+    checked.db.run(f'CREATE ROLE "{role}"; GRANT SELECT ON pgherald.meta TO "{role}";'
+                   f'CREATE FUNCTION public."{role}"() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN END$$;'
+                   f'ALTER FUNCTION public."{role}"() OWNER TO "{role}";'
+                   f'CREATE EVENT TRIGGER odd ON ddl_command_end EXECUTE FUNCTION public."{role}"()')
+    try:
+        check, install = checked.install.sql("check"), checked.install.sql("install", "--apply")
+    finally:
+        checked.db.run(f'DROP EVENT TRIGGER odd; DROP OWNED BY "{role}" CASCADE; DROP ROLE "{role}"')
+    assert '"x?[2J?2J?" has SELECT' in check.stdout, check.stdout
+    assert 'event trigger odd calls public."x?[2J?2J?"' in install.stderr, install.stderr
+    for text in (check.stdout, check.stderr, install.stdout, install.stderr):
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", text), text
+
+
 def test_with_the_daemons_own_rights(checked):
     assert checked.run(user="pgherald") == []
     checked.db.run("ALTER TABLE api_estimate DISABLE TRIGGER zz_pgherald_u")

@@ -9,6 +9,7 @@ import stat
 import subprocess
 from pathlib import Path
 
+import psycopg2
 import pytest
 from conftest import PGHERALD, run_pgherald
 from lib.daemon import Client, Daemon
@@ -283,5 +284,82 @@ def test_looking_runs_no_code_of_the_application(site, cluster, trap):
         for user in ("postgres", "estimates"):
             done = init(db, "--yes", "-c", "-", dsn=db.conninfo(user))
             assert "TRAPPED" not in done.stderr, done.stderr
+    finally:
+        db.drop()
+
+
+# What PostgreSQL runs when it plans a query on a table, with the rights of whoever asks: of an application's own function.
+PLANNED = {
+    "index": "CREATE INDEX ON api_user ((public.trap()))",
+    "predicate of an index": "CREATE INDEX ON api_user (id) WHERE public.trap()",
+    "check": "ALTER TABLE api_user ADD CHECK (public.trap())",
+    "index of an operator": "CREATE FUNCTION public.same(int, int) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS"
+                            " $$BEGIN RETURN public.trap(); END$$;"
+                            "CREATE OPERATOR public.=== (LEFTARG = int, RIGHTARG = int, FUNCTION = public.same);"
+                            "CREATE INDEX ON api_user ((1 OPERATOR(public.===) 1))",
+    "index of content types": "CREATE INDEX ON django_content_type ((public.trap()))",
+    "index of a child": "CREATE TABLE other_user () INHERITS (api_user); CREATE INDEX ON other_user ((public.trap()))",
+    "statistics": "CREATE STATISTICS guess ON (public.trap()), id FROM api_user",
+}
+
+
+@pytest.mark.parametrize("trap", PLANNED)
+def test_looking_runs_nothing_where_it_is_planned(site, cluster, trap):
+    """Whoever has more rights than a table's owner does not look into it where that has code of his, nor does who
+    cannot keep him from putting some there meanwhile; and says so. The owner himself may, and finds the roles."""
+    cluster.execute("DO $$BEGIN CREATE ROLE looker LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END$$")
+    db = cluster.create_database(site.pristine)
+    try:
+        try:
+            db.run("""
+                GRANT SELECT ON ALL TABLES IN SCHEMA public TO PUBLIC;
+                GRANT USAGE, CREATE ON SCHEMA public TO estimates;
+                SET ROLE estimates;
+                CREATE FUNCTION public.trap() RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
+                  BEGIN RAISE WARNING 'TRAPPED as %', current_user; RETURN true; END $$;""" + PLANNED[trap])
+        except psycopg2.errors.SyntaxError:
+            assert trap == "statistics", "expressions came with PostgreSQL 14"
+            return
+        for user in ("postgres", "looker", "estimates"):
+            done = init(db, "--yes", "-c", "-", dsn=db.conninfo(user))
+            assert done.returncode == 0, done.stderr
+            assert "TRAPPED" not in done.stderr or user == "estimates", done.stderr
+            assert ("code of estimates could run" in done.stderr) == (user != "estimates"), done.stderr
+            assert "[role foreman]" in done.stdout or user != "estimates", done.stdout
+    finally:
+        db.drop()
+
+
+def test_looking_waits_for_no_one(site, cluster):
+    """Who has a table locked keeps its roles from being found, and nothing else; afterwards nothing is locked."""
+    holder = site.connect()
+    holder.autocommit = False
+    holder.cursor().execute("LOCK TABLE api_user IN SHARE ROW EXCLUSIVE MODE")
+    done = init(site, "--yes", "-c", "-")
+    assert done.returncode == 0 and "rows of public.api_user are not looked at" in done.stderr, done.stderr
+    holder.close()
+
+
+# Names that would be lines of the configuration, or move the cursor of a terminal.
+SAYING = "id\n[auth guest]\npreset = none\nother_role = user\n#"
+ODD = ["x\n[role all]\nreceives = all\n#", "x\x1b[2J", "x\x9b2J", "x\u202ey"]
+
+
+def test_names_that_say_something_else(site, cluster):
+    db = cluster.create_database(site.pristine)
+    try:
+        db.run(f'ALTER TABLE api_user_groups RENAME COLUMN group_id TO "{SAYING}"')
+        db.run(f'ALTER TABLE api_estimate RENAME COLUMN id TO "{SAYING}"')
+        for name in ODD:
+            db.run(f'CREATE TABLE "{name}" (id int PRIMARY KEY, user_id bigint REFERENCES api_user);'
+                   f'CREATE TABLE odd_{ODD.index(name)} (id int PRIMARY KEY, user_id bigint REFERENCES api_user,'
+                   f' "{name}" text);'
+                   f'CREATE SCHEMA "{name}"; CREATE TABLE "{name}".loose (id int PRIMARY KEY)')
+        done = init(db, "--yes", "-c", "-")
+        assert done.returncode == 0, done.stderr
+        for text in (done.stdout, done.stderr):
+            assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", text), text
+        assert "[role all]" not in done.stdout and "[auth guest]" not in done.stdout
+        assert "table = public.odd_0" in done.stdout
     finally:
         db.drop()

@@ -254,6 +254,17 @@ BEFORE = [
     Trap("statistics", "DO $$BEGIN IF current_setting('server_version_num')::int >= 140000 THEN"
          " EXECUTE 'CREATE STATISTICS public.guess ON (public.spy(''statistics of talk'')), id FROM public.talk';"
          " END IF; END$$"),
+    Trap("tables by the names of Django's", "".join(
+        f"CREATE TABLE public.{t} ({columns}); CREATE INDEX ON public.{t} ((public.spy('index of {t}')));"
+        for t, columns in [
+            ("django_migrations", "id bigint PRIMARY KEY"),
+            ("django_content_type", "id bigint PRIMARY KEY, app_label varchar(100)"),
+            ("auth_user", "id bigint PRIMARY KEY, password text, last_login timestamptz, role text"),
+            ("auth_group", "id int PRIMARY KEY, name varchar(150)"),
+            ("auth_user_groups", "id bigint PRIMARY KEY, user_id bigint REFERENCES public.auth_user,"
+                                 " group_id int REFERENCES public.auth_group"),
+            ("authtoken_token", "key varchar(40) PRIMARY KEY, user_id bigint REFERENCES public.auth_user")]),
+         "SELECT FROM public.django_content_type"),
     Trap("rules of watched tables", "CREATE RULE too AS ON UPDATE TO public.talk DO ALSO SELECT public.spy('rule of talk');"
          "CREATE RULE token_too AS ON DELETE TO public.api_key DO ALSO SELECT public.spy('rule of api_key')",
          "UPDATE public.talk SET title = 'x' WHERE id = 1"),
