@@ -142,29 +142,29 @@ static void list_transports(struct reading *r, const char *(*what)(enum wire_tra
 	for (enum wire_transport t = 0; t < N_TRANSPORTS; t++)
 		if (conf_route_carries(r->route, t) && what(t))
 			buf_printf(r->why, "%s%s", n++ ? ", " : "", what(t));
-	buf_str(r->why, n ? "." : "none by that header.");
+	buf_str(r->why, n ? "." : "application/json."); /* poll's, where it is all there is */
 }
 
-/* The parameter says one thing, the headers another. */
-static enum MHD_Result not_upgraded(struct reading *r, enum wire_transport t)
+static bool not_begun(struct reading *r)
 {
-	if (!transport_talks(t))
-		return wrong(r, "The %s in the URL is not WebSocket, which the headers ask for.",
-			     "transport");
 	r->status = MHD_HTTP_UPGRADE_REQUIRED;
 	buf_str(r->why, "A WebSocket begins with a handshake; open it with new WebSocket(…).");
-	return MHD_NO;
+	return false;
 }
 
 static enum MHD_Result take_transport(struct reading *r, const char *value)
 {
 	enum wire_transport t = transport_find(value);
 
-	if (t != N_TRANSPORTS && transport_talks(t) != r->q->upgrade.websocket)
-		return not_upgraded(r, t);
 	r->q->transport = t;
-	if (t != N_TRANSPORTS && conf_route_carries(r->route, t))
-		return MHD_YES;
+	if (t != N_TRANSPORTS && conf_route_carries(r->route, t)) {
+		if (transport_talks(t) == r->q->upgrade.websocket)
+			return MHD_YES;
+		if (transport_talks(t))
+			return not_begun(r) ? MHD_YES : MHD_NO;
+		return wrong(r, "The %s in the URL is not WebSocket, which the headers ask for.",
+			     "transport");
+	}
 	r->status = MHD_HTTP_NOT_ACCEPTABLE;
 	buf_str(r->why, "There is no such transport here; there are: ");
 	list_transports(r, transport_name);
@@ -296,21 +296,34 @@ static enum MHD_Result read_parameter(void *arg, enum MHD_ValueKind mhd_kind, co
 	return take(r, p->kind, value ? value : "");
 }
 
-/* Of the route's transports the first that Accept names, in the order of their table; or else the
- * first that it lets pass: who means another one says so. N_TRANSPORTS when there is none. */
+/* What a client gets that names none: the route's first, unless that begins with a handshake. */
+static enum wire_transport transport_unnamed(const struct conf_route *route)
+{
+	enum wire_transport t = route->first;
+
+	if (transport_talks(t))
+		for (t = 0; t < N_TRANSPORTS; t++)
+			if (conf_route_carries(route, t) && !transport_talks(t))
+				break;
+	return t;
+}
+
+/* Of the route's transports the first that Accept names, in the order of their table; or else what
+ * is for everybody, if it lets that pass: who means another one says so. N_TRANSPORTS when there is
+ * none. */
 static enum wire_transport transport_accepted(const struct conf_route *route, const char *accept)
 {
+	enum wire_transport all = transport_unnamed(route);
+	const char *media;
+
 	for (enum wire_transport t = 0; t < N_TRANSPORTS; t++)
 		if (conf_route_carries(route, t) && transport_media(t) &&
 		    negotiate_names(accept, transport_media(t)))
 			return t;
-	if (transport_media(route->first))
-		return negotiate_accepts(accept, transport_media(route->first)) ? route->first
-										: N_TRANSPORTS;
-	for (enum wire_transport t = 0; t < N_TRANSPORTS; t++)
-		if (conf_route_carries(route, t) && transport_media(t))
-			return negotiate_accepts(accept, transport_media(t)) ? t : N_TRANSPORTS;
-	return N_TRANSPORTS;
+	if (all == N_TRANSPORTS)
+		return all;
+	media = transport_media(all) ? transport_media(all) : transport_type(all);
+	return negotiate_accepts(accept, media) ? all : N_TRANSPORTS;
 }
 
 static bool check_accept(struct reading *r, struct MHD_Connection *c)
@@ -330,6 +343,8 @@ static bool check_accept(struct reading *r, struct MHD_Connection *c)
 	    (is_events(r) && MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, "transport")) ||
 	    (!is_events(r) && negotiate_accepts(buf_cstr(&accept), "application/json")))
 		return true;
+	if (is_events(r) && transport_unnamed(r->route) == N_TRANSPORTS)
+		return not_begun(r);
 	r->status = MHD_HTTP_NOT_ACCEPTABLE;
 	buf_str(r->why, "Accept leaves out what there is: ");
 	if (is_events(r))
@@ -349,6 +364,10 @@ unsigned query_read(struct query *q, struct MHD_Connection *c, const struct conf
 		MHD_get_connection_values(c, MHD_GET_ARGUMENT_KIND, read_parameter, &r);
 	if (!r.status && is_events(&r))
 		filter_limit(&q->filter, route->types.items, route->types.n);
+	if (r.status == MHD_HTTP_UPGRADE_REQUIRED && is_events(&r)) {
+		buf_str(why, " Transports here: ");
+		list_transports(&r, transport_name);
+	}
 	if (!r.status && route && conf_route_names_stream(route) && !q->stream)
 		(void)wrong(&r, "The parameter \"%s\" is missing.", "stream");
 	return r.status;

@@ -12,7 +12,7 @@ import threading
 import pytest
 
 from lib.daemon import EVENTS, Answer, Client, Lines, wait_until
-from lib.websocket import WebSocket
+from lib.websocket import HANDSHAKE, WebSocket
 
 NDJSON = "application/x-ndjson"
 
@@ -107,6 +107,29 @@ def test_what_is_asked_for(served, d, accept, query, transport):
         return
     c.read_until(lambda: c.ended)
     assert c.status == 406 and b"sse, ndjson, poll, websocket." in c.buffer + c.raw_body or NDJSON.encode() in c.raw_body + c.buffer
+
+
+@pytest.mark.parametrize("path, query, headers, status, words", [
+    ("/talk", "", {}, 426, "Transports here: websocket."),
+    ("/talk", "transport=websocket", {}, 426, "Transports here: websocket."),
+    ("/talk", "transport=sse", {}, 406, "there are: websocket."),
+    ("/lines", "transport=websocket", {}, 406, "there are: sse, ndjson."),
+    ("/lines", "transport=poll", {}, 406, "there are: sse, ndjson."),
+    ("/lines", "", HANDSHAKE, 426, "Transports here: sse, ndjson."),
+    ("/ask", "", {"Accept": "text/html"}, 406, "what there is: application/json."),
+    ("/ask", "", {}, 200, '"events"'),
+    ("/ask", "", {"Accept": "application/json"}, 200, '"events"'),
+    ("/both", "", {}, 200, '"events"'),
+])
+def test_what_cannot_be_served_comes_with_the_list(served, path, query, headers, status, words):
+    served.install.conf.write_text(served.install.conf.read_text() + "".join(
+        f"[route {name}]\npath = /{name}\nkeepalive = 1s\ntransports = {transports}\n" for name, transports in {
+            "talk": "websocket", "lines": "sse, ndjson", "ask": "poll", "both": "websocket, poll"}.items()))
+    d = served.daemon.start().wait_ready()
+    got, said, body = d.get(f"{path}?{query}".rstrip("?"), served.boss, headers=headers)
+    assert (got, words in body.decode()) == (status, True), body
+    if path == "/talk" and status == 426:
+        assert said["Upgrade"] == "websocket"
 
 
 def test_refusals_are_no_stream(served, d):
