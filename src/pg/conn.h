@@ -80,6 +80,8 @@ void conn_query_prepared(struct conn *c, const char *name, const char *sql, size
 PGresult *conn_keep(struct conn *c);
 /* A result's error in one line, in words even where the server sent none. */
 const char *conn_error(const PGresult *r);
+/* The same without "ERROR: " before it, for a client. */
+const char *conn_words(const PGresult *r);
 #define CONN_LOST "08 57P" /* the server's last words: the connection is about to go down */
 /* Whether a result is an error whose SQLSTATE begins with one of these, "42501 3F" for instance. */
 bool conn_error_is(const PGresult *r, const char *states);

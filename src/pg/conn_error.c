@@ -18,13 +18,21 @@ const char *conn_first_line(const char *message, char *buf, size_t size)
 	return buf;
 }
 
-const char *conn_error(const PGresult *r)
+static const char *first_line(const PGresult *r, const char *message)
 {
 	static _Thread_local char line[256];
 
-	if (!r)
-		return "connection lost";
-	return conn_first_line(PQresultErrorMessage(r), line, sizeof(line));
+	return r ? conn_first_line(message, line, sizeof(line)) : "connection lost";
+}
+
+const char *conn_error(const PGresult *r)
+{
+	return first_line(r, PQresultErrorMessage(r));
+}
+
+const char *conn_words(const PGresult *r)
+{
+	return first_line(r, PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY));
 }
 
 bool conn_error_is(const PGresult *r, const char *states)

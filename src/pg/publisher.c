@@ -56,7 +56,7 @@ static void on_answer(void *arg, const PGresult *r)
 		return;
 	}
 	if (PQresultStatus(r) != PGRES_TUPLES_OK || PQntuples(r) != 1) {
-		l->why = xstrdup(conn_error(r));
+		l->why = xstrdup(conn_words(r));
 		reply(l, verdict_of(r));
 		return;
 	}

@@ -178,7 +178,7 @@ def test_an_id_is_told_once(place):
 def test_what_is_none_is_refused(place, path, body, status, words):
     before = len(journal(place))
     got, said = post(place, path, body)
-    assert got == status and words in said["detail"], said
+    assert got == status and words in said["detail"] and "ERROR:" not in said["detail"], said
     assert len(journal(place)) == before
 
 

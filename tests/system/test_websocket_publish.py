@@ -137,6 +137,7 @@ def test_what_is_refused(place, action, data, kind, words):
     anna, before = opened(connect(place, place.anna)), journal(place)
     got = answer(anna, {"action": action, **({} if data is None else {"data": data})})
     assert got["type"] == "error" and got["content"]["type"] == kind and words in got["content"]["error"], got
+    assert "ERROR:" not in got["content"]["error"]
     assert journal(place) == before
     anna.close()
 
