@@ -101,6 +101,18 @@ def test_each_sets_what_it_says(place, variable, value, route, setting, means):
     assert {n for n in there if there[n] != without[n]} <= {n for n in there if there[n]["environment"] == family}
 
 
+@pytest.mark.parametrize("family", ["WEBSOCKET", "SSE"])
+def test_a_family_is_switched_off_as_a_whole(place, family):
+    """Whatever stands below its path in any preset, and nothing else; also what is posted there."""
+    everything = "".join(f"include = {p}\n" for p in sorted(PRESETS.iterdir()))
+    place.install.write(f"{ROLES}\n[publish]\nroles = pgherald\n{everything}")
+    without, there = printed(place.install), printed(place.install, **{family + "_ENABLED": "false"})
+    below = {"WEBSOCKET": "/ws/", "SSE": "/sse/"}[family]
+    its_own = {name for name, route in without.items() if route["path"].startswith(below)}
+    assert len(its_own) > 3 and {n for n in there if there[n]["enabled"] == "no"} == its_own
+    assert all(there[n] == without[n] for n in set(there) - its_own)
+
+
 # What cannot be meant: the variable is named, and where it would have gone.
 WRONG = [
     ({"SSE_MAX_CONNECTIONS": "many"}, "SSE_MAX_CONNECTIONS in the environment, for [route sse]: max_streams must be a "
@@ -134,7 +146,8 @@ def test_what_is_switched_off_is_not_there(place, started):
     d = started(WEBSOCKET_ENABLED="false", SSE_MAX_CONNECTIONS="1", SSE_RETRY_TIMEOUT="4321",
                 SSE_MAX_MESSAGE_SIZE="1024", TEST_MODE="true")
     assert "from the environment, on top of the file: WEBSOCKET_ENABLED = false, SSE_MAX_CONNECTIONS = 1" in d.log()
-    assert d.get("/ws/connect", place.anna)[0] == 404
+    for path in ("/ws/connect", "/ws/stats", "/ws/connections"):
+        assert d.get(path, place.boss)[0] == 404
     # the stream's first bytes, and the one place that there is
     c = Client(d, place.anna, path="/sse/connect")
     c.read_until(lambda: b"retry: 4321\n" in c.raw_body, "the first bytes")
