@@ -243,10 +243,11 @@ def test_tokens_keys_and_attempts(core, monkeypatch):
     exec(KEY, names)
     assert names["client"].headers == {"X-API-Key": "secret123"}
     exec(RECONNECT, names)
-    default = streaming.create_ws_client()
-    for c in (names["client"], names["sse_client"]):
+    for c in (names["client"], names["sse_client"], streaming.create_ws_client(), streaming.create_sse_client()):
         assert (c.auto_reconnect, c.attempts, c.interval) == (True, 10, 5)
-        assert (default.auto_reconnect, default.attempts, default.interval) == (True, 10, 5)
+    monkeypatch.setenv("WS_JWT_EXPIRE_MINUTES", "5")
+    claims = streaming.authenticator.verify_token(streaming.authenticator.create_access_token({"sub": "2"}))
+    assert 290 <= claims["exp"] - claims["iat"] <= 300
     monkeypatch.setenv("WS_JWT_SECRET_KEY", "your-websocket-secret-key")
     with pytest.raises(ValueError, match="32 bytes"):
         streaming.authenticator.create_access_token({})
@@ -558,6 +559,7 @@ def test_managers_by_both_names(place, names):
         m = Manager(bus, compat.gateway().publisher())
         bus.subscribe("task.progress", told.append)
         c = Connection("client", "session", {"task.*"})
+        assert (c.client_id, c.session_id, c.subscriptions) == ("client", "session", {"task.*"})
         m.register_connection("client", c)
         wire = Client(place.daemon, place.anna, path="/sse/connect", parser=Raw())
         wire.read_until(lambda: b"retry" in wire.raw_body, "the stream")

@@ -8,6 +8,7 @@ import re
 import pytest
 from conftest import Served
 from lib.daemon import EVENTS, STATS, Client, wait_until
+from lib.websocket import WebSocket
 
 ROUTES = """
 [route events]
@@ -86,6 +87,9 @@ def test_streams_of_a_route(limits):
     assert json.loads(over.raw_body)["code"] == "max_streams"
     source = answer(limits, "/few/", Accept="text/event-stream")
     assert source.status == 200 and re.search(rb"retry: (1|2)\d{3}\n", source.raw_body), source.raw_body
+    talks = WebSocket(limits.daemon, limits.boss, path="/few/", by_query=False)
+    talks.wait_end()
+    assert talks.status == 503 and "Retry-After" in talks.headers  # before it is upgraded
     assert answer(limits, EVENTS).status == 200  # another route has its own
     held.pop().close()
     wait_until(lambda: answer(limits, "/few/").status == 200, "a place is free")

@@ -206,6 +206,9 @@ def test_a_notification_says_what_it_may_and_no_more(place):
         NOTE["type"] = "warning"
     rows = [j[2] for j in journal(place)][-2:]
     assert rows == [{**NOTE, "auto_hide": False, "duration": 10000}, {**NOTE, "type": "info"}]
+    for kind in ("info", "success", "warning", "error"):
+        assert post(place, "/sse/notification", {**NOTE, "type": kind})[0] == 201
+        assert journal(place)[-1][2] == {**NOTE, "type": kind}
 
 
 def test_who_may_publish_where(place):

@@ -182,6 +182,14 @@ describe('createEventSourceStore', () => {
     expect(got.splice(0)).toEqual(['one 2', 'two 2']);
     expect(lines[0]).toBe('Project SSE connected. Channel: project.7');
     expect(lines).toContain('Project SSE disconnected. Channel: project.7');
+    expect(lines).toContain('Project SSE error. Channel: project.7');
+    const three = (m: any) => got.push('three ' + m.object.n);
+    useStore.getState().addHandlers([three]);
+    expect(useStore.getState().handlers).toEqual([one, bad, two, three]);
+    daemon.raw('data: {"type": "data", "object": {"n": 3}}\n\n');
+    await clock.tick(0);
+    expect(got.splice(0)).toEqual(['one 3', 'two 3', 'three 3']);
+    removeHandlers([three]);
     initConnection('http://localhost:8000/api/v1/events/project.8', []);
     await clock.tick(0);
     expect([daemon.streams, daemon.requests[daemon.requests.length - 1]!.url]).toEqual([1, 'http://localhost:8000/api/v1/events/project.8']);
