@@ -41,6 +41,7 @@ enum auth_users { USERS_TABLE, USERS_CLAIMS };
 enum auth_role_from { ROLE_FROM_COLUMN, ROLE_FROM_GROUPS, ROLE_FROM_STAFF };
 
 #define ROUTE_CHANNELS_MAX 16 /* in a [route] */
+#define NAMED_MAX	   64 /* sections of one kind */
 
 struct conf_list {
 	char **items;

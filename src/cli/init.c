@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +21,13 @@
 #include "init/text.h"
 #include "sql/ident.h"
 
-enum { MAX_WATCHES = 200, TEXT_MAX = 1 << 20, ANSWER_MAX = 200, SHOWN_TABLES = 20 };
+enum {
+	MAX_WATCHES = NAMED_MAX,
+	TEXT_MAX = 1 << 20,
+	ANSWER_MAX = 200,
+	SHOWN_TABLES = 20,
+	PLACE_MAX = 4096
+};
 
 struct options {
 	const char *config, *dsn;
@@ -37,6 +44,7 @@ struct work {
 	struct proposals watches;
 	char **roles;
 	bool groups;
+	struct buf conninfo, dsn; /* the daemon's, and for the commands at the end */
 };
 
 static const char usage_text[] =
@@ -50,6 +58,12 @@ static const char usage_text[] =
 	"      --force         replace a configuration that has been edited; it is kept as "
 	"FILE.old\n"
 	"Manual page: pgherald-init(8).\n";
+
+static bool say_no(const char *what)
+{
+	fprintf(stderr, "pgherald: %s\n", what);
+	return false;
+}
 
 static bool read_options(int argc, char **argv, struct options *o)
 {
@@ -65,12 +79,6 @@ static bool read_options(int argc, char **argv, struct options *o)
 	int rest;
 
 	return cli_options(argc, argv, names, &rest) && rest == argc && (o->help || o->dsn);
-}
-
-static bool say_no(const char *what)
-{
-	fprintf(stderr, "pgherald: %s\n", what);
-	return false;
 }
 
 /* --- the connection ------------------------------------------------------------------------ */
@@ -92,28 +100,49 @@ static void add_value(struct buf *out, const char *key, const char *value)
 	buf_char(out, '\'');
 }
 
-/* Where the database is, of what was typed; passwords never, the user only when wanted. False when
- * libpq does not understand it or the configuration could not hold it. */
-static bool clean_dsn(const char *dsn, bool with_user, struct buf *out)
+/* Whether what was typed has a value for this. */
+static bool is_typed(const char *dsn, const char *keyword)
 {
-	char *why = NULL;
-	PQconninfoOption *all = PQconninfoParse(dsn, &why);
+	PQconninfoOption *all = PQconninfoParse(dsn, NULL);
+	bool yes = false;
 
-	if (!all) {
-		fprintf(stderr, "pgherald: --dsn: %s", why ? why : "out of memory\n");
-		PQfreemem(why);
-		return false;
-	}
-	for (PQconninfoOption *p = all; p->keyword; p++)
-		if (p->val && *p->val &&
-		    (word_in(p->keyword, "host hostaddr port dbname sslmode sslrootcert") ||
-		     (with_user && !strcmp(p->keyword, "user"))))
+	for (PQconninfoOption *p = all; p && p->keyword; p++)
+		yes = yes || (!strcmp(p->keyword, keyword) && p->val && *p->val);
+	PQconninfoFree(all);
+	return yes;
+}
+
+/* Where the database is: what was typed, and what the environment or a service's file has said
+ * besides, which the daemon and sudo do not see. Passwords never. False when the configuration
+ * could not hold it. */
+static bool add_place(PGconn *db, const char *user, struct buf *out)
+{
+	PQconninfoOption *all = PQconninfo(db);
+
+	for (PQconninfoOption *p = all; p && p->keyword; p++)
+		if (p->val && *p->val && (!p->compiled || strcmp(p->val, p->compiled) != 0) &&
+		    word_in(p->keyword, "host hostaddr port dbname sslmode sslrootcert sslcrl "
+					"sslnegotiation gssencmode target_session_attrs"))
 			add_value(out, p->keyword, p->val);
 	PQconninfoFree(all);
+	if (user)
+		add_value(out, "user", user);
 	for (const char *p = buf_cstr(out); *p; p++)
-		if ((unsigned char)*p < ' ')
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
 			return say_no("--dsn: there is a control character in it");
-	return true;
+	return buf_ok(out) || say_no("--dsn: that is too long");
+}
+
+/* The daemon's way there, and the administrator's. Over the socket the latter is postgres, unless
+ * he said who; elsewhere root is nobody. */
+static bool find_place(struct work *w, PGconn *db)
+{
+	const char *host = PQhost(db);
+	bool named = is_typed(w->o->dsn, "user") || is_typed(w->o->dsn, "host") ||
+		     (host && *host && *host != '/');
+
+	return add_place(db, NULL, &w->conninfo) &&
+	       add_place(db, named ? PQuser(db) : NULL, &w->dsn);
 }
 
 /* --- what is there ------------------------------------------------------------------------- */
@@ -232,8 +261,10 @@ static int ask(void)
 
 	for (;;) {
 		fputs("Watch it? [Y/n] ", stderr);
-		if (!fgets(answer, sizeof(answer), stdin))
+		if (!fgets(answer, sizeof(answer), stdin)) {
+			fputc('\n', stderr);
 			return 0;
+		}
 		answer[strcspn(answer, "\n")] = '\0';
 		if (!*answer || word_in(answer, "y Y yes Yes YES"))
 			return 'y';
@@ -244,7 +275,9 @@ static int ask(void)
 
 static bool converse(struct work *w)
 {
-	for (size_t i = 0; i < w->watches.n;) {
+	size_t left;
+
+	for (size_t i = 0; i < w->watches.n && i < NAMED_MAX;) {
 		int answer = 'y';
 
 		describe(w, &w->watches.items[i]);
@@ -257,6 +290,14 @@ static bool converse(struct work *w)
 		else
 			proposals_drop(&w->watches, i);
 	}
+	left = proposals_limit(&w->watches, NAMED_MAX);
+	if (left)
+		fprintf(stderr,
+			"\nA configuration holds %d tables: %zu more could be watched, and stand "
+			"at "
+			"its end.\nName those that you want with --watch, or answer no to "
+			"others.\n",
+			NAMED_MAX, left);
 	return w->watches.n || say_no("no table is left to watch: nothing is written");
 }
 
@@ -285,26 +326,58 @@ static bool failed(const char *what, const char *path)
 	return false;
 }
 
-/* Beside the old one and then in its place, with the old one's owner and mode, so that at no moment
- * there is half a file. */
+/* All of it, or false with errno. */
+static bool write_all(int fd, const char *data, size_t len)
+{
+	while (len) {
+		ssize_t n = write(fd, data, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return false;
+		data += n;
+		len -= (size_t)n;
+	}
+	return true;
+}
+
+/* Owner and mode of the file that it replaces. A new one is, of root's, for the group of its
+ * directory: so the daemon can read it. */
+static bool dress(int fd, const char *path, const struct stat *was)
+{
+	autofree char *copy = xstrdup(path);
+	struct stat directory;
+	mode_t mask;
+
+	if (was)
+		return fchown(fd, was->st_uid, was->st_gid) == 0 &&
+		       fchmod(fd, was->st_mode & 0777) == 0;
+	mask = umask(0);
+	umask(mask);
+	if (geteuid() == 0 && stat(dirname(copy), &directory) == 0 &&
+	    fchown(fd, 0, directory.st_gid) != 0)
+		return false;
+	return fchmod(fd, 0640 & ~mask) == 0;
+}
+
+/* Beside the old one and then in its place, so that at no moment there is half a file. */
 static bool put_file(const char *path, const struct buf *text)
 {
-	autofree char *new = xasprintf("%s.new", path), *old = xasprintf("%s.old", path);
+	autofree char *new = xasprintf("%s.XXXXXX", path), *old = xasprintf("%s.old", path);
 	struct stat was;
 	bool replaces = stat(path, &was) == 0, ok;
-	int fd = open(new, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+	int fd = mkostemp(new, O_CLOEXEC), error;
 
 	if (fd < 0)
-		return failed("write", new);
-	ok = write(fd, text->data, text->len) == (ssize_t)text->len;
+		return failed("write", path);
+	ok = write_all(fd, text->data, text->len) && dress(fd, path, replaces ? &was : NULL) &&
+	     fsync(fd) == 0;
+	error = errno;
+	close(fd); /* fsync has said what there is to say */
+	errno = error;
 	if (ok && replaces)
-		ok = fchown(fd, was.st_uid, was.st_gid) == 0 && fchmod(fd, was.st_mode & 0777) == 0;
-	ok = fsync(fd) == 0 && ok;
-	ok = close(fd) == 0 && ok;
-	if (ok && replaces) {
-		unlink(old);
-		ok = link(path, old) == 0;
-	}
+		ok = (unlink(old) == 0 || errno == ENOENT) && link(path, old) == 0;
 	if (ok && rename(new, path) == 0)
 		return true;
 	failed("write", path);
@@ -327,48 +400,54 @@ static bool is_sound(const struct buf *text, const char *path)
 	return conf != NULL;
 }
 
-static bool write_out(const struct work *w)
+static bool write_out(const struct work *w, const struct guess *g)
 {
 	const char *path = w->o->config;
-	bool to_stdout = !strcmp(path, "-");
-	autobuf text = {0}, conninfo = {0}, dsn = {0};
+	autobuf text = {0};
+
+	buf_init(&text, TEXT_MAX);
+	text_write(&text, g);
+	if (!buf_ok(&text))
+		return say_no("more tables than a configuration holds: name yours with --watch");
+	if (!is_sound(&text, path))
+		return false;
+	if (strcmp(path, "-") != 0)
+		return put_file(path, &text);
+	if (fwrite(text.data, 1, text.len, stdout) == text.len && !fflush(stdout))
+		return true;
+	return failed("write", "standard output");
+}
+
+static void say_next(const struct options *o, const struct guess *g)
+{
+	autobuf text = {0};
+
+	if (!strcmp(o->config, "-"))
+		return;
+	buf_init(&text, TEXT_MAX);
+	text_commands(&text, g, "  ");
+	fprintf(stderr, "\n%s is written. Look at it, and then:\n%s", o->config, buf_cstr(&text));
+	if (strstr(buf_cstr(&text), "manage.py"))
+		fputs("The first one belongs into the project's directory.\n", stderr);
+}
+
+/* The conversation, and what comes of it. */
+static bool settle(struct work *w)
+{
+	const char *path = w->o->config;
 	struct guess g = {.catalog = &w->catalog,
 			  .django = &w->django,
 			  .watches = &w->watches,
 			  .roles = w->roles,
 			  .groups = w->groups,
-			  .path = to_stdout ? DEFAULT_CONF : path};
+			  .conninfo = buf_cstr(&w->conninfo),
+			  .dsn = buf_cstr(&w->dsn),
+			  .path = word_in(path, "- " DEFAULT_CONF) ? NULL : path};
 
-	buf_init(&text, TEXT_MAX);
-	buf_init(&conninfo, 4096);
-	buf_init(&dsn, 4096);
-	if (!clean_dsn(w->o->dsn, false, &conninfo) || !clean_dsn(w->o->dsn, true, &dsn))
+	if (!converse(w) || !write_out(w, &g))
 		return false;
-	g.conninfo = buf_cstr(&conninfo);
-	g.dsn = buf_cstr(&dsn);
-	text_write(&text, &g);
-	if (!buf_ok(&text))
-		return say_no("more tables than a configuration holds: name yours with --watch");
-	if (!is_sound(&text, g.path))
-		return false;
-	if (to_stdout)
-		return fwrite(text.data, 1, text.len, stdout) == text.len && !fflush(stdout);
-	return put_file(path, &text);
-}
-
-static void say_next(const struct options *o)
-{
-	autobuf dsn = {0};
-
-	buf_init(&dsn, 4096);
-	if (!strcmp(o->config, "-") || !clean_dsn(o->dsn, true, &dsn))
-		return;
-	fprintf(stderr,
-		"\n%s is written. Look at it, and then:\n"
-		"  sudo pgherald -t -c %s\n"
-		"  sudo pgherald sql install --apply -c %s --dsn \"%s\"\n"
-		"  sudo systemctl restart pgherald\n",
-		o->config, o->config, o->config, buf_cstr(&dsn));
+	say_next(w->o, &g);
+	return true;
 }
 
 static bool work(struct work *w)
@@ -383,16 +462,16 @@ static bool work(struct work *w)
 		fprintf(stderr, "pgherald: %s is there already; --force replaces it\n", path);
 		return false;
 	}
+	for (const char *p = path; *p; p++)
+		if ((unsigned char)*p < ' ')
+			return say_no("--config: there is a control character in it");
 	db = connection_open_admin(w->o->dsn);
-	ok = db && look(w, db);
+	ok = db && find_place(w, db) && look(w, db);
 	PQfinish(db);
 	if (!ok || !choose(w))
 		return false;
 	report(w);
-	if (!converse(w) || !write_out(w))
-		return false;
-	say_next(w->o);
-	return true;
+	return settle(w);
 }
 
 int cli_init(int argc, char **argv)
@@ -409,7 +488,11 @@ int cli_init(int argc, char **argv)
 		fputs(usage_text, stdout);
 		return 0;
 	}
+	buf_init(&w.conninfo, PLACE_MAX);
+	buf_init(&w.dsn, PLACE_MAX);
 	ok = work(&w);
+	buf_free(&w.conninfo);
+	buf_free(&w.dsn);
 	for (size_t i = 0; w.roles && w.roles[i]; i++)
 		free(w.roles[i]);
 	free(w.roles);

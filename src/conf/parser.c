@@ -117,7 +117,7 @@ static bool begin_section(struct parser *p, char *text)
 		if (!strcmp(*(char **)section_element(p->conf, k, i), name))
 			return again(p, (size_t)(k - section_table), i, name);
 	if (*section_count(p->conf, k) == NAMED_MAX)
-		return parser_fail(p, p->line, "more than %d [%s] section_table", NAMED_MAX, text);
+		return parser_fail(p, p->line, "more than %d sections [%s]", NAMED_MAX, text);
 	p->lines[k - section_table][*section_count(p->conf, k)] = p->line;
 	p->files[k - section_table][*section_count(p->conf, k)] = p->file;
 	p->included[k - section_table][*section_count(p->conf, k)] = p->within;

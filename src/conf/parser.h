@@ -8,7 +8,6 @@
 #include "base/buf.h"
 #include "conf/table.h"
 
-#define NAMED_MAX    64 /* sections of one kind */
 #define INCLUDES_MAX 32
 #define SETTINGS_MAX 48 /* of one section */
 

@@ -77,11 +77,17 @@ void catalog_add_app(struct catalog *c, const char *label)
 
 size_t catalog_find(const struct catalog *c, const char *schema, const char *name)
 {
-	for (size_t i = 0; i < c->n; i++)
-		if (!strcmp(c->tables[i].name, name) &&
-		    (!schema || !strcmp(c->tables[i].schema, schema)))
+	size_t first = NO_TABLE;
+
+	for (size_t i = 0; i < c->n; i++) {
+		if (strcmp(c->tables[i].name, name) != 0)
+			continue;
+		if (!strcmp(c->tables[i].schema, schema ? schema : "public"))
 			return i;
-	return NO_TABLE;
+		if (!schema && first == NO_TABLE)
+			first = i;
+	}
+	return first;
 }
 
 const struct column *table_find(const struct table *t, const char *column)

@@ -40,7 +40,8 @@ struct table *catalog_add(struct catalog *c, const char *schema, const char *nam
 struct column *table_add(struct table *t, const char *name, const char *type, bool plain);
 void table_add_key(struct table *t, const char *column);
 void catalog_add_app(struct catalog *c, const char *label);
-/* The place of a table, or NO_TABLE; without `schema` the first of that name. */
+/* The place of a table, or NO_TABLE; without `schema` that of public, else the
+ * first of that name. */
 size_t catalog_find(const struct catalog *c, const char *schema, const char *name);
 /* NULL when there is none. */
 const struct column *table_find(const struct table *t, const char *column);

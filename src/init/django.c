@@ -61,6 +61,11 @@ bool django_role_sees_all(const char *role)
 	return false;
 }
 
+bool django_names_user(const struct django *d, const struct column *col)
+{
+	return d->users != NO_TABLE && col->refers == d->users && !strcmp(col->refers_key, d->key);
+}
+
 static const struct table *at(const struct catalog *c, size_t place)
 {
 	return place == NO_TABLE ? NULL : &c->tables[place];
@@ -126,6 +131,12 @@ static bool is_group(const struct table *t)
 	return id && id->plain && is_text(table_find(t, "name"));
 }
 
+/* As the value of a setting, which has no quotes, a name keeps no blanks at its ends. */
+static bool is_trimmed(const char *name)
+{
+	return *name != ' ' && name[strlen(name) - 1] != ' ';
+}
+
 /* The table between users and groups: of auth_user it is auth_user_groups. */
 static void find_groups(const struct catalog *c, struct django *d)
 {
@@ -139,9 +150,9 @@ static void find_groups(const struct catalog *c, struct django *d)
 		for (size_t k = 0; k < c->tables[i].n; k++) {
 			const struct column *col = &c->tables[i].columns[k];
 
-			if (col->refers == d->users)
+			if (is_trimmed(col->name) && django_names_user(d, col))
 				user = col;
-			else if (col->refers == d->groups && col->plain)
+			else if (is_trimmed(col->name) && col->refers == d->groups && col->plain)
 				group = col;
 		}
 		if (!user || !group)

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/mem.h"
 #include "init/catalog.h"
 
 /* Places in the catalog, NO_TABLE for what is not there. */
@@ -25,6 +26,9 @@ struct django {
 /* Looks at the names that Django and its packages give, and at what foreign keys point at; `users`
  * of a user model of one's own is what the tokens or the admin's log refer to. */
 void django_find(const struct catalog *c, struct django *d);
+/* Whether the column refers to a user by what he is known by: another unique column of the users is
+ * not what the daemon compares with. */
+bool django_names_user(const struct django *d, const struct column *col) MUST_CHECK;
 /* Whether a table belongs to Django or to a well-known package of it, and not to the application.
  */
 bool django_owns(const char *table);

@@ -8,7 +8,6 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
-#include "init/owners.h"
 #include "sql/ident.h"
 
 enum { TEXT_MAX = 65536, FIELDS_MAX = 60, LINE = 88 };
@@ -66,7 +65,7 @@ static bool add_label(struct buf *item, const struct catalog *c, const struct ta
 	size_t len = strlen(col->name);
 	autofree char *name = NULL;
 
-	if (!label || !owners_sayable(other->name) || !owners_sayable(other->schema))
+	if (!label)
 		return false;
 	if (len > 3 && !strcmp(col->name + len - 3, "_id"))
 		len -= 3;
@@ -99,10 +98,18 @@ static bool is_key(const struct table *t, const char *column)
 /* What a person can read; long documents, files and what sounds secret stay out. */
 static bool tellable(const struct table *t, const struct column *c)
 {
-	return c->plain && owners_sayable(c->name) && strlen(c->name) <= 63 &&
+	return c->plain && strlen(c->name) <= 63 &&
 	       (is_key(t, c->name) || !fields_is_secret(c->name)) &&
 	       word_in(c->type, "int2 int4 int8 numeric float4 float8 bool varchar text bpchar date"
 				" time timestamp timestamptz uuid");
+}
+
+bool fields_show_key(const struct table *t)
+{
+	for (size_t i = 0; i < t->n_key; i++)
+		if (!tellable(t, table_find(t, t->key[i])))
+			return false;
+	return t->n_key > 0;
 }
 
 char *fields_guess(const struct catalog *c, const struct table *t)

@@ -10,6 +10,8 @@
 
 /* The `fields` of a [watch] for this table; the caller frees. */
 char *fields_guess(const struct catalog *c, const struct table *t);
+/* Whether its primary key is among them: a watch needs that. */
+bool fields_show_key(const struct table *t) MUST_CHECK;
 /* Whether a column's name sounds like something that nobody must be shown. */
 bool fields_is_secret(const char *column) MUST_CHECK;
 

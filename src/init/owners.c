@@ -37,13 +37,14 @@ static bool is_audit(const char *column)
 }
 
 /* Columns of a table that name its owners, the auditing ones only when there are no others. */
-static size_t owner_columns(const struct table *t, size_t users, const char **ret, size_t max)
+static size_t owner_columns(const struct table *t, const struct django *d, const char **ret,
+			    size_t max)
 {
 	size_t n = 0;
 
 	for (int audit = 0; audit < 2 && !n; audit++)
 		for (size_t i = 0; i < t->n && n < max; i++)
-			if (t->columns[i].refers == users && owners_sayable(t->columns[i].name) &&
+			if (django_names_user(d, &t->columns[i]) &&
 			    is_audit(t->columns[i].name) == (audit == 1))
 				ret[n++] = t->columns[i].name;
 	return n;
@@ -67,8 +68,7 @@ bool owners_of_application(const struct catalog *c, const struct django *d, size
 {
 	const struct table *t = &c->tables[i];
 
-	return i != d->users && t->n_key && t->n_key <= 8 && owners_sayable(t->name) &&
-	       owners_sayable(t->schema) && !django_owns(t->name);
+	return i != d->users && t->n_key && t->n_key <= 8 && !django_owns(t->name);
 }
 
 /* "column<-schema.table.fk.owner" */
@@ -91,7 +91,7 @@ static const char *own_columns(struct buf *out, const struct catalog *c, const s
 			       size_t i)
 {
 	const char *names[MAX_OWNERS];
-	size_t n = owner_columns(&c->tables[i], d->users, names, MAX_OWNERS);
+	size_t n = owner_columns(&c->tables[i], d, names, MAX_OWNERS);
 
 	for (size_t k = 0; k < n; k++) {
 		buf_str(out, k ? ", " : "");
@@ -114,7 +114,7 @@ static const char *by_whole(struct buf *out, const struct catalog *c, const stru
 		if (col->refers == NO_TABLE || !owners_of_application(c, d, col->refers) ||
 		    col->refers == i)
 			continue;
-		n = owner_columns(&c->tables[col->refers], d->users, names, MAX_OWNERS);
+		n = owner_columns(&c->tables[col->refers], d, names, MAX_OWNERS);
 		for (size_t o = 0; o < n; o++)
 			add_join(out, col->name, &c->tables[col->refers], col->refers_key,
 				 names[o]);
@@ -139,7 +139,7 @@ static const char *by_members(struct buf *out, const struct catalog *c, const st
 		for (size_t m = 0; m < t->n; m++) {
 			if (t->columns[m].refers == i)
 				ours = &t->columns[m];
-			else if (t->columns[m].refers == d->users)
+			else if (django_names_user(d, &t->columns[m]))
 				user = &t->columns[m];
 		}
 		if (!ours || !user)
@@ -163,7 +163,7 @@ static const char *by_parts(struct buf *out, const struct catalog *c, const stru
 
 		if (k == i || !owners_of_application(c, d, k) || owners_is_between(t))
 			continue;
-		n = owner_columns(t, d->users, names, MAX_OWNERS);
+		n = owner_columns(t, d, names, MAX_OWNERS);
 		for (size_t m = 0; n && m < t->n; m++) {
 			const struct column *col = &t->columns[m];
 

@@ -76,6 +76,12 @@ static void add(struct proposals *p, const struct catalog *c, size_t table, char
 				  .why = why};
 }
 
+static void leave_out(struct proposals *p, size_t table)
+{
+	p->others = xrealloc(p->others, p->n_others + 1, sizeof(*p->others));
+	p->others[p->n_others++] = table;
+}
+
 void proposals_make(struct proposals *p, const struct catalog *c, const struct django *d)
 {
 	for (size_t i = 0; i < c->n; i++) {
@@ -85,14 +91,13 @@ void proposals_make(struct proposals *p, const struct catalog *c, const struct d
 		if (!owners_of_application(c, d, i) || owners_is_between(&c->tables[i]))
 			continue;
 		buf_init(&owners, TEXT_MAX);
-		why = owners_guess(&owners, c, d, i);
+		why = fields_show_key(&c->tables[i]) ? owners_guess(&owners, c, d, i) : NULL;
 		if (why) {
 			add(p, c, i, buf_steal(&owners), why);
 			continue;
 		}
 		buf_free(&owners);
-		p->others = xrealloc(p->others, p->n_others + 1, sizeof(*p->others));
-		p->others[p->n_others++] = i;
+		leave_out(p, i);
 	}
 }
 
@@ -144,6 +149,14 @@ bool proposals_add(struct proposals *p, const struct catalog *c, const struct dj
 		buf_printf(error, "%s has no primary key of at most 8 columns", table);
 		return false;
 	}
+	if (!fields_show_key(&c->tables[i])) {
+		buf_printf(
+			error,
+			"the key of %s is of a type that is not PostgreSQL's own, or none that a "
+			"person reads: write this [watch] by hand",
+			table);
+		return false;
+	}
 	for (size_t k = 0; k < p->n; k++)
 		if (p->items[k].table == i) {
 			buf_printf(error, "%s is named twice", table);
@@ -172,6 +185,15 @@ void proposals_drop(struct proposals *p, size_t i)
 	clear(&p->items[i]);
 	p->n--;
 	memmove(p->items + i, p->items + i + 1, (p->n - i) * sizeof(*p->items));
+}
+
+size_t proposals_limit(struct proposals *p, size_t most)
+{
+	size_t n = p->n > most ? p->n - most : 0;
+
+	for (; p->n > most; proposals_drop(p, most))
+		leave_out(p, p->items[most].table);
+	return n;
 }
 
 void proposals_free(struct proposals *p)

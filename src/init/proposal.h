@@ -18,7 +18,7 @@ struct proposal {
 struct proposals {
 	struct proposal *items; /* sorted as the catalog */
 	size_t n;
-	size_t *others; /* tables of the application that are nobody's */
+	size_t *others; /* tables of the application that are nobody's, or cannot be watched */
 	size_t n_others;
 };
 
@@ -31,6 +31,8 @@ bool proposals_add(struct proposals *p, const struct catalog *c, const struct dj
 		   const char *table, const char *owners, struct buf *error) MUST_CHECK;
 /* Takes the item out again. */
 void proposals_drop(struct proposals *p, size_t i);
+/* Keeps the first ones; the tables of the others go to p->others. How many these are. */
+size_t proposals_limit(struct proposals *p, size_t most);
 void proposals_free(struct proposals *p);
 
 #endif

@@ -8,6 +8,8 @@
 #include "base/shown.h"
 #include "sql/ident.h"
 
+#define SECRET_KEY_FILE SYSCONFDIR "/pgherald/secret_key"
+
 bool text_names_role(const char *name)
 {
 	size_t len =
@@ -92,11 +94,11 @@ static void add_tokens(struct buf *out, const struct guess *g)
 			     "knox\ntoken_table = ");
 		add_table(out, &g->catalog->tables[d->knox]);
 	} else {
-		buf_str(out, "# Django's own sessions. SECRET_KEY stays out of this file: put it, "
-			     "alone in a "
-			     "line, into\n# a file that only the daemon may read.\n[auth "
-			     "session]\npreset = "
-			     "session\nsecret_key_file = /etc/pgherald/secret_key\ntoken_table = ");
+		buf_str(out,
+			"# Django's own sessions. SECRET_KEY stays out of this file: it stands, "
+			"alone in a line,\n# in a file that only the daemon may read; the "
+			"first command at the end puts it there.\n[auth session]\n"
+			"preset = session\nsecret_key_file = " SECRET_KEY_FILE "\ntoken_table = ");
 		add_table(out, &g->catalog->tables[d->sessions]);
 	}
 	buf_char(out, '\n');
@@ -132,7 +134,9 @@ static void add_others(struct buf *out, const struct guess *g)
 
 	if (!p->n_others)
 		return;
-	buf_str(out, "# Not watched, since nothing says whose their rows are:\n");
+	buf_str(out, "# Not watched, since nothing says whose their rows are, the key is of a type "
+		     "that is "
+		     "not\n# PostgreSQL's own, or there were too many:\n");
 	for (size_t i = 0; i < p->n_others; i++) {
 		buf_str(out, "#   ");
 		add_table(out, &g->catalog->tables[p->others[i]]);
@@ -141,18 +145,85 @@ static void add_others(struct buf *out, const struct guess *g)
 	buf_str(out, "# A watch without owners is heard by roles that receive all.\n\n");
 }
 
+/* As a word that a shell takes for what it is. */
+static void add_word(struct buf *out, const char *text)
+{
+	static const char safe[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+				   "_./:=@%+,-";
+
+	if (*text && !text[strspn(text, safe)]) {
+		buf_str(out, text);
+	} else if (!text[strcspn(text, "\"$`\\!")]) {
+		buf_printf(out, "\"%s\"", text);
+	} else {
+		buf_char(out, '\'');
+		for (; *text; text++) {
+			if (*text == '\'')
+				buf_str(out, "'\\'");
+			buf_char(out, *text);
+		}
+		buf_char(out, '\'');
+	}
+}
+
+static void add_path(struct buf *out, const struct guess *g)
+{
+	if (!g->path)
+		return;
+	buf_str(out, " -c ");
+	add_word(out, g->path);
+}
+
+/* Which service reads the file, or what takes it by hand. */
+static void add_start(struct buf *out, const struct guess *g)
+{
+	static const char place[] = SYSCONFDIR "/pgherald/", end[] = ".conf";
+	const char *name =
+		g->path && !strncmp(g->path, place, strlen(place)) ? g->path + strlen(place) : NULL;
+	size_t len = name ? strlen(name) : 0;
+
+	if (!g->path) {
+		buf_str(out, "sudo systemctl restart pgherald");
+	} else if (len > strlen(end) && !strcmp(name + len - strlen(end), end) &&
+		   !strchr(name, '/')) {
+		buf_printf(out, "sudo systemctl enable --now pgherald@%.*s",
+			   (int)(len - strlen(end)), name);
+	} else {
+		buf_str(out, "sudo -u pgherald pgherald");
+		add_path(out, g);
+		buf_str(out, " serve");
+	}
+}
+
+void text_commands(struct buf *out, const struct guess *g, const char *before)
+{
+	const struct django *d = g->django;
+
+	if (d->tokens == NO_TABLE && d->knox == NO_TABLE) {
+		buf_str(out, before);
+		buf_str(out, "python3 manage.py shell -v 0 -c \"from django.conf import settings; "
+			     "print(settings.SECRET_KEY)\" |");
+		buf_str(out, "\n");
+		buf_str(out, before);
+		buf_str(out, "  sudo install -m 0640 -g pgherald /dev/stdin " SECRET_KEY_FILE "\n");
+	}
+	buf_printf(out, "%ssudo pgherald -t", before);
+	add_path(out, g);
+	buf_printf(out, "\n%ssudo pgherald sql install --apply", before);
+	add_path(out, g);
+	buf_str(out, " --dsn ");
+	add_word(out, g->dsn);
+	buf_printf(out, "\n%s", before);
+	add_start(out, g);
+	buf_char(out, '\n');
+}
+
 static void add_end(struct buf *out, const struct guess *g)
 {
 	const struct django *d = g->django;
 
-	buf_str(out, "# What to do next:\n#   sudo pgherald -t -c ");
-	shown_add(out, g->path);
-	buf_str(out, "\n#   sudo pgherald sql install --apply -c ");
-	shown_add(out, g->path);
-	buf_str(out, " --dsn \"");
-	shown_add(out, g->dsn);
-	buf_str(out, "\"\n#   sudo systemctl restart pgherald   (or: sudo -u pgherald pgherald "
-		     "serve)\n");
+	buf_str(out, "# What to do next:\n");
+	text_commands(out, g, "#   ");
 	if (d->tokens != NO_TABLE || d->knox != NO_TABLE)
 		buf_str(out, "#   curl -N -H \"Authorization: Token $TOKEN\" "
 			     "http://127.0.0.1:8080/api/v1/sse/events/\n");

@@ -17,11 +17,13 @@ struct guess {
 		*roles; /* names that a user's role can have, NULL-terminated; NULL for is_staff */
 	bool groups;	/* these are names of groups, and not values of django->role */
 	const char *conninfo; /* the daemon's: without user and password */
-	const char *dsn;      /* the administrator's, as he typed it, for the commands at the end */
-	const char *path;     /* where the file will stand */
+	const char *dsn;  /* the administrator's, without a password, for the commands at the end */
+	const char *path; /* where the file will stand; NULL for where everybody looks for it */
 };
 
 void text_write(struct buf *out, const struct guess *g);
+/* What to type once the file is there, a command a line with `before` in front of it. */
+void text_commands(struct buf *out, const struct guess *g, const char *before);
 /* Whether a role can have this name in the configuration. */
 bool text_names_role(const char *name);
 

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: PostgreSQL
 """`pgherald init`: what it proposes for a real Django project works as it is, and looking does no harm."""
 
+import grp
 import json
 import os
 import pty
 import re
+import resource
+import signal
 import stat
 import subprocess
 from pathlib import Path
@@ -12,7 +15,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 from conftest import PGHERALD, run_pgherald
-from lib.daemon import Client, Daemon
+from lib.daemon import Client, Daemon, as_ordinary_user
 from lib.django_env import PROJECT, Django, Unavailable, distribution_python
 
 TOP = Path(__file__).resolve().parents[2]
@@ -223,6 +226,165 @@ def test_new_file_is_not_for_everybody(site, tmp_path):
 def test_a_directory_that_is_not_there(site, tmp_path):
     done = init(site, "--yes", "-c", tmp_path / "none" / "pgherald.conf")
     assert done.returncode == 1 and "No such file" in done.stderr
+
+
+def test_a_directory_that_cannot_be_written(site, tmp_path):
+    tmp_path.chmod(0o555)
+    done = subprocess.run(as_ordinary_user([PGHERALD, "init", "--dsn", site.conninfo(), "--yes", "-c",
+                                            str(tmp_path / "pgherald.conf")]), capture_output=True, text=True)
+    assert done.returncode == 1 and "pgherald.conf: Permission denied" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("before", [None, "# nothing yet\n"], ids=["new", "in place of another"])
+def test_a_full_disk(site, tmp_path, before):
+    """Room for the first bytes, and then none: the file is as it was."""
+    conf = tmp_path / "pgherald.conf"
+    if before:
+        conf.write_text(before)
+
+    def no_room():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))
+
+    done = subprocess.run([PGHERALD, "init", "--dsn", site.conninfo(), "--yes", "-c", conf],
+                          preexec_fn=no_room, capture_output=True, text=True)
+    assert done.returncode == 1 and "pgherald.conf: File too large" in done.stderr
+    assert [p.read_text() for p in tmp_path.iterdir()] == ([before] if before else [])
+
+
+def test_nowhere_to_print_it(site):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([PGHERALD, "init", "--dsn", site.conninfo(), "--yes", "-c", "-"], stdout=full,
+                              stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1 and "standard output: No space left" in done.stderr
+
+
+def test_what_somebody_left_behind_is_in_nobodys_way(site, tmp_path):
+    """Of an earlier one, that was killed."""
+    (tmp_path / "pgherald.conf.new").write_text("half")
+    proposed(site, tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a file to another group")
+def test_the_daemon_can_read_a_new_file(site, tmp_path):
+    """As /etc/pgherald is the daemon's group's, so is what is new there."""
+    group = grp.getgrnam("nogroup").gr_gid
+    os.chown(tmp_path, 0, group)
+    conf = proposed(site, tmp_path)
+    assert (conf.stat().st_gid, stat.S_IMODE(conf.stat().st_mode)) == (group, 0o640)
+
+
+def test_what_the_environment_says_is_in_the_file(site, tmp_path):
+    """The daemon and sudo do not see it."""
+    service = tmp_path / "service"
+    service.write_text(f"[shop]\nhost={site.cluster.dir}\ndbname={site.name}\nuser=postgres\n")
+    for dsn, env in ((f"dbname={site.name}", {"PGHOST": site.cluster.dir, "PGUSER": "postgres"}),
+                     ("service=shop", {"PGSERVICEFILE": str(service)})):
+        conf = tmp_path / "pgherald.conf"
+        done = subprocess.run([PGHERALD, "init", "--dsn", dsn, "--yes", "--force", "-c", conf],
+                              env={**os.environ, **env}, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        conninfo = re.search(r"^conninfo = (.*)$", conf.read_text(), re.M)[1].split()
+        assert sorted(conninfo) == [f"dbname={site.name}", f"host={site.cluster.dir}", "user=pgherald"]
+        assert f"host={site.cluster.dir}" in re.search("sql install .*", done.stderr)[0]
+
+
+def test_sessions_alone_need_the_secret_and_the_first_command_brings_it(site, cluster, tmp_path):
+    db = cluster.create_database(site.pristine)
+    try:
+        db.run("DROP TABLE authtoken_token")
+        conf, key = tmp_path / "pgherald.conf", tmp_path / "secret_key"
+        done = init(db, "--yes", "-c", conf)
+        assert done.returncode == 0, done.stderr
+        place = re.search(r"^secret_key_file = (.*)$", conf.read_text(), re.M)[1]
+        conf.write_text(conf.read_text().replace(place, str(key)))
+        first, second = re.search(r"( *python3 manage.py.*\|)\n(.*)\n", done.stderr).groups()
+        second = second.replace("sudo ", "").replace("-g pgherald ", "")
+        assert place in second
+        subprocess.run(["sh", "-ec", first.replace("python3", site.django.python) + "\n" + second.replace(place, str(key))],
+                       cwd=PROJECT, env=site.django.env, check=True)
+        assert re.fullmatch("estimates-example-not-a-secret-\\w+\n", key.read_text())
+        done = run_pgherald("-t", "-c", conf)
+        assert done.returncode == 0, done.stderr
+    finally:
+        db.drop()
+
+
+EVIL = "\n[role evil]\nreceives = all\n#"
+# What an application's role could call what it makes, or a project has by its nature: the proposal is one, and
+# names none of "evil".
+CATALOGS = {
+    "quotes": """CREATE SCHEMA "we""ird; %s";
+        CREATE TABLE "we""ird; %s"."ta'b""le; # %d" ("i""d; %n" int PRIMARY KEY, "a,b" text, "c -> d" int, "x=y" text,
+            "q::utc" timestamptz, "u;#; ""ser" int REFERENCES api_user)""",
+    "schema": f"""CREATE SCHEMA "s{EVIL}"; CREATE TABLE "s{EVIL}".t (id int PRIMARY KEY, u int REFERENCES api_user)""",
+    "table": f"""CREATE TABLE "t{EVIL}" (id int PRIMARY KEY, u int REFERENCES api_user)""",
+    "terminal": """CREATE TABLE "t\033[2Jevil" (id int PRIMARY KEY, u int REFERENCES api_user)""",
+    "column": f"""CREATE TABLE t (id int PRIMARY KEY, u int REFERENCES api_user, "c{EVIL}" text)""",
+    "owner": f"""CREATE TABLE t (id int PRIMARY KEY, "u{EVIL}" int REFERENCES api_user)""",
+    "key": f"""CREATE TABLE t (a int, "k{EVIL}" int, u int REFERENCES api_user, PRIMARY KEY (a, "k{EVIL}"))""",
+    "key of a whole": f"""CREATE TABLE whole ("k{EVIL}" int PRIMARY KEY, name text);
+        CREATE TABLE t (id int PRIMARY KEY, w int REFERENCES whole, u int REFERENCES api_user);
+        CREATE INDEX ON t (w)""",
+    "members": f"""CREATE TABLE whole (id int PRIMARY KEY, name text);
+        CREATE TABLE "m{EVIL}" (id int PRIMARY KEY, w int REFERENCES whole, u int REFERENCES api_user);
+        CREATE TABLE m2 (id int PRIMARY KEY, "w{EVIL}" int REFERENCES whole, u int REFERENCES api_user)""",
+    # in both of them there is somebody
+    "members of groups": f"""ALTER TABLE api_user RENAME role TO was_role;
+        INSERT INTO auth_group (name) VALUES ('x{EVIL}'), ('Managers');
+        INSERT INTO api_user_groups (user_id, group_id) SELECT u.id, g.id FROM api_user AS u, auth_group AS g;
+        CREATE TABLE a_m (id int PRIMARY KEY, "u{EVIL}" int REFERENCES api_user, g int REFERENCES auth_group);
+        CREATE TABLE a_n (id int PRIMARY KEY, " u " int REFERENCES api_user, g int REFERENCES auth_group);
+        INSERT INTO a_m SELECT max(u.id), max(u.id), max(g.id) FROM api_user AS u, auth_group AS g;
+        INSERT INTO a_n SELECT max(u.id), max(u.id), max(g.id) FROM api_user AS u, auth_group AS g""",
+    "role": f"""ALTER TABLE api_user DROP CONSTRAINT IF EXISTS c, ALTER role TYPE text;
+        UPDATE api_user SET role = 'x{EVIL}' WHERE role = 'manager'""",
+    "key of a user": f"""ALTER TABLE api_user RENAME id TO "User;# ""id" """,
+    "key that nobody reads": "CREATE TYPE evil AS ENUM ('a'); CREATE TABLE t (k evil PRIMARY KEY, u int REFERENCES api_user)",
+    "user by another name": "CREATE TABLE evil (id int PRIMARY KEY, who varchar REFERENCES api_user (username))",
+    "another schema": """CREATE SCHEMA aaa; CREATE TABLE aaa.api_user (id int PRIMARY KEY, evil text);
+        CREATE TABLE aaa.authtoken_token (key text PRIMARY KEY, user_id int REFERENCES aaa.api_user)""",
+    "all in a schema": "ALTER SCHEMA public RENAME TO shop; CREATE SCHEMA public",
+}
+
+
+@pytest.mark.parametrize("odd", CATALOGS)
+def test_odd_catalogs(site, cluster, tmp_path, odd):
+    """What comes out installs, and an administrator's eyes see what is there."""
+    db = cluster.create_database(site.pristine)
+    try:
+        db.run(CATALOGS[odd])
+        conf = tmp_path / "pgherald.conf"
+        done = init(db, "--yes", "-c", conf)
+        assert done.returncode == 0, done.stderr
+        text = conf.read_text()
+        watched = [line for line in text.splitlines() if not line.startswith("#")]
+        assert not [line for line in watched if "evil" in line] and "\033" not in text + done.stderr, text
+        assert "[watch estimate]" in watched
+        for args in (["-t", "-c", conf],
+                     ["sql", "install", "--apply", "-c", conf, "--dsn", db.conninfo()],
+                     ["sql", "check", "-c", conf, "--dsn", db.conninfo()]):
+            done = run_pgherald(*args)
+            assert done.returncode == 0, done.stdout + done.stderr
+    finally:
+        db.drop()
+
+
+def test_more_tables_than_a_configuration_holds(site, cluster, tmp_path):
+    db = cluster.create_database(site.pristine)
+    try:
+        db.run("DO $$ BEGIN FOR i IN 1..1000 LOOP EXECUTE format("
+               "'CREATE TABLE t_%s (id int PRIMARY KEY, u int REFERENCES api_user)', i); COMMIT; END LOOP; END $$")
+        conf = tmp_path / "pgherald.conf"
+        done = init(db, "--yes", "-c", conf)
+        assert done.returncode == 0, done.stderr
+        assert "holds 64 tables: 938 more" in done.stderr
+        assert len(re.findall(r"^\[watch ", conf.read_text(), re.M)) == 64
+        assert len(re.findall(r"^#   public.t_\d+$", conf.read_text(), re.M)) == 938
+        assert run_pgherald("-t", "-c", conf).returncode == 0
+    finally:
+        db.drop()
 
 
 def test_database_that_is_not_djangos(cluster, tmp_path):

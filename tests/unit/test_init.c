@@ -293,8 +293,6 @@ TEST(test_file_reads_back)
 	add(&c, "Order", "Id:int8 User:int4>auth_user select:text \"q\":text");
 	add(&c, "shop_order_2", "id:int8 order:int4 customer_id:int4>auth_user");
 	add(&c, "other_order", "id:int8 customer_id:int4>auth_user");
-	add(&c, "bad\nname", "id:int8 customer_id:int4>auth_user");
-	add(&c, "odd", "id:int8 customer_id:int4>auth_user evil\n[auth:text");
 	write_and_read(&c, roles);
 	write_and_read(&c, NULL);
 	catalog_free(&c);
@@ -310,6 +308,81 @@ TEST(test_knox_and_sessions_read_back)
 	add(&c, "knox_authtoken", "digest:varchar expiry:timestamptz user_id:int4>auth_user");
 	write_and_read(&c, NULL);
 	catalog_free(&c);
+}
+
+TEST(test_what_cannot_be_watched_is_left_out)
+{
+	struct catalog c = {0};
+	struct django d;
+	struct proposals p = {0};
+	autobuf error = {0};
+
+	shop(&c);
+	add(&c, "shop_mood", "mood:mood! customer_id:int4>auth_user"); /* no field shows the key */
+	add(&c, "shop_nick", "id:int8 customer:varchar>auth_user");
+	free(c.tables[c.n - 1].columns[1].refers_key);
+	c.tables[c.n - 1].columns[1].refers_key = strdup("username"); /* and not what tokens know */
+	django_find(&c, &d);
+	proposals_make(&p, &c, &d);
+	assert_null(proposal(&p, "mood"));
+	assert_null(proposal(&p, "nick"));
+	assert_int_equal(p.n_others, 3);
+	assert_int_equal(proposals_limit(&p, 5), 0);
+	assert_int_equal(proposals_limit(&p, 2), 3);
+	assert_int_equal(p.n, 2);
+	assert_int_equal(p.n_others, 6);
+	proposals_free(&p);
+	buf_init(&error, 1000);
+	assert_false(proposals_add(&p, &c, &d, "public.shop_mood", "customer_id", &error));
+	assert_non_null(strstr(buf_cstr(&error), "the key of public.shop_mood"));
+	proposals_free(&p);
+	catalog_free(&c);
+}
+
+TEST(test_tables_of_the_same_name)
+{
+	struct catalog c = {0};
+
+	catalog_add(&c, "archive", "auth_user");
+	catalog_add(&c, "other", "auth_group");
+	catalog_add(&c, "public", "auth_user");
+	assert_int_equal(catalog_find(&c, NULL, "auth_user"), 2);
+	assert_int_equal(catalog_find(&c, "archive", "auth_user"), 0);
+	assert_int_equal(catalog_find(&c, NULL, "auth_group"), 1);
+	assert_int_equal(catalog_find(&c, NULL, "auth"), NO_TABLE);
+	catalog_free(&c);
+}
+
+static void assert_commands(struct guess *g, const char *path, const char *dsn, const char *lines)
+{
+	autobuf text = {0};
+
+	buf_init(&text, 10000);
+	g->path = path;
+	g->dsn = dsn;
+	text_commands(&text, g, "");
+	assert_string_equal(buf_cstr(&text), lines);
+}
+
+TEST(test_commands_can_be_typed_as_they_stand)
+{
+	struct django d = {.tokens = 0};
+	struct guess g = {.django = &d};
+
+	assert_commands(&g, NULL, "dbname=shop",
+			"sudo pgherald -t\n"
+			"sudo pgherald sql install --apply --dsn dbname=shop\n"
+			"sudo systemctl restart pgherald\n");
+	assert_commands(&g, SYSCONFDIR "/pgherald/shop.conf", "dbname=shop user=postgres",
+			"sudo pgherald -t -c " SYSCONFDIR "/pgherald/shop.conf\n"
+			"sudo pgherald sql install --apply -c " SYSCONFDIR "/pgherald/shop.conf"
+			" --dsn \"dbname=shop user=postgres\"\n"
+			"sudo systemctl enable --now pgherald@shop\n");
+	assert_commands(&g, "my $x.conf", "dbname='it\\'s'",
+			"sudo pgherald -t -c 'my $x.conf'\n"
+			"sudo pgherald sql install --apply -c 'my $x.conf' --dsn "
+			"'dbname='\\''it\\'\\''s'\\'''\n"
+			"sudo -u pgherald pgherald -c 'my $x.conf' serve\n");
 }
 
 TEST(test_roles)
@@ -337,6 +410,9 @@ int main(void)
 		cmocka_unit_test(test_named_tables),
 		cmocka_unit_test(test_file_reads_back),
 		cmocka_unit_test(test_knox_and_sessions_read_back),
+		cmocka_unit_test(test_what_cannot_be_watched_is_left_out),
+		cmocka_unit_test(test_tables_of_the_same_name),
+		cmocka_unit_test(test_commands_can_be_typed_as_they_stand),
 		cmocka_unit_test(test_roles),
 	};
 
