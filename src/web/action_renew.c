@@ -18,11 +18,19 @@
 
 #define DATA_MAX 100 /* bytes */
 
-/* A look-up that is away. */
+/* The errand of a look-up that is away. */
 struct renewal {
 	struct stream *stream; /* NULL once it has closed */
 	char *request_id;
 };
+
+static void renewal_free(void *errand)
+{
+	struct renewal *r = errand;
+
+	free(r->request_id);
+	free(r);
+}
 
 void action_forget(struct stream *s)
 {
@@ -71,14 +79,12 @@ static void conclude(struct stream *s, const struct post_lookup *l, const char *
 
 static void on_answered(struct post_lookup *l)
 {
-	struct renewal *r = l->asker;
+	struct renewal *r = l->errand;
 
 	if (r->stream) {
 		*talk_renewal(r->stream->talk) = NULL;
 		conclude(r->stream, l, r->request_id);
 	}
-	free(r->request_id);
-	free(r);
 	post_lookup_free(l);
 }
 
@@ -94,7 +100,8 @@ static void ask(struct stream *s, const char *token, const char *auth, const cha
 	l->reply_to = &s->worker->inbox;
 	l->auth = xstrdup(auth);
 	l->token = xstrdup(token);
-	l->asker = r;
+	l->errand = r;
+	l->free_errand = renewal_free;
 	l->answered = on_answered;
 	l->until_ms = loop_now_ms(s->worker->loop) + s->worker->conf->request_ms;
 	inbox_post(s->worker->db, &l->letter);

@@ -95,6 +95,11 @@ static void ask(const char *request, const char *status, const char *text)
 #define GET(path, headers)                                                                         \
 	"GET " path " HTTP/1.1\r\nHost: t\r\nConnection: close\r\n" headers "\r\n"
 
+#define GET_WEBSOCKET(path, headers)                                                               \
+	"GET " path " HTTP/1.1\r\nHost: t\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"        \
+	"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" headers     \
+	"\r\n"
+
 TEST(answers)
 {
 	struct client c;
@@ -584,9 +589,29 @@ TEST(drains)
 }
 
 /* Streams, replays, look-ups and half a request, all under way: rig_stop() must free them. */
+/* A message of a WebSocket's client, of less than 126 bytes. */
+static void say(struct client *c, const char *text)
+{
+	char masked[140] = {(char)0x81, (char)(0x80 | strlen(text)), 1, 1, 1, 1};
+
+	for (size_t i = 0; text[i]; i++)
+		masked[6 + i] = (char)(text[i] ^ 1);
+	client_send(c, masked);
+}
+
+/* It has arrived, and is never answered. */
+static void leave_lying(int kind)
+{
+	struct letter *l = rig_take(&rig, kind);
+
+	pthread_mutex_lock(&rig.lock);
+	list_push(&rig.letters, &l->node);
+	pthread_mutex_unlock(&rig.lock);
+}
+
 TEST(stops_in_the_middle)
 {
-	struct client c[6];
+	struct client c[7];
 
 	rig_restart(&rig, 100);
 	rig_hold(&rig, "late");
@@ -597,16 +622,17 @@ TEST(stops_in_the_middle)
 	client_send(&c[3], "GET /events/ HT");
 	client_open(&c[4], rig.ports[0], 0);
 	resume(&c[5], 1, "f7", 50);
+	client_open(&c[6], rig.ports[0], 0);
+	client_send(&c[6], GET_WEBSOCKET("/events/", "Authorization: Token m1\r\n"));
+	client_wait(&c[6], "Sec-WebSocket-Accept");
+	say(&c[6], "{\"action\": \"renew\", \"data\": {\"token\": \"late\"}, \"request_id\": 1}");
 	for (int i = 0; i < 2; i++) {
-		struct letter *l = rig_take(&rig, POST_REPLAY);
-
-		pthread_mutex_lock(&rig.lock);
-		list_push(&rig.letters, &l->node); /* arrived, and never answered */
-		pthread_mutex_unlock(&rig.lock);
+		leave_lying(POST_REPLAY);
+		leave_lying(POST_LOOKUP);
 	}
 	rig_publish_one(&rig, 101, "7", "7");
 	client_wait(&c[0], "{\"n\":101}");
-	for (int i = 0; i < 6; i++)
+	for (int i = 0; i < 7; i++)
 		client_close(&c[i]);
 }
 
