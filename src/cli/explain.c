@@ -179,6 +179,7 @@ static void put_answer(struct json_object *answer)
 struct desk {
 	struct loop *loop;
 	struct inbox inbox;
+	struct authorizer authorizer;
 	struct explainer explainer;
 	struct loop_timer look;
 	struct post_explain *answer;
@@ -210,12 +211,13 @@ static void on_look(void *arg)
 static struct post_explain *ask(struct desk *d, struct conf *conf, struct post_explain *l)
 {
 	d->loop = loop_new();
-	if (!d->loop || !inbox_init(&d->inbox, d->loop, on_post, d)) {
+	if (!d->loop || !inbox_init(&d->inbox, d->loop, on_post, d) ||
+	    !explainer_init(&d->explainer, d->loop, conf, &d->authorizer)) {
 		fprintf(stderr, "pgherald: %s\n", strerror(errno));
 		exit(EXIT_FAILURE);
 	}
 	d->look = (struct loop_timer){.fire = on_look, .arg = d};
-	explainer_init(&d->explainer, d->loop, conf);
+	authorizer_init(&d->authorizer, d->loop, conf, NULL);
 	l->letter.kind = POST_EXPLAIN;
 	l->reply_to = &d->inbox;
 	l->until_ms = loop_now_ms(d->loop) + LIMIT_MS;
@@ -257,6 +259,7 @@ static int explain(const struct options *o, struct conf *conf, struct post_expla
 		status = EXIT_FAILURE;
 	}
 	post_explain_free(l);
+	authorizer_stop(&d.authorizer);
 	explainer_stop(&d.explainer); /* what waits for a connection goes into the inbox */
 	inbox_close(&d.inbox, drop);
 	loop_free(d.loop);

@@ -270,7 +270,9 @@ bool db_start(struct db *db, struct loop *loop, struct conf *conf, struct inbox 
 	db->loop = loop;
 	db->workers = workers;
 	db->n_workers = n_workers;
-	if (!inbox_init(&db->inbox, loop, open_post, db) || !auth_keys_start(&db->auth.keys, loop))
+	if (!inbox_init(&db->inbox, loop, open_post, db) ||
+	    !auth_keys_start(&db->auth.keys, loop) ||
+	    !explainer_init(&db->explainer, loop, conf, &db->authorizer))
 		return false;
 	settings(db, conf);
 	db->journal.on_events = on_events;
@@ -289,7 +291,6 @@ bool db_start(struct db *db, struct loop *loop, struct conf *conf, struct inbox 
 	replay_start(&db->replay, loop, conf);
 	authorizer_init(&db->authorizer, loop, conf, db->vitals);
 	publisher_init(&db->publisher, loop, conf->conninfo);
-	explainer_init(&db->explainer, loop, conf);
 	shape_start(&db->shape, loop, &db->auth.conn, conf, on_problems, db);
 	loop_timer_set(loop, &db->prune_timer, PRUNE_EVERY_MS);
 	return true;

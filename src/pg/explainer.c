@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "auth/api_key.h"
 #include "base/num.h"
@@ -115,6 +116,50 @@ static char *text_of(const PGresult *r, int row, int column)
 	return PQgetisnull(r, row, column) ? NULL : xstrdup(PQgetvalue(r, row, column));
 }
 
+/* As the daemon asks about who comes. All at once: each route has a connection of its own. */
+static void ask_permissions(struct explainer *e)
+{
+	const struct explanation *x = &e->x;
+
+	explanation_plan(&e->x);
+	for (size_t i = 0; i < x->n_permissions; i++) {
+		const struct explained_permission *p = &x->permissions[i];
+		struct post_lookup *l = xcalloc(1, sizeof(*l));
+
+		l->reply_to = &e->inbox;
+		l->until_ms = e->asked->until_ms;
+		l->route = xstrdup(p->route->name);
+		l->stream = i;
+		l->authorizing = true;
+		l->who = xcalloc(1, sizeof(*l->who));
+		l->who->user_id = xstrdup(p->user);
+		l->who->role = xstrdup(p->role);
+		l->who->channels = keys_copy(p->channels);
+		e->n_away++;
+		authorizer_ask(e->authorizer, l);
+	}
+	if (!e->n_away)
+		finish(e, EXPLAINED, NULL);
+}
+
+static void on_permissions(void *arg, struct list *letters)
+{
+	struct explainer *e = arg;
+
+	LIST_EACH (letters, node, tmp) {
+		struct post_lookup *l = LIST_ENTRY(node, struct post_lookup, letter.node);
+		struct explained_permission *p = &e->x.permissions[l->stream];
+
+		list_remove(node);
+		p->verdict = l->verdict;
+		p->asked = true;
+		post_lookup_free(l);
+		e->n_away--;
+	}
+	if (!e->n_away)
+		finish(e, EXPLAINED, NULL);
+}
+
 /* A row that cannot be told is told as "fetch again", by the daemon too. */
 static struct event *stand_in(const struct explained_row *row)
 {
@@ -152,7 +197,7 @@ static void on_told(void *arg, const PGresult *r)
 		if (!row->event)
 			row->event = stand_in(row);
 	}
-	finish(e, EXPLAINED, NULL);
+	ask_permissions(e);
 }
 
 /* Whether an earlier row is of the same transaction. */
@@ -221,20 +266,27 @@ static void on_door(void *arg, const PGresult *r)
 	ask_doors(e);
 }
 
-/* The roles of his keys in the file: the first that holds. */
+/* The role of his keys in the file that have not ended; none, when they have several. */
 static void read_file(struct explained_door *d, const char *user)
 {
 	const struct api_keys *keys = d->auth->api_keys;
+	int64_t now = (int64_t)time(NULL);
 
 	d->state = keys ? DOOR_NO_USER : DOOR_SAYS_ITSELF;
 	for (size_t i = 0; keys && i < keys->n; i++) {
 		const struct api_key *k = &keys->items[i];
 
-		if (strcmp(k->user, user) != 0 || !k->role)
+		if (strcmp(k->user, user) != 0 || !k->role ||
+		    (k->expires_s && k->expires_s <= now) || d->state == DOOR_SAYS_ITSELF)
 			continue;
-		d->state = DOOR_ROLE;
-		d->role = xstrdup(k->role);
-		return;
+		if (!d->role) {
+			d->state = DOOR_ROLE;
+			d->role = xstrdup(k->role);
+		} else if (strcmp(d->role, k->role) != 0) {
+			d->state = DOOR_SAYS_ITSELF;
+			free(d->role);
+			d->role = NULL;
+		}
 	}
 }
 
@@ -441,10 +493,12 @@ static void on_state(void *arg, bool up)
 	ask_next(e);
 }
 
-void explainer_init(struct explainer *e, struct loop *loop, struct conf *conf)
+bool explainer_init(struct explainer *e, struct loop *loop, struct conf *conf,
+		    struct authorizer *authorizer)
 {
-	*e = (struct explainer){.loop = loop, .conf = conf_ref(conf)};
+	*e = (struct explainer){.loop = loop, .conf = conf_ref(conf), .authorizer = authorizer};
 	list_init(&e->waiting);
+	return inbox_init(&e->inbox, loop, on_permissions, e);
 }
 
 void explainer_reload(struct explainer *e, struct conf *conf, bool changed)
@@ -457,10 +511,18 @@ void explainer_reload(struct explainer *e, struct conf *conf, bool changed)
 		conn_restart(&e->conn, conf->conninfo, "conninfo changed");
 }
 
+static void drop(struct letter *l)
+{
+	post_lookup_free((struct post_lookup *)l);
+}
+
 void explainer_stop(struct explainer *e)
 {
 	if (e->started)
 		conn_stop(&e->conn); /* what is under way gets its answer */
+	if (e->asked)
+		finish(e, EXPLAIN_UNAVAILABLE, "Shutting down.");
+	inbox_close(&e->inbox, drop);
 	LIST_EACH (&e->waiting, node, tmp) {
 		struct post_explain *l = LIST_ENTRY(node, struct post_explain, letter.node);
 

@@ -15,8 +15,9 @@
 #include "hub/reason.h"
 #include "hub/subscription.h"
 
-#define KEYS_SHOWN     100 /* of a row's; how many there are is told */
-#define VERDICTS_SHOWN 200 /* of a row */
+#define KEYS_SHOWN	100 /* of a row's; how many there are is told */
+#define VERDICTS_SHOWN	200 /* of a row */
+#define MAX_PERMISSIONS 64  /* questions to functions */
 
 static const struct {
 	const char *name, *sentence;
@@ -57,6 +58,12 @@ void explanation_end(struct explanation *x)
 		free(x->doors[i].role);
 	}
 	free(x->doors);
+	for (size_t i = 0; i < x->n_permissions; i++) {
+		free(x->permissions[i].user);
+		free(x->permissions[i].role);
+		free(x->permissions[i].channels);
+	}
+	free(x->permissions);
 	json_object_put(x->notes);
 	*x = (struct explanation){0};
 }
@@ -104,19 +111,31 @@ static void add_time(struct json_object *to, int64_t at)
 		add_text(to, "at", text);
 }
 
+/* One who comes to a route by a door, with a role; and what fills its channels. */
+struct view {
+	const struct conf_route *route;
+	const char *door;
+	struct principal who;
+	bool by_url; /* one of its channels needs the path of a URL */
+};
+
 /* What stands in a channel's name without a word of the URL. */
 static const char *value_of_user(void *arg, const char *name, size_t len)
 {
-	const struct principal *who = arg;
+	struct view *v = arg;
 
 	if ((len == 2 && !memcmp(name, "id", 2)) || (len == 4 && !memcmp(name, "user", 4)))
-		return who->user_id;
-	return len == 4 && !memcmp(name, "role", 4) ? who->role : NULL;
+		return v->who.user_id;
+	if (len == 4 && !memcmp(name, "role", 4))
+		return v->who.role;
+	v->by_url |= *name != '?';
+	return NULL;
 }
 
 /* The channels that every stream of this route has. */
-static struct keys *channels_of(const struct conf_route *route, struct principal *who)
+static struct keys *channels_of(struct view *v)
 {
+	const struct conf_route *route = v->route;
 	struct subscription all = {.n = 0};
 	struct keys *keys;
 
@@ -125,7 +144,7 @@ static struct keys *channels_of(const struct conf_route *route, struct principal
 		autobuf name = {.max = CHANNEL_MAX};
 
 		if (strcmp(channel, "{id}") != 0 && strcmp(channel, "{user}") != 0 &&
-		    pattern_expand(channel, value_of_user, who, &name) && buf_ok(&name) &&
+		    pattern_expand(channel, value_of_user, v, &name) && buf_ok(&name) &&
 		    channel_is_name(buf_cstr(&name), name.len))
 			(void)!subscription_add(&all, buf_cstr(&name));
 	}
@@ -134,39 +153,113 @@ static struct keys *channels_of(const struct conf_route *route, struct principal
 	return keys;
 }
 
-/* What somebody of this role is told of an event on a stream of this route that asks for nothing
- * else. */
-static struct json_object *verdict(const struct explanation *x, const struct event *e,
-				   const struct conf_route *route, char *user, char *role,
-				   const char *door)
+/* What is decided of an event on a stream that asks for nothing else. */
+struct decision {
+	const char *told, *rule, *why;
+	const char *key; /* or NULL */
+	bool is_told;
+};
+
+static struct decision nothing(const char *rule, const char *why)
 {
-	struct json_object *v = json_object_new_object();
-	const struct scope_policy *policy = policy_of(x->conf, role);
-	struct principal who = {.user_id = user, .role = role};
+	return (struct decision){"nothing", rule, why, NULL, false};
+}
+
+/* Without the route's function. */
+static struct decision decide(const struct explanation *x, const struct event *e,
+			      const struct view *v)
+{
+	const struct scope_policy *policy = policy_of(x->conf, v->who.role);
 	struct filter *filter = NULL;
 	struct reason r;
 
-	who.channels = channels_of(route, &who);
-	who.channels_only = route->channels.n && !route->own_too;
-	filter_limit(&filter, route->types.items, route->types.n);
-	r = reason_of(e, policy, &who, filter);
-	add_text(v, "route", route->name);
-	add_text(v, "door", door);
-	add_text(v, "role", role);
-	if (policy && !conf_role_allowed(x->conf, route, role)) {
-		add_text(v, "told", "nothing");
-		add_text(v, "rule", "route-roles");
-		add_text(v, "why", "The route is not for his role (roles).");
-	} else {
-		add_text(v, "told", reason_told(e, r.view));
-		add_text(v, "rule", reason_name(r.rule));
-		add_text(v, "why", reason_sentence(r.rule));
-		if (r.key)
-			add_text(v, "key", r.key);
-	}
+	if (policy && !conf_role_allowed(x->conf, v->route, v->who.role))
+		return nothing("route-roles", "The route is not for his role (roles).");
+	if (policy && subscription_refused(v->who.channels, policy, &v->who))
+		return nothing("role-channels",
+			       "His role may not hear a channel that every stream of the route has "
+			       "(channels): he is refused.");
+	filter_limit(&filter, v->route->types.items, v->route->types.n);
+	r = reason_of(e, policy, &v->who, filter);
 	filter_free(filter);
-	free(who.channels);
-	return v;
+	return (struct decision){reason_told(e, r.view), reason_name(r.rule),
+				 reason_sentence(r.rule), r.key, r.view != VIEW_NOTHING};
+}
+
+static struct explained_permission *permission_of(const struct explanation *x, const struct view *v)
+{
+	for (size_t i = 0; i < x->n_permissions; i++) {
+		struct explained_permission *p = &x->permissions[i];
+
+		if (p->route == v->route && !strcmp(p->user, v->who.user_id) &&
+		    !strcmp(p->role, v->who.role))
+			return p;
+	}
+	return NULL;
+}
+
+/* It is asked about the channels of a URL there, which are not known here. */
+static bool is_asked(const struct view *v)
+{
+	return *v->route->authorize && !v->by_url;
+}
+
+/* What the route's function leaves of it. */
+static struct decision permit(const struct explanation *x, const struct view *v, struct decision d)
+{
+	const struct explained_permission *p = permission_of(x, v);
+
+	if (!d.is_told || !is_asked(v) || (p && p->asked && p->verdict == LOOKUP_OK))
+		return d;
+	if (p && p->asked && p->verdict == LOOKUP_FORBIDDEN)
+		return nothing("authorize",
+			       "The route's function says that he may not (authorize).");
+	if (p && p->asked && p->verdict == LOOKUP_NOTHING)
+		return nothing("authorize",
+			       "The route's function knows no such thing (authorize).");
+	return nothing("authorize-failed",
+		       "The route's function could not be asked (authorize): who comes is told to "
+		       "come again, and a stream that is open stays.");
+}
+
+/* What somebody is told of an event by a route. */
+static void add_verdict(struct explanation *x, const struct event *e, const struct view *view,
+			void *arg)
+{
+	struct json_object *all = arg, *v;
+	struct decision d;
+
+	if (json_object_array_length(all) == VERDICTS_SHOWN)
+		return;
+	v = json_object_new_object();
+	d = permit(x, view, decide(x, e, view));
+	add_text(v, "route", view->route->name);
+	add_text(v, "door", view->door);
+	add_text(v, "role", view->who.role);
+	add_text(v, "told", d.told);
+	add_text(v, "rule", d.rule);
+	add_text(v, "why", d.why);
+	if (d.key)
+		add_text(v, "key", d.key);
+	json_object_array_add(all, v);
+}
+
+static void plan(struct explanation *x, const struct event *e, const struct view *v, void *arg)
+{
+	struct explained_permission *p;
+
+	(void)arg;
+	if (!is_asked(v) || x->n_permissions == MAX_PERMISSIONS || permission_of(x, v) ||
+	    !decide(x, e, v).is_told)
+		return;
+	x->permissions = xrealloc(x->permissions, x->n_permissions + 1, sizeof(*x->permissions));
+	p = &x->permissions[x->n_permissions++];
+	*p = (struct explained_permission){
+		.route = v->route,
+		.user = xstrdup(v->who.user_id),
+		.role = xstrdup(v->who.role),
+		.channels = keys_copy(v->who.channels),
+	};
 }
 
 static const struct explained_door *door_called(const struct explanation *x, const char *name)
@@ -178,22 +271,65 @@ static const struct explained_door *door_called(const struct explanation *x, con
 	return &x->doors[i];
 }
 
+typedef void each_view_fn(struct explanation *x, const struct event *e, const struct view *v,
+			  void *arg);
+
 /* Of one door of a route. A ticket stands for one of the others. */
-static void add_verdicts(const struct explanation *x, const struct event *e,
+static void each_of_door(struct explanation *x, const struct event *e,
 			 const struct conf_route *route, const struct explained_door *d,
-			 struct json_object *all)
+			 each_view_fn *each, void *arg)
 {
-	char *user = d->user ? d->user : x->question->user, *name = d->auth->name;
 	char *role = x->question->role ? x->question->role : d->role;
 
 	if (d->auth->preset == PRESET_TICKET || d->state == DOOR_KNOWS_NOBODY ||
 	    d->state == DOOR_NO_USER || d->state == DOOR_INACTIVE)
 		return;
 	for (size_t i = 0; i < (role ? 1 : x->conf->n_roles) && d->state != DOOR_NO_ROLE; i++) {
-		if (json_object_array_length(all) == VERDICTS_SHOWN)
-			return;
-		json_object_array_add(all, verdict(x, e, route, user,
-						   role ? role : x->conf->roles[i].name, name));
+		struct view v = {.route = route, .door = d->auth->name};
+
+		v.who.user_id = d->user ? d->user : x->question->user;
+		v.who.role = role ? role : x->conf->roles[i].name;
+		v.who.channels = channels_of(&v);
+		v.who.channels_only = route->channels.n && !route->own_too;
+		each(x, e, &v, arg);
+		free(v.who.channels);
+	}
+}
+
+/* All who could come as this user. */
+static void each_view(struct explanation *x, const struct event *e, each_view_fn *each, void *arg)
+{
+	for (size_t i = 0; i < x->conf->n_routes; i++) {
+		const struct conf_route *route = &x->conf->routes[i];
+
+		for (size_t k = 0; route->kind == ROUTE_EVENTS && k < route->auth.n; k++)
+			each_of_door(x, e, route, door_called(x, route->auth.items[k]), each, arg);
+	}
+}
+
+static bool needs_url(const struct explanation *x, const struct conf_route *route)
+{
+	struct view v = {.route = route};
+
+	v.who.user_id = x->question->user;
+	v.who.role = (char *)(uintptr_t) "";
+	free(channels_of(&v));
+	return v.by_url;
+}
+
+void explanation_plan(struct explanation *x)
+{
+	for (size_t i = 0; i < x->n_rows; i++)
+		each_view(x, x->rows[i].event, plan, NULL);
+	for (size_t i = 0; x->n_rows && i < x->conf->n_routes; i++) {
+		const struct conf_route *route = &x->conf->routes[i];
+
+		if (route->kind == ROUTE_EVENTS && *route->authorize && needs_url(x, route))
+			explanation_note(
+				x,
+				"Route %s asks its function (authorize) about the channels "
+				"of a stream's URL, which are not known here.",
+				route->name);
 	}
 }
 
@@ -216,12 +352,7 @@ static struct json_object *row_document(struct explanation *x, const struct expl
 	json_object_object_add(row, "n_before", json_object_new_int64((int64_t)e->before.n));
 	json_object_object_add(row, "after", keys_of(&e->after));
 	json_object_object_add(row, "n_after", json_object_new_int64((int64_t)e->after.n));
-	for (size_t i = 0; i < x->conf->n_routes; i++) {
-		const struct conf_route *route = &x->conf->routes[i];
-
-		for (size_t k = 0; route->kind == ROUTE_EVENTS && k < route->auth.n; k++)
-			add_verdicts(x, e, route, door_called(x, route->auth.items[k]), all);
-	}
+	each_view(x, e, add_verdict, all);
 	if (json_object_array_length(all) == VERDICTS_SHOWN)
 		explanation_note(x,
 				 "Row %llu has more than %d verdicts, of which these are left "
@@ -229,6 +360,16 @@ static struct json_object *row_document(struct explanation *x, const struct expl
 				 (unsigned long long)r->id, VERDICTS_SHOWN - 1);
 	json_object_object_add(row, "verdicts", all);
 	return row;
+}
+
+/* Whether a credential there may be limited to channels. */
+static bool limits_channels(const struct conf_auth *a)
+{
+	bool limits = *a->token_channels || *a->channels_claim;
+
+	for (size_t i = 0; a->api_keys && i < a->api_keys->n; i++)
+		limits |= a->api_keys->items[i].channels != NULL;
+	return limits;
 }
 
 static struct json_object *door_document(const struct explanation *x,
@@ -270,6 +411,12 @@ struct json_object *explanation_document(struct explanation *x)
 			   *rows = json_object_new_array();
 
 	add_text(all, "user", x->question->user);
+	for (size_t i = 0; i < x->conf->n_auths; i++)
+		if (limits_channels(x->doors[i].auth))
+			explanation_note(x,
+					 "A credential of door %s may name the channels that it "
+					 "hears, which are not known here.",
+					 x->doors[i].auth->name);
 	for (size_t i = 0; i < x->conf->n_auths; i++)
 		if (x->doors[i].auth->preset != PRESET_TICKET)
 			json_object_array_add(doors, door_document(x, &x->doors[i]));

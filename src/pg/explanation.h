@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL
  * What was found out about a question as a document: the rows of the journal, what each door says
- * about the user, and for each route whether he is told of each row, and why. Decides nothing:
- * hub/reason.h does. */
+ * about the user, what the functions of routes say of him, and for each route whether he is told of
+ * each row, and why. Decides nothing: hub/reason.h does. */
 #ifndef PGHERALD_PG_EXPLANATION_H
 #define PGHERALD_PG_EXPLANATION_H
 
@@ -11,6 +11,7 @@
 
 #include "conf.h"
 #include "hub/event.h"
+#include "hub/post.h"
 #include "hub/question.h"
 
 struct json_object;
@@ -47,6 +48,15 @@ struct explained_door {
 	char error[6]; /* SQLSTATE */
 };
 
+/* What the function of a route (authorize) says of somebody who comes there. */
+struct explained_permission {
+	const struct conf_route *route;
+	char *user, *role;
+	struct keys *channels; /* that every stream of the route has; or NULL */
+	bool asked;
+	enum lookup_verdict verdict;
+};
+
 struct explanation {
 	const struct conf *conf;
 	const struct question *question;
@@ -54,11 +64,16 @@ struct explanation {
 	size_t n_rows;
 	struct explained_door *doors; /* of conf->auths, one each */
 	struct json_object *notes;    /* an array of sentences */
+	struct explained_permission *permissions;
+	size_t n_permissions;
 };
 
 void explanation_begin(struct explanation *x, const struct conf *conf, const struct question *q);
 /* One more sentence about what is not known, or why nothing was found. */
 void explanation_note(struct explanation *x, const char *fmt, ...) PRINTF(2, 3);
+/* Finds whom the functions of routes have to be asked about before there is a document: where all
+ * else says that he is told. */
+void explanation_plan(struct explanation *x);
 /* The whole document; the caller's. */
 struct json_object *explanation_document(struct explanation *x);
 void explanation_end(struct explanation *x);

@@ -59,6 +59,10 @@ channels = try:{what}
 authorize = shop.attempt
 [route plain]
 path = /plain/
+[route explain]
+path = /explain/
+kind = explain
+roles = manager
 [route metrics]
 path = /metrics
 kind = metrics
@@ -350,6 +354,46 @@ def test_a_reload(place):
     place.daemon.signal(signal.SIGHUP)
     place.db.run("SET ROLE pgherald_authorize; DROP FUNCTION pgherald.authorize_plain(text, text, text[]); RESET ROLE")
     wait_until(lambda: status(place, "/plain/")[0] == 200, "it asks no more")
+
+
+def test_explained(place):
+    """What `explain` says of who comes, by the command and in the daemon, is what he is told when he comes."""
+    def answers(user, row):
+        asked = f"user={user}&event={row}"
+        done = run_pgherald("explain", "-c", place.install.conf, "--json", *[f"--{a}" for a in asked.split("&")])
+        assert done.returncode == 0, done.stderr
+        yield json.loads(done.stdout)
+        code, _, body = place.daemon.get("/explain/?" + asked, "token-boss")
+        assert code == 200
+        yield json.loads(body)
+    by_user = """CREATE OR REPLACE FUNCTION shop.may_hear(user_id text, role text, channel text) RETURNS boolean
+      LANGUAGE plpgsql AS $$ BEGIN
+        RETURN CASE WHEN user_id = '3' THEN length(repeat('x', 1 / (user_id::int - 3))) > 0
+                    WHEN user_id = '2' AND role = 'foreman' THEN {} ELSE channel IS NULL END; END $$"""
+    rows = [place.db.one("INSERT INTO shop.said (session_id, text, who) VALUES (9, 'x', %s) RETURNING id", (who,))
+            for who in ("2", "3")]
+    rows = [place.db.one("SELECT id FROM pgherald.journal WHERE topic = 'said' AND pk = %s", (str(r),)) for r in rows]
+    try:
+        for answer, code in (("false", 403), ("NULL", 404), ("true", 200), ("pg_sleep(60) IS NULL", 503),
+                             ("(SELECT true FROM pgherald.journal)", 503)):
+            place.db.run(by_user.format(answer))
+            assert status(place, "/any/")[0] == code
+            want = {200: ("whole", "his"), 503: ("nothing", "authorize-failed")}.get(code, ("nothing", "authorize"))
+            for said in answers(2, rows[0]):
+                verdicts = {v["route"]: (v["told"], v["rule"]) for v in said["events"][0]["verdicts"]}
+                assert verdicts["any"] == want and verdicts["plain"] == ("whole", "his"), code
+                assert verdicts["chat"] == ("nothing", "channels-only")
+                assert [n for n in said["notes"] if "Route chat asks its function" in n]
+            for said in answers(2, rows[1]):  # not his anyway: the function is not asked
+                assert {v["route"]: v["rule"] for v in said["events"][0]["verdicts"]}["any"] == "not-subscribed"
+        place.db.run(by_user.format("true"))
+        assert status(place, "/any/", "token-boris")[0] == 404  # 22012 is a data exception
+        for said in answers(3, rows[1]):
+            assert {v["route"]: v["rule"] for v in said["events"][0]["verdicts"]}["any"] == "authorize"
+    finally:
+        place.db.run("DROP FUNCTION shop.may_hear(text, text, text)")
+        make_may_hear(place.db)
+        place.install.apply()
 
 
 # --- a function that does more than it should ------------------------------------------------------

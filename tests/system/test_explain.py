@@ -2,6 +2,7 @@
 """pgherald explain, and a route of that kind: why somebody gets a row, or does not. What it says is held
 against what clients are told, over the same rows."""
 
+import hashlib
 import json
 import urllib.parse
 from contextlib import closing
@@ -47,6 +48,11 @@ key_file = {dir}/secret
 users = claims
 issuer = https://elsewhere.example
 
+[auth robots]
+preset = apikey
+key_file = {dir}/robots
+users = claims
+
 [auth board]
 preset = none
 role = guest
@@ -66,6 +72,13 @@ channels = room:{n}
 path = /staff/
 auth = drf
 roles = manager
+[route robots]
+path = /robots/
+auth = robots
+[route news]
+path = /news/
+auth = drf
+channels = news, {id}
 [route board]
 path = /board/
 auth = drf, board
@@ -85,7 +98,13 @@ def d(cluster, tmp_path_factory):
     directory = tmp_path_factory.mktemp("explain")
     directory.chmod(0o755)
     (directory / "secret").write_text(SECRET)
-    (directory / "secret").chmod(0o600)
+    keys = [(user, role, end) for user, role, end in (
+        ("old", "guest", "2020-01-01T00:00:00Z"), ("one", "guest", "-"), ("one", "deaf", "2020-01-01T00:00:00Z"),
+        ("two", "guest", "-"), ("two", "manager", "2100-01-01T00:00:00Z"))]
+    (directory / "robots").write_text("".join(
+        f"key{n} {hashlib.sha256(b'%d' % n).hexdigest()} {user} {role} {end}\n" for n, (user, role, end) in enumerate(keys)))
+    for name in ("secret", "robots"):
+        (directory / name).chmod(0o600)
     cluster.execute("DROP ROLE IF EXISTS explain_publisher")
     cluster.execute("CREATE ROLE explain_publisher LOGIN")
     db = cluster.create_database("app_template")
@@ -216,6 +235,28 @@ def test_channels(d):
         "room:7": ("whole", "his", "#room:7"), "room:8": ("nothing", "not-subscribed", None)}
     there.close()
     elsewhere.close()
+
+
+def test_a_route_whose_channels_the_role_may_not_hear(d):
+    """It refuses him, whatever he would hear there besides."""
+    e = estimate(d)
+    assert d.daemon.get("/news/", "token-anna")[0] == 403
+    for said in (explain(d, 2, row=f"estimate:{e}"), ask(d, user=2, row=f"estimate:{e}")[1]):
+        assert of(said, "news") == {("nothing", "role-channels", None)}
+        assert of(said, "events") >= {("whole", "his", "2")}
+
+
+def test_keys_of_a_file(d):
+    """One that has ended opens nothing; whose keys have several roles comes in with either. The command reads no file
+    of keys."""
+    estimate(d)
+    row = row_of(d.db, "topic = 'estimate'")
+    for user, state, roles in (("old", "no-user", set()), ("one", "role", {"guest"}),
+                               ("two", "unknown", {"manager", "foreman", "deaf", "guest", "member"})):
+        said = ask(d, user=user, event=row)[1]
+        assert {door["door"]: door["state"] for door in said["doors"]}["robots"] == state
+        assert {v["role"] for v in said["events"][0]["verdicts"] if v["route"] == "robots"} == roles
+        assert {door["door"]: door["state"] for door in explain(d, user, event=row)["doors"]}["robots"] == "unknown"
 
 
 def test_what_a_client_has_asked_for(d):
