@@ -218,13 +218,17 @@ void render_match(struct buf *out, const struct row *row, const char *column, co
 	buf_str(out, " END");
 }
 
+/* Values with a comma between them; one in a value that another follows is "~.", so that no two
+ * rows have the same. */
 void render_key(struct buf *out, const struct watch *w, const struct row *row)
 {
 	for (size_t i = 0; i < w->n_key; i++) {
+		bool last = i + 1 == w->n_key;
+
 		buf_str(out, i ? " || ',' || " : "");
-		buf_str(out, w->n_key > 1 ? "(" : "");
+		buf_str(out, !last ? "replace(replace(" : w->n_key > 1 ? "(" : "");
 		render_text(out, row, w->key[i]);
-		buf_str(out, w->n_key > 1 ? ")" : "");
+		buf_str(out, !last ? ", '~', '~~'), ',', '~.')" : w->n_key > 1 ? ")" : "");
 	}
 }
 

@@ -378,6 +378,27 @@ def test_composite_key(db, install):
         ("i", "1,x,y", None), ("i", "1,z", None), ("u", "1,z", '{"a":1,"b":"z"}')]
 
 
+def test_keys_that_read_alike(db, install):
+    """What stands between the columns of a key may stand in them: two rows are never taken for one."""
+    db.run("CREATE TABLE t (a text, b text, c text, v int, s text, PRIMARY KEY (a, b, c))")
+    install.write("[watch t]\ntable = public.t\nkey = a, b, c\nowners = v\nfields = a, b, c, v, s\n")
+    install.apply()
+    keys = [("1,2", "3", "4"), ("1", "2,3", "4"), ("1", "2", "3,4"), ("1~", ".2~.3", "4"), ("1~.2", "~,3", "4"), (",", ",", ","),
+            ("~", "~", "~"), ("~.", "", ","), ("", "~.", ","), ("1", "", ",2"), ("1", ",", "2"), ("1,", "", "2")]
+    for n, key in enumerate(keys):
+        db.run("INSERT INTO t VALUES (%s, %s, %s, %s, '')", (*key, n))
+    assert db.one("SELECT count(DISTINCT pk) FROM pgherald.journal") == len(keys)
+    everybody = {(str(n), *key) for n, key in enumerate(keys)}
+    for change, op in [("UPDATE t SET s = s || '1'", "u"),
+                       ("".join(f"UPDATE t SET s = s || '2' WHERE v = {n};" for n in range(len(keys))), "u"),
+                       ("DELETE FROM t", "d")]:
+        db.run("DELETE FROM pgherald.journal")
+        db.run(f"BEGIN; {change}; COMMIT")
+        told = db.run(f"SELECT op, own_old, doc->>'a', doc->>'b', doc->>'c' FROM {TOLD} WHERE op <> 'x'")
+        assert {(own[0], *key) for _, own, *key in told} == everybody and len(told) == len(keys), change
+        assert {o for o, *_ in told} == {op}, change
+
+
 def test_partitioned_table_and_move_between_partitions(db, install):
     db.run("CREATE TABLE t (id int, part int, PRIMARY KEY (id, part)) PARTITION BY LIST (part); "
            "CREATE TABLE t1 PARTITION OF t FOR VALUES IN (1); "
