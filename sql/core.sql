@@ -35,6 +35,11 @@ BEGIN
   IF to_regnamespace('pgherald') IS NULL THEN
     CREATE SCHEMA pgherald AUTHORIZATION pgherald_owner;
   END IF;
+  -- Who may make schemas here could have made this one since it was looked for, above.
+  IF EXISTS (SELECT FROM pg_namespace AS n JOIN pg_roles AS r ON r.oid = n.nspowner
+             WHERE n.nspname = 'pgherald' AND r.rolname NOT IN ({{owner_literals}}) AND NOT r.rolsuper) THEN
+    RAISE EXCEPTION 'schema pgherald belongs to somebody else';
+  END IF;
 END
 $pgherald$;
 
@@ -497,6 +502,7 @@ AS $pgherald$
 #variable_conflict use_variable
 DECLARE
   max_payload CONSTANT int := 1048576;
+  max_actor   CONSTANT int := 200;  -- the caller's own setting, and no way around the bound of the journal
   max_kept    CONSTANT int := 100;  -- of an audience
   family      CONSTANT text := split_part(type, '.', 1);
   said        CONSTANT text := payload::text;
@@ -568,7 +574,7 @@ BEGIN
   END IF;
   INSERT INTO pgherald.journal (id, topic, op, pk, own_new, data, past, actor) OVERRIDING SYSTEM VALUE
   VALUES (new_id, '#', 'm', key, ARRAY[audience], said::json, to_json(type),
-          nullif(current_setting('pgherald.actor', true), ''));
+          nullif(left(current_setting('pgherald.actor', true), max_actor), ''));
   IF new_id % 64 = 0 OR octet_length(said) > 8192 THEN
     PERFORM pgherald.shut_when_full();
   END IF;

@@ -395,6 +395,11 @@ def test_messages_fill_the_journal_up_to_its_last_eighth(cluster, tmp_path):
             db.run(noise.format(""), user="app")
     size = db.one("SELECT pg_total_relation_size('pgherald.journal')")
     assert 7 * 1048576 < size < 8 * 1048576
+    db.run("SELECT pgherald.prune('0s', 100000)")
+    db.run("VACUUM FULL pgherald.journal")
+    db.run("SELECT set_config('pgherald.actor', (SELECT string_agg(md5(n::text), '') FROM generate_series(1, 300000) AS n),"
+           " false), pgherald.publish('*', 'm', '1')", user="app")  # the settings that he may make
+    assert db.one("SELECT pg_total_relation_size('pgherald.journal')") < 1048576
     db.run("INSERT INTO api_estimate (number, project_id) VALUES ('N', 10)")
     assert db.one("SELECT count(*) FROM pgherald.journal WHERE op = 'I'") == 1
     db.run("SELECT pgherald.prune('0s', 100000)")

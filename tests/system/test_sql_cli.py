@@ -246,6 +246,41 @@ def test_installer_without_superuser(db, install, no_roles):
 # --- uninstall ---------------------------------------------------------------------------------
 
 
+def test_a_schema_that_comes_in_between(db, install, no_roles):
+    """Who may make schemas makes ours when it has just been looked for, with code of his on what is in it."""
+    db.cluster.execute(f"CREATE ROLE hasty LOGIN; GRANT CREATE ON DATABASE {db.name} TO hasty")
+    holder = db.connect(autocommit=False)
+    holder.cursor().execute("CREATE ROLE pgherald")  # the installer waits here
+    running = subprocess.Popen([PGHERALD, "sql", "install", "--apply", "-c", str(install.conf), "--dsn", db.conninfo()],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        wait_for(lambda: db.one("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ~ 'pgherald'"),
+                 "the installer, who waits")
+        db.run("""
+            CREATE SCHEMA pgherald;
+            CREATE FUNCTION pgherald.do_rise() RETURNS void LANGUAGE plpgsql AS $$
+              BEGIN
+                IF session_user <> 'hasty' THEN
+                  RESET ROLE;
+                  ALTER ROLE hasty SUPERUSER;
+                END IF;
+              END $$;
+            CREATE FUNCTION pgherald.rise() RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
+              BEGIN PERFORM pgherald.do_rise(); RETURN true; END $$;
+            CREATE TABLE pgherald.meta (schema_version int);
+            CREATE INDEX ON pgherald.meta ((pgherald.rise()));
+            GRANT ALL ON SCHEMA pgherald TO PUBLIC;
+            GRANT ALL ON ALL TABLES IN SCHEMA pgherald TO PUBLIC""", user="hasty")
+        holder.rollback()
+        _, said = running.communicate(timeout=120)
+        assert not db.one("SELECT rolsuper FROM pg_roles WHERE rolname = 'hasty'")
+        assert running.returncode == 1 and "belongs to somebody else" in said, said
+    finally:
+        running.kill()
+        holder.close()
+        db.run("DROP OWNED BY hasty CASCADE; DROP ROLE hasty")
+
+
 def test_uninstall_leaves_no_trace(db, install, no_roles):
     before = dump(db)
     install.apply()
