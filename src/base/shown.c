@@ -22,7 +22,7 @@ void shown_add(struct buf *out, const char *text)
 		if (seen(text, left, &n))
 			buf_add(out, text, n);
 		else
-			buf_char(out, '?');
+			buf_char(out, *text == '\t' ? ' ' : '?');
 }
 
 void shown_print(FILE *to, const char *text, size_t len)
@@ -31,7 +31,7 @@ void shown_print(FILE *to, const char *text, size_t len)
 		if (seen(text, len, &n))
 			fwrite(text, 1, n, to);
 		else
-			fputc('?', to);
+			fputc(*text == '\t' ? ' ' : '?', to);
 }
 
 void shown_print_lines(FILE *to, const char *text)

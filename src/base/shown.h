@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL
  * Texts of others, for a terminal or a comment: what a reader would not see, or a terminal obey
- * (see utf8_unseen()), becomes a question mark, and so does what is no UTF-8. */
+ * (see utf8_unseen()), becomes a question mark, and so does what is no UTF-8;
+ * a tab a space. */
 #ifndef PGHERALD_BASE_SHOWN_H
 #define PGHERALD_BASE_SHOWN_H
 

@@ -111,9 +111,10 @@ int cli_doctor(int argc, char **argv)
 	buf_init(&error, 65536);
 	conf = conf_load(o.config, &error);
 	if (!conf || !conf_load_secrets(conf, &error)) {
-		fprintf(stderr, "pgherald: %s\n", buf_cstr(&error));
+		report_begin(&v.report, o.json);
+		visit_find(&v, "conf-refused", "configuration", buf_cstr(&error), NULL);
 		conf_unref(conf);
-		return 1;
+		return report_end(&v.report);
 	}
 	v.conf = conf;
 	v.conf_path = o.config;

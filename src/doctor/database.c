@@ -120,9 +120,39 @@ static void look_at_clock(struct visit *v, PGconn *db)
 	PQclear(r);
 	if (!known || llabs(difference) <= CLOCK_S)
 		return;
-	text = xasprintf("its clock is %lld s %s of this machine's", llabs(difference),
-			 difference > 0 ? "ahead" : "behind");
+	text = xasprintf("its clock is %lld s %s this machine's", llabs(difference),
+			 difference > 0 ? "ahead of" : "behind");
 	visit_find(v, "clock", "database", text, "let both machines follow a time server (chrony)");
+}
+
+/* The answer to a question that gives one value, as a copy; NULL when there was none. */
+static char *one(PGconn *db, const char *sql)
+{
+	PGresult *r = PQexec(db, sql);
+	char *value =
+		PQntuples(r) == 1 && !PQgetisnull(r, 0, 0) ? xstrdup(PQgetvalue(r, 0, 0)) : NULL;
+
+	PQclear(r);
+	return value;
+}
+
+static bool is_standby(PGconn *db)
+{
+	autofree char *answer = one(db, "SELECT pg_catalog.pg_is_in_recovery()");
+
+	return answer && *answer == 't';
+}
+
+static void look_at_login(struct visit *v, PGconn *db)
+{
+	autofree char *is = one(db, "SELECT session_user"), *fix = NULL;
+
+	if (!is || !strcmp(is, v->conf->login))
+		return;
+	fix = xasprintf("user=%s in [database] conninfo; or login = %s, and pgherald sql install",
+			v->conf->login, is);
+	visit_find(v, "login-other", is,
+		   "the daemon connects as this role, and login names another", fix);
 }
 
 static void look_at_connection(struct visit *v, PGconn *db)
@@ -133,22 +163,73 @@ static void look_at_connection(struct visit *v, PGconn *db)
 	if (!on_this_machine(db) && !PQsslInUse(db))
 		visit_find(v, "login-plain", PQhost(db), "the connection has no TLS",
 			   "sslmode=verify-full and sslrootcert=… in [database] conninfo");
-	look_for_pooler(v, db);
+	look_at_login(v, db);
+	if (is_standby(db))
+		visit_find(v, "login-standby", PQdb(db),
+			   "this is a standby, and no primary was found",
+			   "let [database] conninfo name the primary, or all servers: "
+			   "host=first,second");
+	else
+		look_for_pooler(v, db);
 	look_at_clock(v, db);
+}
+
+/* As the daemon goes there: of several servers to the primary, unless it is told otherwise. Where
+ * there is only a standby, that. */
+static PGconn *connect_as_daemon(const struct visit *v, const char *user)
+{
+	static const char name[] = "PGTARGETSESSIONATTRS";
+	PGconn *db = connection_open_as(v->conf->conninfo, user), *primary;
+
+	if (!db || !is_standby(db) || getenv(name))
+		return db;
+	setenv(name, PQlibVersion() < 140000 ? "read-write" : "primary", 1);
+	primary = connection_open_as(v->conf->conninfo, user);
+	unsetenv(name);
+	if (!primary)
+		return db;
+	PQfinish(db);
+	return primary;
+}
+
+/* What mends it that there is no connection. Whether a server answers does not depend on its
+ * language; one that does only when nobody asks for its certificate has one that is not believed.
+ */
+static const char *remedy(const char *conninfo)
+{
+	const char *const keys[] = {"dbname", "sslmode", "sslrootcert", NULL};
+	const char *const values[] = {conninfo, "prefer", "", NULL};
+
+	switch (PQping(conninfo)) {
+	case PQPING_REJECT:
+		return "wait until the server has started; its log says what it does";
+	case PQPING_OK:
+		return "pgherald sql install --apply makes the role; its way in is a line of "
+		       "pg_hba.conf, and the database's name stands in [database] conninfo. Run "
+		       "this as the daemon's system user, or as root";
+	case PQPING_NO_RESPONSE:
+		if (PQpingParams(keys, values, 1) != PQPING_NO_RESPONSE)
+			return "sslrootcert=… in [database] conninfo with the certificate of "
+			       "whoever "
+			       "has signed the server's, and host=… as that names it";
+		return "start PostgreSQL; or mend host and port in [database] conninfo, or what "
+		       "stands "
+		       "between the machines";
+	default:
+		return "mend [database] conninfo";
+	}
 }
 
 void visit_database(struct visit *v)
 {
 	autofree char *user = conninfo_value(v->conf->conninfo, "user");
-	PGconn *db = connection_open_as(v->conf->conninfo, user ? user : v->conf->login),
-	       *asks = db;
+	PGconn *db = connect_as_daemon(v, user ? user : v->conf->login), *asks = db;
 
 	if (db)
 		look_at_connection(v, db);
 	else
 		visit_find(v, "login-refused", "[database] conninfo",
-			   "no connection (the reason stands above)",
-			   "run this as the daemon's system user, or as root; look at pg_hba.conf");
+			   "no connection (the reason stands above)", remedy(v->conf->conninfo));
 	if (v->dsn)
 		asks = connection_open(v->dsn);
 	if (asks && !check_look(&v->report, asks, v->conf))

@@ -222,8 +222,13 @@ static void look_at_stream(struct visit *v, const struct conf_route *route)
 		visit_find(v, "edge-buffered", v->url, "no answer within 5 s",
 			   "no buffering (proxy_buffering off, or pass X-Accel-Buffering)");
 	} else if (!p.status) {
+		while (p.why.len && p.why.data[p.why.len - 1] == '\n')
+			p.why.data[--p.why.len] = '\0';
 		visit_find(v, "edge-unreachable", v->url,
-			   p.why.len ? buf_cstr(&p.why) : "no answer in time", NULL);
+			   p.why.len ? buf_cstr(&p.why) : "no answer in time",
+			   "what the reason names: the name in DNS, the proxy's listen, its "
+			   "certificate "
+			   "and what it is signed by, a firewall");
 	} else if (!v->daemon) {
 		judge_outage(v, &p);
 	} else if (p.status != 200) {

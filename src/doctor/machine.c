@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/num.h"
@@ -43,7 +44,8 @@ static uint64_t limit_of_daemon(void)
 		const char *hard;
 		uint64_t pid;
 
-		if (!num_u64(entry->d_name, strlen(entry->d_name), &pid))
+		if (!num_u64(entry->d_name, strlen(entry->d_name), &pid) ||
+		    pid == (uint64_t)getpid())
 			continue;
 		snprintf(path, sizeof(path), "/proc/%" PRIu64 "/comm", pid);
 		if (!read_line(path, "pgherald", line) || strcmp(line, "pgherald") != 0)
@@ -145,8 +147,10 @@ static void look_at_port(struct visit *v, const char *address)
 {
 	bool is_unix = !strncmp(address, "unix:", 5);
 	autofree char *url = is_unix ? xstrdup("http://localhost/readyz") : url_of(address);
-	const struct probe_request r = {
-		.url = url, .unix_socket = is_unix ? address + 5 : NULL, .wait_ms = WAIT_MS};
+	const struct probe_request r = {.url = url,
+					.unix_socket = is_unix ? address + 5 : NULL,
+					.is_here = true,
+					.wait_ms = WAIT_MS};
 	struct probe p;
 
 	if (!url)

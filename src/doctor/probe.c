@@ -49,6 +49,8 @@ static void make_config(struct buf *out, const struct probe_request *r)
 	add_option(out, "url", r->url);
 	if (r->method)
 		add_option(out, "request", r->method);
+	if (r->is_here)
+		add_option(out, "noproxy", "*");
 	if (r->unix_socket)
 		add_option(out, "unix-socket", r->unix_socket);
 	for (size_t i = 0; i < r->n_headers; i++)
@@ -64,6 +66,8 @@ struct child {
 static bool start(struct child *c)
 {
 	char *const argv[] = {(char *)(uintptr_t) "curl",
+			      (char *)(uintptr_t) "--disable", /* no ~/.curlrc; must be the first */
+			      (char *)(uintptr_t) "--globoff",
 			      (char *)(uintptr_t) "--silent",
 			      (char *)(uintptr_t) "--show-error",
 			      (char *)(uintptr_t) "--no-buffer",

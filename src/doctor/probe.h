@@ -16,6 +16,7 @@ struct probe_request {
 	const char *method; /* NULL: GET */
 	const char *url;
 	const char *unix_socket;	  /* of the daemon, or NULL */
+	bool is_here;			  /* whatever the environment says of proxies */
 	char *headers[PROBE_MAX_HEADERS]; /* "Name: value"; they never show in a process list */
 	size_t n_headers;
 	unsigned wait_ms; /* how long for the first bytes of the body, after which it is over */

@@ -16,10 +16,18 @@ enum { SAID_MAX = 4096 };
 static const struct {
 	const char *id, *severity, *means;
 } findings[] = {
+	{"conf-refused", "danger", "Neither the daemon nor this can begin with it."},
 	{"conf-readable", "warning",
 	 "There is a password in it, and more system users than the daemon can read it."},
 	{"login-refused", "danger",
 	 "The daemon cannot connect to the database as it is configured: nobody gets a stream."},
+	{"login-other", "danger",
+	 "The installation gives its rights to the role that login names. Another one has them "
+	 "not, "
+	 "or has more than a daemon needs that listens to strangers."},
+	{"login-standby", "danger",
+	 "A standby has no triggers that fire and tells nobody of a change: the daemon goes to a "
+	 "primary or nowhere."},
 	{"login-plain", "warning",
 	 "Rows and look-ups of tokens cross the network unencrypted, and nothing says that the "
 	 "server is "

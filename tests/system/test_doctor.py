@@ -4,15 +4,17 @@ real nginx, broken on purpose in the ways in which they are broken."""
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
 
 import pytest
-from conftest import PGHERALD, run_pgherald
+from conftest import PGHERALD, Install, run_pgherald
 from lib import debs
-from lib.cluster import wait_for
-from lib.daemon import as_ordinary_user, free_port
+from lib.cluster import Cluster, Database, wait_for
+from lib.daemon import as_ordinary_user, free_port, wait_until
+from lib.replica import Replica
 
 KEEPALIVE = """
 [route events]
@@ -172,6 +174,91 @@ def test_token_does_not_show_in_the_process_list(edge, served, tmp_path):
     assert "--config -" in seen and served.boss not in seen
 
 
+def test_what_the_environment_says_of_proxies_is_not_for_this_machine(served, tmp_path):
+    """Nor does the daemon look away because of a file of curl's that root once wrote."""
+    served.daemon.start().wait_ready()
+    (tmp_path / ".curlrc").write_text(f"output = {tmp_path}/out\n")
+    dead = f"http://127.0.0.1:{free_port()}"
+    found = doctor(served.install, env={"http_proxy": dead, "ALL_PROXY": dead, "HOME": str(tmp_path)})
+    assert ids(found) == set(), found
+
+
+def test_another_role(served, cluster):
+    """Whether it may more than the daemon's or less, the installation has not meant it."""
+    cluster.execute("DO $$BEGIN CREATE ROLE plain LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END$$")
+    before = served.install.conf.read_text()
+    for name in ("plain", "postgres"):
+        served.install.conf.write_text(re.sub("(?m)^(conninfo = .*)user=\\w+", rf"\1user={name}", before))
+        found = doctor(served.install)
+        assert found["login-other"]["object"] == name and "user=pgherald" in found["login-other"]["fix"]
+    served.install.conf.write_text(before)
+    assert "login-other" not in doctor(served.install)
+
+
+@pytest.mark.parametrize("was, now, remedy", [
+    ("host=\\S+", "host=/nonexistent", "start PostgreSQL"),
+    ("user=\\w+", "user=nobody_here", "makes the role"),
+    ("dbname=\\w+", "dbname=nowhere", "the database's name"),
+])
+def test_no_way_into_the_database(served, was, now, remedy):
+    served.install.conf.write_text(re.sub(f"(?m)^(conninfo = .*){was}", rf"\1{now}", served.install.conf.read_text()))
+    found = doctor(served.install)
+    assert remedy in found["login-refused"]["fix"] and "cannot connect" in found["stderr"]
+
+
+def test_a_file_that_is_not_understood(served):
+    served.install.conf.write_text("nonsense\n")
+    found = doctor(served.install)
+    assert ids(found) == {"conf-refused"} and "pgherald.conf:1:" in found["conf-refused"]["message"]
+
+
+def test_certificates_of_the_database(cluster, installed, tmp_path):
+    """Whom nobody knows has signed it; and it is another's."""
+    where = f"127.{os.getpid() % 200 + 20}.{os.getpid() // 200 % 250}.7"
+    for name in ("server", "other"):
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", tmp_path / f"{name}.key",
+                        "-out", tmp_path / f"{name}.pem", "-days", "2", "-subj", f"/CN={name}", "-addext",
+                        f"subjectAltName=IP:{where}"], check=True, capture_output=True)
+    own = Cluster({"listen_addresses": where, "ssl": "on", "ssl_cert_file": "server.pem", "ssl_key_file": "server.key"},
+                  files=[tmp_path / "server.key", tmp_path / "server.pem"])
+    try:
+        install = installed
+        before = install.conf.read_text()
+        own.execute("CREATE ROLE pgherald LOGIN")
+
+        def ask(host, root):
+            conninfo = f"host={host} port=5432 dbname=postgres user=pgherald sslmode=verify-full sslrootcert={tmp_path}/{root}"
+            install.conf.write_text(re.sub("(?m)^conninfo = .*", f"conninfo = {conninfo}", before))
+            return doctor(install)
+
+        for host, root in ((where, "other.pem"), (where, "nothing.pem"), (f"elsewhere hostaddr={where}", "server.pem")):
+            assert "sslrootcert" in ask(host, root)["login-refused"]["fix"], (host, root)
+        found = ask(where, "server.pem")
+        assert not [f for f in ids(found) if f.startswith("login")], found
+    finally:
+        own.destroy()
+
+
+def test_a_standby(tmp_path):
+    """The primary beside it is where the daemon goes, and this."""
+    primary = Cluster()
+    replica = None
+    try:
+        replica = Replica(primary)
+        primary.execute("CREATE ROLE pgherald LOGIN")
+        wait_until(replica.caught_up, "the standby has it all")
+        install = Install(Database(primary, "postgres"), tmp_path)
+        text = install.conf.read_text()
+        for host, here in ((replica.dir, True), (f"{replica.dir},{primary.dir}", False)):
+            install.conf.write_text(re.sub("(?m)^(conninfo = .*)host=\\S+ port=\\S+", rf"\1host={host}", text))
+            found = doctor(install)
+            assert ("login-standby" in found) == here and "pooler-transaction" not in found, found
+    finally:
+        if replica:
+            replica.destroy()
+        primary.destroy()
+
+
 def test_without_curl(served, tmp_path):
     found = doctor(served.install, env={"PATH": str(tmp_path)})
     assert "no curl" in found["stderr"]
@@ -235,7 +322,7 @@ def test_clock(served):
         pytest.skip("faketime and AddressSanitizer both want to be loaded first")
     done = subprocess.run(["faketime", "-f", "+90s", PGHERALD, "doctor", "-c", served.install.conf],
                           capture_output=True, text=True)
-    assert "behind of this machine's" in done.stdout
+    assert "behind this machine's" in done.stdout
 
 
 @pytest.mark.parametrize("args", [["--url", "ftp://x/"], ["--token-file", "/nonexistent"], ["more"],

@@ -14,7 +14,7 @@ TEST(what_is_not_seen_is_a_question_mark)
 		{"public.item", "public.item"},
 		{"Ünï 語 🙂", "Ünï 語 🙂"},
 		{"a\x1b[2J\x7f", "a?[2J?"},
-		{"a\nb\tc\r", "a?b?c?"},
+		{"a\nb\tc\r", "a?b c?"},
 		{"a\xc2\x9b"
 		 "2J",
 		 "a?2J"},			/* CSI in one character */

@@ -88,7 +88,8 @@ def _memory():
 
 
 class Cluster:
-    def __init__(self, settings=None):
+    def __init__(self, settings=None, files=()):
+        """`files` are copied into the server's directory, for its eyes only."""
         self.bindir = find_bindir()
         self._prefix, uid, gid = _unprivileged()
         measured = (settings or {}).get("fsync") == "on"  # with the disk, then
@@ -103,6 +104,10 @@ class Cluster:
             self._run("initdb", "-D", self.data, "-U", ADMIN, "-A", "trust", "--no-sync",
                       "-E", "UTF8", "--locale=C")
             self._configure(settings or {})
+            for path in files:
+                copy = shutil.copy(path, self.data)
+                os.chown(copy, uid, gid)
+                os.chmod(copy, 0o600)
             self.start()
         except BaseException:
             self.destroy()
