@@ -63,21 +63,25 @@ static void add_first_steps(struct buf *out, const struct watch *w, const struct
 }
 
 /* One step on: what the table has now, and what was changed. */
-static void add_step(struct buf *out, const struct watch_hop *h, size_t n, size_t before)
+static void add_step(struct buf *out, const struct watch_hop *h, size_t n, size_t before,
+		     bool whole)
 {
 	autobuf match = {0};
 
 	buf_init(&match, RENDER_MAX);
 	render_match(&match, &(struct row){.name = "b.value", .text = true}, "", hop_name, h->key);
+	buf_printf(out, ",\nway%zu AS (\n", n);
+	if (!whole)
+		buf_printf(out,
+			   "  SELECT s.value, s.mine, s.other FROM step AS s WHERE s.n = %zu\n"
+			   "  UNION ALL\n",
+			   n);
 	buf_printf(out,
-		   ",\nway%zu AS (\n"
-		   "  SELECT s.value, s.mine, s.other FROM step AS s WHERE s.n = %zu\n"
-		   "  UNION ALL\n"
-		   "  SELECT a.value, b.mine OR a.mine, b.other OR a.other\n"
+		   "  SELECT a.value, b.mine OR a.mine AS mine, b.other OR a.other AS other\n"
 		   "  FROM (SELECT DISTINCT * FROM way%zu) AS b\n"
 		   "  CROSS JOIN LATERAL (\n"
 		   "    SELECT ",
-		   n, n, before);
+		   before);
 	render_text(out, &(struct row){.name = hop_name, .record = true}, h->value);
 	buf_str(out, " AS value, false AS mine, false AS other\n    FROM ");
 	ident_add_table(out, h->schema, h->table);
@@ -94,7 +98,7 @@ static void add_step(struct buf *out, const struct watch_hop *h, size_t n, size_
 /* Numbers of steps from rows are 1000 and more here: way1001 leads to way 1. */
 #define FIRST 1000
 
-static void add_walks(struct buf *walks, struct buf *ends, const struct watch *w)
+void render_walks(struct buf *walks, struct buf *ends, const struct watch *w, bool whole)
 {
 	size_t n = 1;
 
@@ -108,7 +112,7 @@ static void add_walks(struct buf *walks, struct buf *ends, const struct watch *w
 			   "= -%zu)",
 			   FIRST + n, n);
 		for (size_t k = 0; k < o->n_hops; k++, n++)
-			add_step(walks, &o->hops[k], n, k ? n - 1 : FIRST + n);
+			add_step(walks, &o->hops[k], n, k ? n - 1 : FIRST + n, whole);
 		buf_printf(ends, "%sSELECT e.value FROM way%zu AS e WHERE e.mine AND e.other",
 			   ends->len ? "\nUNION ALL " : "", n - 1);
 	}
@@ -137,7 +141,7 @@ void render_beside(struct buf *out, const struct watch *w, const struct columns 
 	add_leads(&after, &hops, c, "r.data");
 	add_leads(&before, &hops, c, "r.past");
 	add_first_steps(&first, w, &hops);
-	add_walks(&walks, &ends, w);
+	render_walks(&walks, &ends, w, false);
 	columns_mark(w, c, &mark);
 	ways_mark(&way_mark, w);
 	render_node(&node, w, &image);

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "base/mem.h"
 #include "sql/render.h"
 #include "sql/render_row.h"
 #include "sql/render_steps.h"
@@ -20,15 +21,13 @@ struct led {
  * add_taken_back(). */
 static void add_had_before(struct buf *out, const struct way *way)
 {
-	buf_str(out, "CASE WHEN ");
-	steps_own(out, way, "p.key");
 	if (!steps_are_last(way)) {
-		buf_str(out, " THEN false ELSE true END");
+		buf_str(out, "NOT ");
+		steps_own(out, way, "p.key");
 		return;
 	}
 	buf_printf(out,
-		   " THEN (\n"
-		   "  SELECT sum(b.n) > 0\n"
+		   "(SELECT sum(b.n) > 0\n"
 		   "  FROM (SELECT t.txid) AS of\n"
 		   "  JOIN LATERAL (\n"
 		   "    SELECT c.key, c.owner, 1 AS n\n"
@@ -42,7 +41,7 @@ static void add_had_before(struct buf *out, const struct way *way)
 		   "(jsonb_array_elements_text(b.data->5),\n"
 		   "      jsonb_array_elements_text(b.data->6)) AS c (key, owner)\n"
 		   "    WHERE b.txid = of.txid AND b.op = 'v' AND b.data->>1 = '%zu') AS b\n"
-		   "    ON b.key = p.key AND b.owner = p.owner) ELSE true END",
+		   "    ON b.key = p.key AND b.owner = p.owner)",
 		   way->n, way->n);
 }
 
@@ -64,7 +63,7 @@ static void add_led(void *arg, const struct way *way)
 	buf_printf(
 		e->out,
 		"\nUNION ALL\n"
-		"SELECT p.owner, -1, true, false\n"
+		"SELECT p.owner, -1, true, false, %s\n"
 		"FROM told AS t\n"
 		"CROSS JOIN LATERAL ROWS FROM (jsonb_array_elements_text(t.data->7),\n"
 		"                              jsonb_array_elements_text(t.data->8)) AS p (key, "
@@ -78,8 +77,56 @@ static void add_led(void *arg, const struct way *way)
 		"(pk, key)\n"
 		"                  WHERE f.pk = o.pk AND f.key = p.key)\n"
 		"  AND ",
-		way->n, buf_cstr(&key));
+		steps_are_last(way) ? "true" : "false", way->n, buf_cstr(&key));
 	render_indented(e->out, buf_cstr(&had), 2);
+}
+
+/* Who is at the end of a way from the row, as it was before the transaction, that has a step which
+ * the transaction made. Within one statement (a WITH that writes, a trigger of the application that
+ * does) whoever looks sees what comes with it, however early that was recorded, so of these no look
+ * says that they owned the row before. */
+static void add_fresh(struct buf *out, const struct watch *w, const struct columns *c)
+{
+	const struct row image = {.name = "it.was", .places = c};
+	autobuf first = {0}, walks = {0}, ends = {0};
+	size_t n = 1;
+
+	buf_init(&first, RENDER_MAX);
+	buf_init(&walks, RENDER_MAX);
+	buf_init(&ends, RENDER_MAX);
+	for (size_t i = 0; i < w->n_owners; n += w->owners[i++].n_hops) {
+		if (!w->owners[i].n_hops)
+			continue;
+		buf_printf(&first, "\nUNION ALL SELECT -%zu, NULL, ", n);
+		render_text(&first, &image, w->owners[i].column);
+		buf_str(&first, ", false, false");
+	}
+	render_walks(&walks, &ends, w, true);
+	buf_str(out, "CROSS JOIN LATERAL (\n"
+		     "  SELECT CASE WHEN made THEN ARRAY(\n"
+		     "           WITH step AS MATERIALIZED (\n"
+		     "             SELECT (t.data->>1)::int AS n, s.key, s.value, s.came AS mine, "
+		     "s.came AS "
+		     "other\n"
+		     "             FROM told AS t\n"
+		     "             CROSS JOIN LATERAL (\n"
+		     "               SELECT a.key, a.value, false AS came\n"
+		     "               FROM ROWS FROM (jsonb_array_elements_text(t.data->3), "
+		     "jsonb_array_elements_text(t.data->4)) AS a (key, value)\n"
+		     "               UNION ALL\n"
+		     "               SELECT a.key, a.value, true\n"
+		     "               FROM ROWS FROM (jsonb_array_elements_text(t.data->5), "
+		     "jsonb_array_elements_text(t.data->6)) AS a (key, value)) AS s\n"
+		     "             WHERE t.txid = o.txid AND t.op = 'v'");
+	render_indented(out, buf_cstr(&first), 13);
+	buf_char(out, ')');
+	render_indented(out, buf_cstr(&walks), 11);
+	buf_str(out, "\n           SELECT DISTINCT e.value FROM (");
+	render_indented(out, buf_cstr(&ends), 41);
+	buf_str(out, ") AS e) ELSE '{}' END AS owners, made\n"
+		     "  FROM (SELECT EXISTS (SELECT FROM told AS t WHERE t.txid = o.txid AND t.op "
+		     "= 'v' AND "
+		     "t.data->5 <> '[]') AS made) AS m) AS fresh\n");
 }
 
 /* Of whom the first that was recorded says that he was an owner: before the row itself was led
@@ -91,10 +138,9 @@ static void add_known(struct buf *out)
 {
 	buf_str(out,
 		"CROSS JOIN LATERAL (\n"
-		"  SELECT coalesce(array_agg(e.owner) FILTER (WHERE e.sure), '{}') AS sure,\n"
-		"         coalesce(array_agg(e.owner), '{}') AS seen,\n"
-		"         EXISTS (SELECT FROM told AS t WHERE t.txid = o.txid AND t.op = 'v' AND "
-		"t.data->5 <> '[]') AS made\n"
+		"  SELECT coalesce(array_agg(e.owner) FILTER (WHERE e.sure AND e.owner <> ALL "
+		"(fresh.owners)), '{}') AS sure,\n"
+		"         coalesce(array_agg(e.owner), '{}') AS seen, fresh.made\n"
 		"  FROM (SELECT u.owner, coalesce(min(u.id) FILTER (WHERE u.had)\n"
 		"                                 <= least(min(u.id) FILTER (WHERE NOT u.had), "
 		"o.opened, "
@@ -136,6 +182,7 @@ void render_lost_and_won(struct buf *out, const struct watch *w, const struct co
 	}
 	buf_init(&led, RENDER_MAX);
 	ways_of(w, add_led, &e);
+	add_fresh(out, w, c);
 	buf_str(out,
 		"CROSS JOIN LATERAL (\n"
 		"  SELECT coalesce(array_agg(n.owner) FILTER (WHERE n.net < 0 OR n.led), '{}') AS "
@@ -144,18 +191,21 @@ void render_lost_and_won(struct buf *out, const struct watch *w, const struct co
 		"         coalesce(array_agg(n.owner) FILTER (WHERE n.net > 0 OR o.opened IS NOT "
 		"NULL AND n.had >= 0), '{}')\n"
 		"           AS came,\n"
-		"         coalesce(array_agg(n.owner) FILTER (WHERE n.led), '{}') AS led,\n"
+		"         coalesce(array_agg(n.owner) FILTER (WHERE n.led AND (n.counted OR "
+		"n.owner <> "
+		"ALL (fresh.owners))), '{}')\n"
+		"           AS led,\n"
 		"         coalesce(array_agg(n.owner) FILTER (WHERE n.had < 0 OR o.opened IS NULL "
 		"AND n.net < 0), '{}') AS counted\n"
 		"  FROM (SELECT u.owner, sum(u.n) AS net,\n"
 		"               coalesce(sum(u.n) FILTER (WHERE u.early), 0) AS had,\n"
-		"               bool_or(u.led) AS led\n"
+		"               bool_or(u.led) AS led, bool_or(u.counted) AS counted\n"
 		"        FROM (SELECT unnest(t.own_old) AS owner, -1 AS n, false AS led, t.id <= "
-		"o.opened AS early\n"
+		"o.opened AS early, false AS counted\n"
 		"              FROM told AS t WHERE t.txid = o.txid AND t.pk = o.pk AND t.op = "
 		"'w'\n"
 		"              UNION ALL\n"
-		"              SELECT unnest(t.own_new), 1, false, t.id < o.opened\n"
+		"              SELECT unnest(t.own_new), 1, false, t.id < o.opened, false\n"
 		"              FROM told AS t WHERE t.txid = o.txid AND t.pk = o.pk AND t.op = "
 		"'w'");
 	render_indented(out, buf_cstr(&led), 14);

@@ -30,6 +30,11 @@ void render_unway(struct buf *out, const struct way *way);
 /* What settle_TOPIC says of the rows that these functions record; of a watch without follow,
  * nothing. What a v row begins with: 8 hexadecimal digits that other ways do not have. */
 void ways_mark(struct buf *out, const struct watch *w);
+/* One subquery of a WITH for each step, from `step` (n, key, value, mine, other) and what stands in
+ * the tables; steps from the row itself have -n and no key, and with `whole` a walk begins with
+ * these alone. And the statement, without its end, that has the owners at the ends to which steps
+ * of both kinds lead. */
+void render_walks(struct buf *walks, struct buf *ends, const struct watch *w, bool whole);
 /* What others have changed of the ways at the same time: subqueries of a WITH. */
 void render_beside(struct buf *out, const struct watch *w, const struct columns *c);
 /* The joins that say who has lost and won one row of the watched table, `o`, and what becomes of a
