@@ -6,6 +6,11 @@
 #include <string.h>
 #include <strings.h>
 
+static bool blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
 const char *credential_from_header(const char *header, enum credential_scheme *ret_scheme)
 {
 	static const char *const schemes[] = {
@@ -14,17 +19,14 @@ const char *credential_from_header(const char *header, enum credential_scheme *r
 	for (size_t i = 0; i < sizeof(schemes) / sizeof(*schemes); i++) {
 		size_t len = strlen(schemes[i]);
 
-		if (strncasecmp(header, schemes[i], len) != 0 || header[len] != ' ')
+		/* One of which nothing is left is one, too: its client is no guest. */
+		if (strncasecmp(header, schemes[i], len) != 0 ||
+		    (header[len] && !blank(header[len])))
 			continue;
 		*ret_scheme = (enum credential_scheme)i;
 		return header + len + strspn(header + len, " ");
 	}
 	return NULL;
-}
-
-static bool blank(char c)
-{
-	return c == ' ' || c == '\t';
 }
 
 const char *credential_from_cookie(const char *header, const char *name, size_t *ret_len)
@@ -62,7 +64,7 @@ const char *credential_from_protocol(const char *header, size_t *ret_len)
 		const char *p = header + strspn(header, " \t,");
 		size_t len = strcspn(p, " \t,");
 
-		if (len > sizeof(mark) - 1 && !strncmp(p, mark, sizeof(mark) - 1)) {
+		if (len >= sizeof(mark) - 1 && !strncmp(p, mark, sizeof(mark) - 1)) {
 			*ret_len = len - (sizeof(mark) - 1);
 			return p + sizeof(mark) - 1;
 		}

@@ -13,12 +13,13 @@
 enum credential_scheme { SCHEME_TOKEN, SCHEME_BEARER, SCHEME_API_KEY };
 
 /* The token of an Authorization header, "Token …", "Bearer …" or "Api-Key …" (the scheme in any
- * case, RFC 9110 section 11.1); NULL for anything else. Points into `header`. */
+ * case, RFC 9110 section 11.1), which may be empty; NULL for anything else. Points into `header`.
+ */
 const char *credential_from_header(const char *header,
 				   enum credential_scheme *ret_scheme) MUST_CHECK;
 /* The token of a Sec-WebSocket-Protocol header, in which a page offers "bearer.TOKEN" beside the
- * protocol it means, as it can set no other header; and its length. NULL when it is not there.
- * Points into `header`. */
+ * protocol it means, as it can set no other header; and its length, which may be 0. NULL when it
+ * is not there. Points into `header`. */
 const char *credential_from_protocol(const char *header, size_t *ret_len) MUST_CHECK;
 /* The value of that cookie in a Cookie header (RFC 6265 section 4.2.1) and its length in bytes,
  * double quotes around it taken off; NULL when it is not there. Of several the last one, as Django

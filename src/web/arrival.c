@@ -137,18 +137,18 @@ static bool same_grants(const struct luggage *l, const struct principal *who)
 	return !strcmp(text, l->granted);
 }
 
-/* It keeps the places that it had. By a limit that is new nobody is turned away. */
+/* It keeps the places that it had. By a limit that is new, or lower, nobody is turned away. */
 static void sit(const struct arrival *a, const struct conf_route *route, struct seat *seat)
 {
 	const char *text = a->luggage.from;
 	struct address from = {{0}};
+	bool known = address_parse(&from, text, strlen(text));
 	struct keys *channels;
 
-	if (address_parse(&from, text, strlen(text)) || !route->max_streams_per_address)
-		(void)!seat_take(seat, a->worker->registry, route, &from, NULL);
-	if (channels_of(&a->luggage, &channels))
-		(void)!seat_join(a->worker->registry, route, channels, false);
-	seat->channels = channels;
+	if (!channels_of(&a->luggage, &channels))
+		channels = NULL; /* it will be refused */
+	seat_keep(seat, a->worker->registry, route, known ? &from : NULL, channels);
+	free(channels);
 }
 
 /* Before anybody else is let in. */

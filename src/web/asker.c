@@ -134,6 +134,31 @@ static char *copy(const char *token)
 	return token ? xstrdup(token) : NULL;
 }
 
+struct named {
+	const char *name;
+	unsigned n;
+};
+
+static enum MHD_Result count_named(void *arg, enum MHD_ValueKind kind, const char *name,
+				   const char *value)
+{
+	struct named *all = arg;
+
+	(void)kind;
+	(void)value;
+	all->n += !strcasecmp(name, all->name);
+	return MHD_YES;
+}
+
+/* Of two, one server on the way would take the first, another the last: so neither is one. */
+static char *from_own_header(struct MHD_Connection *c, const char *name)
+{
+	struct named all = {name, 0};
+
+	MHD_get_connection_values(c, MHD_HEADER_KIND, count_named, &all);
+	return copy(all.n > 1 ? "" : asker_header(c, name));
+}
+
 static bool takes(const struct conf_auth *a, const char *token)
 {
 	const struct verifier *v = &verifiers[a->preset];
@@ -177,7 +202,7 @@ static char *look(struct search *s, const struct conf_auth *a, const struct plac
 			token = copy(s->url->value);
 		break;
 	case PLACE_HEADER:
-		token = copy(asker_header(s->connection, place->name));
+		token = from_own_header(s->connection, place->name);
 		break;
 	case PLACE_PROTOCOL:
 		token = from_protocol(s->connection);

@@ -87,6 +87,20 @@ enum seat_verdict seat_take(struct seat *s, struct registry *r, const struct con
 	return SEAT_OK;
 }
 
+void seat_keep(struct seat *s, struct registry *r, const struct conf_route *route,
+	       const struct address *from, const struct keys *channels)
+{
+	*s = (struct seat){.from = from ? address_block(from) : (struct address){{0}}};
+	s->of_route = route->max_streams && registry_sit(r, route->name, UINT64_MAX);
+	if (from && route->max_streams_per_address) {
+		autofree char *place = at(route, &s->from);
+
+		s->of_address = registry_sit(r, place, UINT64_MAX);
+	}
+	if (route->max_streams_per_channel && seat_join(r, route, channels, false))
+		s->channels = keys_copy(channels);
+}
+
 void seat_leave(struct seat *s, struct registry *r, const struct conf_route *route)
 {
 	if (s->of_route)

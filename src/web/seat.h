@@ -24,6 +24,10 @@ enum seat_verdict { SEAT_OK, SEAT_ROUTE_FULL, SEAT_ADDRESS_FULL, SEAT_CHANNEL_FU
 /* Takes all, or none. Nothing happens to one that has been taken. `channels` may be NULL. */
 enum seat_verdict seat_take(struct seat *s, struct registry *r, const struct conf_route *route,
 			    const struct address *from, const struct keys *channels) MUST_CHECK;
+/* Takes them again for a stream that had them before, also when they are fewer by now; `from` may
+ * be NULL, which is counted as no address. */
+void seat_keep(struct seat *s, struct registry *r, const struct conf_route *route,
+	       const struct address *from, const struct keys *channels);
 /* Gives back what was taken. */
 void seat_leave(struct seat *s, struct registry *r, const struct conf_route *route);
 /* In each of these channels, or NULL, where the route limits them: in all, or, false, in none,

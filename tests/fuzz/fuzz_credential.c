@@ -26,7 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (token) {
 		assert(token > header && token <= header + strlen(header));
-		assert(token[-1] == ' ' && *token != ' ' && scheme <= SCHEME_API_KEY);
+		assert(token - header >= 5 && *token != ' ' && scheme <= SCHEME_API_KEY);
 	}
 	cookie = credential_from_cookie(header, "sessionid", &len);
 	if (cookie) {
@@ -35,7 +35,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	offered = credential_from_protocol(header, &len);
 	if (offered) {
-		assert(offered[-1] == '.' && len && len <= strlen(offered));
+		assert(offered[-1] == '.' && len <= strlen(offered));
 		assert(!memchr(offered, ',', len) && !memchr(offered, ' ', len));
 	}
 	token = token ? token : header;

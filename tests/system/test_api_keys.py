@@ -4,6 +4,7 @@ makes. Rechecks are an hour apart: what closes a stream here is a reload, the da
 second in which its key ends."""
 
 import hashlib
+import http.client
 import secrets
 import subprocess
 import time
@@ -182,6 +183,13 @@ def test_a_bad_one_falls_through_to_no_door(doors):
                     {"X-API-Key": nearly, "Authorization": "Bearer " + doors.robot},
                     {"X-API-Key": doors.robots.lines[doors.robot].split()[1]}):  # its hash
         assert status(doors, path="/open/", **headers) == 401, headers
+    c = http.client.HTTPConnection(*doors.daemon.address, timeout=60)
+    c.putrequest("GET", "/open/")
+    for name in ("X-API-Key", "x-api-key"):  # two servers could read another one of these
+        c.putheader(name, doors.robot)
+    c.endheaders()
+    assert c.getresponse().status == 401
+    c.close()
     assert status(doors, path="/open/") == 200
     # the scheme of keys is for no other door
     assert status(doors, Authorization="Token " + doors.anna) == 200

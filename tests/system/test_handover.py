@@ -576,11 +576,21 @@ def test_places_of_a_route_are_kept(kept):
     for c in clients:
         c.read_until(lambda c=c: numbers(c) == ["after"])
     assert kept.daemon.get("/api/v1/sse/events/?transport=poll", kept.boss)[0] in (429, 503)
-    kept.configure("max_streams = 3\nmax_streams_per_address = 3", "max_streams = 1")
-    restart(kept)
-    insert(kept, "more")
-    for c in clients:
-        c.read_until(lambda c=c: numbers(c) == ["after", "more"])
+    before = "max_streams = 3\nmax_streams_per_address = 3"
+    for restarts, now in enumerate(("max_streams = 1", "max_streams = 2\nmax_streams_per_address = 9"), 1):
+        kept.configure(before, now)
+        restart(kept)
+        insert(kept, "more")
+        before = now
+        for c in clients:
+            c.read_until(lambda c=c: numbers(c).count("more") == restarts)
+    # and all of them are counted, also who had no place before and those beyond the limit
+    clients.pop(0).close()
+    wait_until(lambda: kept.daemon.streams(kept.boss) == 2, "one has gone")
+    assert kept.daemon.get("/api/v1/sse/events/?transport=poll", kept.boss)[0] == 503
+    clients.pop(0).close()
+    wait_until(lambda: kept.daemon.streams(kept.boss) == 1, "another one")
+    Client(kept.daemon, kept.boss).hello().close()
 
 
 def test_places_at_a_channel_are_kept(kept):
