@@ -18,6 +18,8 @@
 #include "base/utf8.h"
 #include "cli/options.h"
 #include "conf.h"
+#include "dba/connection.h"
+#include "dba/script.h"
 #include "pg/explainer.h"
 
 enum { LIMIT_MS = 60000, LOOK_MS = 50 };
@@ -233,6 +235,40 @@ static void drop(struct letter *l)
 	post_explain_free((struct post_explain *)l);
 }
 
+/* Whether this connection asks nobody else's functions, and with no more rights than it needs: a
+ * schema by our name may be somebody's, and a member of our roles may have altered a function, to
+ * run as whoever calls it. The daemon's own role has nothing that these do not have. */
+static bool may_ask(const char *dsn)
+{
+	PGconn *db = connection_open(dsn);
+	autobuf sql = {.max = 65536};
+	const char *why = NULL;
+	PGresult *r;
+
+	if (!db)
+		return false;
+	script_begin(&sql);
+	buf_str(&sql, "SELECT FROM pg_roles AS r"
+		      " WHERE r.rolsuper AND r.rolname IN (session_user, current_user)");
+	r = PQexec(db, buf_cstr(&sql));
+	if (PQresultStatus(r) != PGRES_TUPLES_OK) {
+		why = PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
+		why = why ? why : PQerrorMessage(db);
+	} else if (PQntuples(r)) {
+		why = "is a superuser's, and would run what is asked with all his rights: let it "
+		      "be "
+		      "the daemon's role";
+	}
+	if (why) {
+		fputs("pgherald: --dsn: ", stderr);
+		shown_print(stderr, why, strcspn(why, "\n"));
+		fputc('\n', stderr);
+	}
+	PQclear(r);
+	PQfinish(db);
+	return !why;
+}
+
 static int explain(const struct options *o, struct conf *conf, struct post_explain *l)
 {
 	struct desk d = {0};
@@ -299,7 +335,12 @@ int cli_explain(int argc, char **argv)
 		free(conf->conninfo);
 		conf->conninfo = xstrdup(o.dsn);
 	}
-	status = explain(&o, conf, l);
+	if (o.dsn && !may_ask(o.dsn)) {
+		post_explain_free(l);
+		status = EXIT_FAILURE;
+	} else {
+		status = explain(&o, conf, l);
+	}
 	conf_unref(conf);
 	return status;
 }

@@ -86,6 +86,9 @@ class Site:
     def sql(self, *args, dsn=None):
         return run_pgherald("sql", *args, "-c", self.conf, "--dsn", dsn or self.db.conninfo())
 
+    def explain(self, dsn=None):
+        return run_pgherald("explain", "-c", self.conf, "--dsn", dsn or self.db.conninfo(), "--user", "2", "--row", "item:1")
+
     def psql(self, text, before="", user="postgres"):
         """A rendered text, as a DBA runs it."""
         return subprocess.run(
@@ -205,6 +208,10 @@ def done(result):
     return result.stdout
 
 
+def refused(result, words):
+    assert result.returncode == 1 and words in result.stderr, result.stdout + result.stderr
+
+
 # What a session of whoever installs might have picked up before the text is run in it.
 TEMPORARY = """
 SET search_path = pg_temp, public, pg_catalog;
@@ -232,6 +239,9 @@ def test_no_command_runs_code_of_the_application(trapped):
         "check": lambda: trapped.sql("check"),
         "check as the daemon": lambda: trapped.sql("check", dsn=trapped.db.conninfo("pgherald")),
         "doctor": lambda: run_pgherald("doctor", "-c", trapped.conf),
+        "explain": lambda: refused(trapped.explain(), "superuser"),
+        "explain as the daemon": lambda: done(trapped.explain(trapped.db.conninfo("pgherald"))),
+        "types": lambda: done(run_pgherald("types", "--ts", "-c", trapped.conf, "--dsn", trapped.db.conninfo())),
         "init": lambda: run_pgherald("init", "--yes", "-c", "-", "--dsn", trapped.db.conninfo()),
         "prune": lambda: done(trapped.sql("prune", "--apply")),
         "prune, printed": lambda: done(trapped.psql(done(trapped.sql("prune")), TEMPORARY)),
@@ -324,6 +334,12 @@ def test_refused(site, trap):
     for dsn in [None, site.db.conninfo(EVIL)]:
         site.sql("check", dsn=dsn)
     site.assert_safe("check")
+    for role in ("postgres", "pgherald"):
+        refused(site.explain(site.db.conninfo(role)), "")
+    run_pgherald("types", "--ts", "-c", site.conf, "--dsn", site.db.conninfo())
+    run_pgherald("doctor", "-c", site.conf, "--dsn", site.db.conninfo())
+    run_pgherald("init", "--yes", "-c", "-", "--dsn", site.db.conninfo())
+    site.assert_safe("other commands")
 
 
 @pytest.fixture(scope="module")
