@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "conf/value.h"
 #include "hub/subscription.h"
+#include "wire/dialect.h"
 #include "wire/json.h"
 #include "wire/kafka_property.h"
 
@@ -188,7 +189,7 @@ bool conf_route_takes_body(const struct conf_route *route)
 bool conf_route_calls_roll(const struct conf_route *route)
 {
 	return route->kind == ROUTE_CONNECTIONS || route->kind == ROUTE_DISCONNECT ||
-	       (route->kind == ROUTE_STATS && route->dialect == DIALECT_STREAMING);
+	       (route->kind == ROUTE_STATS && dialects[route->dialect]->calls_roll);
 }
 
 bool conf_role_allowed(const struct conf *c, const struct conf_route *route, const char *role)

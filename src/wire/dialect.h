@@ -69,6 +69,7 @@ struct dialect {
 	bool verbatim;	 /* what it is elsewhere is the document itself: there is no place for an id
 			  */
 	bool tells_txid; /* it can be asked for the transaction */
+	bool calls_roll; /* its statistics are those of all connections, by transport */
 };
 
 extern const struct dialect *const dialects[N_DIALECTS];

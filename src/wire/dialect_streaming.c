@@ -83,4 +83,5 @@ const struct dialect dialect_streaming = {
 	.sse = {dialect_sse_full, dialect_sse_event, dialect_sse_gap, sse_ping, NULL, sse_error},
 	.object = {ping, event, resync, ping, farewell, error},
 	.reply = reply,
+	.calls_roll = true,
 };

@@ -56,6 +56,11 @@ FNR == 1 {
 		complain(here " (floor " floor[here] ") must not see " quoted[2] " (floor " floor[there] ")")
 }
 
+# Nowhere else than in wire/ is a dialect named.
+/(^|[^A-Z_])DIALECT_[A-Z]/ && here != "wire" {
+	complain("a dialect is named here; a column of struct dialect would do")
+}
+
 /^[ \t]*#[ \t]*include[ \t]*</ {
 	for (name in only)
 		if (index($0, "<" name) && index(" " only[name] " ", " " here " ") == 0)
