@@ -1,16 +1,23 @@
 # SPDX-License-Identifier: PostgreSQL
 """What the documents show, as it stands there, against the presets: pages that were written for a chat's own server,
-before and after that had changed its transport; the streaming system's page, commands and lines for a terminal. The
+before and after that had changed its transport; a project's store and what its backend sends; the streaming system's page, commands and lines for a terminal. The
 tokens that are spelled in them are there; where localhost:8000 is, the browser and curl are told."""
 
+import asyncio
 import json
 import shutil
 import subprocess
+import sys
+import textwrap
+from types import SimpleNamespace
 
 import pytest
 
 from conftest import HEAD, HERE, Install, Served
 from lib import browser
+from lib.recipe import exchanged
+
+sys.path.insert(0, str(HERE.parents[1] / "clients" / "python" / "src"))
 
 NAMED_EVENTS = """
 const eventSource = new EventSource('/my/chat/session-id/events/?token=jwt');
@@ -164,6 +171,207 @@ CONNECTIONS = 'curl "http://localhost:8000/ws/connections"'
 DISCONNECT = 'curl -X DELETE "http://localhost:8000/ws/connections/connection-id"'
 USERS = r"""curl -H "Authorization: Bearer YOUR_TOKEN" \
   http://localhost:8000/api/v1/sse/stats/"""
+
+
+# A store of the application's own, with its types as TypeScript has them, and two handlers.
+FACTORY = """
+export const createEventSourceStore = (name: string) =>
+    create<EventSourceStore>((set, get) => ({
+        connection: null,
+        handlers: [],
+        addHandlers: (newHandlers) => {
+            const { handlers } = get();
+            set({ handlers: [...handlers, ...newHandlers] });
+        },
+        removeHandlers: (delHandlers) => {
+            const { handlers, connection } = get();
+            const filteredHandlers = handlers.filter(
+                (h) => !delHandlers.includes(h)
+            );
+            set({ handlers: filteredHandlers });
+
+            if (filteredHandlers.length === 0 && connection) {
+                connection.close();
+                set({ connection: null });
+            }
+        },
+        initConnection: (url, handlers) => {
+            const { connection, addHandlers, removeHandlers } = get();
+
+            if (connection) {
+                if ((connection as any).url === url) return;
+                connection.close();
+            }
+
+            const eventSource = new EventSource(url);
+            const channel = url.split("/").pop();
+
+            eventSource.onopen = () => {
+                addHandlers(handlers);
+                console.log(`${name} SSE connected. Channel: ${channel}`);
+            };
+
+            eventSource.onerror = () => {
+                console.log(`${name} SSE error. Channel: ${channel}`);
+            };
+
+            eventSource.onmessage = (event) => {
+                const { handlers } = get();
+                const eventData = JSON.parse(event.data) as WSMessage;
+                handlers.forEach((h) => h(eventData));
+            };
+
+            eventSource.addEventListener("error", () => {
+                removeHandlers(handlers);
+                console.log(`${name} SSE disconnected. Channel: ${channel}`);
+            });
+
+            set({ connection: eventSource });
+        },
+    }));
+
+const taskEventHandler: EventHandler = (eventData) => {
+    if (eventData.type === WSMessageTypeEnum.TASK) {
+        const task = eventData.object as TaskUpdate;
+        showNotification(`Task ${task.status}: ${task.progress}%`);
+    }
+};
+
+const progressEventHandler: EventHandler = (eventData) => {
+    if (eventData.type === WSMessageTypeEnum.RENDER_PROGRESS) {
+        const { progress } = eventData.object as { progress: number };
+        setProgress(progress);
+    }
+};
+"""
+
+# What is a type and nothing else; zustand's part, and the components'.
+TYPES = [(t, "") for t in ("export ", ": string", "<EventSourceStore>", " as any", " as WSMessage", ": EventHandler", " as TaskUpdate",
+                           " as { progress: number }")]
+BESIDE = """
+window.told = [];
+console.log = (line) => window.told.push(line);
+const create = (make) => {
+  let state;
+  const get = () => state, set = (part) => { state = { ...state, ...part }; };
+  state = make(set, get);
+  return { getState: get };
+};
+const WSMessageTypeEnum = { TASK: "task", RENDER_PROGRESS: "render_progress" };
+const showNotification = (text) => window.told.push(text), setProgress = (n) => window.told.push(n);
+"""
+TASK = """
+async def some_task(project_id: str):
+    # Выполняем какую-то работу...
+    result = await do_some_work()
+
+    # Отправляем событие
+    await send_event(
+        channel=f"project.{project_id}",
+        message=WSMessage(
+            type=WSMessageTypeEnum.data,
+            object=result.model_dump()
+        )
+    )
+"""
+DONE = """
+# Backend
+await send_event(
+    channel=f"project.{project_id}",
+    message=WSMessage(
+        type=WSMessageTypeEnum.task,
+        object={
+            "id": task.id,
+            "status": "completed",
+            "progress": 100,
+            "result_url": "https://example.com/result.mp4"
+        }
+    )
+)
+"""
+PROGRESS = """
+# Backend
+for progress in range(0, 101, 10):
+    await send_event(
+        channel=f"project.{project_id}",
+        message=WSMessage(
+            type=WSMessageTypeEnum.render_progress,
+            object={"progress": progress}
+        )
+    )
+    await asyncio.sleep(1)
+"""
+
+
+@pytest.fixture
+def projects(db, tmp_path):
+    install = Install(db, tmp_path)
+    install.write(HEAD.replace("receives = all\n", "receives = all\npublish = project.*\n").replace(
+        "receives = own\n", "receives = own\nchannels = project.*\n") + f"""
+[auth everybody]
+preset = none
+role = foreman
+[publish]
+roles = pgherald
+[watch project]
+table = public.api_project
+fields = id
+include = {HERE.parents[1]}/presets/projects.conf
+include = {HERE.parents[1]}/presets/publishing.conf
+[route project]
+auth = everybody
+""" + "".join(f"[route {name}]\nauth = drf\n" for name in ("ws-broadcast", "ws-send", "ws-send-user", "sse-send", "sse-notification")))
+    install.apply()
+    s = Served(install, tmp_path)
+    s.daemon.start().wait_ready()
+    s.at = "127.0.0.1:%d" % s.daemon.address[1]
+    yield s
+    s.daemon.kill()
+
+
+def test_a_project_s_page_and_its_backend(projects):
+    """Without a client of ours in the browser: what send_event() tells reaches the store's handlers, and no other project's."""
+    pytest.importorskip("httpx", reason="not installed: httpx")
+    if not browser.find():
+        pytest.skip("no Chromium is installed")
+    from pgherald import compat
+    from pgherald.compat import broadcast
+
+    async def backend():
+        names = {"send_event": broadcast.send_event, "WSMessage": broadcast.WSMessage,
+                 "WSMessageTypeEnum": broadcast.WSMessageTypeEnum, "project_id": "7", "task": SimpleNamespace(id=5),
+                 "asyncio": SimpleNamespace(sleep=lambda seconds: asyncio.sleep(0)), "do_some_work": work}
+        exec(TASK, names)
+        await names["some_task"]("8")
+        await names["some_task"]("7")
+        for text in (DONE, PROGRESS):
+            exec("async def part():\n" + textwrap.indent(text, "    "), names)
+            await names["part"]()
+
+    async def work():
+        return SimpleNamespace(model_dump=lambda: {"type": "mesh", "project_id": 7, "value": "é"})
+    compat.configure(f"http://{projects.at}/", projects.boss)
+    b = browser.Browser(f"--host-resolver-rules=MAP localhost:8000 {projects.at}")
+    try:
+        page = b.open("http://localhost:8000/healthz")
+        page.eval("(() => {" + BESIDE + exchanged(FACTORY, *TYPES) + """
+          window.store = createEventSourceStore("Project").getState;
+          const other = (m) => window.told.push(m.type === "data" ? m.object.value : "-");
+          store().initConnection("http://localhost:8000/api/v1/events/project.7", [taskEventHandler, progressEventHandler, other]);
+        })(); 0""")
+        page.wait("window.told.length === 1", "it is open")
+        asyncio.run(backend())
+        page.wait("window.told.includes(100)", "the last of it")
+        want = ["é", "Task completed: 100%", "-"]
+        for n in range(0, 101, 10):
+            want += [n, "-"]
+        page.wait(f"window.told.length === {1 + len(want)}", "all of it")
+        assert page.eval("window.told") == ["Project SSE connected. Channel: project.7", *want]
+        page.eval("store().removeHandlers(store().handlers); 0")
+        assert page.eval("store().connection") is None
+    finally:
+        compat.configure(None)
+        b.close()
 
 
 @pytest.fixture
