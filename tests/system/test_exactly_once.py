@@ -3,7 +3,7 @@
 its row, and nobody else, whatever dies in between. Writers hold transactions open for random
 times, roll back and use savepoints; the daemon is killed again and again, its database sessions
 are terminated, the server is restarted, and clients drop and come back by Last-Event-ID, each time
-over another transport. Published messages go among them, to users, channels and everybody, from
+over another transport, and to any of two daemons where there are two. Published messages go among them, to users, channels and everybody, from
 transactions, posts and WebSockets."""
 
 import http.client
@@ -123,9 +123,9 @@ class Writer(threading.Thread):
 class Speaker(threading.Thread):
     """Says the same, under one id, until it is answered that it is published."""
 
-    def __init__(self, daemon, by, seed, stopping):
+    def __init__(self, daemons, by, seed, stopping):
         super().__init__(daemon=True)
-        self.daemon_process, self.by, self.random, self.stopping = daemon, by, random.Random(seed), stopping
+        self.daemons, self.by, self.random, self.stopping = daemons, by, random.Random(seed), stopping
         self.said, self.socket, self.asked = [], None, 0
 
     def run(self):
@@ -144,12 +144,12 @@ class Speaker(threading.Thread):
 
     def post(self, message, what):
         body = json.dumps({**message, "event": "note", "data": what})
-        return self.daemon_process.request("POST", "/send", {"Authorization": "Token " + TOKENS["manager"]},
+        return self.random.choice(self.daemons).request("POST", "/send", {"Authorization": "Token " + TOKENS["manager"]},
                                            body=body)[0] == 201
 
     def talk(self, message, what):
         if not self.socket:
-            self.socket = WebSocket(self.daemon_process, TOKENS["manager"], extra_query="types=counter.none")
+            self.socket = WebSocket(self.random.choice(self.daemons), TOKENS["manager"], extra_query="types=counter.none")
         s, action = self.socket, "send_to_user" if "user_id" in message else "send_to_channel"
         self.asked += 1
         s.ask({"action": action, "request_id": self.asked, "data": {**message, "type": "note", "content": what}})
@@ -163,9 +163,9 @@ class Speaker(threading.Thread):
 class Follower(threading.Thread):
     """A client that reads, drops at random moments and resumes; remembers what it heard."""
 
-    def __init__(self, daemon, who, seed):
+    def __init__(self, daemons, who, seed):
         super().__init__(daemon=True)
-        self.daemon_process, self.who, self.random = daemon, who, random.Random(seed)
+        self.daemons, self.who, self.random = daemons, who, random.Random(seed)
         self.heard, self.last_id, self.resumes, self.other, self.notes = [], None, 0, [], []
         self.channels = "&channels=" + ",".join(sorted(k[1:] for k in KEYS[who] if k[0] == "#"))
         self.came = []  # (connection, row, version, its id) of each of heard
@@ -184,9 +184,10 @@ class Follower(threading.Thread):
     def one_connection(self):
         # Not with a poll at first: who throws away its answer has no position to come back with.
         transport = self.random.choice(list(TRANSPORTS)[:None if self.last_id else 3])
-        c = Client(self.daemon_process, TOKENS[self.who], self.last_id, parser=TRANSPORTS[transport](),
+        daemon = self.random.choice(self.daemons)
+        c = Client(daemon, TOKENS[self.who], self.last_id, parser=TRANSPORTS[transport](),
                    extra_query=f"transport={transport}" + self.channels * ("#odd" in KEYS[self.who]))
-        self.connection = f"{transport} after {self.last_id}"
+        self.connection = f"{transport} of {self.daemons.index(daemon)} after {self.last_id}"
         if transport == "poll":
             self.one_answer(c)
             return
@@ -252,17 +253,18 @@ def by_row(heard):
     return rows
 
 
-def difference(follower, k, heard, must, seed, daemon):
+def difference(follower, k, heard, must, seed, logs):
     """What tells one fault from another: where they part, and by which connection it came."""
     at = next((i for i, (h, m) in enumerate(zip(heard, must)) if h != m), min(len(heard), len(must)))
     lo = max(at - 3, 0)
     came = [c for c in follower.came if c[1] == k][lo:at + 6]
     return (f"{follower.who} row {k}: seed {seed}: heard {heard[lo:at + 6]}, not {must[lo:at + 6]}"
-            f" ({len(heard)}, {len(must)}); came by {came}\n{daemon.log()[-20000:]}")
+            f" ({len(heard)}, {len(must)}); came by {came}\n{logs}")
 
 
+@pytest.mark.parametrize("n_daemons", [1, 2], ids=["one daemon", "two daemons"])
 @pytest.mark.parametrize("ring", [20000, 40], ids=["ring", "journal"])
-def test_every_change_once_to_whom_it_concerns(cluster, tmp_path, ring):
+def test_every_change_once_to_whom_it_concerns(cluster, tmp_path, ring, n_daemons):
     seed = int(os.environ.get("PGHERALD_SEED") or random.randrange(1 << 30))
     print("seed", seed)
     r = random.Random(seed)
@@ -276,11 +278,16 @@ def test_every_change_once_to_whom_it_concerns(cluster, tmp_path, ring):
         db.run("INSERT INTO authtoken_token VALUES (%s, %s)", (TOKENS[who], user))
     db.run(f"INSERT INTO counter SELECT g, 0, NULL FROM generate_series(0, {ROWS - 1}) AS g")
     install.apply()
-    daemon = Daemon(PGHERALD, install.conf, tmp_path / "daemon.log")
+    daemons = []
+    for n in range(n_daemons):
+        conf = tmp_path / f"daemon{n}.conf"
+        conf.write_text(install.conf.read_text())
+        daemons.append(Daemon(PGHERALD, conf, tmp_path / f"daemon{n}.log"))
     try:
-        run(db, daemon, r, seed)
+        run(db, daemons, r, seed)
     finally:
-        daemon.kill()
+        for daemon in daemons:
+            daemon.kill()
         db.drop()
 
 
@@ -294,24 +301,26 @@ def in_order(heard, must, who):
         last[txid] = place[data]
 
 
-def run(db, daemon, r, seed):
-    daemon.start().wait_ready()
-    followers = [Follower(daemon, who, r.random()) for who in TOKENS for _ in range(2)]
+def run(db, daemons, r, seed):
+    for daemon in daemons:
+        daemon.start().wait_ready()
+    followers = [Follower(daemons, who, r.random()) for who in TOKENS for _ in range(2)]
     for f in followers:
         f.start()
     for f in followers:
-        assert f.started_once.wait(PATIENCE_S), daemon.log()
+        assert f.started_once.wait(PATIENCE_S), [d.log() for d in daemons]
 
     end = time.monotonic() + SECONDS
     stopping = threading.Event()
     writers = [Writer(db.conninfo(), r.random(), stopping) for _ in range(WRITERS)]
-    speakers = [Speaker(daemon, by, r.random(), stopping) for by in ("post", "talk")]
+    speakers = [Speaker(daemons, by, r.random(), stopping) for by in ("post", "talk")]
     for w in writers + speakers:
         w.start()
     kills = 0
     pause = threading.Event()
     while time.monotonic() < end or sum(w.commits for w in writers) < COMMITS:
         pause.wait(r.uniform(0.3, 1.2))
+        daemon = r.choice(daemons)
         what = r.choice(("kill", "kill", "terminate", "terminate", "server", "stop"))
         if what == "kill":
             daemon.kill()
@@ -362,10 +371,11 @@ def run(db, daemon, r, seed):
         assert not f.other, f"{f.who} was told {f.other[:3]}"
         heard, must = by_row(f.heard), by_row(wanted[f.who])
         for k in must:
-            assert heard.get(k, []) == must[k], difference(f, k, heard.get(k, []), must[k], seed, daemon)
+            assert heard.get(k, []) == must[k], difference(f, k, heard.get(k, []), must[k], seed, [d.log()[-20000:] for d in daemons])
         assert not set(heard) - set(must), f.who
         in_order(f.notes, notes[f.who], f"{f.who}: seed {seed}")
-    daemon.stop()
+    for daemon in daemons:
+        daemon.stop()
 
 
 def test_a_stream_that_stays_open_is_told_once_whatever_happens_behind_it(served):

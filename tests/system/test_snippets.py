@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: PostgreSQL
 """What the documents show, as it stands there, against the presets: pages that were written for a chat's own server,
-before and after that had changed its transport; a project's store and what its backend sends; the streaming system's page, commands and lines for a terminal. The
-tokens that are spelled in them are there; where localhost:8000 is, the browser and curl are told."""
+before and after that had changed its transport; a project's store and what its backend sends; the streaming system's
+page, commands and lines for a terminal. The tokens that are spelled in them are there; where localhost:8000 is, the
+browser and curl are told."""
 
 import asyncio
 import json
@@ -299,7 +300,7 @@ for progress in range(0, 101, 10):
             object={"progress": progress}
         )
     )
-    await asyncio.sleep(1)
+    await asyncio.WAIT(1)
 """
 
 
@@ -340,13 +341,16 @@ def test_a_project_s_page_and_its_backend(projects):
     async def backend():
         names = {"send_event": broadcast.send_event, "WSMessage": broadcast.WSMessage,
                  "WSMessageTypeEnum": broadcast.WSMessageTypeEnum, "project_id": "7", "task": SimpleNamespace(id=5),
-                 "asyncio": SimpleNamespace(sleep=lambda seconds: asyncio.sleep(0)), "do_some_work": work}
+                 "asyncio": SimpleNamespace(WAIT=no_time), "do_some_work": work}
         exec(TASK, names)
         await names["some_task"]("8")
         await names["some_task"]("7")
         for text in (DONE, PROGRESS):
             exec("async def part():\n" + textwrap.indent(text, "    "), names)
             await names["part"]()
+
+    async def no_time(seconds):
+        """Where the document sleeps."""
 
     async def work():
         return SimpleNamespace(model_dump=lambda: {"type": "mesh", "project_id": 7, "value": "é"})
