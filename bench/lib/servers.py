@@ -95,6 +95,7 @@ conninfo = host={socket} dbname=postgres user=pgherald
 receives = all
 [role foreman]
 receives = own
+channels = *
 [auth bench]
 token_table = bench.tokens
 token_column = key

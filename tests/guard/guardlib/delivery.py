@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import shutil
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from .strace import KNOWN, SENDS, WAITS, Calls, Strace
 STREAMS = 200
 EVENTS = 40
 BATCH = 16
+KEYS = 16  # channels beside the first
 # Beyond the flush interval, and slower than what wakes the daemon's own polling.
 PACE_S = 0.015
 IDLE_S = 4
@@ -82,10 +84,10 @@ def lockstep(server: Pgherald, load: Load, role: str, events: int = EVENTS, batc
         raise RuntimeError(f"{report['events']} of {wanted} events; {lost(report)}")
 
 
-def gone(server: Pgherald, n: int) -> None:
+def gone(server: Pgherald, n: int, words: str = "SSE stream closed") -> None:
     """Until so many streams have ended."""
     log, end = Path(server.log.name), time.monotonic() + 30
-    while log.read_text().count("SSE stream closed") < n:
+    while log.read_text().count(words) < n:
         if time.monotonic() > end:
             raise RuntimeError("the streams do not end")
         time.sleep(0.01)
@@ -98,6 +100,26 @@ def come_and_go(server: Pgherald) -> None:
     with clients(server, "manager", in_flight=1):
         pass
     gone(server, before + STREAMS)
+
+
+def idle_bytes(server: Pgherald, meter: Heap, query: str) -> float:
+    """Of a stream of a foreman's that asks so, with nothing to be told."""
+    token = server.token("foreman")
+    before, sockets = meter.bytes(), []
+    for n in range(STREAMS):
+        s = socket.create_connection(("127.0.0.1", server.port), 30)
+        sockets.append(s)
+        s.sendall(f"GET {server.path}?{query} HTTP/1.1\r\nHost: t\r\nAuthorization: Token {token % (n + 1)}\r\n\r\n".encode())
+        answer = b""
+        while b"connected" not in answer:
+            answer += s.recv(4096)
+    settle()
+    taken = (meter.bytes() - before) / STREAMS
+    ended = Path(server.log.name).read_text().count("stream closed")
+    for s in sockets:
+        s.close()
+    gone(server, ended + STREAMS, "stream closed")
+    return taken
 
 
 def instructions(build: Path, postgres: Postgres) -> Figures:
@@ -154,6 +176,10 @@ def allocations(build: Path, postgres: Postgres) -> Figures:
             with clients(server, "foreman", wire="websocket"):
                 settle()
                 figures["websocket.bytes"] = (meter.bytes() - before) / STREAMS
+        gone(server, STREAMS, "WebSocket stream closed")
+        figures["poll.bytes"] = idle_bytes(server, meter, "transport=poll")
+        one, many = (idle_bytes(server, meter, "channels=" + ",".join(f"c.{i}" for i in range(n))) for n in (1, 1 + KEYS))
+        figures["key.bytes"] = (many - one) / KEYS
     return figures
 
 
