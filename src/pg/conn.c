@@ -20,9 +20,15 @@
 /* Nothing of the database's or the role's settings may change what our statements mean (until this
  * one has been run, whoever owns the database says what = is), and no idle limit may end a
  * listener. They are planned once per connection, when the journal may be empty: so only index
- * look-ups are left to choose from. Unknown settings on old servers are skipped by the WHERE. */
+ * look-ups are left to choose from. Unknown settings on old servers are skipped by the WHERE. And
+ * a schema by our name may be anybody's where nothing has been installed: what is asked there would
+ * be his code, as a role that may have rights in other databases of the cluster. */
 static const char setup_sql[] =
-	"SELECT pg_catalog.set_config(s.name, s.value, false)"
+	"SELECT pg_catalog.set_config(s.name, s.value, false), (SELECT r.rolname"
+	" FROM pg_catalog.pg_namespace AS n"
+	" JOIN pg_catalog.pg_roles AS r ON r.oid OPERATOR(pg_catalog.=) n.nspowner"
+	" WHERE n.nspname OPERATOR(pg_catalog.=) 'pgherald'"
+	" AND r.rolname OPERATOR(pg_catalog.<>) 'pgherald_owner' AND NOT r.rolsuper)"
 	" FROM (VALUES ('search_path', 'pg_catalog, pg_temp'), ('timezone', 'UTC'), "
 	"('statement_timeout', '30s'),"
 	" ('idle_session_timeout', '0'), ('idle_in_transaction_session_timeout', '10s'),"
@@ -36,6 +42,8 @@ static const char setup_sql[] =
 	" ('enable_hashjoin', 'off'),"
 	" ('client_encoding', 'UTF8')) AS s(name, value)"
 	" JOIN pg_catalog.pg_settings AS p ON p.name OPERATOR(pg_catalog.=) s.name";
+
+enum { SETUP_VALUE, SETUP_STRANGER };
 
 static void on_ready(void *arg, uint32_t events);
 static void on_timer(void *arg);
@@ -210,6 +218,15 @@ static void on_setup(void *arg, const PGresult *r)
 		return; /* conn_go_down() has said why */
 	if (PQresultStatus(r) != PGRES_TUPLES_OK) {
 		conn_go_down(c, conn_error(r));
+		return;
+	}
+	if (PQntuples(r) && !PQgetisnull(r, 0, SETUP_STRANGER)) {
+		autofree char *why =
+			xasprintf("schema pgherald belongs to %s, and nothing is asked there (see "
+				  "pgherald sql check)",
+				  PQgetvalue(r, 0, SETUP_STRANGER));
+
+		conn_go_down(c, why);
 		return;
 	}
 	c->ready = true;

@@ -342,6 +342,31 @@ def test_refused(site, trap):
     site.assert_safe("other commands")
 
 
+def test_the_daemon_asks_nothing_of_a_schema_of_somebody_else(site, tmp_path):
+    """Its role can set its own password, and end sessions of other daemons of the cluster."""
+    begin = ALONE[-1]
+    assert begin.name == "schema pgherald beforehand"
+    site.plant(begin)
+    made = cluster_has_no(site.cluster, "pgherald")
+    if made:  # as it is where another database has pgherald
+        site.db.run("CREATE ROLE pgherald LOGIN")
+    site.begin = os.path.getsize(site.cluster.log)
+    refused(site.explain(site.db.conninfo("pgherald")), "belongs to somebody else")
+    daemon = Daemon(PGHERALD, site.conf, tmp_path / "daemon.log").start()
+    try:
+        for connection in ("journal", "auth", "replay"):
+            daemon.wait_log(rf"database \({connection}\): schema pgherald belongs to {EVIL}, and nothing is asked there")
+        site.assert_safe("serve")
+        site.evil("DROP SCHEMA pgherald CASCADE")
+        done(site.sql("install", "--apply"))
+        daemon.wait_ready()
+    finally:
+        daemon.stop()
+        site.sql("uninstall", "--apply")
+        if made:
+            site.db.run("DROP ROLE pgherald")
+
+
 @pytest.fixture(scope="module")
 def installed_site(cluster, roles, tmp_path_factory):
     """The name of a database with everything installed and no trap yet."""
