@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import tempfile
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,17 +51,36 @@ class Facts:
         return said
 
 
+_running = set()
+_ending = threading.Event()
+
+
+def end_all():
+    """Ends what runs, and lets nothing begin: the threads that wait for it come back."""
+    _ending.set()
+    for process in list(_running):
+        _kill(process)
+
+
+def _kill(process):
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
 def _run_all(argv, **kw):
     """Its exit status; whatever it has started ends with it, or with us."""
     process = subprocess.Popen(argv, start_new_session=True, **kw)
+    _running.add(process)
     try:
+        if _ending.is_set():
+            raise suites.Unavailable("it was ended")
         return process.wait(TIMEOUT_S)
     finally:
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+        _kill(process)
         process.wait()
+        _running.remove(process)
 
 
 class Place:
@@ -69,6 +89,13 @@ class Place:
         level = {"default_transaction_isolation": "serializable"} if serializable else {}
         self.cluster = Cluster({"max_connections": "200", "max_prepared_transactions": "0",
                                 "max_locks_per_transaction": "1024", **QUICK, **level})
+        try:
+            self._prepare()
+        except BaseException:
+            self.close()
+            raise
+
+    def _prepare(self):
         self.cluster.execute(f"CREATE ROLE {ROLE} LOGIN CREATEDB")
         # What only a superuser may make, and the tests of django.contrib.postgres want to be there.
         for name in EXTENSIONS:
@@ -82,13 +109,16 @@ class Place:
         argv, cwd, more = suite.command(short, jobs, only)
         with tempfile.TemporaryDirectory(prefix="pgherald-foreign-") as name:
             os.chmod(name, 0o755)
+            temporary = Path(name) / "tmp"  # of whoever is killed
+            temporary.mkdir()
+            os.chmod(temporary, 0o1777)
             path = [str(INSIDE), *filter(None, [more.pop("PYTHONPATH", "")])]
             env = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "DJANGO_"))}
             env.update(
                 PGHOST=self.cluster.dir, PGPORT="5432", PGUSER=ROLE, DATABASE_HOST=self.cluster.dir,
                 DATABASE_PORT="5432", DATABASE_USER=ROLE, PYTHONPATH=os.pathsep.join(path),
                 DATABASE_URL=f"postgres://{ROLE}@/guest?host={self.cluster.dir}&port=5432",
-                PYTHONDONTWRITEBYTECODE="1", FOREIGN_MODE=mode, FOREIGN_OUT=name,
+                PYTHONDONTWRITEBYTECODE="1", TMPDIR=str(temporary), FOREIGN_MODE=mode, FOREIGN_OUT=name,
                 FOREIGN_PGHERALD=self.pgherald, **more)
             with open(Path(name) / "output", "w+", encoding="utf-8", errors="replace") as output:
                 status = _run_all(argv, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=output,

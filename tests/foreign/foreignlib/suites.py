@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 from pathlib import Path
 
 from lib.venv import make as make_venv
@@ -53,7 +54,8 @@ class Suite:
             ready = self.home / "ready"
             if ready.exists() and ready.read_text() == want:
                 return
-            shutil.rmtree(self.home / "source", ignore_errors=True)
+            for place in ("source", "unpacked"):
+                shutil.rmtree(self.home / place, ignore_errors=True)
             pip = [*make_venv(_must, self.home / "venv"), "--quiet", "--retries=1", "--disable-pip-version-check"]
             _must([*pip, "install", *self.requirements])
             _must([*pip, "download", "--no-deps", "--no-binary", ":all:",
@@ -118,7 +120,9 @@ def get(name):
 
 def _must(argv):
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=PIP_TIMEOUT_S)
+        with tempfile.TemporaryDirectory(prefix="pgherald-foreign-") as temporary:
+            done = subprocess.run(argv, capture_output=True, text=True, timeout=PIP_TIMEOUT_S,
+                                  env={**os.environ, "TMPDIR": temporary})
     except (OSError, subprocess.TimeoutExpired) as error:
         raise Unavailable(str(error)) from None
     if done.returncode:
