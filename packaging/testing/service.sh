@@ -119,17 +119,32 @@ extension() { # CREATE EXTENSION from the package's files
 	inside runuser -u postgres -- createdb second &&
 		inside runuser -u postgres -- psql -v ON_ERROR_STOP=1 -qd second -c 'CREATE EXTENSION pgherald'
 }
+finds_its_way() { # root is let in as those are whom he names, or postgres: peer authentication is Debian's default
+	inside pgherald doctor --quick --dsn dbname=shop && inside pgherald doctor --quick --dsn 'dbname=shop user=postgres' &&
+		inside pgherald sql check --dsn 'dbname=shop user=postgres'
+}
+upgrade_reaches_instances() { # debhelper's restart knows the one service only
+	configure /etc/pgherald/blog.conf '[server]
+listen = 127.0.0.1:8090'
+	inside chgrp pgherald /etc/pgherald/blog.conf
+	inside systemctl -q enable --now pgherald@blog && soon answers readyz 8090 || return
+	local before
+	before=$(unit MainPID pgherald@blog)
+	inside sh -c 'dpkg -i /out/pgherald_*.deb </dev/null' && soon answers readyz 8090 &&
+		! is "$(unit MainPID pgherald@blog)" "$before"
+}
 upgrade_keeps() { # dpkg's own way of an upgrade: the configuration and its rights stay
 	inside chmod 0600 /etc/pgherald/pgherald.conf && inside chown pgherald /etc/pgherald/pgherald.conf
 	inside sh -c 'dpkg -i /out/pgherald_*.deb </dev/null' &&
 		is "$(inside stat -c '%a %U' /etc/pgherald/pgherald.conf)" '600 pgherald' &&
 		inside grep -q '^\[watch order\]' /etc/pgherald/pgherald.conf && soon answers readyz
 }
-purge() {
+purge() { # with what `pgherald init` leaves and says to make; the configuration of an instance is its owner's
+	inside touch /etc/pgherald/pgherald.conf.old /etc/pgherald/secret_key && inside rm /etc/pgherald/blog.conf
 	inside pgherald sql uninstall --apply --dsn dbname=shop && inside dpkg --purge pgherald postgresql-pgherald &&
 		! inside find / -xdev -path /proc -prune -o -path /src -prune -o -path /out -prune -o -path '*journal*' -prune \
 			-o -name '*pgherald*' -print | grep -v '^/var/lib/postgresql\|^/run/' &&
-		! inside systemctl cat pgherald
+		! inside systemctl cat pgherald && ! inside pgrep -x pgherald
 }
 
 life() {
@@ -143,6 +158,7 @@ life() {
 	check "service: root installs into the database with a file that postgres may not read" sql_install
 	check "service: starts" starts
 	check "service: staff hears" hears token1 A-1
+	check "service: root's doctor and check are let in" finds_its_way
 	check "service: the sandbox is in force" sandboxed
 	check "service: the limit of open files" limits
 	check "service: reload refuses a file with an error, the daemon serves on" keeps_serving
@@ -155,6 +171,7 @@ life() {
 	check "service: with the socket a restart refuses nobody, and a proxy never answers 502" socket
 	check "service: CREATE EXTENSION from the files of the package" extension
 	check "service: an upgrade leaves the configuration and its rights alone" upgrade_keeps
+	check "service: an upgrade restarts the other instances" upgrade_reaches_instances
 	check "service: uninstall and purge leave nothing" purge
 }
 boot "$root" "$debs" life

@@ -112,7 +112,8 @@ int cli_doctor(int argc, char **argv)
 	conf = conf_load(o.config, &error);
 	if (!conf || !conf_load_secrets(conf, &error)) {
 		report_begin(&v.report, o.json);
-		visit_find(&v, "conf-refused", "configuration", buf_cstr(&error), NULL);
+		visit_find(&v, "conf-refused", "configuration", buf_cstr(&error),
+			   "pgherald -t says the same; pgherald init writes a new one");
 		conf_unref(conf);
 		return report_end(&v.report);
 	}

@@ -164,24 +164,33 @@ PGconn *connection_open_as(const char *conninfo, const char *system_user)
 	return db;
 }
 
-static bool names_somebody(const char *conninfo)
+/* The value that a conninfo has for it, as a copy, or NULL. */
+static char *value_of(const char *conninfo, const char *keyword)
 {
-	static const char *const names[] = {"user", "host", "hostaddr", "service"};
 	PQconninfoOption *all = PQconninfoParse(conninfo, NULL);
-	bool yes = getenv("PGUSER") || getenv("PGHOST") || !all;
+	char *value = NULL;
 
-	for (PQconninfoOption *p = all; p && p->keyword; p++)
-		for (size_t i = 0; p->val && i < sizeof(names) / sizeof(*names); i++)
-			if (!strcmp(p->keyword, names[i]))
-				yes = true;
+	for (PQconninfoOption *p = all; p && p->keyword && !value; p++)
+		if (!strcmp(p->keyword, keyword) && p->val)
+			value = xstrdup(p->val);
 	PQconninfoFree(all);
-	return yes;
+	return value;
 }
 
 PGconn *connection_open_admin(const char *conninfo)
 {
-	return names_somebody(conninfo) ? connection_open(conninfo)
-					: connection_open_as(conninfo, "postgres");
+	static const char *const places[] = {"host", "hostaddr", "service"};
+	autofree char *user = value_of(conninfo, "user");
+	const char *who = user ? user : getenv("PGUSER");
+	bool placed = getenv("PGHOST");
+
+	for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++) {
+		autofree char *place = value_of(conninfo, places[i]);
+
+		placed = placed || place;
+	}
+	return placed ? connection_open(conninfo)
+		      : connection_open_as(conninfo, who ? who : "postgres");
 }
 
 bool connection_apply(const struct script *s, const char *conninfo)

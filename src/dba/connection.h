@@ -13,8 +13,8 @@ PGconn *connection_open(const char *conninfo);
 /* The same; for root over a local socket as that system user, if there is one, since peer
  * authentication goes by who connects: `sudo -u USER` without sudo. */
 PGconn *connection_open_as(const char *conninfo, const char *system_user);
-/* The same, for root and a conninfo that names neither a user nor a host: as postgres, like
- * `sudo -u postgres psql`. The configuration, which root has read, need not be his to read. */
+/* The same, for root and a conninfo that names no host: as the user it names, else as postgres,
+ * like `sudo -u postgres psql`. The configuration, which root has read, need not be his to read. */
 PGconn *connection_open_admin(const char *conninfo);
 /* Runs the steps in order over one connection, a line per step on stdout; a step whose locks cannot
  * be had is tried again. False after saying on stderr what failed. */

@@ -231,7 +231,7 @@ void visit_database(struct visit *v)
 		visit_find(v, "login-refused", "[database] conninfo",
 			   "no connection (the reason stands above)", remedy(v->conf->conninfo));
 	if (v->dsn)
-		asks = connection_open(v->dsn);
+		asks = connection_open_admin(v->dsn);
 	if (asks && !check_look(&v->report, asks, v->conf))
 		visit_blind(v, "database", "what is wanted there cannot be worked out");
 	else if (!asks)

@@ -57,6 +57,11 @@ for shell in bash zsh; do
 		have=$(offered $shell pgherald $command -- | tr ' ' '\n' | grep . |
 			if [ -z "$command" ]; then cat; else grep -vx -e --help; fi | tr '\n' ' ')
 		same "$shell, pgherald $command --" "$want" "$have"
+		# shellcheck disable=SC2086 # none, or one word
+		for option in $("$pgherald" $command --help | grep -oE -- '^ +(-., )?--[a-z-]+ FILE' | grep -oE -- '--[a-z-]+'); do
+			offered $shell pgherald $command "$option" '' | grep -q README.md ||
+				same "$shell, pgherald $command $option" "files" ""
+		done
 	done
 	same "$shell, pgherald" "$("$pgherald" --help | sed -n '/^Commands:/,/^$/s/^  \([a-z][a-z]*\) .*/\1/p' |
 		LC_ALL=C sort | tr '\n' ' ')" "$(offered $shell pgherald '')"
