@@ -104,11 +104,12 @@ static enum MHD_Result ready_but(struct worker *w, struct MHD_Connection *c)
 enum MHD_Result admin_readyz(struct worker *w, struct MHD_Connection *c)
 {
 	if (w->draining)
-		return answer_busy(c, w->conf, MHD_HTTP_SERVICE_UNAVAILABLE, "shutting down", NULL,
-				   5);
+		return answer_busy(c, w->conf, MHD_HTTP_SERVICE_UNAVAILABLE, "shutting down",
+				   "shutdown", 5);
 	if (!w->database_up)
 		return answer_busy(c, w->conf, MHD_HTTP_SERVICE_UNAVAILABLE,
-				   "the database is away or still being read", NULL, 1);
+				   "the database is away or still being read",
+				   tally_name(TALLY_DATABASE), 1);
 	if (w->problems)
 		return ready_but(w, c);
 	return answer_text(c, w->conf, MHD_HTTP_OK, "application/json",

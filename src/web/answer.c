@@ -67,21 +67,24 @@ void answer_headers(struct MHD_Connection *c, const struct conf *conf, struct MH
 		    add_to_response, r);
 }
 
-static void detail_json(struct buf *b, const char *detail)
+/* `code` may be NULL. */
+static void detail_json(struct buf *b, const char *detail, const char *code)
 {
 	buf_init(b, BODY_MAX);
 	buf_str(b, "{\"detail\": ");
 	json_string(b, detail, strlen(detail));
+	if (code)
+		buf_printf(b, ", \"code\": \"%s\"", code);
 	buf_str(b, "}\n");
 }
 
 void answer_refusal(struct buf *out, const struct conf *conf, unsigned status, const char *detail,
-		    const char *origin, size_t origin_len, bool body)
+		    const char *code, const char *origin, size_t origin_len, bool body)
 {
 	autofree char *from = origin ? xstrndup(origin, origin_len) : NULL;
 	autobuf json = {0};
 
-	detail_json(&json, detail);
+	detail_json(&json, detail, code);
 	buf_init(out, BODY_MAX);
 	buf_printf(out, "HTTP/1.1 %u %s\r\nConnection: close\r\n", status,
 		   MHD_get_reason_phrase_for(status));
@@ -129,7 +132,7 @@ static enum MHD_Result send_detail(struct MHD_Connection *c, const struct conf *
 {
 	autobuf b = {0};
 
-	detail_json(&b, detail);
+	detail_json(&b, detail, NULL);
 	return send_body(c, conf, status, "application/json", buf_cstr(&b), headers);
 }
 
@@ -144,14 +147,10 @@ enum MHD_Result answer_busy(struct MHD_Connection *c, const struct conf *conf, u
 {
 	char seconds[12];
 	const char *const headers[] = {"Retry-After", seconds, NULL};
-	autobuf b = {.max = BODY_MAX};
+	autobuf b = {0};
 
 	snprintf(seconds, sizeof(seconds), "%u", retry_s);
-	if (!code)
-		return send_detail(c, conf, status, detail, headers);
-	buf_str(&b, "{\"detail\": ");
-	json_string(&b, detail, strlen(detail));
-	buf_printf(&b, ", \"code\": \"%s\"}\n", code);
+	detail_json(&b, detail, code);
 	return send_body(c, conf, status, "application/json", buf_cstr(&b), headers);
 }
 

@@ -44,10 +44,10 @@ enum MHD_Result answer_page(struct MHD_Connection *c, const struct conf *conf, c
 enum MHD_Result answer_text(struct MHD_Connection *c, const struct conf *conf, unsigned status,
 			    const char *type, const char *body);
 /* A whole answer as bytes, {"detail": …} in it, for a request that libmicrohttpd is not given.
- * `out` is made here. `origin` is that of the request, of so many bytes, or NULL; `body` false for
- * HEAD. */
+ * `out` is made here. `code` may be NULL; `origin` is that of the request, of so many bytes, or
+ * NULL; `body` false for HEAD. */
 void answer_refusal(struct buf *out, const struct conf *conf, unsigned status, const char *detail,
-		    const char *origin, size_t origin_len, bool body);
+		    const char *code, const char *origin, size_t origin_len, bool body);
 /* Whether CORS lets the page that asks read an answer. */
 bool answer_page_reads(struct MHD_Connection *c, const struct conf *conf) MUST_CHECK;
 /* Adds what every answer has: the CORS headers when the origin is on the list, no caching of

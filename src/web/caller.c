@@ -127,7 +127,7 @@ static void say(struct caller *c, const struct conf *conf, unsigned status, cons
 {
 	struct buf b;
 
-	answer_refusal(&b, conf, status, why, origin, origin_len, !c->head.head_method);
+	answer_refusal(&b, conf, status, why, NULL, origin, origin_len, !c->head.head_method);
 	(void)!send(c->fd.fd, buf_cstr(&b), b.len, MSG_DONTWAIT | MSG_NOSIGNAL);
 	buf_free(&b);
 }

@@ -74,7 +74,8 @@ enum MHD_Result control_answer(const struct post_choice *l, struct MHD_Connectio
 
 	if (!l || l->verdict == CHOICE_UNAVAILABLE)
 		return answer_busy(c, conf, MHD_HTTP_SERVICE_UNAVAILABLE,
-				   "The database is not available; try again.", NULL, 1);
+				   "The database is not available; try again.",
+				   tally_name(TALLY_DATABASE), 1);
 	if (l->verdict == CHOICE_NO_STREAM)
 		return no_such_stream(c, conf);
 	if (l->verdict == CHOICE_FULL)

@@ -29,7 +29,8 @@ static void say_full(const struct worker *w, int fd)
 	if (n > 0)
 		head_find_origin(&head, bytes, (size_t)n);
 	answer_refusal(&b, w->conf, MHD_HTTP_SERVICE_UNAVAILABLE, "No connections left; try again.",
-		       head.origin ? bytes + head.origin : NULL, head.origin_len, true);
+		       tally_name(TALLY_DESCRIPTORS), head.origin ? bytes + head.origin : NULL,
+		       head.origin_len, true);
 	(void)!send(fd, buf_cstr(&b), b.len, MSG_DONTWAIT | MSG_NOSIGNAL);
 	buf_free(&b);
 	shutdown(fd, SHUT_WR);

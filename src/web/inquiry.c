@@ -154,7 +154,7 @@ enum MHD_Result inquiry_answer(struct MHD_Connection *c, const struct conf *conf
 					   ? l->why
 					   : "The database is not available, or takes too long; "
 					     "try again.",
-				   NULL, AGAIN_S);
+				   tally_name(TALLY_DATABASE), AGAIN_S);
 	return answer_text(c, conf, MHD_HTTP_OK, "application/json",
 			   json_object_to_json_string_ext(l->answer, JSON_C_TO_STRING_SPACED));
 }

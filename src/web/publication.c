@@ -72,8 +72,9 @@ bool publication_expect(struct publication *p, struct worker *w, struct MHD_Conn
 		return false;
 	}
 	if (len > BODIES_MAX - w->http.body_bytes) {
-		*ret = answer_busy(c, conf, MHD_HTTP_SERVICE_UNAVAILABLE, NO_ROOM, NULL,
-				   NOT_BEFORE);
+		tally_note(&w->commons->tally, TALLY_BODIES, loop_now_ms(w->loop), NULL, NULL);
+		*ret = answer_busy(c, conf, MHD_HTTP_SERVICE_UNAVAILABLE, NO_ROOM,
+				   tally_name(TALLY_BODIES), NOT_BEFORE);
 		return false;
 	}
 	p->counted = (size_t)len;
@@ -155,7 +156,7 @@ enum MHD_Result publication_answer(struct publication *p, struct MHD_Connection 
 		return answer_busy(c, conf, MHD_HTTP_SERVICE_UNAVAILABLE,
 				   "The database is not available, or did not say whether it is "
 				   "published; try again, with an \"id\".",
-				   NULL, NOT_BEFORE);
+				   tally_name(TALLY_DATABASE), NOT_BEFORE);
 	if (l->verdict != PUBLISHED)
 		return answer_error(c, conf, answers[l->verdict].status,
 				    answers[l->verdict].why ? answers[l->verdict].why : l->why);

@@ -225,7 +225,7 @@ enum MHD_Result roll_answer(struct MHD_Connection *c, const struct conf *conf,
 
 	if (!l)
 		return answer_busy(c, conf, MHD_HTTP_SERVICE_UNAVAILABLE,
-				   "Not all of it could be asked in time.", NULL, AGAIN_S);
+				   "Not all of it could be asked in time.", "timeout", AGAIN_S);
 	if (l->what == ROLL_END && !l->n)
 		return answer_error(c, conf, MHD_HTTP_NOT_FOUND, "There is no such connection.");
 	if (l->what == ROLL_COUNT) {

@@ -129,6 +129,9 @@ static const struct {
 		 "max_tickets_per_address"},
 	[TALLY_MEMORY] = {"clients take client_memory: further ones are told to come back",
 			  "clients take less than client_memory again", "client_memory"},
+	[TALLY_BODIES] = {"a worker has no room for another body: further ones are told to come "
+			  "back",
+			  "there is room for bodies again", "bodies"},
 	[TALLY_MEMORY_SLOW] = {"clients take client_memory: those for whom most waits are let go",
 			       "nobody is let go for client_memory any more", "client_memory_slow"},
 };

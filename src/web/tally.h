@@ -43,6 +43,7 @@ enum tally_reason {
 	TALLY_USER_TICKETS,	  /* to a user max_tickets_per_user */
 	TALLY_ADDRESS_TICKETS,	  /* to an address max_tickets_per_address */
 	TALLY_MEMORY,		  /* clients take client_memory: no further one */
+	TALLY_BODIES,		  /* bodies have no room */
 	TALLY_MEMORY_SLOW,	  /* ... and who takes most is let go */
 	N_TALLIES
 };

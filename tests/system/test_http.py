@@ -436,6 +436,7 @@ def test_somebody_else_has_taken_the_descriptors(served):
             break
     assert holes[-1].status == 503
     h = holes[-1].wait_end().headers
+    assert json.loads(holes[-1].raw_body)["code"] == "descriptors"
     assert h["Retry-After"] == "5" and h["Content-Type"] == "application/json"
     assert h["Vary"] == "Origin"  # and more where the request has come by then
     change(served)

@@ -2,6 +2,7 @@
 """Running it: the command line, reload, shutdown, the database going away and coming back."""
 
 import fcntl
+import json
 import os
 import re
 import select
@@ -379,8 +380,10 @@ def test_database_down_answers_in_time(served, alone):
     served.configure("[server]", "[server]\nrequest_timeout = 2s")
     d = served.daemon.start().wait_ready()
     alone.stop("immediate")
-    status, headers, _ = d.get(EVENTS, served.anna)
-    assert status == 503 and headers["Retry-After"] == "3"
+    status, headers, body = d.get(EVENTS, served.anna)
+    assert status == 503 and headers["Retry-After"] == "3" and json.loads(body)["code"] == "database"
+    status, headers, body = d.get("/readyz")
+    assert status == 503 and headers["Retry-After"] and json.loads(body)["code"] == "database"
     status, headers, body = d.get(EVENTS + "?token=" + served.anna)
     assert status == 200 and body.startswith(b"retry: ") and b"not available" in body
     d.wait_log("clients are told to come back: the database is not available peer=127")

@@ -98,7 +98,7 @@ def test_a_commit_that_fails_is_not_answered_as_one(place, fails):
     place.db.run(REFUSING.format(fails=fails))
     try:
         status, said = post(place, "/ws/broadcast", body)
-        assert status == 503, said
+        assert status == 503 and said["code"] == "database", said
         assert not [j for j in journal(place) if j[3] == "at commit"]
     finally:
         place.db.run("DROP FUNCTION pgherald.at_commit() CASCADE")
@@ -387,6 +387,7 @@ def test_bodies_have_so_much_room(place):
             assert len(answers) < 100
         assert len(answers) > 16 and {a[:12] for a in answers[:-1]} == {b"HTTP/1.1 100"}
         assert b"Retry-After: 3" in answers[-1] and b"Too much is being posted" in answers[-1]
+        assert b'"code": "bodies"' in answers[-1]
     cluster_wait(lambda: post(place, "/ws/broadcast", {"event": "m", "data": 2})[0] == 201, "there is room again")
 
 
