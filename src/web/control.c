@@ -100,7 +100,7 @@ static struct stream *find(struct worker *w, const struct post_choice *l)
 		if (s->id == l->stream)
 			return s->state != STREAM_CLOSING && !s->close_reason &&
 					       !strcmp(s->member.who->user_id, l->user_id) &&
-					       conf_find_door(s->route, l->auth, &door)
+					       stream_has_door(s, l->auth, &door)
 				       ? s
 				       : NULL;
 	}

@@ -161,13 +161,17 @@ bool stream_is_concerned(const struct stream *s, const struct keys *users);
 void stream_set_channels(struct stream *s, struct keys *channels);
 /* The same, and then of those in `joined` (taken; or NULL) what is kept, before anything else. */
 void stream_join(struct stream *s, struct keys *channels, struct keys *joined);
+/* Whether a credential of that [auth] section may come in by its route, as that is now; *ret_door
+ * is the door's place in the route that it began with. */
+bool stream_has_door(const struct stream *s, const char *auth, unsigned *ret_door) MUST_CHECK;
 /* Finds its role again; ends it, false, when it has none any more. */
 bool stream_rescope(struct stream *s);
 /* A key by which that [auth] section lets in is good no longer: looks its credential up at once if
  * it came in there. */
 void stream_keys_gone(struct stream *s, const char *auth);
-/* Another configuration: finds its role again, and looks a credential up at once whose keys stand
- * in a file, which may have lost it. */
+/* Another configuration: ends it when its route is gone, or is not for its door any more; finds its
+ * role again, and looks a credential up at once whose keys stand in a file, which may have lost it.
+ */
 void stream_reload(struct stream *s);
 
 /* Between the files of stream: */

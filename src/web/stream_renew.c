@@ -60,7 +60,7 @@ bool stream_renew(struct stream *s, const char *user_id, const char *auth, const
 	unsigned door;
 
 	if (s->state == STREAM_CLOSING || strcmp(user_id, s->member.who->user_id) != 0 ||
-	    !conf_find_door(s->route, auth, &door))
+	    !stream_has_door(s, auth, &door))
 		return false;
 	stream_set_token(s, token);
 	s->door = (uint8_t)door;

@@ -221,13 +221,31 @@ static void rechecked(struct post_lookup *l)
 	stream_continue(s);
 }
 
+/* Its route as the configuration has it by now: settings stay those that it began with, rights do
+ * not. NULL when it is gone. */
+static const struct conf_route *route_now(const struct stream *s)
+{
+	const struct conf_route *r = conf_find_route(s->worker->conf, s->route->name);
+
+	return r && r->kind == ROUTE_EVENTS ? r : NULL;
+}
+
+bool stream_has_door(const struct stream *s, const char *auth, unsigned *ret_door)
+{
+	const struct conf_route *now = route_now(s);
+	unsigned door;
+
+	return now && conf_find_door(now, auth, &door) && conf_find_door(s->route, auth, ret_door);
+}
+
 bool stream_rescope(struct stream *s)
 {
 	struct worker *w = s->worker;
+	const struct conf_route *now = route_now(s);
 	int role = hub_role(&w->hub, s->member.who->role);
 
 	hub_leave(&w->hub, &s->member);
-	if (role < 0 || !conf_role_allowed(w->conf, s->route, s->member.who->role)) {
+	if (role < 0 || !conf_role_allowed(w->conf, now ? now : s->route, s->member.who->role)) {
 		s->member.role = 0; /* unused: it hears nothing any more */
 		stream_end(s, END_ROLE, "role may not use this route any more");
 		return false;
@@ -252,17 +270,31 @@ void stream_keys_gone(struct stream *s, const char *auth)
 		stream_hold(s, s->worker->hub.ring.head);
 }
 
+/* Why its route is none by which it could come in so, or NULL. */
+static const char *outdated(const struct stream *s)
+{
+	const struct conf_route *now = route_now(s);
+	unsigned door;
+
+	if (!now)
+		return "its route is gone";
+	if (!stream_has_door(s, s->route->auth.items[s->door], &door))
+		return "its route has another door now";
+	if (permission_is_asked(now) == permission_is_asked(s->route))
+		return NULL;
+	return permission_is_asked(now) ? "its route asks a function now (authorize)"
+					: "its route asks no function any more";
+}
+
 void stream_reload(struct stream *s)
 {
 	const struct worker *w = s->worker;
 	const struct conf_auth *a = conf_find_auth(w->conf, s->route->auth.items[s->door]);
-	const struct conf_route *now = conf_find_route(w->conf, s->route->name);
+	const char *why = outdated(s);
 
-	if (now && permission_is_asked(now) != permission_is_asked(s->route)) {
+	if (why) {
 		s->member.role = 0; /* unused: it hears nothing any more */
-		stream_end(s, END_RESTART,
-			   permission_is_asked(now) ? "its route asks a function now (authorize)"
-						    : "its route asks no function any more");
+		stream_end(s, END_RESTART, why);
 		return;
 	}
 	if (stream_rescope(s) && (!a || conf_auth_verifies(a) || permission_is_asked(s->route)))

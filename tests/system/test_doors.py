@@ -5,13 +5,14 @@ database's word, or the second in which its token ends."""
 
 import base64
 import json
+import re
 import subprocess
 import sys
 import time
 
 import pytest
 from conftest import Served, run_pgherald
-from lib.daemon import EVENTS, Client
+from lib.daemon import EVENTS, Client, wait_until
 
 jwt = pytest.importorskip("jwt", reason="no PyJWT")
 pytest.importorskip("cryptography", reason="no cryptography")
@@ -235,6 +236,43 @@ def test_in_the_url(doors):
     long_one = ours(2, padding="x" * 4000)
     assert status(doors, long_one) == 200
     assert status(doors, ours(2, padding="x" * 7000)) == 401  # longer than a token may be
+
+
+def test_a_reload_that_closes_a_door(doors):
+    """Whose route is gone, or no longer for his door or his role, does not stay; who is not concerned does."""
+    def all_of():
+        return {"jwt": stream(doors, ours(2), path="/board/").hello(),
+                "drf": stream(doors, doors.anna, path="/board/", scheme="Token").hello(),
+                "boss": stream(doors, doors.boss, path="/board/", scheme="Token").hello(),
+                "guest": stream(doors, path="/board/").hello(),
+                "elsewhere": stream(doors, ours(2)).hello()}
+    board = "[route board]\npath = /board/\nauth = issuer, jwt, drf, board\n"
+    text = doors.install.conf.read_text()
+    for now, ended, why in (
+            (board.replace("jwt, ", ""), {"jwt"}, "its route has another door now"),
+            (board.replace(", board", ""), {"guest"}, "its route has another door now"),
+            (board + "roles = manager, guest\n", {"jwt", "drf"}, "role may not use this route any more"),
+            ("", {"jwt", "drf", "boss", "guest"}, "its route is gone")):
+        clients = all_of()
+        doors.install.conf.write_text(text.replace(board, now))
+        size = doors.daemon.log_size()
+        doors.daemon.signal(1)
+        doors.daemon.wait_log("reloaded", size)
+        for name in ended:
+            clients[name].wait_end()
+        doors.daemon.wait_log(re.escape(why), size)
+        doors.db.run("UPDATE api_project SET name = name || '.' WHERE id = 10")
+        mine = estimate(doors, 2)
+        for name in set(clients) - ended:
+            if name == "guest":
+                clients[name].wait_message("project.updated", project_id=10)
+            else:
+                clients[name].wait_message("estimate.created", estimate_id=mine)
+            clients[name].close()
+        doors.install.conf.write_text(text)
+        doors.daemon.signal(1)
+        doors.daemon.wait_log("reloaded", size + 1)
+        wait_until(lambda: status(doors, ours(2), path="/board/") == 200, "it is as it was")
 
 
 def test_everybody_hears_what_the_role_may(doors):
