@@ -1,11 +1,11 @@
 // @vitest-environment happy-dom
 // SPDX-License-Identifier: PostgreSQL
-import { StrictMode, act, useState, version, type ReactNode } from 'react';
+import { StrictMode, act, useContext, useState, version, type ReactNode } from 'react';
 import { createRoot, type Root } from 'react-dom/client';
 import { renderToString } from 'react-dom/server';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createHerald, type Herald } from '../../src/index.js';
-import { HeraldProvider, SSEProvider, SSEStatus, useHerald, useLive, useSSE, useSSEStatus } from '../../src/react/index.js';
+import { HeraldProvider, SSEContext, SSEProvider, SSEStatus, useHerald, useLive, useSSE, useSSEStatus } from '../../src/react/index.js';
 import { createFakeServer, createMockHerald } from '../../src/testing/index.js';
 
 (globalThis as any).IS_REACT_ACT_ENVIRONMENT = true;
@@ -85,8 +85,10 @@ describe('status', () => {
   test('a selector, the indicator with its button, and the alias', async () => {
     const herald = createMockHerald({ state: 'connecting' });
     let drawn = 0;
+    let inside: unknown;
     function Where() {
       drawn++;
+      inside = useContext(SSEContext);
       return <b>{useSSEStatus((s) => s.state)}</b>;
     }
     await act(async () =>
@@ -99,6 +101,7 @@ describe('status', () => {
       ),
     );
     expect(box.textContent).toBe('connecting● connecting');
+    expect(inside).toBe(herald);
     const before = drawn;
     await act(async () => herald.setStatus({ attempt: 3 }));
     expect(drawn).toBe(before);
