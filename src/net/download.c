@@ -305,6 +305,9 @@ static void begin(struct downloads *all, struct list *transfers, struct download
 	list_push(transfers, &t->node);
 	t->easy = curl_easy_init();
 	add_header(t, "Accept: application/jwk-set+json, application/json");
+	/* Who names none accepts all (RFC 9110 section 12.5.3), and what it sends is not unpacked.
+	 */
+	add_header(t, "Accept-Encoding: identity");
 	if (d->etag) {
 		autofree char *line = xasprintf("If-None-Match: %s", d->etag);
 

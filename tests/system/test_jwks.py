@@ -135,12 +135,21 @@ MISBEHAVIOURS = {
     "headers": "the answer's headers are too large",
     "slow": "[Tt]imed? ?out",
 }
+ODDITIES = {
+    "html": "no JWK set",
+    "list": "no JWK set",
+    "deep": "no JWK set",
+    "gzip": "no JWK set",  # which nobody has asked for
+    "short": "transfer closed",
+    "http2": "HTTP/0.9",
+}
 
 
-def test_the_old_keys_stay(install, tmp_path):
+@pytest.mark.parametrize("misbehaviours", (MISBEHAVIOURS, ODDITIES), ids=("wrong", "odd"))
+def test_the_old_keys_stay(install, tmp_path, misbehaviours):
     """An issuer for each thing that one can do wrong, at once."""
     served, issuers, text = Served(install, tmp_path), {}, install.conf.read_text()
-    for answer in MISBEHAVIOURS:
+    for answer in misbehaviours:
         (tmp_path / answer).mkdir()
         issuers[answer] = i = Issuer(tmp_path / answer).add("one")
         text += (f"\n[auth {answer}]\npreset = jwt\nissuer = {answer}\njwks_url = {i.url}\n"
@@ -157,7 +166,7 @@ def test_the_old_keys_stay(install, tmp_path):
         served.daemon.wait_log(f"auth {answer}: 1 keys from")
         streams.append(stream(served, tokens[answer]).hello())
         i.answer = answer
-    for answer, says in MISBEHAVIOURS.items():
+    for answer, says in misbehaviours.items():
         # while it is under way, and after it has failed
         assert status(served, tokens[answer]) == 200
         stream(served, served.anna, "Token").hello().close()
@@ -213,6 +222,32 @@ def test_what_it_has_is_not_sent_again(doors, issuer):
     issuer.add("two")
     issuer.etag = '"v2"'
     assert status(served, issuer.token(kid="two")) == 200
+
+
+def test_an_issuer_by_ipv6(doors, tmp_path):
+    (tmp_path / "six").mkdir()
+    try:
+        six = Issuer(tmp_path / "six", "::1").add("one")
+    except OSError:
+        pytest.skip("no IPv6 here")
+    served = doors(url=six.url, ca=six.ca)
+    assert status(served, six.token()) == 200 and six.encodings == {"identity"}
+    six.close()
+
+
+def test_keys_that_change_all_the_time(doors, issuer):
+    """A new key for each token: nobody is let in by one that is gone, and the issuer is asked once in jwks_pause."""
+    served = doors(pause="1s")
+    began = time.monotonic()
+    for n in range(40):
+        old, new = issuer.token(kid=list(issuer.keys)[0]), f"k{n}"
+        issuer.keys.clear()
+        issuer.add(new)
+        assert status(served, issuer.token(kid=new)) in (200, 401)
+    took = time.monotonic() - began
+    assert issuer.asked <= took + 3, (issuer.asked, took)
+    wait_until(lambda: status(served, issuer.token(kid=new)) == 200, "the last one")
+    assert status(served, old) == 401
 
 
 def test_a_url_that_changes_at_a_reload(doors, issuer, tmp_path):

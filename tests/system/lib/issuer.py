@@ -4,6 +4,7 @@
 import base64
 import contextlib
 import datetime
+import gzip
 import http.server
 import ipaddress
 import json
@@ -47,6 +48,7 @@ class Issuer:
         self.keys = {}
         self.answer, self.headers, self.etag = "set", {}, None
         self.asked = self.unchanged = 0
+        self.encodings = set()
         self.stop_slow = threading.Event()
         self.ca = directory / "issuer-ca.pem"
         ca_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
@@ -65,6 +67,7 @@ class Issuer:
         class Server(http.server.ThreadingHTTPServer):
             daemon_threads = True
             request_queue_size = 50
+            address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
 
             def get_request(self):
                 s, peer = super().get_request()
@@ -79,13 +82,15 @@ class Issuer:
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
                 issuer.asked += 1
+                issuer.encodings.add(self.headers.get("Accept-Encoding"))
                 issuer.serve(self)
 
             def log_message(self, *args):
                 pass
 
-        self.server = Server(("127.0.0.1", 0), Handler)
-        self.url = f"https://127.0.0.1:{self.server.server_address[1]}/keys"
+        at, named = ("::1", "[::1]") if ":" in address else ("127.0.0.1", "127.0.0.1")
+        self.server = Server((at, 0), Handler)
+        self.url = f"https://{named}:{self.server.server_address[1]}/keys"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def close(self):
@@ -133,6 +138,18 @@ class Issuer:
             return self.reply(request, 500, b"{}")
         if what == "huge":
             return self.reply(request, 200, b'{"keys": [' + b" " * 1_000_000 + b"]}")
+        if what == "html":
+            return self.reply(request, 200, b"<!DOCTYPE html><title>Sign in</title>", [("Content-Type", "text/html")])
+        if what == "list":
+            return self.reply(request, 200, b"[" + self.document() + b"]")
+        if what == "deep":
+            return self.reply(request, 200, b'{"keys": ' + b"[" * 5000 + b"]" * 5000 + b"}")
+        if what == "gzip":
+            return self.reply(request, 200, gzip.compress(self.document()), [("Content-Encoding", "gzip")])
+        if what == "short":
+            return self.reply(request, 200, self.document(), [("Content-Length", 1_000_000)])
+        if what == "http2":  # its first frame, whatever was negotiated
+            return request.wfile.write(b"\0\0\0\4\0\0\0\0\0")
         if what == "reset":
             request.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             return request.connection.close()
