@@ -108,7 +108,9 @@ static void judge_status(struct visit *v, const struct probe *p)
 	} else if (p->status == 404) {
 		visit_find(v, "edge-missing", v->url, text, "the path of a [route], unchanged");
 	} else {
-		visit_find(v, "edge-answer", v->url, text, NULL);
+		visit_find(v, "edge-answer", v->url, text,
+			   "the log of the proxy, or of the daemon, says why; the proxy's recipe "
+			   "(doc/recipes) passes such a request as it is");
 	}
 }
 
@@ -120,7 +122,7 @@ static void judge_head(struct visit *v, const struct probe *p)
 	if (!is_stream(p))
 		visit_find(v, "edge-type", v->url,
 			   probe_header(p, "content-type", &value) ? buf_cstr(&value) : "no type",
-			   NULL);
+			   "let the proxy pass the answer's Content-Type");
 	if (probe_header(p, "content-encoding", &value))
 		visit_find(v, "edge-compressed", v->url, buf_cstr(&value),
 			   "no compression for text/event-stream (gzip off; in that location)");
@@ -171,7 +173,9 @@ static void look_at_position(struct visit *v, const struct conf_route *route, st
 	add_header(&r, xasprintf("Last-Event-ID: %s", text.text));
 	probe_run(&p, &r);
 	if (p.status != 200 || !greeting_id(&p, &now))
-		visit_find(v, "edge-position", v->url, "the second request got no greeting", NULL);
+		visit_find(
+			v, "edge-position", v->url, "the second request got no greeting",
+			"once more; if it stays, the log of the proxy, or of the daemon, says why");
 	else if (now.loss != was->loss)
 		visit_find(v, "edge-position", v->url, "Last-Event-ID did not arrive",
 			   "let the proxy pass that header");

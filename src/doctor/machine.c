@@ -123,8 +123,10 @@ static void judge(struct visit *v, const char *address, const struct probe *p)
 	autofree char *text = NULL;
 
 	if (!p->status) {
-		visit_find(v, "daemon-away", address, "nothing answers",
-			   "systemctl status pgherald, or pgherald serve");
+		visit_find(
+			v, "daemon-away", address, "nothing answers",
+			"systemctl status pgherald, or pgherald serve; with pgherald.socket, what "
+			"stands in its ListenStream= also in listen");
 		return;
 	}
 	v->daemon = true;

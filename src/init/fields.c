@@ -14,16 +14,23 @@ enum { TEXT_MAX = 65536, FIELDS_MAX = 60, LINE = 88 };
 
 bool fields_is_secret(const char *column)
 {
-	static const char *const parts[] = {"passw",	"secret",   "token",	"api_key",
-					    "apikey",	"private",  "hash",	"salt",
-					    "otp",	"cvv",	    "iban",	"ssn",
-					    "passport", "card_num", "pin_code", "signature"};
+	static const char *const parts[] = {
+		"passw",   "passphr",	  "passcode",	"pwd",	     "secret",	 "token",
+		"api_key", "apikey",	  "access_key", "accesskey", "ssh_key",	 "signing_key",
+		"crypt",   "license_key", "credential", "private",   "recovery", "hash",
+		"salt",	   "passport",	  "card_num",	"pin_code",  "signature"};
 	autofree char *low = word_lower(column);
+	char *rest = low, *word;
 
 	for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++)
 		if (strstr(low, parts[i]))
 			return true;
-	return word_in(low, "key pin pwd pass");
+	if (!strcmp(low, "key"))
+		return true;
+	while ((word = strsep(&rest, "_ -")))
+		if (word_in(word, "pin pass cvc cvv mfa psk otp totp iban ssn"))
+			return true;
+	return false;
 }
 
 static bool is_text(const struct column *c)

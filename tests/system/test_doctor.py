@@ -118,7 +118,7 @@ def test_a_whole_way(edge):
 def test_a_broken_proxy(edge, finding, location):
     args = [] if finding == "edge-idle" else ["--quick"]
     found = edge(*args, location=location)
-    assert finding in ids(found), found
+    assert finding in ids(found) and found[finding]["fix"], found
 
 
 def test_a_port_where_nobody_listens(edge, served, tmp_path):

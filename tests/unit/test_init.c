@@ -216,12 +216,19 @@ TEST(test_fields)
 TEST(test_secret_names)
 {
 	for (const char *const *name =
-		     (const char *const[]){"password", "Passwd", "token_hash", "API_KEY",
-					   "otp_seed", "key", "PIN", "client_secret", "salt", NULL};
+		     (const char *const[]){"password",	  "Passwd",	    "token_hash",
+					   "API_KEY",	  "otp_seed",	    "key",
+					   "PIN",	  "client_secret",  "salt",
+					   "passphrase",  "user_pwd",	    "userPwd",
+					   "door_pin",	  "passcode",	    "AccessKey",
+					   "credentials", "encryption_key", "recovery_code",
+					   "db_pass",	  "card_cvc",	    NULL};
 	     *name; name++)
 		assert_true(fields_is_secret(*name));
 	for (const char *const *name =
-		     (const char *const[]){"name", "keyword", "opinion", "number", "status", NULL};
+		     (const char *const[]){"name", "keyword", "opinion", "number", "status",
+					   "project_key", "passenger", "pinned", "compass_id",
+					   "classname", "footprint", NULL};
 	     *name; name++)
 		assert_false(fields_is_secret(*name));
 }
