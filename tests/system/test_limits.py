@@ -2,13 +2,15 @@
 """Limits of a route: from where one may come, how many streams there may be, how often one opens. What
 each kind of client is told, and what is counted."""
 
+import contextlib
 import json
+import random
 import re
 
 import pytest
 from conftest import Served
-from lib.daemon import EVENTS, STATS, Client, wait_until
-from lib.websocket import WebSocket
+from lib.daemon import EVENTS, STATS, Answer, Client, Lines, Parser, wait_until
+from lib.websocket import Messages, WebSocket
 
 ROUTES = """
 [route events]
@@ -148,3 +150,60 @@ def test_a_reload_changes_them(limits):
     for client in held:
         client.close()
     wait_until(lambda: json.loads(limits.daemon.get(STATS, limits.boss)[2])["total_connections"] == 0, "all gone")
+
+
+def test_no_place_is_left_taken(limits):
+    """Streams of every kind come and go, change what they hear, and end by their client, by a reload, with their user's
+    rights and with the daemon, while limits and routes come and go: at its stop the daemon holds that all places are free."""
+    rng = random.Random(16)
+    limits.db.run("UPDATE api_user SET role = 'manager'")
+    text = limits.install.conf.read_text().replace("receives = all\n", "receives = all\nchannels = *\n")
+    bounds = ("max_streams", "max_streams_per_address", "max_streams_per_channel")
+    parsers = {"sse": Parser, "ndjson": Lines, "poll": Answer, "websocket": Messages}
+    clients = []
+
+    def route(name):
+        return f"[route {name}]\npath = /{name}/\n" + "".join(
+            f"{bound} = {rng.choice((1, 3, 50))}\n" for bound in bounds if rng.random() < 0.6)
+
+    def configure():
+        names = [name for name in ("one", "two", "three") if rng.random() < 0.8]
+        limits.install.conf.write_text(text + "".join(map(route, names)))
+        size = limits.daemon.log_size()
+        limits.daemon.signal(1)
+        limits.daemon.wait_log("reloaded", size)
+
+    def come():
+        transport, channels = rng.choice(list(parsers)), rng.sample(["a", "b", "c"], rng.randrange(3))
+        query = f"transport={transport}" + ("&channels=" + ",".join(channels) if channels else "")
+        kind = WebSocket if transport == "websocket" else Client
+        more = {} if kind is WebSocket else {"parser": parsers[transport]()}
+        clients.append(kind(limits.daemon, rng.choice((limits.boss, limits.anna)), extra_query=query, by_query=True,
+                            path=rng.choice(("/one/", "/two/", "/three/", "/home/")), source=("127.0.0.9", 0), **more))
+
+    def change():
+        c = rng.choice(clients)
+        if isinstance(c, WebSocket) and not c.ended:
+            with contextlib.suppress(OSError):
+                c.ask({"action": rng.choice(("subscribe", "unsubscribe")), "data": {"channel": rng.choice("abcd")}})
+
+    configure()
+    for n in range(300):
+        what = rng.random()
+        if what < 0.45 or not clients:
+            come()
+        elif what < 0.65:
+            change()
+        elif what < 0.95:
+            clients.pop(rng.randrange(len(clients))).close()
+        elif what < 0.98:
+            configure()
+        else:
+            limits.db.run("UPDATE api_user SET is_active = NOT is_active WHERE id = 2")
+    limits.install.conf.write_text(text + "[route one]\npath = /one/\nmax_streams = 2\n")
+    for client in clients[::2]:
+        client.close()
+    size = limits.daemon.log_size()
+    limits.daemon.signal(1)
+    limits.daemon.wait_log("reloaded", size)
+    limits.daemon.stop()
