@@ -12,6 +12,7 @@
 #include "auth/jwt.h"
 #include "auth/origin.h"
 #include "conf.h"
+#include "web/upgrade.h"
 
 struct reading {
 	enum forwarded_header kind;
@@ -120,13 +121,17 @@ static char *from_header(struct MHD_Connection *c, const struct conf_auth *a, bo
 	return token ? xstrdup(token) : NULL;
 }
 
+/* It may be several headers (RFC 6455 section 11.3.4). */
 static char *from_protocol(struct MHD_Connection *c)
 {
-	const char *text = asker_header(c, "Sec-WebSocket-Protocol"), *token;
+	autobuf list = upgrade_header_list(c, "Sec-WebSocket-Protocol");
 	size_t len;
+	const char *token = credential_from_protocol(buf_cstr(&list), &len);
+	char *copied = token ? xstrndup(token, len) : NULL;
 
-	token = text ? credential_from_protocol(text, &len) : NULL;
-	return token ? xstrndup(token, len) : NULL;
+	if (list.data)
+		explicit_bzero(list.data, list.len);
+	return copied;
 }
 
 static char *copy(const char *token)

@@ -8,7 +8,7 @@
 
 #include "wire/negotiate.h"
 
-#define HEADER_MAX 4096 /* bytes of all headers of a name together */
+#define HEADER_MAX (16 * 1024) /* bytes of all headers of a name together: a head has no more */
 
 struct joined_header {
 	const char *name;

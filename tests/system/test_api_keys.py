@@ -155,7 +155,8 @@ def test_where_it_stands(doors):
     good, path = doors.robot, "/strict/"
     for headers in ({"X-API-Key": good}, {"x-api-key": good}, {"Authorization": "Api-Key " + good},
                     {"Authorization": "Bearer " + good}, {"Cookie": "robot=" + good},
-                    {"Sec-WebSocket-Protocol": "pgherald, bearer." + good}):
+                    {"Sec-WebSocket-Protocol": "pgherald, bearer." + good},
+                    {"Sec-WebSocket-Protocol": "pgherald", "sec-websocket-protocol": "bearer." + good}):
         assert status(doors, path=path, **headers) == 200, headers
     page = WebSocket(doors.daemon, None, path=path, headers={"Sec-WebSocket-Protocol": "pgherald, bearer." + good})
     assert page.hello().headers["Sec-WebSocket-Protocol"] == "pgherald"  # and never the key
@@ -180,6 +181,8 @@ def test_a_bad_one_falls_through_to_no_door(doors):
     nearly = doors.robot[:-1] + ("A" if doors.robot[-1] != "A" else "B")
     for headers in ({"X-API-Key": nearly}, {"X-API-Key": "x" * 43}, {"X-API-Key": ""},
                     {"Authorization": "Bearer " + nearly}, {"Cookie": "robot=nobody"},
+                    {"Sec-WebSocket-Protocol": "pgherald, bearer."}, {"Sec-WebSocket-Protocol": "bearer." + nearly},
+                    {"Sec-WebSocket-Protocol": "pgherald", "sec-websocket-protocol": "bearer." + nearly},
                     {"X-API-Key": nearly, "Authorization": "Bearer " + doors.robot},
                     {"X-API-Key": doors.robots.lines[doors.robot].split()[1]}):  # its hash
         assert status(doors, path="/open/", **headers) == 401, headers
