@@ -426,6 +426,16 @@ def test_serializable(followed):
         ("task", "r", [], [], None)]
 
 
+def test_serializable_and_what_a_cascade_leads_elsewhere(followed):
+    """Who the owners were is not known: everybody fetches again, and that is no loss."""
+    followed.db.run("BEGIN ISOLATION LEVEL SERIALIZABLE; UPDATE project SET id = id + 10 WHERE id = 4; "
+                    "DELETE FROM project WHERE id = 1; COMMIT")
+    told = followed.hear()
+    followed.check("all of it")
+    assert {doc["reason"] for _, op, _, _, doc in told if op in "rf"} == {"rescope"}
+    assert followed.reader.connection.notices == []
+
+
 def test_serializable_writers_make_no_conflict(followed, session):
     """Interleaved, on different rows of different tables, and no error is swallowed."""
     pairs = [("INSERT INTO member (project, usr) VALUES (1, 1)", "INSERT INTO member (project, usr) VALUES (2, 2)"),
