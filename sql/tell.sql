@@ -134,7 +134,8 @@ BEGIN
     {{lost_and_won}}),
   -- Who owns the row no more is told that it has left him if it was his before the transaction, as far as its steps
   -- say (`sure`). Of whom they say something else (`seen`), and of everybody where it made steps that lead to nobody
-  -- knows whom (`made`), nobody knows: he is told to fetch again (`maybe`), and no key of a row that was never his.
+  -- knows whom (`made`), nobody knows, nor of who may have had it by what others did beside it (`since`): he is told to
+  -- fetch again (`maybe`), and no key of a row that was never his.
   net AS (
     SELECT s.txid, s.pk, s.last_id, s.doc, s.leave, s.op::"char" AS op,
            CASE WHEN m.maybe IS NULL AND w.since = '{}' THEN w.whom
@@ -156,12 +157,15 @@ BEGIN
                              ORDER BY 1) END AS whom OFFSET 0) AS o
     CROSS JOIN LATERAL (
       SELECT o.whom, CASE WHEN s.op IN ('d', 'u') AND s.once <> '{}'
-                          THEN ARRAY(SELECT unnest(s.once) EXCEPT SELECT unnest(o.whom || coalesce(s.own, '{}')) ORDER BY 1)
+                          THEN ARRAY(SELECT u.owner FROM unnest(s.once) AS u (owner)
+                                     WHERE u.owner = ANY (s.before) OR {{at_once}}
+                                     EXCEPT SELECT unnest(o.whom || coalesce(s.own, '{}')) ORDER BY 1)
                           ELSE '{}' END AS since OFFSET 0) AS w
     CROSS JOIN LATERAL (
-      SELECT CASE WHEN s.made OR s.seen <> '{}'
-                  THEN ARRAY(SELECT u.owner FROM unnest(w.whom || w.since) AS u (owner)
+      SELECT CASE WHEN s.made OR s.seen <> '{}' OR w.since <> '{}'
+                  THEN ARRAY(SELECT u.owner FROM unnest(w.whom) AS u (owner)
                              WHERE s.made OR u.owner = ANY (s.seen)
+                             UNION SELECT unnest(w.since)
                              EXCEPT SELECT unnest(s.sure || coalesce(s.own, '{}'))) END AS maybe
       OFFSET 0) AS m
     WHERE NOT s.holds)

@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "sql/render.h"
+#include "sql/render_parts.h"
 #include "sql/render_row.h"
 #include "sql/render_steps.h"
 
@@ -82,13 +83,13 @@ static void add_led(void *arg, const struct way *way)
 	render_indented(e->out, buf_cstr(&had), 2);
 }
 
-/* Who is at the end of a way from the row, as it was before the transaction, that has a step which
- * the transaction made. Within one statement (a WITH that writes, a trigger of the application that
- * does) whoever looks sees what comes with it, however early that was recorded, so of these no look
- * says that they owned the row before. */
+/* Who is at the end of a way from the row, as it was before, that has a step which the transaction
+ * made. Within one statement (a WITH that writes, a trigger of the application that does) whoever
+ * looks sees what comes with it, however early that was recorded, so of these no look says that
+ * they owned the row before. */
 static void add_fresh(struct buf *out, const struct watch *w, const struct columns *c)
 {
-	const struct row image = {.name = "it.was", .places = c};
+	const struct row was = {.name = "it.was", .places = c};
 	autobuf first = {0}, walks = {0}, ends = {0};
 	size_t n = 1;
 
@@ -99,44 +100,46 @@ static void add_fresh(struct buf *out, const struct watch *w, const struct colum
 		if (!w->owners[i].n_hops)
 			continue;
 		buf_printf(&first, "\nUNION ALL SELECT -%zu, NULL, ", n);
-		render_text(&first, &image, w->owners[i].column);
+		render_text(&first, &was, w->owners[i].column);
 		buf_str(&first, ", false, false");
 	}
 	render_walks(&walks, &ends, w, true);
 	buf_str(out, "CROSS JOIN LATERAL (\n"
-		     "  SELECT CASE WHEN made THEN ARRAY(\n"
-		     "           WITH step AS MATERIALIZED (\n"
-		     "             SELECT (t.data->>1)::int AS n, s.key, s.value, s.came AS mine, "
-		     "s.came AS "
-		     "other\n"
-		     "             FROM told AS t\n"
-		     "             CROSS JOIN LATERAL (\n"
-		     "               SELECT a.key, a.value, false AS came\n"
-		     "               FROM ROWS FROM (jsonb_array_elements_text(t.data->3), "
+		     "  SELECT m.made, CASE WHEN m.made THEN ARRAY(\n"
+		     "    WITH step AS MATERIALIZED (\n"
+		     "      SELECT (t.data->>1)::int AS n, s.key, s.value, s.came AS mine, s.came "
+		     "AS other\n"
+		     "      FROM told AS t\n"
+		     "      CROSS JOIN LATERAL (\n"
+		     "        SELECT a.key, a.value, false AS came\n"
+		     "        FROM ROWS FROM (jsonb_array_elements_text(t.data->3), "
 		     "jsonb_array_elements_text(t.data->4)) AS a (key, value)\n"
-		     "               UNION ALL\n"
-		     "               SELECT a.key, a.value, true\n"
-		     "               FROM ROWS FROM (jsonb_array_elements_text(t.data->5), "
+		     "        UNION ALL\n"
+		     "        SELECT a.key, a.value, true\n"
+		     "        FROM ROWS FROM (jsonb_array_elements_text(t.data->5), "
 		     "jsonb_array_elements_text(t.data->6)) AS a (key, value)) AS s\n"
-		     "             WHERE t.txid = o.txid AND t.op = 'v'");
-	render_indented(out, buf_cstr(&first), 13);
+		     "      WHERE t.txid = o.txid AND t.op = 'v'");
+	render_indented(out, buf_cstr(&first), 6);
 	buf_char(out, ')');
-	render_indented(out, buf_cstr(&walks), 11);
-	buf_str(out, "\n           SELECT DISTINCT e.value FROM (");
-	render_indented(out, buf_cstr(&ends), 41);
-	buf_str(out, ") AS e) ELSE '{}' END AS owners, made\n"
-		     "  FROM (SELECT EXISTS (SELECT FROM told AS t WHERE t.txid = o.txid AND t.op "
-		     "= 'v' AND "
-		     "t.data->5 <> '[]') AS made) AS m) AS fresh\n");
+	render_indented(out, buf_cstr(&walks), 4);
+	buf_str(out, "\n    SELECT DISTINCT e.value\n    FROM (");
+	render_indented(out, buf_cstr(&ends), 10);
+	buf_str(out, ") AS e) ELSE '{}' END AS owners\n"
+		     "  FROM (SELECT EXISTS (SELECT FROM told AS t WHERE t.txid = o.txid AND "
+		     "t.op = 'v' AND t.data->5 <> '[]') AS made) AS m) AS fresh\n");
 }
 
 /* Of whom the first that was recorded says that he was an owner: before the row itself was led
  * elsewhere (own_id), which says who they all were, and before a step that leads to nobody knows
- * whom. He was one before the transaction, as is who has lost more ways than he got (way.counted).
- * And of whom anything was recorded. (The owners of an update that led nowhere else are looked up
- * now.) */
-static void add_known(struct buf *out)
+ * whom; a way that was taken from the row where the transaction had led it says nothing. He was one
+ * before the transaction, as is who has lost more ways than he got (way.counted). And of whom
+ * anything was recorded. (The owners of an update that led nowhere else are looked up now.) */
+static void add_known(struct buf *out, const struct watch *w, const struct columns *c)
 {
+	autobuf node = {0};
+
+	buf_init(&node, RENDER_MAX);
+	render_node(&node, w, &(struct row){.name = "t.data", .places = c});
 	buf_str(out,
 		"CROSS JOIN LATERAL (\n"
 		"  SELECT coalesce(array_agg(e.owner) FILTER (WHERE e.sure AND e.owner <> ALL "
@@ -146,8 +149,12 @@ static void add_known(struct buf *out)
 		"                                 <= least(min(u.id) FILTER (WHERE NOT u.had), "
 		"o.opened, "
 		"o.own_id), bool_or(u.had)) AS sure\n"
-		"        FROM (SELECT unnest(t.own_old) AS owner, true AS had, t.id\n"
-		"              FROM told AS t WHERE t.txid = o.txid AND t.pk = o.pk\n"
+		"        FROM (SELECT c.owner, t.op <> 'w' OR o.befores IS NULL OR ");
+	buf_str(out, buf_cstr(&node));
+	buf_str(out,
+		" = f.start AS had, t.id\n"
+		"              FROM told AS t CROSS JOIN LATERAL unnest(t.own_old) AS c (owner)\n"
+		"              WHERE t.txid = o.txid AND t.pk = o.pk\n"
 		"                AND (t.op = 'w' OR (t.op = 'd' OR t.op = 'u' AND t.past IS NOT "
 		"NULL)\n"
 		"                     AND NOT EXISTS (SELECT FROM told AS v WHERE v.txid = o.txid "
@@ -212,5 +219,5 @@ void render_lost_and_won(struct buf *out, const struct watch *w, const struct co
 	render_indented(out, buf_cstr(&led), 14);
 	buf_str(out, ") AS u\n"
 		     "        GROUP BY u.owner) AS n) AS way\n");
-	add_known(out);
+	add_known(out, w, c);
 }

@@ -72,6 +72,7 @@ static const char *const part_names[N_PARTS] = {
 	[PART_ALONE] = "alone",
 	[PART_OFTEN] = "often",
 	[PART_ONCE] = "once",
+	[PART_AT_ONCE] = "at_once",
 	[PART_STEPPED] = "stepped",
 	[PART_NEXT] = "next",
 	[PART_NEXT_OWN] = "next_own",

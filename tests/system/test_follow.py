@@ -329,6 +329,10 @@ AT_ONCE = {
     "given at the end, taken in the middle": (
         "WITH a AS (INSERT INTO team_member (team, usr) VALUES (1, 3)) UPDATE project SET team = NULL WHERE id = 1",
         {4: {"1", "2"}, 8: {"1", "2"}}),
+    "led there, and the end taken": (
+        "WITH a AS (UPDATE task SET project = 2 WHERE id = 2) DELETE FROM team_member WHERE team = 2 AND usr = 3", {1: {"3"}, 5: {"3"}}),
+    "the end taken, and led there": (
+        "WITH a AS (DELETE FROM team_member WHERE team = 2 AND usr = 3) UPDATE task SET project = 2 WHERE id = 2", {1: {"3"}, 5: {"3"}}),
     "given at the end, and a cascade": (
         "WITH a AS (INSERT INTO team_member (team, usr) VALUES (1, 3)) DELETE FROM project WHERE id = 1",
         {4: {"1", "2"}, 8: {"1", "2"}}),
@@ -558,6 +562,41 @@ def test_side_by_side(followed, session, case):
         else:
             sessions[step[0]].cursor().execute(step[1])
     heard(followed)
+
+
+@pytest.mark.parametrize("gone", ["DELETE FROM task WHERE id = 4", "UPDATE task SET project = 2 WHERE id = 4"])
+@pytest.mark.parametrize("beside", [False, True], ids=["seen", "beside"])
+def test_who_comes_when_the_row_is_gone(followed, session, beside, gone):
+    """Told when both have ended: he learns no key of a row that he has never had, and fetches again where it may be
+    that he had."""
+    followed.db.run("DELETE FROM team_member WHERE team = 2")
+    followed.hear()
+    followed.check("begin")
+    c = session()
+    if beside:
+        c.cursor().execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        c.cursor().execute("SELECT FROM task")
+    followed.db.run(gone)
+    c.cursor().execute("INSERT INTO team_member (team, usr) VALUES (1, 3)")
+    c.commit()
+    told = [e for e in followed.hear(True) if e[0] == "task" and "3" in e[2] + e[3]]
+    followed.check(gone)
+    assert [e for e in told if e[1] in "uod" and e[4]["id"] == 4] == [] == followed.strays
+    assert beside or followed.again == 0
+
+
+def test_a_look_from_where_the_row_was_led(followed):
+    """A trigger of the application takes somebody's way away while the row has just been led to it."""
+    followed.db.run("CREATE FUNCTION act() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+                    "DELETE FROM team_member WHERE usr = 2; RETURN NULL; END $$; "
+                    "CREATE TRIGGER act AFTER UPDATE ON project FOR EACH ROW EXECUTE FUNCTION act()")
+    try:
+        followed.db.run("UPDATE project SET team = 1, id = id + 10 WHERE id = 3")
+    finally:
+        followed.db.run("DROP FUNCTION act() CASCADE")
+    followed.hear()
+    assert followed.strays == []
+    followed.check("led there")
 
 
 def test_one_after_the_other(followed):
