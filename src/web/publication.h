@@ -10,17 +10,22 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/list.h"
 #include "hub/post.h"
 
 struct conf;
 struct conf_route;
 struct worker;
 
-#define BODIES_MAX ((size_t)16 << 20) /* bytes of bodies that a worker has at a time */
+#define BODIES_MAX   ((size_t)16 << 20) /* bytes of bodies that a worker has at a time */
+#define BODIES_SHARE (BODIES_MAX / 4)	/* ... of one user */
+#define CHOICE_MAX   ((size_t)64 << 10) /* bytes of a body that says what a stream is to hear */
 
 struct publication {
 	struct buf body;
 	size_t counted;		     /* of the worker's bodies */
+	struct list node;	     /* among these, if `user` is there */
+	char *user;		     /* whose it is */
 	struct post_publish *letter; /* away, or answered; NULL when there is none */
 };
 
@@ -30,11 +35,11 @@ bool publication_is_at(const struct conf *conf, const char *target, size_t len) 
  * this role may publish to. */
 unsigned publication_check(const struct conf *conf, const struct principal *who,
 			   const struct posting *m, struct buf *why) MUST_CHECK;
-/* Makes room for a body of that length, 0 for none, in which there is JSON; false when the answer
- * has been given as `*ret`. */
+/* Makes room for a user's body of that length, 0 for none, in which there is JSON; false when the
+ * answer has been given as `*ret`. */
 bool publication_expect(struct publication *p, struct worker *w, struct MHD_Connection *c,
-			const struct conf *conf, const struct conf_route *route, uint64_t len,
-			enum MHD_Result *ret) MUST_CHECK;
+			const struct conf *conf, const struct conf_route *route, const char *user,
+			uint64_t len, enum MHD_Result *ret) MUST_CHECK;
 /* More of the body has come. */
 void publication_add(struct publication *p, const char *bytes, size_t len);
 /* Reads the body, for a principal whose role may use the route: a letter to post in p->letter, or

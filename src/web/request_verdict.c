@@ -166,7 +166,7 @@ static enum MHD_Result read_body(struct request *q)
 		return request_limited(q, over, MHD_HTTP_TOO_MANY_REQUESTS, quota_why(over),
 				       wait_ms);
 	if (!publication_expect(&q->publication, q->worker, q->connection, q->conf, q->route,
-				head->body ? head->body_len : 0, &result))
+				q->lookup->who->user_id, head->body ? head->body_len : 0, &result))
 		return result;
 	caller_more_time(q->caller, q->conf);
 	if (!head->body)

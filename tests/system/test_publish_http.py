@@ -374,20 +374,32 @@ def test_a_body_has_a_deadline(hasty, goes_on):
     assert post(hasty, "/ws/broadcast", {"event": "m", "data": 2})[0] == 201
 
 
+def fill(place, stack, token):
+    """As many bodies of a mebibyte as are taken from him, none of which comes."""
+    head = (b"POST /ws/send-to-channel HTTP/1.1\r\nHost: t\r\nAuthorization: Token %s\r\n"
+            b"Expect: 100-continue\r\nContent-Length: 1048576\r\n\r\n" % token.encode())
+    answers = []
+    while b"503" not in (answers or [b""])[-1]:
+        s = stack.enter_context(socket.create_connection(place.daemon.address, timeout=30))
+        s.sendall(head)
+        answers.append(s.recv(65536))
+        assert len(answers) < 100
+    assert {a[:12] for a in answers[:-1]} == {b"HTTP/1.1 100"}
+    assert b"Retry-After: 3" in answers[-1] and b"Too much is being posted" in answers[-1]
+    assert b'"code": "bodies"' in answers[-1]
+    return len(answers) - 1
+
+
 def test_bodies_have_so_much_room(place):
-    """Sixteen of a mebibyte for a worker; the next one is told so at its head, and comes in when there is room."""
-    head = (b"POST /ws/broadcast HTTP/1.1\r\nHost: t\r\nAuthorization: Token token-boss\r\n"
-            b"Expect: 100-continue\r\nContent-Length: 1048576\r\n\r\n")
+    """Sixteen of a mebibyte for a worker, four of them one user's; the next one is told so at its head, and comes in
+    when there is room. Nobody keeps it from others."""
+    place.db.run("INSERT INTO api_user (id, username, role, is_active) SELECT n, 'many' || n, 'foreman', true"
+                 " FROM generate_series(100, 105) AS n;"
+                 "INSERT INTO authtoken_token (key, user_id) SELECT 'token-' || n, n FROM generate_series(100, 105) AS n")
     with contextlib.ExitStack() as stack:
-        answers = []
-        while b"503" not in (answers or [b""])[-1]:
-            s = stack.enter_context(socket.create_connection(place.daemon.address, timeout=30))
-            s.sendall(head)
-            answers.append(s.recv(65536))
-            assert len(answers) < 100
-        assert len(answers) > 16 and {a[:12] for a in answers[:-1]} == {b"HTTP/1.1 100"}
-        assert b"Retry-After: 3" in answers[-1] and b"Too much is being posted" in answers[-1]
-        assert b'"code": "bodies"' in answers[-1]
+        assert fill(place, stack, "token-100") >= 4
+        assert [post(place, "/ws/broadcast", {"event": "m", "data": n})[0] for n in range(10)] == [201] * 10
+        assert sum(fill(place, stack, f"token-{n}") for n in range(101, 106)) >= 12
     cluster_wait(lambda: post(place, "/ws/broadcast", {"event": "m", "data": 2})[0] == 201, "there is room again")
 
 

@@ -140,6 +140,7 @@ def test_refused(place):
             (b'{"channel": "ne\\u0000ws"}', 422, "channel")):
         got, said = post(place, "/sse/subscribe", c.name, body)
         assert got == status and words in said["detail"], (body[:40] if isinstance(body, bytes) else body, said)
+    assert post(place, "/sse/subscribe", c.name, b'{"channel": "news", "x": "' + b"x" * 65536 + b'"}')[0] == 413
     subscribe(place, c, *(f"project.{n}" for n in range(32)))
     assert post(place, "/sse/subscribe", c.name, {"channel": "news"})[0] == 422
     assert len(subscribe(place, c, "project.5")["channels"]) == 32
