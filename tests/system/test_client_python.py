@@ -237,13 +237,14 @@ kind = broadcast
     assert anna.error.status == 403 and "secret" in anna.error.message
 
 
-def test_what_does_not_come_through(served, listen):
+@pytest.mark.parametrize("via", ["ndjson", "websocket", "poll"])
+def test_what_does_not_come_through(served, listen, via):
     """A route that serves one transport is found by its refusals."""
     served.daemon.stop()
-    text = served.install.conf.read_text().replace("keepalive = 1s\n", "keepalive = 1s\ntransports = poll\n")
+    text = served.install.conf.read_text().replace("keepalive = 1s\n", f"keepalive = 1s\ntransports = {via}\n")
     served.install.conf.write_text(text)
     served.daemon.start().wait_ready()
     anna = listen(served.anna, via=ALL)
-    assert anna.herald.status.via == "poll"
+    assert anna.herald.status.via == via
     create(served, "one")
     assert anna.wait("one") == ["one"]
