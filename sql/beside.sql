@@ -65,7 +65,7 @@ heard AS MATERIALIZED (
            WITH step AS MATERIALIZED (
              SELECT s.n, s.key, s.value, s.txid = t.txid AS mine, s.txid <> t.txid AND (s.came OR t.blind) AS other
              FROM steps AS s
-             WHERE s.txid = t.txid OR s.txid = ANY (CASE WHEN s.came THEN t.at_once ELSE t.unseen END)){{walks}}
+             WHERE s.txid = t.txid OR s.txid = ANY (CASE WHEN s.came AND NOT t.blind THEN t.at_once ELSE t.unseen END)){{walks}}
            SELECT DISTINCT e.owner
            FROM ({{ends}}
                  UNION ALL

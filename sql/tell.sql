@@ -87,12 +87,13 @@ BEGIN
     HAVING {{often}}),
   settled AS MATERIALIZED (
     SELECT o.txid, o.pk, o.last_id, now.own, say.doc, say.leave, steps.before, steps.once, way.lost, way.won, way.came,
-           way.led || known.sure AS sure, known.seen, known.made,
+           way.led || known.sure AS sure, known.seen, known.made, beside.users AS heard,
            (NOT o.by_way AND o.befores[2:] = o.afters[:cardinality(o.afters) - 1]
             AND o.afters[cardinality(o.afters)] = f.now
             AND (now.one IS NULL OR o.last_doc = say.doc::text AND o.last_own = now.own::text)
             AND {{alone}} AND way.lost = '{}' AND steps.once <@ (steps.before || now.own)
-            AND (NOT known.made OR steps.before <@ coalesce(now.own, '{}'))) IS TRUE AS holds,
+            AND (NOT known.made AND NOT steps.before && beside.users
+                 OR steps.before <@ coalesce(now.own, '{}'))) IS TRUE AS holds,
            CASE WHEN o.befores IS NULL THEN 'o'
                 WHEN f.gone AND way.lost = '{}' AND steps.before = '{}' THEN 'x'
                 WHEN f.start <> '-' AND now.one IS NOT NULL THEN 'u'
@@ -131,6 +132,7 @@ BEGIN
                    EXCEPT SELECT unnest(o.next_own::text[]) WHERE f.gone
                    ORDER BY 1) AS before,
              CASE WHEN f.start <> '-' AND NOT f.gone THEN {{once}} ELSE '{}' END AS once OFFSET 0) AS steps
+    CROSS JOIN LATERAL (SELECT ARRAY({{heard}}) AS users OFFSET 0) AS beside
     {{lost_and_won}}),
   -- Who owns the row no more is told that it has left him if it was his before the transaction, as far as its steps
   -- say (`sure`). Of whom they say something else (`seen`), and of everybody where it made steps that lead to nobody
@@ -162,9 +164,9 @@ BEGIN
                                      EXCEPT SELECT unnest(o.whom || coalesce(s.own, '{}')) ORDER BY 1)
                           ELSE '{}' END AS since OFFSET 0) AS w
     CROSS JOIN LATERAL (
-      SELECT CASE WHEN s.made OR s.seen <> '{}' OR w.since <> '{}'
+      SELECT CASE WHEN s.made OR s.seen <> '{}' OR w.since <> '{}' OR s.heard <> '{}'
                   THEN ARRAY(SELECT u.owner FROM unnest(w.whom) AS u (owner)
-                             WHERE s.made OR u.owner = ANY (s.seen)
+                             WHERE s.made OR u.owner = ANY (s.seen || s.heard)
                              UNION SELECT unnest(w.since)
                              EXCEPT SELECT unnest(s.sure || coalesce(s.own, '{}'))) END AS maybe
       OFFSET 0) AS m

@@ -157,6 +157,8 @@ static void add_known(struct buf *out, const struct watch *w, const struct colum
 		"              WHERE t.txid = o.txid AND t.pk = o.pk\n"
 		"                AND (t.op = 'w' OR (t.op = 'd' OR t.op = 'u' AND t.past IS NOT "
 		"NULL)\n"
+		"                     AND NOT EXISTS (SELECT FROM crowd WHERE crowd.txid = o.txid "
+		"AND crowd.blind)\n"
 		"                     AND NOT EXISTS (SELECT FROM told AS v WHERE v.txid = o.txid "
 		"AND v.op = 'v' AND v.data->>2 = 'false'))\n"
 		"              UNION ALL\n"

@@ -112,6 +112,7 @@ static void settle_parts(struct buf *parts, const struct watch *w, const struct 
 		buf_str(&parts[PART_OFTEN], "count(*) > 1");
 		buf_str(&parts[PART_ONCE], "'{}'::text[]");
 		buf_str(&parts[PART_AT_ONCE], "false");
+		buf_str(&parts[PART_HEARD], "SELECT ''::text WHERE false");
 		buf_str(&parts[PART_STEPPED], "told");
 		buf_str(&parts[PART_NEXT], "NULL::text");
 		buf_str(&parts[PART_NEXT_OWN], "NULL::text");
@@ -126,6 +127,7 @@ static void settle_parts(struct buf *parts, const struct watch *w, const struct 
 	buf_str(&parts[PART_ALONE], "cardinality(o.befores) = 1");
 	buf_str(&parts[PART_OFTEN], "true");
 	render_all_owners(&parts[PART_ONCE], w, was);
+	buf_str(&parts[PART_HEARD], "SELECT unnest(h.users) FROM heard AS h WHERE h.txid = o.txid");
 	buf_str(&parts[PART_AT_ONCE], "EXISTS (SELECT FROM beside AS b WHERE b.txid = s.txid)");
 	buf_str(&parts[PART_STEPPED], "stepped AS told");
 	buf_str(&parts[PART_NEXT],

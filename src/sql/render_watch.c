@@ -73,6 +73,7 @@ static const char *const part_names[N_PARTS] = {
 	[PART_OFTEN] = "often",
 	[PART_ONCE] = "once",
 	[PART_AT_ONCE] = "at_once",
+	[PART_HEARD] = "heard",
 	[PART_STEPPED] = "stepped",
 	[PART_NEXT] = "next",
 	[PART_NEXT_OWN] = "next_own",

@@ -585,6 +585,20 @@ def test_who_comes_when_the_row_is_gone(followed, session, beside, gone):
     assert beside or followed.again == 0
 
 
+@pytest.mark.parametrize("gone", ["DELETE FROM task WHERE id = 2", "UPDATE task SET project = 4 WHERE id = 2"])
+@pytest.mark.parametrize("since", ["UPDATE project SET team = 2 WHERE id = 3", "INSERT INTO team_member (team, usr) VALUES (3, 3)"])
+def test_serializable_and_who_came_since(followed, gone, since):
+    """Whose the row was is looked up when it is told, and who has come meanwhile has never had it."""
+    followed.db.run("UPDATE project SET team = 3 WHERE id = 3")
+    followed.hear()
+    followed.check("begin")
+    followed.db.run(f"BEGIN ISOLATION LEVEL SERIALIZABLE; {gone}; COMMIT")
+    followed.db.run(since)
+    told = [e for e in followed.hear() if e[0] == "task" and e[1] in "uod" and e[4]["id"] == 2]
+    followed.check(gone)
+    assert [e for e in told if "3" in e[2] + e[3]] == [] == followed.strays
+
+
 def test_a_look_from_where_the_row_was_led(followed):
     """A trigger of the application takes somebody's way away while the row has just been led to it."""
     followed.db.run("CREATE FUNCTION act() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
