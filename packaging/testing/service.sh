@@ -87,6 +87,15 @@ listen = 127.0.0.1:8090'
 	inside rm /etc/pgherald/blog.conf
 	return $status
 }
+second_by_init() { # its file is the daemon's to read, on a port that the first one has not
+	inside pgherald init --dsn dbname=shop --yes -c /etc/pgherald/blog.conf &&
+		is "$(inside stat -c '%a %U %G' /etc/pgherald/blog.conf)" '640 root pgherald' &&
+		inside systemctl start pgherald@blog && soon answers healthz 8081 && answers readyz
+	local status=$?
+	inside systemctl stop pgherald@blog
+	inside rm /etc/pgherald/blog.conf
+	return $status
+}
 rotates() { # [log] file, by a file of conf.d
 	inside sh -c 'printf "[log]\nfile = /var/log/pgherald/pgherald.log\n" >/etc/pgherald/conf.d/log.conf' &&
 		inside chgrp pgherald /etc/pgherald/conf.d/log.conf && inside systemctl reload pgherald &&
@@ -167,6 +176,7 @@ life() {
 	check "service: comes back when it was killed" killed
 	check "service: stops in order" stops
 	check "service: a second instance" second
+	check "service: a second instance, as pgherald init proposes it" second_by_init
 	check "service: logs to a file that logrotate moves away" rotates
 	check "service: with the socket a restart refuses nobody, and a proxy never answers 502" socket
 	check "service: CREATE EXTENSION from the files of the package" extension

@@ -6,9 +6,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -26,7 +28,9 @@ enum {
 	TEXT_MAX = 1 << 20,
 	ANSWER_MAX = 200,
 	SHOWN_TABLES = 20,
-	PLACE_MAX = 4096
+	PLACE_MAX = 4096,
+	FIRST_PORT = 8080,
+	LAST_PORT = 8180
 };
 
 struct options {
@@ -431,6 +435,28 @@ static void say_next(const struct options *o, const struct guess *g)
 		fputs("The first one belongs into the project's directory.\n", stderr);
 }
 
+/* Where nobody listens, for a daemon beside the first one. */
+static unsigned free_port(void)
+{
+	unsigned port = FIRST_PORT + 1;
+
+	for (; port < LAST_PORT; port++) {
+		struct sockaddr_in address = {.sin_family = AF_INET,
+					      .sin_port = htons((uint16_t)port),
+					      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+		int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+		bool ok = fd >= 0 &&
+			  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
+			  bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0;
+
+		if (fd >= 0)
+			close(fd);
+		if (ok)
+			break;
+	}
+	return port;
+}
+
 /* The conversation, and what comes of it. */
 static bool settle(struct work *w)
 {
@@ -444,6 +470,9 @@ static bool settle(struct work *w)
 			  .dsn = buf_cstr(&w->dsn),
 			  .path = word_in(path, "- " DEFAULT_CONF) ? NULL : path};
 
+	autofree char *instance = text_instance(g.path);
+
+	g.port = instance ? free_port() : FIRST_PORT;
 	if (!converse(w) || !write_out(w, &g))
 		return false;
 	say_next(w->o, &g);

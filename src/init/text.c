@@ -5,10 +5,33 @@
 
 #include <string.h>
 
+#include "base/mem.h"
 #include "base/shown.h"
 #include "sql/ident.h"
 
-#define SECRET_KEY_FILE SYSCONFDIR "/pgherald/secret_key"
+#define PLACE SYSCONFDIR "/pgherald/"
+
+char *text_instance(const char *path)
+{
+	static const char place[] = PLACE, end[] = ".conf";
+	const char *name = path && !strncmp(path, place, strlen(place)) ? path + strlen(place) : "";
+	size_t len = strlen(name);
+
+	if (len <= strlen(end) || strcmp(name + len - strlen(end), end) != 0)
+		return NULL;
+	len -= strlen(end);
+	if (strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.") < len)
+		return NULL;
+	return xstrndup(name, len);
+}
+
+/* Each project has its own. */
+static void add_secret_place(struct buf *out, const struct guess *g)
+{
+	autofree char *instance = text_instance(g->path);
+
+	buf_printf(out, PLACE "secret_key%s%s", instance ? "." : "", instance ? instance : "");
+}
 
 bool text_names_role(const char *name)
 {
@@ -98,7 +121,9 @@ static void add_tokens(struct buf *out, const struct guess *g)
 			"# Django's own sessions. SECRET_KEY stays out of this file: it stands, "
 			"alone in a line,\n# in a file that only the daemon may read; the "
 			"first command at the end puts it there.\n[auth session]\n"
-			"preset = session\nsecret_key_file = " SECRET_KEY_FILE "\ntoken_table = ");
+			"preset = session\nsecret_key_file = ");
+		add_secret_place(out, g);
+		buf_str(out, "\ntoken_table = ");
 		add_table(out, &g->catalog->tables[d->sessions]);
 	}
 	buf_char(out, '\n');
@@ -177,17 +202,12 @@ static void add_path(struct buf *out, const struct guess *g)
 /* Which service reads the file, or what takes it by hand. */
 static void add_start(struct buf *out, const struct guess *g)
 {
-	static const char place[] = SYSCONFDIR "/pgherald/", end[] = ".conf";
-	const char *name =
-		g->path && !strncmp(g->path, place, strlen(place)) ? g->path + strlen(place) : NULL;
-	size_t len = name ? strlen(name) : 0;
+	autofree char *instance = text_instance(g->path);
 
 	if (!g->path) {
 		buf_str(out, "sudo systemctl restart pgherald");
-	} else if (len > strlen(end) && !strcmp(name + len - strlen(end), end) &&
-		   !strchr(name, '/')) {
-		buf_printf(out, "sudo systemctl enable --now pgherald@%.*s",
-			   (int)(len - strlen(end)), name);
+	} else if (instance) {
+		buf_printf(out, "sudo systemctl enable --now pgherald@%s", instance);
 	} else {
 		buf_str(out, "sudo -u pgherald pgherald");
 		add_path(out, g);
@@ -205,7 +225,9 @@ void text_commands(struct buf *out, const struct guess *g, const char *before)
 			     "print(settings.SECRET_KEY)\" |");
 		buf_str(out, "\n");
 		buf_str(out, before);
-		buf_str(out, "  sudo install -m 0640 -g pgherald /dev/stdin " SECRET_KEY_FILE "\n");
+		buf_str(out, "  sudo install -m 0640 -g pgherald /dev/stdin ");
+		add_secret_place(out, g);
+		buf_char(out, '\n');
 	}
 	buf_printf(out, "%ssudo pgherald -t", before);
 	add_path(out, g);
@@ -225,11 +247,10 @@ static void add_end(struct buf *out, const struct guess *g)
 	buf_str(out, "# What to do next:\n");
 	text_commands(out, g, "#   ");
 	if (d->tokens != NO_TABLE || d->knox != NO_TABLE)
-		buf_str(out, "#   curl -N -H \"Authorization: Token $TOKEN\" "
-			     "http://127.0.0.1:8080/api/v1/sse/events/\n");
+		buf_str(out, "#   curl -N -H \"Authorization: Token $TOKEN\"");
 	else
-		buf_str(out, "#   curl -N -b \"sessionid=$SESSION\" "
-			     "http://127.0.0.1:8080/api/v1/sse/events/\n");
+		buf_str(out, "#   curl -N -b \"sessionid=$SESSION\"");
+	buf_printf(out, " http://127.0.0.1:%u/api/v1/sse/events/\n", g->port);
 }
 
 void text_write(struct buf *out, const struct guess *g)
@@ -238,7 +259,9 @@ void text_write(struct buf *out, const struct guess *g)
 		"# pgherald.conf, as `pgherald init` has guessed it from the database: look at "
 		"who hears what\n# (roles and owners) and at what is told (fields). Every setting "
 		"is in pgherald.conf(5).\n\n"
-		"[server]\nlisten = 127.0.0.1:8080\n"
+		"[server]\n");
+	buf_printf(out, "listen = 127.0.0.1:%u\n", g->port);
+	buf_str(out,
 		"# Web pages of other origins than the proxy's that may open a stream.\n"
 		"#cors_origins = https://app.example.org\n\n"
 		"# The daemon connects as the role that the installation makes; no password when "

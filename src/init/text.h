@@ -19,8 +19,12 @@ struct guess {
 	const char *conninfo; /* the daemon's: without user and password */
 	const char *dsn;  /* the administrator's, without a password, for the commands at the end */
 	const char *path; /* where the file will stand; NULL for where everybody looks for it */
+	unsigned port;	  /* where the daemon will listen, for this machine only */
 };
 
+/* The NAME of pgherald@NAME that reads the file of this path; NULL when none does. The caller
+ * frees. */
+char *text_instance(const char *path);
 void text_write(struct buf *out, const struct guess *g);
 /* What to type once the file is there, a command a line with `before` in front of it. */
 void text_commands(struct buf *out, const struct guess *g, const char *before);

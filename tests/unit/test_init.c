@@ -274,7 +274,8 @@ static void write_and_read(const struct catalog *c, char *const *roles)
 			  .roles = roles,
 			  .conninfo = "dbname=shop",
 			  .dsn = "dbname=shop user=postgres",
-			  .path = "/etc/pgherald/pgherald.conf"};
+			  .path = "/etc/pgherald/pgherald.conf",
+			  .port = 8080};
 
 	django_find(c, &d);
 	proposals_make(&p, c, &d);
@@ -373,7 +374,7 @@ static void assert_commands(struct guess *g, const char *path, const char *dsn, 
 
 TEST(test_commands_can_be_typed_as_they_stand)
 {
-	struct django d = {.tokens = 0};
+	struct django d = {.tokens = 0}, sessions = {.tokens = NO_TABLE, .knox = NO_TABLE};
 	struct guess g = {.django = &d};
 
 	assert_commands(&g, NULL, "dbname=shop",
@@ -390,6 +391,22 @@ TEST(test_commands_can_be_typed_as_they_stand)
 			"sudo pgherald sql install --apply -c 'my $x.conf' --dsn "
 			"'dbname='\\''it\\'\\''s'\\'''\n"
 			"sudo -u pgherald pgherald -c 'my $x.conf' serve\n");
+	assert_commands(&g, SYSCONFDIR "/pgherald/it's.conf", "x",
+			"sudo pgherald -t -c \"" SYSCONFDIR "/pgherald/it's.conf\"\n"
+			"sudo pgherald sql install --apply -c \"" SYSCONFDIR
+			"/pgherald/it's.conf\" --dsn x\n"
+			"sudo -u pgherald pgherald -c \"" SYSCONFDIR
+			"/pgherald/it's.conf\" serve\n");
+	g.django = &sessions; /* two projects have two secrets */
+	assert_commands(&g, SYSCONFDIR "/pgherald/shop.conf", "x",
+			"python3 manage.py shell -v 0 -c \"from django.conf import settings; "
+			"print(settings.SECRET_KEY)\" |\n"
+			"  sudo install -m 0640 -g pgherald /dev/stdin " SYSCONFDIR
+			"/pgherald/secret_key.shop\n"
+			"sudo pgherald -t -c " SYSCONFDIR "/pgherald/shop.conf\n"
+			"sudo pgherald sql install --apply -c " SYSCONFDIR
+			"/pgherald/shop.conf --dsn x\n"
+			"sudo systemctl enable --now pgherald@shop\n");
 }
 
 TEST(test_roles)
