@@ -96,9 +96,12 @@ packages_of() {
 	' - "${3:-/build}" "${4:-022}" "${5-}"
 }
 
-# The packages of this tree, kept as long as it is the same.
+# The packages of this tree, kept as long as it is the same; nobody else makes others there until this test ends.
 packages() {
 	local key kept=$top/.cache/packages/$suite
+	mkdir -p "${kept%/*}"
+	exec {packages_lock}>"$kept.lock"
+	flock "$packages_lock"
 	key=$(cd "$top" && { git ls-files -co --exclude-standard 2>/dev/null || find . -type f; } | LC_ALL=C sort |
 		grep -v '^packaging/testing/' | while read -r f; do [[ ! -f $f ]] || sha256sum "$f"; done | sha256sum)
 	debs=$kept
