@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: PostgreSQL
 """What users must believe of rows by what they were told, against what the tables say."""
 
+import json
+
 import pytest
 
 ALL = "all"
@@ -22,6 +24,8 @@ class Beliefs:
         self.again = 0  # how often somebody was told to fetch again
         self.had = {place: set(rows) for place, rows in self.of.items()}  # when there was a check last
         self.strays = []  # whom a row has left since that he never had
+        self.ever = None  # after watch(): rows, and their documents, that each has had at the end of a transaction
+        self.wrong = []  # what was told since of others
         self.told = []  # transactions; they stay in the journal
         self.reader = db.connect().cursor()
         self.reader.execute(SETTINGS)
@@ -49,8 +53,34 @@ class Beliefs:
                 self.take(who, topic, op, who in before, who in after, doc, leave)
         return [e[:5] for e in events]
 
+    def watch(self):
+        """To be called whenever a transaction has ended: nobody may be told of a row that he has had at no such time,
+        or what it was at others. (A row that is gone is told as the transaction that deletes it has had it.)"""
+        self.ever = self.ever or {place: set() for place in self.of}
+        for t in self.tables:
+            rows = self.db.run(f"SELECT {self.tables[t]} FROM {t}")
+            for who in (*self.users, ALL):
+                for key, doc in self.seen(who, rows).items():
+                    self.ever[who, t] |= {key, json.dumps(doc, sort_keys=True)}
+
+    def judge(self, who, topic, op, before, after, doc, leave):
+        if op in "iuo" and (after or who == ALL and op != "o"):
+            what = json.dumps(doc, sort_keys=True)
+        elif who == ALL:
+            return
+        elif op == "d" and before:
+            what = str(doc["id"])
+        elif op in "uo" and before or op == "d" and after:
+            what = str(leave["id"])
+        else:
+            return
+        if what not in self.ever[who, topic]:
+            self.wrong.append((who, topic, op, what))
+
     def take(self, who, topic, op, before, after, doc, leave):
         """As src/hub/scope.c has it."""
+        if self.ever:
+            self.judge(who, topic, op, before, after, doc, leave)
         rows, everything = self.of[who, topic], who == ALL
         if op in "rt" or op == "f" and (before or after) and not everything:
             self.of[who, topic] = self.truth(who, topic)
