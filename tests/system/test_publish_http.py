@@ -384,7 +384,7 @@ def fill(place, stack, token):
         s.sendall(head)
         answers.append(s.recv(65536))
         assert len(answers) < 100
-    assert {a[:12] for a in answers[:-1]} == {b"HTTP/1.1 100"}
+    assert {a[:12] for a in answers[:-1]} <= {b"HTTP/1.1 100"}
     assert b"Retry-After: 3" in answers[-1] and b"Too much is being posted" in answers[-1]
     assert b'"code": "bodies"' in answers[-1]
     return len(answers) - 1
