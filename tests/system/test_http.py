@@ -424,6 +424,8 @@ def test_somebody_else_has_taken_the_descriptors(served):
     served.configure("[server]", "[server]\ncors_origins = https://app.example.com")
     d = served.daemon.start().wait_ready()
     c = Client(d, served.anna).hello()
+    change(served)
+    c.wait_messages(1)  # its socket is a stream's from here on
     with open(f"/proc/{d.proc.pid}/limits") as f:
         before = re.search(r"Max open files +(\d+)", f.read()).group(1)
     last = max(map(int, os.listdir(f"/proc/{d.proc.pid}/fd")))
@@ -440,7 +442,7 @@ def test_somebody_else_has_taken_the_descriptors(served):
     assert h["Retry-After"] == "5" and h["Content-Type"] == "application/json"
     assert h["Vary"] == "Origin"  # and more where the request has come by then
     change(served)
-    c.wait_message("estimate.created")
+    c.wait_messages(2)
     d.wait_log("no descriptor left for a client: answered 503")
     allow_files(d, before)
     wait_until(lambda: d.get("/healthz")[0] == 200, "room again")
