@@ -13,11 +13,18 @@
 #define LIMIT_MS                                                                                   \
 	5000 /* of one: somebody may publish the same key in a transaction that stays open */
 
-/* Somebody may have published the same key in a transaction that stays open: the others wait. */
+/* Somebody may have published the same key in a transaction that stays open: the others wait. So
+ * who has waited in vain is the last one for a while who is waited with. */
+#define PATIENCE "500ms"
+#define HASTE	 "10ms"
+#define HASTE_MS 30000
+
 static const char sql[] =
 	"SELECT pgherald.publish($1::text, $2::text, $3::jsonb, $4::text, $5::text, $6::boolean)"
-	" FROM (SELECT pg_catalog.set_config('lock_timeout', '500ms', true) AS it OFFSET 0) AS s"
+	" FROM (SELECT pg_catalog.set_config('lock_timeout', $7::text, true) AS it OFFSET 0) AS s"
 	" WHERE s.it IS NOT NULL";
+
+static void go_on(struct publisher *p);
 
 static void reply(struct post_publish *l, enum publish_verdict verdict)
 {
@@ -55,26 +62,35 @@ static void on_answer(void *arg, const PGresult *r)
 		reply(l, PUBLISH_UNAVAILABLE);
 		return;
 	}
+	if (conn_error_is(r, "55P03"))
+		p->haste_until_ms = loop_now_ms(p->loop) + HASTE_MS;
 	if (PQresultStatus(r) != PGRES_TUPLES_OK || PQntuples(r) != 1) {
 		l->why = xstrdup(conn_words(r));
 		reply(l, verdict_of(r));
-		return;
+	} else {
+		id = PQgetvalue(r, 0, 0);
+		(void)!num_u64(id, strlen(id), &l->id);
+		reply(l, PUBLISHED);
 	}
-	id = PQgetvalue(r, 0, 0);
-	(void)!num_u64(id, strlen(id), &l->id);
-	reply(l, PUBLISHED);
+	go_on(p);
 }
 
 static void send(struct publisher *p, struct post_publish *l)
 {
 	const struct posting *m = &l->message;
-	const char *const params[] = {m->channel, m->type, m->payload,
-				      m->user,	  m->key,  m->persist ? "t" : "f"};
+	bool haste = loop_now_ms(p->loop) < p->haste_until_ms;
+	const char *const params[] = {m->channel,
+				      m->type,
+				      m->payload,
+				      m->user,
+				      m->key,
+				      m->persist ? "t" : "f",
+				      haste ? HASTE : PATIENCE};
 
 	list_remove(&l->letter.node);
 	list_push(&p->asked, &l->letter.node);
 	conn_limit(&p->conn, LIMIT_MS);
-	conn_query_prepared(&p->conn, "publish", sql, 6, params, on_answer, p);
+	conn_query_prepared(&p->conn, "publish", sql, 7, params, on_answer, p);
 }
 
 /* Nothing waits for a database that does not come. */
@@ -93,7 +109,21 @@ static void on_sweep(void *arg)
 		loop_timer_set(p->loop, &p->sweep, SWEEP_MS);
 }
 
-/* Whoever has not waited too long: that one has had his answer. */
+/* One after the other, so that each is sent with what the one before has shown. */
+static void go_on(struct publisher *p)
+{
+	LIST_EACH (&p->waiting, node, tmp) {
+		struct post_publish *l = LIST_ENTRY(node, struct post_publish, letter.node);
+
+		if (!conn_up(&p->conn) || !list_empty(&p->asked))
+			return;
+		if (loop_now_ms(p->loop) < l->until_ms)
+			send(p, l);
+		else /* that one has had his answer */
+			reply(l, PUBLISH_UNAVAILABLE);
+	}
+}
+
 static void on_state(void *arg, bool up)
 {
 	struct publisher *p = arg;
@@ -101,14 +131,7 @@ static void on_state(void *arg, bool up)
 	if (!up)
 		return;
 	conn_worked(&p->conn);
-	LIST_EACH (&p->waiting, node, tmp) {
-		struct post_publish *l = LIST_ENTRY(node, struct post_publish, letter.node);
-
-		if (loop_now_ms(p->loop) < l->until_ms)
-			send(p, l);
-		else
-			reply(l, PUBLISH_UNAVAILABLE);
-	}
+	go_on(p);
 }
 
 void publisher_init(struct publisher *p, struct loop *loop, const char *conninfo)
@@ -141,8 +164,8 @@ void publisher_ask(struct publisher *p, struct post_publish *l)
 	if (!p->started) {
 		p->started = true;
 		conn_start(&p->conn, p->loop, "publish", p->conninfo, on_state, NULL, p);
-	} else if (conn_up(&p->conn)) {
-		send(p, l);
+	} else {
+		go_on(p);
 	}
 	if (!list_empty(&p->waiting) && !p->sweep.place)
 		loop_timer_set(p->loop, &p->sweep, SWEEP_MS);

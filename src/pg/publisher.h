@@ -16,8 +16,9 @@ struct publisher {
 	const char *conninfo; /* the configuration's */
 	bool started;
 	struct loop_timer sweep;
-	struct list waiting; /* struct post_publish, until there is a connection */
-	struct list asked;   /* in the order of their answers */
+	uint64_t haste_until_ms; /* nobody is waited with for long: somebody holds a key */
+	struct list waiting;	 /* struct post_publish, until it is their turn */
+	struct list asked;	 /* the one that is away, or none */
 };
 
 void publisher_init(struct publisher *p, struct loop *loop, const char *conninfo);

@@ -452,6 +452,24 @@ def test_a_key_that_somebody_holds_is_waited_for_and_not_for_ever(place):
     assert post(place, "/ws/broadcast", {"event": "m", "data": 3, "id": "held"})[0] == 201
 
 
+def test_a_key_that_somebody_holds_keeps_nobody_else_waiting(place):
+    """Who posts it again and again would take all the time there is, half a second each: only the first is waited with."""
+    holder = place.db.connect(user="app", autocommit=False)
+    holder.cursor().execute("SELECT pgherald.publish('*', 'm', '1', key => 'held on')")
+    statuses = []
+    posts = [threading.Thread(target=lambda: statuses.append(
+        post(place, "/ws/broadcast", {"event": "m", "data": 2, "id": "held on"})[0])) for _ in range(30)]
+    for one in posts:
+        one.start()
+    cluster_wait(lambda: statuses, "the first has waited in vain")
+    assert post(place, "/ws/broadcast", {"event": "m", "data": 3})[0] == 201
+    for one in posts:
+        one.join(60)
+    holder.rollback()
+    holder.close()
+    assert set(statuses) == {503}
+
+
 def test_the_database_goes_away(place):
     place.db.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pgherald'"
                  " AND datname = current_database()")
