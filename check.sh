@@ -306,6 +306,7 @@ step() {
 		if [[ $word == FAIL ]]; then
 			tail -n 200 "$log/$name" | sed 's/^/    /'
 			say "the whole of it is in ${log#"$top"/}/$name"
+			grep -hE '^ *(FAILED|ERROR|FAIL:) ' "$log/$name" | sed "s/^ */check: FAIL $name: /" >"$tmp/failed.$name"
 		fi
 	} 8>"$tmp/print"
 	[[ $word == ok ]]
@@ -594,5 +595,6 @@ lanes=()
 read -r passed failed skipped < <(
 	cat "$tmp"/count.* | awk '{ p += $1; f += $2; s += $3 } END { print p + 0, f + 0, s + 0 }'
 )
+cat "$tmp"/failed.* 2>/dev/null # once more, together, where everybody looks
 echo "$passed passed, $failed failed, $skipped skipped"
 ((failed == 0))

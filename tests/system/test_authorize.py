@@ -14,6 +14,7 @@ import pytest
 
 from conftest import HEAD, PGHERALD, Install, Served, run_pgherald
 from lib.daemon import Answer, Client, Lines, Parser, wait_until
+from lib.ear import Ear
 from lib.manager import Managed, Store
 from lib.websocket import TEXT, Messages, WebSocket, frame
 
@@ -451,17 +452,14 @@ def test_what_else_it_does(place, route):
     for n, what in enumerate([*REFUSED.values(), *UNDONE.values(), *EITHER.values()]):
         place.db.run("INSERT INTO shop.attempt VALUES (%s, %s)", (f"n{n}", what))
     place.db.run("INSERT INTO shop.attempt VALUES ('nothing-left', %s)", (NOTHING_LEFT,))
-    listener = place.db.connect()
-    with listener.cursor() as cursor:
-        cursor.execute("LISTEN mischief")
+    listener = Ear(place.db, "mischief")
     functions = place.db.run("SELECT oid, prosecdef FROM pg_proc WHERE pronamespace = 'pgherald'::regnamespace ORDER BY 1")
     for n, what in enumerate([*REFUSED, *UNDONE, *EITHER]):
         want = 503 if what in REFUSED else TOLD.get(what, 200)
         got, said = status(place, f"/{route}/n{n}", "token-boss")
         assert got == want or what in EITHER and got == 503, (what, said, place.daemon.log()[-2000:])
         assert status(place, f"/{route}/nothing-left", "token-boss")[0] == 200, what
-    listener.poll()
-    assert not listener.notifies
+    assert listener.heard() == []
     listener.close()
     assert not place.db.run("SELECT FROM shop.session WHERE id = 1000")
     assert functions == place.db.run(

@@ -2,12 +2,11 @@
 """capture = notify: the trigger sends the event itself, and writes nothing."""
 
 import json
-import select
 
 import pytest
 
 from conftest import CONF
-from lib.cluster import wait_for
+from lib.ear import Ear
 from lib.names import call_columns_like_ours
 
 INSERT = "INSERT INTO api_estimate (id, number, project_id, foreman_id) VALUES (%s, %s, 10, 2)"
@@ -18,8 +17,7 @@ def inline(db, install):
     install.write(CONF.replace("[watch estimate]", "[watch estimate]\ncapture = notify")
                   .replace("[watch project]", "[watch project]\nrescope = estimate\ncapture = notify"))
     install.apply()
-    listener = db.connect()
-    listener.cursor().execute("LISTEN pgherald; LISTEN pgherald_inline")
+    listener = Ear(db, "pgherald", "pgherald_inline")
 
     def run(*statements):
         """What a transaction of the application sends."""
@@ -28,16 +26,7 @@ def inline(db, install):
             c.cursor().execute(sql, params or None)
         c.commit()
         c.close()
-        db.run("SELECT pg_notify('pgherald', 'end')")
-
-        def ended():
-            select.select([listener], [], [], 1)
-            listener.poll()
-            return listener.notifies and listener.notifies[-1].payload == "end"
-
-        wait_for(ended, "the last notification")
-        heard = [(n.channel, n.payload) for n in listener.notifies][:-1]
-        listener.notifies.clear()
+        heard = listener.heard()
         assert all(channel == "pgherald_inline" for channel, _ in heard)
         return [text for _, text in heard]
 

@@ -2,13 +2,13 @@
 """When a writer rings the daemon, and what it writes when somebody's rights change."""
 
 import hashlib
-import select
 
 import psycopg2
 import pytest
 
 from conftest import APP_TABLES, CONF, HEAD, copy_installed
 from lib.cluster import Cluster, wait_for
+from lib.ear import Ear
 from lib.names import call_columns_like_ours
 
 K = (1885825394, 1)
@@ -34,33 +34,11 @@ def plain(plain_cluster, tmp_path):
     install.db.drop()
 
 
-class Ear:
-    """What is heard on the channels of ours."""
-
-    def __init__(self, db):
-        self.connection = db.connect()
-        self.connection.cursor().execute("LISTEN pgherald; LISTEN pgherald_inline")
-        self.db = db
-
-    def heard(self):
-        self.db.run("SELECT pg_notify('pgherald', 'end')")
-
-        def ended():
-            select.select([self.connection], [], [], 1)
-            self.connection.poll()
-            return self.connection.notifies and self.connection.notifies[-1].payload == "end"
-
-        wait_for(ended, "the last notification")
-        payloads = [n.payload for n in self.connection.notifies][:-1]
-        self.connection.notifies.clear()
-        return payloads
-
-
 @pytest.fixture
 def ear(plain):
-    e = Ear(plain.db)
+    e = Ear(plain.db, *CHANNELS)
     yield e
-    e.connection.close()
+    e.close()
 
 
 def transaction(db, *statements):
@@ -73,6 +51,7 @@ def transaction(db, *statements):
         c.close()
 
 
+CHANNELS = ("pgherald", "pgherald_inline")
 ESTIMATE = '{"v":1,"topic":"estimate"}'
 PROJECT = '{"v":1,"topic":"project"}'
 RENAME = "UPDATE api_project SET name = name || '!' WHERE id = 10"
@@ -82,7 +61,7 @@ RENAME = "UPDATE api_project SET name = name || '!' WHERE id = 10"
 
 def test_rings_once_per_transaction_and_topic(plain, ear):
     transaction(plain.db, INSERT, INSERT, RENAME, RENAME)
-    assert ear.heard() == [ESTIMATE, PROJECT]
+    assert ear.payloads() == [ESTIMATE, PROJECT]
 
 
 def test_silent_while_a_daemon_is_awake(plain, ear):
@@ -90,10 +69,10 @@ def test_silent_while_a_daemon_is_awake(plain, ear):
     keeper.cursor().execute("SELECT pg_advisory_lock(%s, %s)", K)
     plain.db.run(INSERT, user="app")
     plain.db.run(RENAME, user="app")
-    assert ear.heard() == []
+    assert ear.payloads() == []
     keeper.cursor().execute("SELECT pg_advisory_unlock(%s, %s)", K)
     plain.db.run(INSERT, user="app")
-    assert ear.heard() == [ESTIMATE]
+    assert ear.payloads() == [ESTIMATE]
     keeper.close()
     assert plain.db.one("SELECT count(*) FROM pgherald.journal") == 3
 
@@ -105,42 +84,42 @@ def test_a_daemon_that_dies_is_rung_for_again(plain, ear):
     plain.db.run("SELECT pg_terminate_backend(%s)", [pid])
     wait_for(lambda: not plain.db.run("SELECT 1 FROM pg_stat_activity WHERE pid = %s", [pid]), "gone")
     plain.db.run(INSERT, user="app")
-    assert ear.heard() == [ESTIMATE]
+    assert ear.payloads() == [ESTIMATE]
 
 
 def test_a_ring_that_is_rolled_back_is_rung_again(plain, ear):
     transaction(plain.db, "SAVEPOINT s", INSERT, "ROLLBACK TO s", INSERT)
-    assert ear.heard() == [ESTIMATE]
+    assert ear.payloads() == [ESTIMATE]
 
 
 def test_rings_of_writers_do_not_shut_each_other_out(plain, ear):
     c = plain.db.connect("app", autocommit=False)
     c.cursor().execute(INSERT)  # holds the lock, shared
     plain.db.run(INSERT, user="app")
-    assert ear.heard() == [ESTIMATE]
+    assert ear.payloads() == [ESTIMATE]
     c.commit()
     c.close()
-    assert ear.heard() == [ESTIMATE]
+    assert ear.payloads() == [ESTIMATE]
 
 
 def test_storm_and_truncate_ring(plain, ear):
     transaction(plain.db, "INSERT INTO api_estimate (number, project_id) "
                           "SELECT 'N', 10 FROM generate_series(1, 600)")
     transaction(plain.db, "TRUNCATE api_estimate")
-    assert ear.heard() == [ESTIMATE, ESTIMATE]
+    assert ear.payloads() == [ESTIMATE, ESTIMATE]
 
 
 def test_poll_never_rings(plain, ear):
     plain.write(CONF.replace("[database]", "[database]\ndoorbell = poll"))
     plain.apply()
     transaction(plain.db, INSERT, RENAME, "DELETE FROM authtoken_token")
-    assert ear.heard() == []
+    assert ear.payloads() == []
     assert plain.db.one("SELECT count(*) FROM pgherald.journal") == 3
 
 
 def test_prepared_transactions_stay_possible(db, install):
     install.apply()
-    ear = Ear(db)
+    ear = Ear(db, *CHANNELS)
     c = db.connect("app", autocommit=False)
     c.cursor().execute("BEGIN")
     c.cursor().execute(INSERT)
@@ -150,13 +129,13 @@ def test_prepared_transactions_stay_possible(db, install):
     assert db.run("SELECT 1 FROM pgherald.journal") == []
     db.run("COMMIT PREPARED 'one'")
     assert db.run("SELECT op FROM pgherald.journal ORDER BY id") == [("i",), ("a",)]
-    assert ear.heard() == []
+    assert ear.payloads() == []
 
     install.write(CONF.replace("[database]", "[database]\ndoorbell = notify"))
     install.apply()
     db.run(INSERT, user="app")
-    assert ear.heard() == [ESTIMATE]
-    ear.connection.close()
+    assert ear.payloads() == [ESTIMATE]
+    ear.close()
 
 
 # --- revocation ------------------------------------------------------------------------------
@@ -179,12 +158,12 @@ def test_tokens(plain, ear):
     db = plain.db
     db.run("DELETE FROM authtoken_token WHERE key = 'token-anna'", user="app")
     assert rights(db) == [["2"]]
-    assert ear.heard() == ['{"v":1,"topic":"auth"}']
+    assert ear.payloads() == ['{"v":1,"topic":"auth"}']
     db.run("INSERT INTO authtoken_token (key, user_id) VALUES ('new', 2)", user="app")
     db.run("UPDATE authtoken_token SET created = now()", user="app")
     db.run("UPDATE authtoken_token SET key = 'x' WHERE false", user="app")
     db.run("DELETE FROM authtoken_token WHERE false", user="app")
-    assert rights(db) == [] and ear.heard() == []
+    assert rights(db) == [] and ear.payloads() == []
     db.run("UPDATE authtoken_token SET key = 'other' WHERE user_id = 3", user="app")
     assert rights(db) == [["3"]]
     db.run("DELETE FROM authtoken_token", user="app")

@@ -11,6 +11,7 @@ import pytest
 from conftest import CONF, TOLD
 from lib.cluster import wait_for
 from lib.daemon import Client
+from lib.ear import Ear
 
 TABLES = """
 CREATE TABLE a (id int PRIMARY KEY, v int, p int);
@@ -116,8 +117,7 @@ def test_a_joined_table_that_another_writes(db, install, capture):
     db.run(TABLES)
     install.write(SECTIONS.replace("fields =", f"capture = {capture}\nfields ="))
     install.apply()
-    ear = db.connect()
-    ear.cursor().execute("LISTEN pgherald_inline")
+    ear = Ear(db, "pgherald_inline")
     sessions = [db.connect(autocommit=False) for _ in range(2)]
     for c in sessions:
         c.set_isolation_level(psycopg2.extensions.ISOLATION_LEVEL_SERIALIZABLE)
@@ -130,8 +130,7 @@ def test_a_joined_table_that_another_writes(db, install, capture):
         for c in sessions:
             c.commit()
     assert db.one("SELECT is_called FROM pgherald.loss") is False
-    ear.poll()
-    told = [json.loads(n.payload) for n in ear.notifies]
+    told = [json.loads(payload) for payload in ear.payloads()]
     assert [(e["op"], e["reason"]) for e in told] == ([("r", "loss")] * 3 if capture == "notify" else [])
     for c in (ear, *sessions):
         c.close()
