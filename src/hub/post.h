@@ -12,6 +12,7 @@
 #include "base/inbox.h"
 #include "hub/event.h"
 #include "hub/question.h"
+#include "hub/room.h"
 #include "hub/scope.h"
 #include "wire/cursor.h"
 #include "wire/posting.h"
@@ -156,10 +157,10 @@ struct post_publish {
 	uint64_t id; /* with PUBLISHED */
 	char *why;   /* with the others, or NULL */
 	/* Of what a WebSocket's client says: */
-	struct list said;  /* with the others of the same stream */
-	char *request_id;  /* or NULL */
-	size_t *bytes_all; /* of the asker's thread: what all of them take … */
-	size_t bytes;	   /* … and this one's part in it */
+	struct list said;      /* with the others of the same stream */
+	char *request_id;      /* or NULL */
+	struct room_part part; /* of the room of the asker's thread … */
+	struct room *room;     /* … which is this */
 };
 
 void post_publish_free(struct post_publish *l);

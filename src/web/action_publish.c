@@ -50,8 +50,8 @@ static void on_published(struct post_publish *l)
 {
 	struct stream *s = l->asker;
 
-	*l->bytes_all -= l->bytes;
-	ledger_add(-(int64_t)l->bytes);
+	ledger_add(-(int64_t)l->part.bytes);
+	room_give(l->room, &l->part);
 	if (s) {
 		list_remove(&l->said);
 		conclude(s, l);
@@ -73,7 +73,9 @@ void action_forget_published(struct stream *s)
 	}
 }
 
-static void post(struct stream *s, struct posting *m, const char *request_id)
+/* Takes the part of the room for it. */
+static void post(struct stream *s, struct posting *m, const struct room_part *part,
+		 const char *request_id)
 {
 	struct worker *w = s->worker;
 	struct post_publish *l = xcalloc(1, sizeof(*l));
@@ -86,19 +88,32 @@ static void post(struct stream *s, struct posting *m, const char *request_id)
 	l->asker = s;
 	l->answered = on_published;
 	l->request_id = request_id ? xstrdup(request_id) : NULL;
-	l->bytes = posting_bytes(&l->message);
-	l->bytes_all = &w->http.body_bytes;
-	*l->bytes_all += l->bytes;
-	ledger_add((int64_t)l->bytes);
+	l->room = &w->http.room;
+	l->part = *part;
+	ledger_add((int64_t)l->part.bytes);
 	list_push(&talk_said(s->talk)->list, &l->said);
 	talk_said(s->talk)->n++;
 	inbox_post(w->db, &l->letter);
 }
 
+static void post_if_room(struct stream *s, struct posting *m, const char *request_id)
+{
+	struct worker *w = s->worker;
+	struct room_part part = {0};
+	bool memory = budget_allows(&w->commons->budget, posting_bytes(m));
+
+	if (memory && room_take(&w->http.room, &part, s->member.who->user_id, posting_bytes(m))) {
+		post(s, m, &part, request_id);
+		return;
+	}
+	tally_note(&w->commons->tally, memory ? TALLY_BODIES : TALLY_MEMORY, loop_now_ms(w->loop),
+		   NULL, "a message");
+	action_fail(s, request_id, "busy", "Too much is being posted; try again later.");
+}
+
 void action_publish(struct stream *s, struct scan data, enum posting_to to, const char *type,
 		    const char *request_id)
 {
-	struct worker *w = s->worker;
 	autobuf why = {.max = WHY_MAX};
 	struct posting m;
 
@@ -106,15 +121,12 @@ void action_publish(struct stream *s, struct scan data, enum posting_to to, cons
 		action_fail(s, request_id, "invalid_data", buf_cstr(&why));
 	else if (stream_is_held(s))
 		action_fail(s, request_id, "busy", "Your rights are being looked up; try again.");
-	else if (posting_bytes(&m) > BODIES_MAX - w->http.body_bytes ||
-		 !budget_allows(&w->commons->budget, posting_bytes(&m)))
-		action_fail(s, request_id, "busy", "Too much is being posted; try again later.");
 	else
-		switch (publication_check(w->conf, s->member.who, &m, &why)) {
+		switch (publication_check(s->worker->conf, s->member.who, &m, &why)) {
 		case 0:
 			if (action_keeps_pace(s, ACTION_PUBLISHES, m.channel ? m.channel : m.user,
 					      request_id))
-				post(s, &m, request_id);
+				post_if_room(s, &m, request_id);
 			break;
 		case MHD_HTTP_FORBIDDEN:
 			action_fail(s, request_id, "forbidden", buf_cstr(&why));

@@ -84,7 +84,6 @@ bool http_start(struct worker *w)
 	const union MHD_DaemonInfo *info;
 
 	list_init(&h->requests);
-	list_init(&h->bodies);
 	h->mhd_timer = (struct loop_timer){.fire = on_mhd_timer, .arg = w};
 	h->mhd = MHD_start_daemon(
 		MHD_FLAGS, 0, NULL, NULL, request_handle, w, MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log,

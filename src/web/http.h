@@ -10,6 +10,7 @@
 #include "base/list.h"
 #include "base/loop.h"
 #include "base/mem.h"
+#include "hub/room.h"
 
 struct worker;
 struct MHD_Daemon;
@@ -20,9 +21,8 @@ struct http {
 	struct loop_timer mhd_timer;
 	struct list requests; /* struct request, from the first byte parsed to completion */
 	size_t n_requests;
-	size_t body_bytes;  /* of all of them */
-	struct list bodies; /* struct publication, whose bodies these are */
-	bool run_wanted;    /* something was resumed or added: MHD_run() before the turn ends */
+	struct room room; /* for what is posted and said */
+	bool run_wanted;  /* something was resumed or added: MHD_run() before the turn ends */
 };
 
 bool http_start(struct worker *w) MUST_CHECK;

@@ -48,19 +48,6 @@ static bool is_json(struct MHD_Connection *c)
 	return !type || (len == strlen(json) && !strncasecmp(type, json, len));
 }
 
-/* Bytes of bodies of that user, in this worker. */
-static size_t of_user(const struct worker *w, const char *user)
-{
-	size_t n = 0;
-
-	LIST_EACH (&w->http.bodies, node, tmp) {
-		const struct publication *p = LIST_ENTRY(node, struct publication, node);
-
-		n += strcmp(p->user, user ? user : "") ? 0 : p->counted;
-	}
-	return n;
-}
-
 bool publication_expect(struct publication *p, struct worker *w, struct MHD_Connection *c,
 			const struct conf *conf, const struct conf_route *route, const char *user,
 			uint64_t len, enum MHD_Result *ret)
@@ -88,18 +75,13 @@ bool publication_expect(struct publication *p, struct worker *w, struct MHD_Conn
 				   tally_name(TALLY_MEMORY), NOT_BEFORE);
 		return false;
 	}
-	if (len > BODIES_MAX - w->http.body_bytes ||
-	    (len && len > BODIES_SHARE - of_user(w, user))) {
+	if (!room_take(&w->http.room, &p->part, user ? user : "", (size_t)len)) {
 		tally_note(&w->commons->tally, TALLY_BODIES, loop_now_ms(w->loop), NULL, NULL);
 		*ret = answer_busy(c, conf, MHD_HTTP_SERVICE_UNAVAILABLE, NO_ROOM,
 				   tally_name(TALLY_BODIES), NOT_BEFORE);
 		return false;
 	}
-	p->counted = (size_t)len;
-	p->user = xstrdup(user ? user : "");
-	list_push(&w->http.bodies, &p->node);
-	w->http.body_bytes += p->counted;
-	ledger_add((int64_t)p->counted);
+	ledger_add((int64_t)p->part.bytes);
 	buf_init(&p->body, POSTING_MAX);
 	return true;
 }
@@ -188,11 +170,8 @@ enum MHD_Result publication_answer(struct publication *p, struct MHD_Connection 
 
 void publication_clear(struct publication *p, struct worker *w, bool away)
 {
-	if (p->user)
-		list_remove(&p->node);
-	free(p->user);
-	w->http.body_bytes -= p->counted;
-	ledger_add(-(int64_t)p->counted);
+	ledger_add(-(int64_t)p->part.bytes);
+	room_give(&w->http.room, &p->part);
 	buf_free(&p->body);
 	if (p->letter && away)
 		p->letter->asker = NULL;

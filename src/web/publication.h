@@ -10,22 +10,18 @@
 #include <stdint.h>
 
 #include "base/buf.h"
-#include "base/list.h"
 #include "hub/post.h"
+#include "hub/room.h"
 
 struct conf;
 struct conf_route;
 struct worker;
 
-#define BODIES_MAX   ((size_t)16 << 20) /* bytes of bodies that a worker has at a time */
-#define BODIES_SHARE (BODIES_MAX / 4)	/* ... of one user */
-#define CHOICE_MAX   ((size_t)64 << 10) /* bytes of a body that says what a stream is to hear */
+#define CHOICE_MAX ((size_t)64 << 10) /* bytes of a body that says what a stream is to hear */
 
 struct publication {
 	struct buf body;
-	size_t counted;		     /* of the worker's bodies */
-	struct list node;	     /* among these, if `user` is there */
-	char *user;		     /* whose it is */
+	struct room_part part;	     /* of the worker's room */
 	struct post_publish *letter; /* away, or answered; NULL when there is none */
 };
 

@@ -216,7 +216,7 @@ struct stream *stream_new(struct worker *w, struct conf *conf, const struct conf
 	s->form = wish->form;
 	s->is_answer = transport_is_answer(form_transport(wish->form));
 	if (transport_talks(form_transport(wish->form)))
-		s->talk = talk_new(stream_now_s(s));
+		s->talk = talk_new(stream_now_s(s), &w->http.room);
 	s->chunked = wish->chunked;
 	s->who_am_i = wish->who_am_i;
 	s->door = (uint8_t)wish->door;

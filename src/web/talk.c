@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/ledger.h"
 #include "conf.h"
+#include "hub/room.h"
 #include "web/action.h"
 #include "web/shed.h"
 #include "web/stream.h"
@@ -38,6 +39,8 @@ struct talk {
 	bool waits; /* for an answer to what has been said last */
 	struct renewal *renewal;
 	struct talk_said said;
+	struct room *room;
+	struct room_part part; /* of it */
 };
 
 struct renewal **talk_renewal(struct talk *t)
@@ -55,12 +58,13 @@ void talk_wait(struct talk *t, bool waits)
 	t->waits = waits;
 }
 
-struct talk *talk_new(uint32_t now_s)
+struct talk *talk_new(uint32_t now_s, struct room *room)
 {
 	struct talk *t = xcalloc(1, sizeof(*t));
 
 	websocket_init(&t->reader, MESSAGE_MAX);
 	t->heard_s = now_s;
+	t->room = room;
 	list_init(&t->said.list);
 	ledger_add(BUDGET_TALK);
 	return t;
@@ -71,6 +75,7 @@ void talk_free(struct talk *t)
 	if (!t)
 		return;
 	ledger_add(-(int64_t)t->held - BUDGET_TALK);
+	room_give(t->room, &t->part);
 	websocket_free(&t->reader);
 	free(t->early);
 	free(t);
@@ -245,6 +250,20 @@ static void gone(struct stream *s)
 	stream_close(s, s->state == STREAM_CLOSING ? s->close_reason : "client closed");
 }
 
+/* What is half said takes its user's share of the room. */
+static void take_room(struct stream *s)
+{
+	struct talk *t = s->talk;
+
+	if (s->state == STREAM_CLOSING ||
+	    room_take_half(t->room, &t->part, s->member.who->user_id, t->held))
+		return;
+	tally_note(&s->worker->commons->tally, TALLY_BODIES, loop_now_ms(s->worker->loop), NULL,
+		   "half a message");
+	close_with(s, WEBSOCKET_TRY_AGAIN, "too much is half said; connect again later",
+		   "too much of its user's is half said");
+}
+
 /* Reads what may be read. False when the stream has gone. */
 static bool hear(struct stream *s)
 {
@@ -268,6 +287,7 @@ static bool hear(struct stream *s)
 		t->n_bytes += (uint32_t)n;
 		take(s, bytes, (size_t)n);
 		count(t);
+		take_room(s);
 		shed_soon(s->worker);
 	}
 	return true;

@@ -15,10 +15,11 @@
 
 struct stream;
 struct renewal;
+struct room;
 struct talk;
 
 /* Nothing has been heard yet; the time in seconds on the loop's clock. */
-struct talk *talk_new(uint32_t now_s);
+struct talk *talk_new(uint32_t now_s, struct room *room);
 void talk_free(struct talk *t);
 /* Bytes that it holds of what its client has said. */
 size_t talk_held(const struct talk *t);

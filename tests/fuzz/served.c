@@ -161,5 +161,6 @@ void served_settle(void)
 		loop_turn(worker->loop, 100);
 		loop_turn(loop, 0);
 	}
-	assert(!registry_streams(worker->registry) && !worker->http.body_bytes);
+	assert(!registry_streams(worker->registry) && !worker->http.room.bytes &&
+	       !worker->http.room.users);
 }

@@ -3,13 +3,14 @@
 and is answered after the commit, whatever happens in between."""
 
 import json
+import socket
 
 import pytest
 
 from conftest import HEAD, served_by
-from lib.daemon import Client, Parser, wait_until
+from lib.daemon import PATIENCE_S, Client, Parser, wait_until
 from lib.posting import journal, post
-from lib.websocket import CLOSE, TEXT, WebSocket, close_payload, frame
+from lib.websocket import CLOSE, CONTINUATION, PING, PONG, TEXT, WebSocket, close_payload, frame
 
 CONF = HEAD.replace("receives = all\n", "receives = all\nchannels = *\npublish = *\n").replace(
     "receives = own\n",
@@ -242,3 +243,69 @@ def test_the_daemon_must_be_a_publisher(served):
     got = c.wait_message("system.error")
     assert got["data"]["type"] == "forbidden" and "[publish]" in got["data"]["error"]
     c.close()
+
+
+@pytest.fixture(scope="module")
+def one_worker(cluster, tmp_path_factory):
+    conf = CONF.replace("[server]\n", "[server]\nworkers = 1\nrequest_timeout = 60s\n")
+    with served_by(cluster, tmp_path_factory.mktemp("room"), conf) as s:
+        yield s
+
+
+def half_say(c):
+    """The greater part of a message; whether it has been taken."""
+    c.send(frame(TEXT, b" " * 40000, fin=False), frame(PING, b"there?"))  # 64 KiB in memory
+    c.read_until(lambda: c.parser.control or c.parser.closed, "that it has been read")
+    return not c.parser.closed
+
+
+def test_what_is_half_said_takes_its_users_share_and_nobody_elses(one_worker):
+    """It has no deadline: whoever never ends his sentence keeps nobody from posting but himself."""
+    annas = [opened(connect(one_worker, one_worker.anna)) for _ in range(64)]
+    assert all([half_say(c) for c in annas])
+    late = opened(connect(one_worker, one_worker.anna))
+    assert not half_say(late) and late.wait_closed()[0] == 1013
+    said_to = {"channel": "project.1", "event": "m", "data": 1}
+    assert post(one_worker, "/send", said_to, "token-anna")[0] == 503
+    one_worker.daemon.wait_log("no room for another body")
+    boris = opened(connect(one_worker, one_worker.boris))
+    assert half_say(boris)
+    large = {"event": "m", "data": "x" * 1000000}
+    assert [post(one_worker, "/broadcast", large)[0] for _ in range(5)] == [201] * 5
+    for c in (boris, annas[0]):  # who ends his sentence has his answer, and gives the room back
+        c.send(frame(CONTINUATION, '{"action": "ping", "request_id": "end"}'))
+        c.read_until(lambda c=c: any(m.get("request_id") == "end" for m in said(c)), "an answer")
+    assert post(one_worker, "/send", said_to, "token-anna")[0] == 201
+    for c in (*annas, boris):
+        c.close()
+    wait_until(lambda: post(one_worker, "/send", {**said_to, "data": "x" * 1000000}, "token-anna")[0] == 201,
+               "that who has gone has given it back")
+
+
+def test_what_waits_to_be_published_takes_its_users_share(one_worker):
+    """No more than a quarter of the room, as by POST, while the connection that publishes is away."""
+    db, message = one_worker.db, {"channel": "project.1", "content": "x" * 62000}
+    annas = [opened(connect(one_worker, one_worker.anna)) for _ in range(80)]
+    assert answer(annas[0], {"action": "send_to_channel", "data": message})["type"] == "published"
+    db.run(f"ALTER DATABASE {db.name} CONNECTION LIMIT 0")
+    assert db.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+                  " AND usename = 'pgherald' AND query LIKE '%pgherald.publish(%'") == [(True,)]
+    try:
+        for c in annas:
+            c.ask({"action": "send_to_channel", "request_id": "r", "data": message})
+            c.send(frame(PING, b"there?")).wait_control(PONG)
+        answered = [c for c in annas if any(m.get("request_id") == "r" for m in said(c))]
+        assert 80 - len(answered) in range(60, 68), "so many have a place in a quarter of 16 MiB"
+        for c in answered:
+            assert [m["content"]["type"] for m in said(c) if m.get("request_id") == "r"] == ["busy"]
+        head = (b"POST /broadcast HTTP/1.1\r\nHost: t\r\nAuthorization: Token token-boss\r\n"
+                b"Expect: 100-continue\r\nContent-Length: 1048576\r\n\r\n")
+        for _ in range(4):
+            with socket.create_connection(one_worker.daemon.address, timeout=PATIENCE_S) as s:
+                s.sendall(head)
+                assert s.recv(65536).startswith(b"HTTP/1.1 100 ")
+    finally:
+        db.run(f"ALTER DATABASE {db.name} CONNECTION LIMIT -1")
+    for c in annas:
+        c.read_until(lambda c=c: any(m.get("request_id") == "r" for m in said(c)), "an answer")
+        c.close()
