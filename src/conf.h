@@ -212,6 +212,11 @@ struct conf {
  * what". One reference is the caller's.
  */
 struct conf *conf_load(const char *path, struct buf *error);
+/* The same when the file has `text` in it; those of conf.d are read as they are. */
+struct conf *conf_load_with(const char *path, const char *text, size_t len, struct buf *error);
+/* The files of conf.d that are read after this one, in their order, NULL-terminated; the caller
+ * frees each and the list. NULL with `error`. */
+char **conf_files_after(const char *path, struct buf *error);
 /* Reads the files that hold secrets, which only the daemon needs. False with `error`. */
 bool conf_load_secrets(struct conf *c, struct buf *error) MUST_CHECK;
 /* The same as conf_load() from text, `path` being only a name for messages. */

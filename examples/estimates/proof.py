@@ -16,10 +16,11 @@ import sys
 import threading
 import time
 from datetime import datetime
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
 
 Json = Dict[str, Any]
 Expected = Tuple[str, Optional[str], Json]  # event, scope, data
+Wanted = Union[Expected, "Maybe"]
 
 PATIENCE_S = 60  # for a broken system; a working one needs none of it
 END = object()
@@ -50,10 +51,18 @@ FIELDS = {
 LEAVE = {"estimate": ["estimate_id", "project_id"]}
 
 
+class Maybe:
+    """An event that may come here or not; after one of these that came it must, if it says so."""
+
+    def __init__(self, event: Expected, undoes: bool = False) -> None:
+        self.event, self.undoes = event, undoes
+
+
 class Fields:
     """`fields` of a [watch]: pairs of a document's key and the fact that stands there."""
 
-    def __init__(self, text: str, leave: List[str]) -> None:
+    def __init__(self, text: str, leave: List[str], follow: bool = False) -> None:
+        self.follow = follow
         self.pairs = []
         for item in re.sub(r"\s", "", text).split(","):
             name, _, source = item.split("::")[0].rpartition("=")
@@ -74,12 +83,16 @@ def fields_of(conf: Optional[str]) -> Dict[str, Fields]:
         sections = re.findall(r"(?m)^\[watch (\w+)\]\n((?:[^\[\n].*\n|\n)*)", file.read())
     settings = {topic: dict(re.findall(r"(?m)^(\w+) = (.*)$", body)) for topic, body in sections}
     return {
-        topic: Fields(s["fields"], [name.strip() for name in s["leave"].split(",") if name.strip()])
+        topic: Fields(
+            s["fields"],
+            [name.strip() for name in s["leave"].split(",") if name.strip()],
+            s["follow"] == "yes",
+        )
         for topic, s in settings.items()
     }
 
 
-def expectations(story: Dict[str, Json], fields: Dict[str, Fields]) -> Dict[str, List[Expected]]:
+def expectations(story: Dict[str, Json], fields: Dict[str, Fields]) -> Dict[str, List[Wanted]]:
     # A name from another table is that of the moment when the event is told, unless the row is gone.
     for step in ("create", "change", "reassign"):
         names = story[step]["project_id.name"], story["rename"]["name"]
@@ -94,6 +107,16 @@ def expectations(story: Dict[str, Json], fields: Dict[str, Fields]) -> Dict[str,
     deleted = ("estimate.deleted", None, docs["delete"])
     renamed = ("project.updated", None, docs["rename"])
     end = ("project.updated", None, docs["end"])
+    # With `follow` the project comes and goes with the estimate, for who owns it when that is told: not
+    # for somebody who has lost it again, now and then for one who had it already.
+    gains: List[Wanted] = []
+    loses: List[Wanted] = []
+    if fields["project"].follow:
+        house = dict(story["rename"], name=story["create"]["project_id.name"])
+        document = fields["project"].document(house)
+        gains = [Maybe(("project.updated", "enter", document))]
+        left_house = {key: document[key] for key in fields["project"].leave}
+        loses = [Maybe(("project.updated", "leave", left_house), undoes=True)]
     return {
         "manager": [
             created,
@@ -104,8 +127,21 @@ def expectations(story: Dict[str, Json], fields: Dict[str, Fields]) -> Dict[str,
             end,
         ],
         # Nothing of foreman1's is left in the house when it is renamed.
-        "foreman1": [created, changed, ("estimate.updated", "leave", left), end],
-        "foreman2": [("estimate.updated", "enter", docs["reassign"]), deleted, renamed, end],
+        "foreman1": [
+            created,
+            *gains,
+            changed,
+            ("estimate.updated", "leave", left),
+            *loses,
+            end,
+        ],
+        "foreman2": [
+            ("estimate.updated", "enter", docs["reassign"]),
+            *gains,
+            deleted,
+            renamed,
+            end,
+        ],
     }
 
 
@@ -191,9 +227,10 @@ def difference(got: Json, want: Expected) -> Optional[str]:
     return None
 
 
-def check(listener: Listener, wanted: List[Expected], deadline: float) -> Iterator[str]:
+def check(listener: Listener, wanted: List[Wanted], deadline: float) -> Iterator[str]:
     """Reads up to the last wanted event, which everybody hears; yields what is wrong."""
     received = []
+    assert not isinstance(wanted[-1], Maybe)
     event, _, data = wanted[-1]
     while True:
         received.append(listener.next(deadline))
@@ -201,14 +238,22 @@ def check(listener: Listener, wanted: List[Expected], deadline: float) -> Iterat
         key = next(iter(data))
         if last["event"] == event and last["data"].get(key) == data[key]:
             break
-    for i, want in enumerate(wanted):
+    i, came = 0, False
+    for want in wanted:
+        if isinstance(want, Maybe):
+            fits = i < len(received) and not difference(received[i], want.event)
+            if want.undoes and came and not fits:
+                yield f"{listener.who}: {want.event[0]} (scope {want.event[1]}) is missing"
+            i, came = i + fits, fits
+            continue
         if i >= len(received):
             yield f"{listener.who}: {want[0]} (scope {want[1]}) is missing"
             continue
         wrong = difference(received[i], want)
+        i += 1
         if wrong:
-            yield f"{listener.who}: event {i + 1}: {wrong}"
-    for extra in received[len(wanted) :]:
+            yield f"{listener.who}: event {i}: {wrong}"
+    for extra in received[i:]:
         yield f"{listener.who}: one event too many: {json.dumps(extra, ensure_ascii=False)}"
 
 

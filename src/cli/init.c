@@ -254,8 +254,8 @@ static void describe(const struct work *w, const struct proposal *p)
 {
 	fputs("\n", stderr);
 	print_table(&w->catalog.tables[p->table]);
-	fprintf(stderr, " as \"%s\". %s\n  owners: %s\n  fields: %s\n", p->topic, p->why,
-		*p->owners ? p->owners : "nobody", p->fields);
+	fprintf(stderr, " as \"%s\". %s\n  owners: %s%s\n  fields: %s\n", p->topic, p->why,
+		*p->owners ? p->owners : "nobody", p->follow ? ", followed" : "", p->fields);
 }
 
 /* 'y' or 'n'; 0 when nobody answers any more. */
@@ -307,27 +307,65 @@ static bool converse(struct work *w)
 
 /* --- the file ------------------------------------------------------------------------------ */
 
-/* Whether there is a file at `path` that says more than what a package puts there: a section for a
- * table, or one that cannot be read. */
-static bool is_edited(const char *path)
+/* Whether a line of a file begins with this word; -1 with errno when it cannot be read. */
+static int has_line(const char *path, const char *word)
 {
 	FILE *f = fopen(path, "re");
 	char line[ANSWER_MAX];
-	bool edited = false;
+	int yes = 0, error;
 
 	if (!f)
-		return errno != ENOENT;
-	while (!edited && fgets(line, sizeof(line), f))
-		edited = !strncmp(line, "[watch", strlen("[watch"));
-	edited = edited || ferror(f);
+		return -1;
+	while (!yes && fgets(line, sizeof(line), f))
+		yes = !strncmp(line, word, strlen(word));
+	if (ferror(f))
+		yes = -1;
+	error = errno;
 	fclose(f);
-	return edited;
+	errno = error;
+	return yes;
 }
 
 static bool failed(const char *what, const char *path)
 {
 	fprintf(stderr, "pgherald: cannot %s %s: %s\n", what, path, strerror(errno));
 	return false;
+}
+
+/* Says so, when a file has a line of this word, or cannot be read. */
+static bool is_in_the_way(const char *path, const char *word, bool may_be_missing, const char *so)
+{
+	int has = has_line(path, word);
+
+	if (has > 0)
+		fprintf(stderr, "pgherald: %s %s\n", path, so);
+	else if (has < 0 && !(may_be_missing && errno == ENOENT))
+		failed("look into", path);
+	else
+		return false;
+	return true;
+}
+
+/* Whether what stands there says more than what a package brings: it names a table, or another
+ * file. Or a table is named by what is read after it. */
+static bool is_edited(const char *path)
+{
+	static const char so[] = "is there already; --force replaces it";
+	autobuf error = {0};
+	char **after = NULL;
+	bool edited =
+		is_in_the_way(path, "[watch", true, so) || is_in_the_way(path, "include", true, so);
+
+	buf_init(&error, 1024);
+	if (!edited && !(after = conf_files_after(path, &error)))
+		edited = !say_no(buf_cstr(&error));
+	for (size_t i = 0; after && after[i]; i++) {
+		edited = edited || is_in_the_way(after[i], "[watch", false,
+						 "names tables too; --force writes beside it");
+		free(after[i]);
+	}
+	free(after);
+	return edited;
 }
 
 /* All of it, or false with errno. */
@@ -389,17 +427,16 @@ static bool put_file(const char *path, const struct buf *text)
 	return false;
 }
 
-/* What comes out must be what the daemon takes. */
+/* What comes out must be what the daemon takes, with what is read after it. */
 static bool is_sound(const struct buf *text, const char *path)
 {
 	autobuf error = {0};
 	struct conf *conf;
 
 	buf_init(&error, 1024);
-	conf = conf_parse(path, text->data, text->len, &error);
+	conf = conf_load_with(path, text->data, text->len, &error);
 	if (!conf)
-		fprintf(stderr, "pgherald: the proposal is no configuration: %s\n",
-			buf_cstr(&error));
+		fprintf(stderr, "pgherald: the proposal would not be read: %s\n", buf_cstr(&error));
 	conf_unref(conf);
 	return conf != NULL;
 }
@@ -487,10 +524,8 @@ static bool work(struct work *w)
 
 	if (!w->o->yes && !isatty(STDIN_FILENO))
 		return say_no("nobody is there to ask: say --yes to take every proposal");
-	if (strcmp(path, "-") != 0 && !w->o->force && is_edited(path)) {
-		fprintf(stderr, "pgherald: %s is there already; --force replaces it\n", path);
+	if (strcmp(path, "-") != 0 && !w->o->force && is_edited(path))
 		return false;
-	}
 	for (const char *p = path; *p; p++)
 		if ((unsigned char)*p < ' ')
 			return say_no("--config: there is a control character in it");

@@ -56,29 +56,38 @@ static char *directory_of(const char *path)
 	return xasprintf("%.*sconf.d", (int)(name - path), path);
 }
 
-/* The names in it, in the order of their bytes, as whole paths. False with the error. */
-static bool list(struct parser *p, const char *directory, char ***ret, size_t *ret_n)
+static void free_list(char **list)
 {
-	struct dirent **found;
-	int n = scandir(directory, &found, is_conf, alphasort); /* no locale is set: bytes */
+	for (size_t i = 0; list && list[i]; i++)
+		free(list[i]);
+	free(list);
+}
 
-	*ret = NULL;
-	*ret_n = 0;
+char **conf_files_after(const char *path, struct buf *error)
+{
+	autofree char *directory = directory_of(path);
+	struct dirent **found = NULL;
+	int n = directory ? scandir(directory, &found, is_conf, alphasort) : 0; /* no locale is set:
+										   bytes */
+	char **list;
+
 	if (n < 0 && errno == ENOENT)
-		return true;
+		n = 0;
 	if (n < 0) {
-		buf_printf(p->error, "%s: %s", directory, strerror(errno));
-		return false;
+		buf_printf(error, "%s: %s", directory, strerror(errno));
+		return NULL;
 	}
-	*ret = xcalloc((size_t)n + 1, sizeof(**ret));
-	for (*ret_n = 0; *ret_n < (size_t)n; ++*ret_n) {
-		(*ret)[*ret_n] = xasprintf("%s/%s", directory, found[*ret_n]->d_name);
-		free(found[*ret_n]);
+	list = xcalloc((size_t)n + 1, sizeof(*list));
+	for (int i = 0; i < n; i++) {
+		list[i] = xasprintf("%s/%s", directory, found[i]->d_name);
+		free(found[i]);
 	}
 	free(found);
-	if (n > FILES_MAX)
-		buf_printf(p->error, "%s: more than %d files", directory, FILES_MAX);
-	return n <= FILES_MAX;
+	if (n <= FILES_MAX)
+		return list;
+	buf_printf(error, "%s: more than %d files", directory, FILES_MAX);
+	free_list(list);
+	return NULL;
 }
 
 /* Beside the file that names it, or where the presets are. */
@@ -111,22 +120,30 @@ static bool include(struct parser *p, const char *name)
 	return parser_fail(p, line, "include: %s: %s", path, strerror(errno));
 }
 
-struct conf *conf_load(const char *path, struct buf *error)
+/* With `text` instead of what the file holds, unless that is NULL. */
+static struct conf *load(const char *path, const char *text, size_t len, struct buf *error)
 {
 	struct parser *p = parser_new(path, error);
-	autofree char *directory = directory_of(path);
-	char **paths = NULL;
-	size_t n = 0;
+	char **after = NULL;
 	struct conf *c;
 	bool ok;
 
 	p->include = include;
-	ok = read_file(p, path) && (!directory || list(p, directory, &paths, &n));
-	for (size_t i = 0; ok && i < n; i++)
-		ok = read_file(p, paths[i]);
+	ok = (text ? parser_read(p, path, text, len) : read_file(p, path)) &&
+	     (after = conf_files_after(path, error)) != NULL;
+	for (size_t i = 0; ok && after[i]; i++)
+		ok = read_file(p, after[i]);
 	c = parser_end(p, ok);
-	for (size_t i = 0; i < n; i++)
-		free(paths[i]);
-	free(paths);
+	free_list(after);
 	return c;
+}
+
+struct conf *conf_load(const char *path, struct buf *error)
+{
+	return load(path, NULL, 0, error);
+}
+
+struct conf *conf_load_with(const char *path, const char *text, size_t len, struct buf *error)
+{
+	return load(path, text, len, error);
 }

@@ -61,6 +61,82 @@ static char *free_topic(const struct proposals *p, const struct catalog *c, cons
 	return topic;
 }
 
+/* What `column` of that table needs to be looked for by: NULL, or "schema.table (column)". */
+static char *no_index(const struct catalog *c, const char *schema, const char *table,
+		      const char *column)
+{
+	size_t i = catalog_find(c, schema, table);
+	const struct column *col = i == NO_TABLE ? NULL : table_find(&c->tables[i], column);
+	struct buf text;
+
+	if (!col || col->index)
+		return NULL;
+	buf_init(&text, TEXT_MAX);
+	ident_add_table(&text, schema, table);
+	buf_str(&text, " (");
+	ident_add(&text, column);
+	buf_char(&text, ')');
+	buf_cstr(&text);
+	return buf_steal(&text);
+}
+
+/* The first column of a way that has no index, of those by which rows are looked for; `sql check`
+ * asks for the same (way-index). */
+static char *unindexed(const struct catalog *c, const struct watch *w)
+{
+	char *missing = NULL;
+
+	for (size_t i = 0; i < w->n_owners; i++) {
+		const struct watch_owner *o = &w->owners[i];
+		const char *schema = w->schema, *table = w->table, *back = o->column;
+
+		for (size_t k = 0; k < o->n_hops && !missing; k++) {
+			const struct watch_hop *hop = &o->hops[k];
+
+			missing = no_index(c, schema, table, back);
+			if (!missing)
+				missing = no_index(c, hop->schema, hop->table, hop->key);
+			schema = hop->schema;
+			table = hop->table;
+			back = hop->value;
+		}
+	}
+	return missing;
+}
+
+/* The proposal as the grammar of [watch] reads it; NULL with `error`. */
+static struct watch *parsed(const struct catalog *c, const struct proposal *p, struct buf *error)
+{
+	const struct table *t = &c->tables[p->table];
+	autobuf name = {0}, key = {0};
+
+	buf_init(&name, TEXT_MAX);
+	buf_init(&key, TEXT_MAX);
+	ident_add_table(&name, t->schema, t->name);
+	for (size_t i = 0; i < t->n_key; i++) {
+		buf_str(&key, i ? ", " : "");
+		ident_add(&key, t->key[i]);
+	}
+	return watch_parse(p->topic, buf_cstr(&name), buf_cstr(&key), *p->owners ? p->owners : NULL,
+			   p->fields, NULL, error);
+}
+
+/* Who gains or loses a row by a change of another table is told of it, where that costs no reading
+ * of whole tables. */
+static void decide_follow(const struct catalog *c, struct proposal *p)
+{
+	autobuf error = {0};
+	struct watch *w;
+
+	buf_init(&error, TEXT_MAX);
+	w = parsed(c, p, &error);
+	if (w && watch_has_hops(w)) {
+		p->no_index = unindexed(c, w);
+		p->follow = !p->no_index;
+	}
+	watch_free(w);
+}
+
 static void add(struct proposals *p, const struct catalog *c, size_t table, char *owners,
 		const char *why)
 {
@@ -74,6 +150,7 @@ static void add(struct proposals *p, const struct catalog *c, size_t table, char
 				  .owners = owners,
 				  .fields = fields_guess(c, &c->tables[table]),
 				  .why = why};
+	decide_follow(c, item);
 }
 
 static void leave_out(struct proposals *p, size_t table)
@@ -101,31 +178,42 @@ void proposals_make(struct proposals *p, const struct catalog *c, const struct d
 	}
 }
 
+static bool has_column(const struct catalog *c, const char *schema, const char *table,
+		       const char *column, struct buf *error)
+{
+	size_t i = catalog_find(c, schema, table);
+
+	if (i != NO_TABLE && table_find(&c->tables[i], column))
+		return true;
+	if (i == NO_TABLE)
+		buf_str(error, "there is no table ");
+	ident_add_table(error, schema, table);
+	if (i != NO_TABLE) {
+		buf_str(error, " has no column ");
+		ident_add(error, column);
+	}
+	return false;
+}
+
+static bool has_way(const struct catalog *c, const struct watch *w, const struct watch_owner *o,
+		    struct buf *error)
+{
+	bool ok = has_column(c, w->schema, w->table, o->column, error);
+
+	for (size_t k = 0; ok && k < o->n_hops; k++)
+		ok = has_column(c, o->hops[k].schema, o->hops[k].table, o->hops[k].key, error) &&
+		     has_column(c, o->hops[k].schema, o->hops[k].table, o->hops[k].value, error);
+	return ok;
+}
+
 /* The grammar of [watch] has the last word, and every column must be there. */
 static bool check(const struct catalog *c, const struct proposal *p, struct buf *error)
 {
-	const struct table *t = &c->tables[p->table];
-	struct watch *w;
-	autobuf name = {0}, key = {0};
-	bool ok = true;
+	struct watch *w = parsed(c, p, error);
+	bool ok = w != NULL;
 
-	buf_init(&name, TEXT_MAX);
-	buf_init(&key, TEXT_MAX);
-	ident_add_table(&name, t->schema, t->name);
-	for (size_t i = 0; i < t->n_key; i++) {
-		buf_str(&key, i ? ", " : "");
-		ident_add(&key, t->key[i]);
-	}
-	w = watch_parse(p->topic, buf_cstr(&name), buf_cstr(&key), *p->owners ? p->owners : NULL,
-			p->fields, NULL, error);
-	if (!w)
-		return false;
 	for (size_t i = 0; ok && i < w->n_owners; i++)
-		if (!table_find(t, w->owners[i].column)) {
-			buf_printf(error, "%s has no column %s", buf_cstr(&name),
-				   w->owners[i].column);
-			ok = false;
-		}
+		ok = has_way(c, w, &w->owners[i], error);
 	watch_free(w);
 	return ok;
 }
@@ -178,6 +266,7 @@ static void clear(struct proposal *p)
 	free(p->topic);
 	free(p->owners);
 	free(p->fields);
+	free(p->no_index);
 }
 
 void proposals_drop(struct proposals *p, size_t i)

@@ -13,6 +13,9 @@ struct proposal {
 	size_t table;
 	char *topic, *owners, *fields;
 	const char *why; /* one line for the reader */
+	bool follow; /* owners stand in other tables, by ways on which each step back has an index
+		      */
+	char *no_index; /* or the column that has none: "public.orders_line (order_id)"; NULL */
 };
 
 struct proposals {

@@ -150,6 +150,13 @@ static void add_watch(struct buf *out, const struct guess *g, const struct propo
 	}
 	if (*p->owners)
 		buf_printf(out, "\nowners = %s", p->owners);
+	if (p->follow)
+		buf_str(out, "\nfollow = yes");
+	if (p->no_index)
+		buf_printf(out,
+			   "\n# follow = yes tells who gains or loses a row by a change of another "
+			   "table. First it needs\n# CREATE INDEX CONCURRENTLY ON %s;",
+			   p->no_index);
 	buf_printf(out, "\nfields = %s\n\n", p->fields);
 }
 

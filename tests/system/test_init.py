@@ -95,6 +95,51 @@ def test_proposal_as_it_is_tells_each_user_what_is_his(site, tmp_path):
         assert done.returncode == 0, done.stderr
 
 
+def findings(db, conf, command):
+    done = run_pgherald(*command, "--json", "-c", conf, "--dsn", db.conninfo())
+    return done.returncode, {f["id"]: f for f in json.loads(done.stdout)["findings"]}
+
+
+def test_check_and_doctor_have_nothing_to_say_of_the_proposal(site, tmp_path):
+    """Whoever takes it as it is has nothing left to mend: owners in another table are followed."""
+    conf = proposed(site, tmp_path)
+    text = conf.read_text()
+    assert "owners = id<-public.api_estimate.project_id.foreman_id\nfollow = yes\n" in text
+    conf.write_text(text.replace("127.0.0.1:8080", "127.0.0.1:0"))
+    assert "hint" not in run_pgherald("-t", "-c", conf).stdout
+    done = run_pgherald("sql", "install", "--apply", "-c", conf, "--dsn", site.conninfo())
+    assert done.returncode == 0, done.stderr
+    try:
+        # of the tests' servers, and of the daemon that does not run
+        others = {"prepared-possible", "server-version", "daemon-away", "files", "login-refused", "conf-readable"}
+        for command in (["sql", "check"], ["doctor"]):
+            status, found = findings(site, conf, command)
+            assert set(found) <= others, found
+    finally:
+        done = run_pgherald("sql", "uninstall", "--apply", "-c", conf, "--dsn", site.conninfo())
+        assert done.returncode == 0, done.stderr
+
+
+def test_a_way_without_an_index_is_not_followed(site, cluster, tmp_path):
+    """The file says what is to be made first; with that, and follow, nothing is left to say."""
+    db = cluster.create_database(site.pristine)
+    try:
+        db.run("CREATE TABLE t_part (id int PRIMARY KEY, \"Whole\" int REFERENCES api_estimate)")
+        conf = proposed(db, tmp_path)
+        text = conf.read_text()
+        part = text[text.index("[watch t_part]"):].split("\n\n")[0]
+        make = re.search(r"^# (CREATE INDEX CONCURRENTLY ON .*;)$", part, re.M)[1]
+        assert make == 'CREATE INDEX CONCURRENTLY ON public.t_part ("Whole");' and "\nfollow" not in part
+        connection = db.connect()
+        connection.autocommit = True
+        connection.cursor().execute(make)
+        connection.close()
+        part = re.search(r"\[watch t_part\][^[]*", proposed(db, tmp_path, "--force").read_text())[0]
+        assert "\nfollow = yes\n" in part and "CREATE INDEX" not in part
+    finally:
+        db.drop()
+
+
 def test_nothing_is_written_into_the_database(site, tmp_path):
     count = "SELECT count(*) FROM pg_class, LATERAL (SELECT count(*) FROM pg_proc) AS p"
     before = site.one(count), site.one("SELECT pg_snapshot_xmax(pg_current_snapshot())")
@@ -217,6 +262,54 @@ def test_a_broken_file_is_not_replaced(site, tmp_path):
     conf.write_text("[watch x]\ntable = public.x\nfields = ((\n")
     done = init(site, "--yes", "-c", conf)
     assert done.returncode == 1 and conf.read_text().startswith("[watch x]")
+
+
+def test_a_file_that_names_another_is_kept(site, tmp_path):
+    conf, text = tmp_path / "pgherald.conf", "include = chat.conf\n"
+    conf.write_text(text)
+    done = init(site, "--yes", "-c", conf)
+    assert done.returncode == 1 and "--force" in done.stderr and conf.read_text() == text
+
+
+WATCH = "[watch {}]\ntable = public.api_estimate\nfields = id\n"
+
+
+def test_tables_that_conf_d_names(site, tmp_path):
+    """They are read after it: nobody finds out from a daemon that does not start."""
+    conf, drop = tmp_path / "pgherald.conf", tmp_path / "conf.d"
+    drop.mkdir()
+    (drop / "10-shop.conf").write_text(WATCH.format("mine").replace("estimate", "user"))
+    done = init(site, "--yes", "-c", conf)
+    assert done.returncode == 1 and not conf.exists(), done.stderr
+    assert f"{drop}/10-shop.conf names tables too; --force" in done.stderr
+    proposed(site, tmp_path, "--force")
+    assert run_pgherald("-t", "-c", conf).returncode == 0
+    conf.unlink()
+    (drop / "10-shop.conf").write_text(WATCH.format("estimate"))
+    done = init(site, "--yes", "-c", conf, "--force")
+    assert done.returncode == 1 and not conf.exists(), done.stderr
+    assert "10-shop.conf:1: [watch estimate] is there twice" in done.stderr
+
+
+def test_what_conf_d_says_besides_is_no_obstacle(site, tmp_path):
+    conf, drop = tmp_path / "pgherald.conf", tmp_path / "conf.d"
+    drop.mkdir()
+    (drop / "local.conf").write_text("[server]\nlisten = 127.0.0.1:0\n# [watch x]\n")
+    (drop / "local.conf~").write_text("[watch x]\n")
+    proposed(site, tmp_path)
+    assert run_pgherald("-t", "-c", conf).returncode == 0
+
+
+@pytest.mark.parametrize("make, why", [
+    (lambda p: p.symlink_to("nowhere"), "No such file or directory"), (lambda p: p.mkdir(), "Is a directory")],
+    ids=["dangling", "directory"])
+def test_what_cannot_be_read_in_conf_d(site, tmp_path, make, why):
+    conf, drop = tmp_path / "pgherald.conf", tmp_path / "conf.d"
+    drop.mkdir()
+    make(drop / "x.conf")
+    done = init(site, "--yes", "-c", conf)
+    assert done.returncode == 1 and not conf.exists()
+    assert f"{drop}/x.conf: {why}" in done.stderr
 
 
 def test_new_file_is_not_for_everybody(site, tmp_path):

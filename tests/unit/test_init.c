@@ -10,8 +10,8 @@
 #include "init/proposal.h"
 #include "init/text.h"
 
-/* "id:int8 name:varchar customer_id:int4>auth_user": the first is the key; what refers to a table
- * has an index. '!' after a type: not PostgreSQL's own. */
+/* "id:int8 name:varchar customer_id:int4>auth_user": the first is the key; it and what refers to
+ * a table have an index. '!' after a type: not PostgreSQL's own. */
 static void add(struct catalog *c, const char *name, const char *columns)
 {
 	struct table *t = catalog_add(c, "public", name);
@@ -30,8 +30,10 @@ static void add(struct catalog *c, const char *name, const char *columns)
 		if (foreign)
 			*foreign = '\0';
 		col = table_add(t, word, type, !foreign);
-		if (!t->n_key)
+		if (!t->n_key) {
 			table_add_key(t, word);
+			col->index = true;
+		}
 		if (!refers)
 			continue;
 		col->refers = catalog_find(c, "public", refers);
@@ -186,6 +188,45 @@ TEST(test_owners)
 	assert_int_equal(p.n, 5);
 	assert_int_equal(p.n_others, 1);
 	assert_string_equal(c.tables[p.others[0]].name, "shop_country");
+	proposals_free(&p);
+	catalog_free(&c);
+}
+
+/* Whoever gains or loses a row is told, by indexes; where there is none, the file says which. */
+TEST(test_owners_elsewhere_are_followed)
+{
+	struct catalog c = {0};
+	struct django d;
+	struct proposals p = {0};
+	autobuf error = {0};
+
+	shop(&c);
+	django_find(&c, &d);
+	proposals_make(&p, &c, &d);
+	assert_false(proposal(&p, "order")->follow);
+	assert_null(proposal(&p, "order")->no_index);
+	assert_true(proposal(&p, "line")->follow);
+	assert_true(proposal(&p, "ticket")->follow);
+	assert_true(proposal(&p, "project")->follow);
+	proposals_free(&p);
+	c.tables[catalog_find(&c, "public", "shop_line")].columns[2].index = false;
+	proposals_make(&p, &c, &d);
+	assert_false(proposal(&p, "line")->follow);
+	assert_string_equal(proposal(&p, "line")->no_index, "public.shop_line (order_id)");
+	proposals_free(&p);
+	buf_init(&error, 1000);
+	assert_true(proposals_add(
+		&p, &c, &d, "public.shop_ticket",
+		"id<-public.shop_ticket_members.ticket_id.user_id<-public.auth_user.username.id",
+		&error));
+	assert_string_equal(p.items[0].no_index, "public.auth_user (username)");
+	assert_false(proposals_add(&p, &c, &d, "public.shop_line",
+				   "order_id<-public.shop_order.id.nobody", &error));
+	assert_string_equal(buf_cstr(&error), "public.shop_order has no column nobody");
+	buf_clear(&error);
+	assert_false(proposals_add(&p, &c, &d, "public.shop_project",
+				   "id<-public.nowhere.id.customer_id", &error));
+	assert_string_equal(buf_cstr(&error), "there is no table public.nowhere");
 	proposals_free(&p);
 	catalog_free(&c);
 }
@@ -429,6 +470,7 @@ int main(void)
 		cmocka_unit_test(test_groups),
 		cmocka_unit_test(test_no_django),
 		cmocka_unit_test(test_owners),
+		cmocka_unit_test(test_owners_elsewhere_are_followed),
 		cmocka_unit_test(test_fields),
 		cmocka_unit_test(test_secret_names),
 		cmocka_unit_test(test_named_tables),
