@@ -186,6 +186,12 @@ bool conf_route_takes_body(const struct conf_route *route)
 	       route->kind == ROUTE_UNSUBSCRIBE;
 }
 
+bool conf_route_is_posted(const struct conf_route *route)
+{
+	return route->kind == ROUTE_TICKET || route->kind == ROUTE_RENEW ||
+	       conf_route_takes_body(route);
+}
+
 bool conf_route_calls_roll(const struct conf_route *route)
 {
 	return route->kind == ROUTE_CONNECTIONS || route->kind == ROUTE_DISCONNECT ||

@@ -252,6 +252,8 @@ bool conf_route_names_stream(const struct conf_route *route) MUST_CHECK;
 /* Whether it is about who is connected, over all workers. */
 bool conf_route_calls_roll(const struct conf_route *route) MUST_CHECK;
 bool conf_route_takes_body(const struct conf_route *route) MUST_CHECK;
+/* Whether it is for POST, with a body or without. */
+bool conf_route_is_posted(const struct conf_route *route) MUST_CHECK;
 /* Which of a route's doors that name is; false when it is none. */
 bool conf_find_door(const struct conf_route *route, const char *name, unsigned *ret) MUST_CHECK;
 /* Whether some [auth] takes cookies. */

@@ -10,6 +10,7 @@
 #include "auth/origin.h"
 #include "base/buf.h"
 #include "conf.h"
+#include "web/resource.h"
 #include "wire/form.h"
 #include "wire/json.h"
 
@@ -78,21 +79,21 @@ static void detail_json(struct buf *b, const char *detail, const char *code)
 	buf_str(b, "}\n");
 }
 
-void answer_refusal(struct buf *out, const struct conf *conf, unsigned status, const char *detail,
-		    const char *code, const char *origin, size_t origin_len, bool body)
+void answer_refusal(struct buf *out, const struct conf *conf, const struct answer_refusal *refusal,
+		    const char *origin, size_t origin_len, bool body)
 {
 	autofree char *from = origin ? xstrndup(origin, origin_len) : NULL;
 	autobuf json = {0};
 
-	detail_json(&json, detail, code);
+	detail_json(&json, refusal->detail, refusal->code);
 	buf_init(out, BODY_MAX);
-	buf_printf(out, "HTTP/1.1 %u %s\r\nConnection: close\r\n", status,
-		   MHD_get_reason_phrase_for(status));
+	buf_printf(out, "HTTP/1.1 %u %s\r\nConnection: close\r\n", refusal->status,
+		   MHD_get_reason_phrase_for(refusal->status));
 	buf_printf(out, "Content-Type: application/json\r\nContent-Length: %zu\r\n", json.len);
 	add_to_text(out, "Cache-Control", "no-store");
-	if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
-		add_to_text(out, "Allow", "GET, OPTIONS");
-	if (status == MHD_HTTP_SERVICE_UNAVAILABLE)
+	if (refusal->allow)
+		add_to_text(out, "Allow", refusal->allow);
+	if (refusal->status == MHD_HTTP_SERVICE_UNAVAILABLE)
 		add_to_text(out, "Retry-After", "5");
 	each_header(conf, from, add_to_text, out);
 	buf_str(out, "\r\n");
@@ -162,11 +163,11 @@ enum MHD_Result answer_unauthorized(struct MHD_Connection *c, const struct conf 
 	return send_detail(c, conf, MHD_HTTP_UNAUTHORIZED, detail, headers);
 }
 
-enum MHD_Result answer_method(struct MHD_Connection *c, const struct conf *conf, const char *method)
+enum MHD_Result answer_method(struct MHD_Connection *c, const struct conf *conf,
+			      const struct resource *there)
 {
-	autofree char *allowed = xasprintf("%s, OPTIONS", method);
-	autofree char *detail = xasprintf("Method not allowed: use %s.", method);
-	const char *const headers[] = {"Allow", allowed, NULL};
+	autofree char *detail = resource_complaint(there);
+	const char *const headers[] = {"Allow", there->allow, NULL};
 
 	return send_detail(c, conf, MHD_HTTP_METHOD_NOT_ALLOWED, detail, headers);
 }
@@ -218,22 +219,21 @@ static void list_request_headers(struct buf *b, const struct conf *conf)
 }
 
 enum MHD_Result answer_preflight(struct MHD_Connection *c, const struct conf *conf,
-				 const char *method)
+				 const char *allow)
 {
-	autofree char *allowed = xasprintf("%s, OPTIONS", method);
 	const char *origin = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Origin");
 	const char *private = MHD_lookup_connection_value(c, MHD_HEADER_KIND,
 							  "Access-Control-Request-Private-Network");
 	autobuf names = {.max = BODY_MAX};
 	const char *headers[] = {
 		"Access-Control-Allow-Methods",
-		allowed,
+		allow,
 		"Access-Control-Allow-Headers",
 		NULL,
 		"Access-Control-Max-Age",
 		"7200",
 		"Allow",
-		allowed,
+		allow,
 		NULL, /* Private Network Access, section 3.2: a public page asks a private address
 		       */
 		"true",

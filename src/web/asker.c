@@ -82,9 +82,14 @@ static const struct conf_auth *door_of(const struct conf *conf, const struct con
 
 bool asker_takes_url(const struct conf *conf, const struct conf_route *route, const char *name)
 {
+	return route->query_token && asker_would_take_url(conf, route, name);
+}
+
+bool asker_would_take_url(const struct conf *conf, const struct conf_route *route, const char *name)
+{
 	const struct place url = {PLACE_QUERY, name};
 
-	for (size_t i = 0; route->query_token && i < route->auth.n; i++) {
+	for (size_t i = 0; i < route->auth.n; i++) {
 		const struct conf_auth *a = door_of(conf, route, i);
 
 		for (size_t k = 0; k < a->n_where; k++)
@@ -92,6 +97,14 @@ bool asker_takes_url(const struct conf *conf, const struct conf_route *route, co
 				return true;
 	}
 	return false;
+}
+
+bool asker_must_show(const struct conf *conf, const struct conf_route *route)
+{
+	for (size_t i = 0; i < route->auth.n; i++)
+		if (door_of(conf, route, i)->preset == PRESET_NONE)
+			return false;
+	return true;
 }
 
 /* A request, while its credential is looked for. */

@@ -55,6 +55,11 @@ const char *asker_door_for(const struct conf *conf, const struct conf_route *rou
 /* Whether some door of the route takes a credential in that parameter of the URL. */
 bool asker_takes_url(const struct conf *conf, const struct conf_route *route,
 		     const char *name) MUST_CHECK;
+/* ... or would without query_token = no. */
+bool asker_would_take_url(const struct conf *conf, const struct conf_route *route,
+			  const char *name) MUST_CHECK;
+/* Whether nobody comes in without a credential. */
+bool asker_must_show(const struct conf *conf, const struct conf_route *route) MUST_CHECK;
 /* Whether the page that made the request may use a cookie here. */
 bool asker_page_allowed(struct MHD_Connection *c, const struct conf *conf) MUST_CHECK;
 /* A header's value, or NULL. */

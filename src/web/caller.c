@@ -16,8 +16,8 @@
 #include "base/mem.h"
 #include "conf.h"
 #include "web/answer.h"
-#include "web/publication.h"
 #include "web/mhd.h"
+#include "web/resource.h"
 #include "web/worker.h"
 
 #define DRAIN_MS  5000	       /* a refused client may finish its sentence for so long */
@@ -122,21 +122,21 @@ static void see_off(struct caller *c)
 	drain(c);
 }
 
-static void say(struct caller *c, const struct conf *conf, unsigned status, const char *why,
+static void say(struct caller *c, const struct conf *conf, const struct answer_refusal *refusal,
 		const char *origin, size_t origin_len)
 {
 	struct buf b;
 
-	answer_refusal(&b, conf, status, why, NULL, origin, origin_len, !c->head.head_method);
+	answer_refusal(&b, conf, refusal, origin, origin_len, !c->head.head_method);
 	(void)!send(c->fd.fd, buf_cstr(&b), b.len, MSG_DONTWAIT | MSG_NOSIGNAL);
 	buf_free(&b);
 }
 
-static void refuse(struct caller *c, const char *bytes, size_t len, unsigned status,
-		   const char *why)
+static void refuse(struct caller *c, const char *bytes, size_t len,
+		   const struct answer_refusal *refusal)
 {
 	head_find_origin(&c->head, bytes, len);
-	say(c, c->worker->conf, status, why, c->head.origin ? bytes + c->head.origin : NULL,
+	say(c, c->worker->conf, refusal, c->head.origin ? bytes + c->head.origin : NULL,
 	    c->head.origin_len);
 	see_off(c);
 }
@@ -144,7 +144,9 @@ static void refuse(struct caller *c, const char *bytes, size_t len, unsigned sta
 void caller_refuse(struct caller *c, const struct conf *conf, unsigned status, const char *why,
 		   const char *origin)
 {
-	say(c, conf, status, why, origin, origin ? strlen(origin) : 0);
+	const struct answer_refusal refusal = {status, why, NULL, NULL};
+
+	say(c, conf, &refusal, origin, origin ? strlen(origin) : 0);
 }
 
 void caller_more_time(struct caller *c, const struct conf *conf)
@@ -166,6 +168,7 @@ void caller_outside(struct caller *c)
 
 void caller_expire(struct caller *c)
 {
+	const struct answer_refusal late = {MHD_HTTP_REQUEST_TIMEOUT, CALLER_LATE, NULL, NULL};
 	char scrap[HEAD_MAX];
 	ssize_t n;
 
@@ -176,7 +179,7 @@ void caller_expire(struct caller *c)
 	note(c, TALLY_SLOW, NULL);
 	n = recv(c->fd.fd, scrap, sizeof(scrap), MSG_PEEK | MSG_DONTWAIT);
 	if (n > 0)
-		refuse(c, scrap, (size_t)n, MHD_HTTP_REQUEST_TIMEOUT, CALLER_LATE);
+		refuse(c, scrap, (size_t)n, &late);
 	else
 		caller_hang_up(c);
 }
@@ -213,6 +216,40 @@ static void hand_over(struct caller *c)
 	w->http.run_wanted = true;
 }
 
+static bool takes_body(const struct caller *c, const char *bytes)
+{
+	struct resource there;
+
+	return resource_named(&there, c->worker->conf, bytes + c->head.target,
+			      c->head.target_len) &&
+	       there.route && conf_route_takes_body(there.route);
+}
+
+/* It is wrong in itself, or right in itself and not for what is there. */
+static void turn_down(struct caller *c, const char *bytes, size_t len)
+{
+	const struct head *h = &c->head;
+	struct answer_refusal r = {h->status, h->why, NULL, NULL};
+	bool method = h->status == MHD_HTTP_METHOD_NOT_ALLOWED;
+	autofree char *use = NULL;
+	struct resource there;
+
+	if (h->verdict == HEAD_OK) {
+		r.status = MHD_HTTP_CONTENT_TOO_LARGE;
+		r.detail = "No request with a body is taken here.";
+	}
+	if ((method || h->verdict == HEAD_OK) &&
+	    !resource_named(&there, c->worker->conf, bytes + h->target, h->target_len)) {
+		r.status = MHD_HTTP_NOT_FOUND;
+		r.detail = RESOURCE_NONE;
+	} else if (method) {
+		r.detail = use = resource_complaint(&there);
+		r.allow = there.allow;
+	}
+	note(c, TALLY_HEADS, r.detail);
+	refuse(c, bytes, len, &r);
+}
+
 /* Looks at what has come. `ended`: nothing more will. */
 static void look(struct caller *c, bool ended)
 {
@@ -227,17 +264,13 @@ static void look(struct caller *c, bool ended)
 	}
 	switch (head_check(&c->head, bytes, (size_t)n)) {
 	case HEAD_OK:
-		if (!c->head.body || publication_is_at(c->worker->conf, bytes + c->head.target,
-						       c->head.target_len)) {
+		if (!c->head.body || takes_body(c, bytes)) {
 			hand_over(c);
 			return;
 		}
-		c->head.status = MHD_HTTP_CONTENT_TOO_LARGE;
-		c->head.why = "No request with a body is taken here.";
 		/* fall through */
 	case HEAD_BAD:
-		note(c, TALLY_HEADS, c->head.why);
-		refuse(c, bytes, (size_t)n, c->head.status, c->head.why);
+		turn_down(c, bytes, (size_t)n);
 		return;
 	case HEAD_PART:
 		if (ended || !watch(c))

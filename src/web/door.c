@@ -21,6 +21,9 @@
 /* Says so to a client whose descriptor is the spare one, and hangs up. */
 static void say_full(const struct worker *w, int fd)
 {
+	const struct answer_refusal full = {MHD_HTTP_SERVICE_UNAVAILABLE,
+					    "No connections left; try again.",
+					    tally_name(TALLY_DESCRIPTORS), NULL};
 	struct head head = {0};
 	char bytes[4096];
 	ssize_t n = recv(fd, bytes, sizeof(bytes), MSG_PEEK | MSG_DONTWAIT);
@@ -28,8 +31,7 @@ static void say_full(const struct worker *w, int fd)
 
 	if (n > 0)
 		head_find_origin(&head, bytes, (size_t)n);
-	answer_refusal(&b, w->conf, MHD_HTTP_SERVICE_UNAVAILABLE, "No connections left; try again.",
-		       tally_name(TALLY_DESCRIPTORS), head.origin ? bytes + head.origin : NULL,
+	answer_refusal(&b, w->conf, &full, head.origin ? bytes + head.origin : NULL,
 		       head.origin_len, true);
 	(void)!send(fd, buf_cstr(&b), b.len, MSG_DONTWAIT | MSG_NOSIGNAL);
 	buf_free(&b);

@@ -23,21 +23,6 @@
 #define NOT_BEFORE 3	/* seconds */
 #define USER_MAX   1000 /* bytes of an id, as in pgherald.publish() */
 
-bool publication_is_at(const struct conf *conf, const char *target, size_t len)
-{
-	const char *query = memchr(target, '?', len);
-	size_t path = query ? (size_t)(query - target) : len;
-
-	for (size_t i = 0; i < conf->n_routes; i++) {
-		const struct conf_route *r = &conf->routes[i];
-
-		if (conf_route_takes_body(r) && strlen(r->path) == path &&
-		    !memcmp(r->path, target, path))
-			return true;
-	}
-	return false;
-}
-
 /* A cookie comes along with a form of any page, which cannot say that it has JSON. */
 static bool is_json(struct MHD_Connection *c)
 {

@@ -25,8 +25,6 @@ struct publication {
 	struct post_publish *letter; /* away, or answered; NULL when there is none */
 };
 
-/* Whether a request at this path, a query behind it maybe, brings a body. */
-bool publication_is_at(const struct conf *conf, const char *target, size_t len) MUST_CHECK;
 /* 0, or the status of a refusal with a sentence: what it is for is no channel, or nothing that
  * this role may publish to. */
 unsigned publication_check(const struct conf *conf, const struct principal *who,

@@ -107,6 +107,15 @@ static enum MHD_Result wrong(struct reading *r, const char *fmt, const char *nam
 	return MHD_NO;
 }
 
+/* It is none, so where one is needed there is none. */
+static enum MHD_Result not_in_the_url(struct reading *r, const char *name)
+{
+	(void)wrong(r, "No %.80s is taken in the URL of this path.", name);
+	if (r->route && asker_must_show(r->conf, r->route))
+		r->status = MHD_HTTP_UNAUTHORIZED;
+	return MHD_NO;
+}
+
 static enum MHD_Result unknown(struct reading *r, const char *name)
 {
 	size_t n = 0;
@@ -214,7 +223,7 @@ static enum MHD_Result take(struct reading *r, enum kind kind, const char *value
 
 	switch (kind) {
 	case TOKEN:
-		return wrong(r, "No %s is taken in the URL of this path.", "token");
+		return not_in_the_url(r, "token");
 	case TYPES:
 		if (!filter_add_types(&q->filter, value))
 			return wrong(r, FILTER_COMPLAINT, "types");
@@ -285,6 +294,8 @@ static enum MHD_Result read_parameter(void *arg, enum MHD_ValueKind mhd_kind, co
 	if (part)
 		return take_part(r, part, value ? value : "");
 	p = find(name);
+	if (!p && r->route && asker_would_take_url(r->conf, r->route, name))
+		return not_in_the_url(r, name);
 	if (!p || (!is_events(r) && p->kind != TOKEN && p->kind != NOTHING))
 		return unknown(r, name);
 	bit = 1U << (p - parameters);

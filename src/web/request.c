@@ -10,11 +10,11 @@
 #include "auth/jwt.h"
 #include "base/mem.h"
 #include "conf.h"
-#include "web/admin.h"
 #include "web/answer.h"
 #include "web/control.h"
 #include "web/inquiry.h"
 #include "web/page.h"
+#include "web/resource.h"
 #include "web/roll.h"
 
 #define WHY_MAX 2048 /* bytes of a sentence to the client */
@@ -72,12 +72,6 @@ static bool may_come(const struct request *q)
 				   forwarded_trusts(&r->allowed, asker_account(&q->asker)));
 }
 
-static bool is_posted(const struct conf_route *route)
-{
-	return route->kind == ROUTE_TICKET || conf_route_names_stream(route) ||
-	       conf_route_publishes(route);
-}
-
 /* Suspends the request until the token's owner is known. */
 static enum MHD_Result ask(struct request *q)
 {
@@ -102,7 +96,7 @@ static enum MHD_Result ask(struct request *q)
 					    : "Pages of this origin may not read here.");
 	/* A form of another site can post, too; browsers say of every POST whose page made it. */
 	if (l->token && place == PLACE_COOKIE &&
-	    (is_posted(q->route) || q->route->kind == ROUTE_DISCONNECT) &&
+	    (conf_route_is_posted(q->route) || q->route->kind == ROUTE_DISCONNECT) &&
 	    !asker_header(q->connection, "Origin"))
 		return answer_error(q->connection, q->conf, MHD_HTTP_FORBIDDEN,
 				    "A cookie is not enough for this: an Origin is missing.");
@@ -149,56 +143,31 @@ static enum MHD_Result ask(struct request *q)
 	return request_post(q, q->worker->db);
 }
 
-static const struct open_route {
-	const char *path;
-	enum MHD_Result (*answer)(struct worker *w, struct MHD_Connection *c);
-} open_routes[] = {
-	{"/healthz", admin_healthz},
-	{"/readyz", admin_readyz},
-	{0},
-};
-
-/* "http://host/path" is a target too (RFC 9112 section 3.2.2); its host is that of the Host header.
- */
-static const char *path_of(const char *target)
+static enum MHD_Result route(struct request *q, const char *target, const char *method)
 {
-	const char *host = *target == '/' ? NULL : strstr(target, "://"), *path;
-
-	if (!host)
-		return target;
-	path = strchr(host + 3, '/');
-	return path ? path : "/";
-}
-
-static enum MHD_Result route(struct request *q, const char *path, const char *method)
-{
-	bool head = !strcmp(method, MHD_HTTP_METHOD_HEAD); /* load balancers like it */
 	struct MHD_Connection *c = q->connection;
-	const struct open_route *open = open_routes;
-	const char *allowed = MHD_HTTP_METHOD_GET;
 	autobuf why = {.max = WHY_MAX};
+	struct resource there;
 	unsigned status;
 
-	q->route = conf_route_at(q->conf, path, q->path_values);
-	while (!q->route && strcmp(open->path, path) != 0)
-		if (!(++open)->path)
-			return answer_error(c, q->conf, MHD_HTTP_NOT_FOUND, "Not found.");
-	if (q->route && is_posted(q->route))
-		allowed = MHD_HTTP_METHOD_POST;
-	if (q->route && q->route->kind == ROUTE_DISCONNECT)
-		allowed = MHD_HTTP_METHOD_DELETE;
+	if (!resource_at(&there, q->conf, target, q->path_values))
+		return answer_error(c, q->conf, MHD_HTTP_NOT_FOUND, RESOURCE_NONE);
+	q->route = there.route;
 	if (q->route && !strcmp(method, MHD_HTTP_METHOD_OPTIONS))
-		return answer_preflight(c, q->conf, allowed);
-	if (strcmp(method, allowed) != 0 && !(head && !q->route))
-		return answer_method(c, q->conf, allowed);
+		return answer_preflight(c, q->conf, there.allow);
+	if (strcmp(method, there.method) != 0 &&
+	    (q->route || strcmp(method, MHD_HTTP_METHOD_HEAD) != 0))
+		return answer_method(c, q->conf, &there);
 	if (q->route && q->route->kind == ROUTE_PAGE)
 		return page_answer(c, q->conf, q->route);
 	status = query_read(&q->query, c, q->conf, q->route, q->http10, &why);
 	if (status == MHD_HTTP_UPGRADE_REQUIRED)
 		return answer_upgrade(c, q->conf, query_talks(q->route), buf_cstr(&why));
+	if (status == MHD_HTTP_UNAUTHORIZED)
+		return request_refuse_url(q, buf_cstr(&why));
 	if (status)
 		return answer_error(c, q->conf, status, buf_cstr(&why));
-	return q->route ? ask(q) : open->answer(q->worker, c);
+	return q->route ? ask(q) : there.answer(q->worker, c);
 }
 
 enum MHD_Result request_handle(void *arg, struct MHD_Connection *c, const char *url,
@@ -225,7 +194,7 @@ enum MHD_Result request_handle(void *arg, struct MHD_Connection *c, const char *
 			return MHD_YES;
 	}
 	if (q->state == REQUEST_NEW)
-		return route(q, path_of(url), method);
+		return route(q, url, method);
 	if (q->state == REQUEST_LATE)
 		return MHD_NO;
 	if (*upload_size) {

@@ -107,6 +107,9 @@ enum MHD_Result request_too_many(struct request *q);
 /* 401, in words for who has a token or a session. */
 enum MHD_Result request_refuse(struct request *q, const char *no_token, const char *no_session);
 
+/* 401, for who has shown one in the URL, where none is taken. */
+enum MHD_Result request_refuse_url(struct request *q, const char *why);
+
 /* request_credential.c */
 
 /* A ticket: made and kept, then told. */

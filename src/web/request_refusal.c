@@ -39,12 +39,23 @@ enum MHD_Result request_limited(struct request *q, enum tally_reason reason, uns
 	return not_before(q, status, why, tally_name(reason), wait_ms);
 }
 
-enum MHD_Result request_refuse(struct request *q, const char *no_token, const char *no_session)
+static enum MHD_Result refuse(struct request *q, const struct conf_auth *door, const char *why)
 {
-	const struct verifier *v = &verifiers[q->credential.auth->preset];
+	const struct verifier *v = &verifiers[door->preset];
 
 	return answer_unauthorized(q->connection, q->conf, v->challenge ? v->challenge : "Token",
-				   q->credential.place == PLACE_COOKIE ? no_session : no_token);
+				   why);
+}
+
+enum MHD_Result request_refuse_url(struct request *q, const char *why)
+{
+	return refuse(q, conf_find_auth(q->conf, q->route->auth.items[0]), why);
+}
+
+enum MHD_Result request_refuse(struct request *q, const char *no_token, const char *no_session)
+{
+	return refuse(q, q->credential.auth,
+		      q->credential.place == PLACE_COOKIE ? no_session : no_token);
 }
 
 enum MHD_Result request_no_database(struct request *q)

@@ -266,7 +266,7 @@ static bool check_whole(struct head *h, const char *bytes)
 	if (!has(h, HOST) && !h->http10)
 		return bad(h, 400, "There is no Host header.");
 	if (h->other_method)
-		return bad(h, 405, "Method not allowed: use GET.");
+		return bad(h, 405, "Method not allowed.");
 	if (!same_host(h, bytes))
 		return bad(h, 400, "The request target and the Host header name two hosts.");
 	if (h->body && (!h->post || h->chunked))

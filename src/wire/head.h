@@ -25,7 +25,8 @@ enum head_verdict {
 struct head {
 	enum head_verdict verdict;
 	unsigned status; /* with HEAD_BAD: of the answer */
-	const char *why; /* with HEAD_BAD: a sentence for the client, a literal */
+	const char *why; /* with HEAD_BAD: a sentence for the client, a literal; with 405, which one
+			  * may be used here is not its affair */
 	size_t len;	 /* bytes of complete lines; with HEAD_OK, of the head */
 	size_t searched; /* up to where there is no further line end */
 	size_t target, target_len;

@@ -161,7 +161,7 @@ def test_where_it_stands(doors):
     page = WebSocket(doors.daemon, None, path=path, headers={"Sec-WebSocket-Protocol": "pgherald, bearer." + good})
     assert page.hello().headers["Sec-WebSocket-Protocol"] == "pgherald"  # and never the key
     assert status(doors, path=f"/open/?api_key={good}") == 200
-    assert status(doors, path=f"/strict/?api_key={good}") == 400  # query_token = no
+    assert status(doors, path=f"/strict/?api_key={good}") == 401  # query_token = no
     assert status(doors, path=f"/open/?token={good}") == 400      # no door of it looks there
     assert status(doors, path=f"/open/?api_key={good}&api_key={good}") == 400
     assert status(doors, path=f"{EVENTS}?api_key={good}&token={doors.anna}") == 400

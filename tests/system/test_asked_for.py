@@ -7,6 +7,7 @@ import json
 import pytest
 
 from lib.daemon import EVENTS, STATS, Client, wait_until
+from lib.websocket import HANDSHAKE
 
 
 @pytest.fixture
@@ -47,15 +48,48 @@ def events(client):
     (EVENTS + "?types=", "types is a list"),
     (EVENTS + "?topics=estimate,", "topics is a list"),
     (EVENTS + "?types=" + ",".join("a" * 65), "at most 64 names"),
-    (STATS + "?token={boss}", "No token is taken in the URL of this path."),
     (STATS + "?types=estimate.*", 'no parameter "types" here; there are none.'),
     ("/healthz?x=1", 'no parameter "x" here; there are none.'),
+    ("/healthz?token={boss}", "No token is taken in the URL of this path."),
     ("/readyz?verbose", 'no parameter "verbose"'),
 ])
 def test_what_is_not_known_is_refused(served, d, path, words):
     path = path.replace("{boss}", served.boss).replace("{anna}", served.anna)
     status, text = detail(d.get(path))
     assert status == 400 and words in text
+
+
+NO_TOKEN_THERE = """
+[route events]
+path = /api/v1/sse/events/
+query_token = no
+transports = sse, ndjson, poll, websocket
+[route open]
+path = /open/
+auth = drf, everybody
+query_token = no
+[route stats]
+path = /api/v1/sse/stats/
+kind = stats
+"""
+
+
+def test_no_token_is_taken_in_the_url(served):
+    """Neither a good one nor a bad one, whatever stands in the header; in the header it is."""
+    served.configure("[watch estimate]", "[auth everybody]\npreset = none\nrole = manager\n\n[watch estimate]")
+    served.install.conf.write_text(served.install.conf.read_text() + NO_TOKEN_THERE)
+    d = served.daemon.start().wait_ready()
+    for path in (EVENTS, STATS):
+        for token in (served.boss, "stranger", ""):
+            for transport in ("", "&transport=poll") if path == EVENTS else ("",):
+                for header in ({}, {"Authorization": "Token " + served.boss}):
+                    status, headers, body = d.request("GET", f"{path}?token={token}{transport}", header)
+                    assert (status, headers.get("WWW-Authenticate")) == (401, "Token"), (path, token, transport, header)
+                    assert json.loads(body) == {"detail": "No token is taken in the URL of this path."}
+    status, headers, _ = d.request("GET", EVENTS + "?token=" + served.boss, HANDSHAKE)
+    assert (status, headers.get("WWW-Authenticate")) == (401, "Token")
+    assert d.request("GET", "/open/?token=" + served.boss)[0] == 400  # nobody has to say who he is
+    Client(d, served.anna, by_query=False).hello()
 
 
 @pytest.mark.parametrize("path, words", [

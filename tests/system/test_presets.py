@@ -2,6 +2,7 @@
 """The presets: each is one line, all of them stand beside each other, and a file goes on with what it has
 included. What cannot be included says so, with its place."""
 
+import json
 import re
 
 import pytest
@@ -51,6 +52,42 @@ def test_all_of_them_at_once(served):
         assert d.request("POST", path, {"Authorization": "Token " + served.boss}, body=b"{}")[0] == 403, path  # no publish =
     assert d.get("/my/chat/a/events/", None)[0] == 401
     assert d.request("POST", "/sse/subscribe?stream=0.1", {"Authorization": "Token " + served.anna}, body=b"{}")[0] == 404
+
+
+METHODS = {"/events": "GET, OPTIONS", "/sse/connect": "GET, OPTIONS", "/my/chat/7/events/": "GET, OPTIONS",
+           "/api/v1/sse/stats/": "GET, OPTIONS", "/ws/stats": "GET, OPTIONS", "/ws/connections": "GET, OPTIONS",
+           "/ws/broadcast": "POST, OPTIONS", "/ws/send-to-channel": "POST, OPTIONS", "/ws/send-to-user": "POST, OPTIONS",
+           "/sse/send-to-channel": "POST, OPTIONS", "/sse/notification": "POST, OPTIONS", "/sse/subscribe": "POST, OPTIONS",
+           "/sse/unsubscribe": "POST, OPTIONS", "/ws/connections/0.1": "DELETE, OPTIONS", "/healthz": "GET, HEAD",
+           "/readyz": "GET, HEAD"}
+
+
+def test_a_path_names_its_methods(served):
+    """Whatever the method, and however the path is spelled; what is not there has none."""
+    served.install.conf.write_text("".join(f"include = {PRESETS}/{n}.conf\n" for n in NAMES) +
+                                   ROLES.replace("{conninfo}", served.db.conninfo("pgherald")) +
+                                   served.install.conf.read_text().partition("user_table = public.api_user\n")[2])
+    d = served.daemon.start().wait_ready()
+    for path, allow in METHODS.items():
+        use = allow.partition(",")[0]
+        for method in ("GET", "HEAD", "POST", "DELETE", "PUT", "PATCH", "TRACE", "QUERY", "get"):
+            if method in allow:
+                continue
+            for target in (path, path + "?x=1", f"http://t{path}", path.replace("s", "%73")):
+                status, headers, body = d.request(method, target, {"Host": "t"})
+                assert (status, headers.get("Allow")) == (405, allow), (method, target, status, headers)
+                assert method == "HEAD" or json.loads(body)["detail"] == f"Method not allowed: use {use}.", (method, target, body)
+        if "OPTIONS" in allow:
+            status, headers, _ = d.request("OPTIONS", path)
+            assert (status, headers["Allow"]) == (204, allow), path
+    for method in ("PUT", "DELETE", "PATCH", "BREW"):
+        for path in ("/", "/nowhere", "/ws/broadcast/", "/my/chat//events/"):
+            status, headers, _ = d.request(method, path)
+            assert (status, headers.get("Allow")) == (404, None), (method, path)
+    body = b'{"event": "m", "data": 1}'
+    for target in ("http://t/ws/broadcast", "/ws/%62roadcast"):  # the same path, and it takes a body
+        assert d.request("POST", target, {"Host": "t", "Authorization": "Token " + served.boss}, body=body)[0] == 403, target  # no publish =
+    assert d.request("POST", "/ws/broadcast/", {"Authorization": "Token " + served.boss}, body=body)[0] == 404
 
 
 def test_the_numbers_of_the_documents(install):

@@ -227,12 +227,14 @@ def test_who_may_publish_where(place):
         assert (got, said["detail"]) == (403, "Your role may not use this resource.")
     finally:
         place.db.run("UPDATE api_user SET role = 'foreman' WHERE id = 3")
-    assert post(place, "/ws/broadcast?token=token-boss", message, None)[0] == 400  # no token in the URL of these
+    assert post(place, "/ws/broadcast?token=token-boss", message, None)[0] == 401  # no token in the URL of these
 
 
 def test_a_body_only_where_one_is_taken_and_only_as_json(place):
-    for path in ("/stats", "/api/v1/sse/events/", "/healthz", "/ws/broadcast/", "/ws/broadcas"):
+    for path in ("/stats", "/api/v1/sse/events/", "/healthz"):
         assert post(place, path, {"a": 1})[0] == 413, path
+    for path in ("/ws/broadcast/", "/ws/broadcas"):
+        assert post(place, path, {"a": 1})[0] == 404, path
     request = b"POST /ws/broadcast HTTP/1.1\r\nHost: t\r\nAuthorization: Token token-boss\r\n"
     body = b'{"event": "m", "data": 1}'
     assert exchange(place, request + b"Transfer-Encoding: chunked\r\n\r\n19\r\n" + body + b"\r\n0\r\n\r\n")[0] == 413

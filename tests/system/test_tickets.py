@@ -193,7 +193,7 @@ def test_who_gets_one(doors):
     assert ask(doors, method="POST", path=EVENTS)[0] == 405
     assert ask(doors, method="POST", path="/healthz")[0] == 405
     assert ask(doors, body="x")[0] == 413
-    assert ask(doors, path="/auth/ticket?token=" + doors.boss)[0] == 400
+    assert ask(doors, path="/auth/ticket?token=" + doors.boss)[0] == 401
     name = ticket(doors, headers={"Authorization": "Token " + doors.boss})
     assert ask(doors, {"Authorization": "Token " + name})[0] == 401  # none for another one
 
