@@ -198,6 +198,13 @@ bool conf_route_calls_roll(const struct conf_route *route)
 	       (route->kind == ROUTE_STATS && dialects[route->dialect]->calls_roll);
 }
 
+bool conf_route_admits(const struct conf *c, const struct conf_route *route,
+		       const struct address *from)
+{
+	return !route->allow_ips.n ||
+	       (forwarded_trusts(&route->allowed, from) && !forwarded_trusts(&c->trust, from));
+}
+
 bool conf_role_allowed(const struct conf *c, const struct conf_route *route, const char *role)
 {
 	const struct scope_policy *policy = conf_find_role(c, role);

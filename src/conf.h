@@ -233,6 +233,10 @@ bool conf_auth_asks(const struct conf_auth *a) MUST_CHECK;
  * statistics' and explanations' default is the roles that hear everything. */
 bool conf_role_allowed(const struct conf *c, const struct conf_route *route,
 		       const char *role) MUST_CHECK;
+/* Whether a route is for clients who come from there; who is listed as a proxy stands for others,
+ * of whom it has not said who they are: they are from nowhere. */
+bool conf_route_admits(const struct conf *c, const struct conf_route *route,
+		       const struct address *from) MUST_CHECK;
 /* The route that has this path, with the values of its variables; NULL when there is none. */
 const struct conf_route *conf_route_at(const struct conf *c, const char *path,
 				       struct pattern_piece ret[PATTERN_VARIABLES_MAX]);

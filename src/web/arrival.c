@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "hub/filter.h"
 #include "hub/subscription.h"
+#include "web/caller.h"
 #include "web/departure.h"
 #include "web/parting.h"
 #include "web/permission.h"
@@ -170,11 +171,14 @@ static const char *hindrance(const struct arrival *a, const struct conf_route *r
 {
 	const struct luggage *l = &a->luggage;
 	enum wire_transport transport = form_transport((uint32_t)l->form);
+	const struct address from = caller_peer_address(l->peer);
 
 	*ret_end = END_RESTART;
 	if (!route || !conf_route_carries(route, transport) ||
 	    conf_route_form(route, transport) != l->form || !filter_of(l, ret_filter))
 		return "its route is another one";
+	if (!conf_route_admits(a->worker->conf, route, &from))
+		return STREAM_ADDRESS_OUT;
 	*ret_end = END_CREDENTIAL;
 	if (strcmp(who->user_id, l->user) != 0)
 		return "its token is another user's";

@@ -47,6 +47,19 @@ void caller_peer(const struct caller *c, char out[CALLER_PEER_MAX])
 	}
 }
 
+struct address caller_peer_address(const char *peer)
+{
+	struct address a;
+	const char *begin = peer + (*peer == '['), *port = strrchr(peer, ':');
+	size_t len = strlen(peer);
+
+	if (address_parse(&a, peer, len)) /* 2001:db8::1 has no port */
+		return a;
+	if (port)
+		len = (size_t)(port - begin) - (begin > peer);
+	return port && address_parse(&a, begin, len) ? a : (struct address){{0}};
+}
+
 struct address caller_counted(const struct caller *c, const struct address *client)
 {
 	const struct forwarded_trust *trust = &c->worker->conf->trust;

@@ -65,5 +65,7 @@ void caller_expire(struct caller *c);
 struct address caller_counted(const struct caller *c, const struct address *client) MUST_CHECK;
 /* "192.0.2.1:4711", "[2001:db8::1]:4711", or "unix" */
 void caller_peer(const struct caller *c, char out[CALLER_PEER_MAX]);
+/* The address in such a text, or in one without a port; none in "unix". */
+struct address caller_peer_address(const char *peer) MUST_CHECK;
 
 #endif

@@ -63,15 +63,6 @@ static bool page_allowed(const struct request *q)
 	       asker_page_allowed(q->connection, q->conf);
 }
 
-/* Whether its route is for clients from there. Who does not say whence he comes is from nowhere. */
-static bool may_come(const struct request *q)
-{
-	const struct conf_route *r = q->route;
-
-	return !r->allow_ips.n || (!asker_is_nameless(&q->asker, q->conf) &&
-				   forwarded_trusts(&r->allowed, asker_account(&q->asker)));
-}
-
 /* Suspends the request until the token's owner is known. */
 static enum MHD_Result ask(struct request *q)
 {
@@ -103,7 +94,7 @@ static enum MHD_Result ask(struct request *q)
 	q->event_source =
 		q->query.transport == TRANSPORT_SSE &&
 		(q->query.event_stream || q->query.url.name || (l->token && place == PLACE_COOKIE));
-	if (!may_come(q)) {
+	if (!conf_route_admits(q->conf, q->route, asker_account(&q->asker))) {
 		request_note(q, TALLY_FROM);
 		return answer_error(q->connection, q->conf, MHD_HTTP_FORBIDDEN,
 				    "Your address may not use this resource.");

@@ -54,6 +54,9 @@ static enum MHD_Result start_stream(struct request *q, struct principal *who)
 	q->query.filter = NULL;
 	q->seat = (struct seat){0};
 	q->state = REQUEST_STREAM;
+	if (q->conf !=
+	    w->conf) /* a reload has come between: what it takes away is gone for it, too */
+		stream_reload(s);
 	if (q->rights_changes != w->rights_changes) /* the verdict may be of before that */
 		stream_hold(s, 0);
 	if (q->query.upgrade.websocket)

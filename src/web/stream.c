@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "hub/filter.h"
+#include "web/caller.h"
 #include "web/parting.h"
 #include "web/talk.h"
 #include "web/action.h"
@@ -36,21 +37,21 @@ const char *stream_peer(const struct stream *s)
 	return s->token + strlen(s->token) + 1;
 }
 
+struct address stream_address(const struct stream *s)
+{
+	return caller_peer_address(stream_peer(s));
+}
+
 struct address stream_from(const struct stream *s)
 {
-	struct address a = {{0}};
-	const char *peer = stream_peer(s), *text = peer + strlen(peer) + 1;
+	struct address a = stream_address(s);
 
-	if (s->has_from && !address_parse(&a, text, strlen(text)))
-		a = (struct address){{0}};
-	return a;
+	return address_block(&a);
 }
 
 void stream_set_token(struct stream *s, const char *token)
 {
-	const char *peer = stream_peer(s), *from = peer + strlen(peer) + 1;
-	char *all = s->has_from ? xasprintf("%s%c%s%c%s", token, '\0', peer, '\0', from)
-				: xasprintf("%s%c%s", token, '\0', peer);
+	char *all = xasprintf("%s%c%s", token, '\0', stream_peer(s));
 
 	explicit_bzero(s->token, strlen(s->token));
 	free(s->token);
@@ -161,19 +162,6 @@ static void start_resumed(struct stream *s, const char *last_id)
 		stream_queue_reset(s, "loss", NULL);
 }
 
-/* The token, and behind it what is seldom asked for. */
-static char *with_peer(struct stream *s, const char *token, const char *peer,
-		       const struct stream_wish *wish)
-{
-	char from[ADDRESS_TEXT_MAX];
-
-	s->has_from = wish->seat.of_address || transport_talks(form_transport(wish->form));
-	if (!s->has_from)
-		return xasprintf("%s%c%s", token, '\0', peer);
-	address_text(&wish->seat.from, from);
-	return xasprintf("%s%c%s%c%s", token, '\0', peer, '\0', from);
-}
-
 static void leave_seat(const struct stream *s)
 {
 	struct seat seat = {stream_from(s), s->seat_of_route, s->seat_of_address, NULL};
@@ -211,7 +199,7 @@ struct stream *stream_new(struct worker *w, struct conf *conf, const struct conf
 	s->member.role = (uint32_t)hub_role(&w->hub, who->role);
 	s->fd.fd = -1;
 	s->id = ++w->next_stream_id;
-	s->token = with_peer(s, token, peer, wish);
+	s->token = xasprintf("%s%c%s", token, '\0', peer);
 	s->filter = wish->filter;
 	s->form = wish->form;
 	s->is_answer = transport_is_answer(form_transport(wish->form));

@@ -48,7 +48,6 @@ struct stream {
 	bool told_end : 1;	  /* that its credential ends */
 	bool seat_of_route : 1;	  /* it is counted there … */
 	bool seat_of_address : 1; /* … and there */
-	bool has_from : 1;	  /* stream_from() is known */
 	bool is_answer : 1;	  /* of its form: it ends with what it first has to say */
 	bool who_am_i : 1;	  /* its greeting names the user and the keep-alive */
 	bool replay_away : 1;
@@ -82,7 +81,7 @@ struct stream {
 	uint32_t hello_len;
 	char *hello; /* the first bytes, until they are handed to libmicrohttpd; and, behind a NUL,
 		      * the position that they tell */
-	char *token; /* and behind it its peer's name, stream_peer(), and stream_from() */
+	char *token; /* and behind it its peer's name, stream_peer() */
 	struct talk *talk; /* what its client says; NULL: nothing, it listens */
 	uint64_t opened_ms;
 	/* On the loop's clock, in seconds: what stream_tick() looks at. */
@@ -169,8 +168,10 @@ bool stream_rescope(struct stream *s);
 /* A key by which that [auth] section lets in is good no longer: looks its credential up at once if
  * it came in there. */
 void stream_keys_gone(struct stream *s, const char *auth);
-/* Another configuration: ends it when its route is gone, or is not for its door any more; finds its
- * role again, and looks a credential up at once whose keys stand in a file, which may have lost it.
+#define STREAM_ADDRESS_OUT "its address may not use this route any more"
+/* Another configuration: ends it when its route is gone, or is not for its door or its address any
+ * more; finds its role again, and looks a credential up at once whose keys stand in a file, which
+ * may have lost it.
  */
 void stream_reload(struct stream *s);
 
@@ -180,7 +181,9 @@ void stream_reload(struct stream *s);
 /* "WORKER.NUMBER": what its client and the log call it. */
 const char *stream_name(const struct stream *s, char out[STREAM_NAME_MAX]);
 const char *stream_peer(const struct stream *s);
-/* The client's address, of a WebSocket, and of what is counted by address; of others none. */
+/* The client's address, as it was found when he came; none through a Unix socket. */
+struct address stream_address(const struct stream *s);
+/* By which it is counted: its block. */
 struct address stream_from(const struct stream *s);
 /* Another token in place of its own. */
 void stream_set_token(struct stream *s, const char *token);

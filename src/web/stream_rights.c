@@ -274,12 +274,15 @@ void stream_keys_gone(struct stream *s, const char *auth)
 static const char *outdated(const struct stream *s)
 {
 	const struct conf_route *now = route_now(s);
+	const struct address from = stream_address(s);
 	unsigned door;
 
 	if (!now)
 		return "its route is gone";
 	if (!stream_has_door(s, s->route->auth.items[s->door], &door))
 		return "its route has another door now";
+	if (!conf_route_admits(s->worker->conf, now, &from))
+		return STREAM_ADDRESS_OUT;
 	if (permission_is_asked(now) == permission_is_asked(s->route))
 		return NULL;
 	return permission_is_asked(now) ? "its route asks a function now (authorize)"

@@ -259,6 +259,26 @@ def test_rights_are_looked_up_before_the_first_event(kept):
     assert annas[2].parser.closed[0] == 4401
 
 
+def test_an_address_that_may_come_no_more(kept):
+    """The configuration of the restart counts, also for from where they had come."""
+    text = kept.install.conf.read_text().replace("[server]\n", "[server]\ntrusted_proxies = 127.0.0.2\n")
+    route = "[route inside]\npath = /inside/\nallow_ips = "
+    kept.install.conf.write_text(text + route + "10.0.0.0/8, 2001:db8::/32\n")
+    restart(kept)
+    names = ("10.0.0.1", "10.0.0.2", "2001:db8::1", "2001:db8::2")
+    clients = {(name, t): listen(kept, kept.boss, t, path="/inside/", source=("127.0.0.2", 0),
+                                 headers={"X-Forwarded-For": name}) for name in names for t in TRANSPORTS}
+    kept.install.conf.write_text(text + route + "10.0.0.1, 2001:db8::1\n")
+    leave(kept)
+    insert(kept, "between")
+    kept.daemon.start().wait_ready()
+    for (name, _), c in clients.items():
+        if name.endswith("1"):
+            c.read_until(lambda c=c: numbers(c) == ["between"])
+        else:
+            assert numbers(c.wait_end()) == []
+
+
 def test_a_role_that_changed(kept):
     anna = listen(kept, kept.anna)
     leave(kept)

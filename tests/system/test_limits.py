@@ -6,6 +6,7 @@ import contextlib
 import json
 import random
 import re
+import socket
 
 import pytest
 from conftest import Served
@@ -80,6 +81,96 @@ def test_from_where(limits):
     assert answer(limits, "/inside/", token="nobody").status == 403
     assert refused(limits)["allow_ips"] >= 9
     assert answer(limits, EVENTS).status == 200
+
+
+def test_a_reload_that_keeps_an_address_out(limits):
+    """Whose address may not come in any more does not stay either, over whichever transport; the others do."""
+    def through(client, path="/inside/", transport="sse", **kw):
+        parser = {"sse": Parser, "ndjson": Lines, "poll": Answer, "websocket": Messages}[transport]()
+        where = {"source": ("127.0.0.2", 0)} if client else {"source": ("127.0.0.9", 0)}
+        headers = {"Authorization": "Token " + limits.boss} | ({"X-Forwarded-For": client} if client else {})
+        c = Client(limits.daemon, None, path=path, parser=parser, headers=headers, extra_query="transport=" + transport,
+                   **where, **kw)
+        return c.read_until(lambda: c.status in (101, 200) and (transport == "poll" or c.frames), "it has begun")
+
+    def reload(old, new):
+        limits.configure(old, new)
+        size = limits.daemon.log_size()
+        limits.daemon.signal(1)
+        limits.daemon.wait_log("reloaded", size)
+        return size
+
+    out = [through("192.168.1.7", transport=t) for t in ("sse", "ndjson", "websocket", "poll")]
+    out += [through("2001:db8::2"), through("2001:db8:1::1", transport="websocket")]
+    stay = [through("10.1.2.3"), through("10.255.0.1", transport="websocket"), through("2001:db8::1"),
+            through("192.168.1.7", path=EVENTS)]
+    size = reload("allow_ips = 10.0.0.0/8, 192.168.1.0/24, 2001:db8::/32", "allow_ips = 10.0.0.0/8, 2001:db8::1")
+    for client in out:
+        client.wait_end()
+    assert limits.daemon.log(size).count("its address may not use this route any more") == len(out)
+    # a route that had no such list; and a client that turns out to be a proxy, which says of nobody who he is
+    out = [through("11.0.0.1", path="/home/"), through(None, path="/home/", transport="websocket")]
+    stay += [through("10.4.4.4", path="/home/"), through(None, path="/calm/")]
+    reload("path = /home/\n", "path = /home/\nallow_ips = 10.0.0.0/8\n")
+    for client in out:
+        client.wait_end()
+    out = [through("127.0.0.9", path="/slow/")]
+    reload("path = /slow/\n", "path = /slow/\nallow_ips = 127.0.0.9\n")
+    assert not out[0].ended
+    reload("trusted_proxies = 127.0.0.2", "trusted_proxies = 127.0.0.2, 127.0.0.9")
+    out[0].wait_end()
+    limits.db.run("UPDATE api_project SET name = name || '.' WHERE id = 10")
+    for client in stay:
+        client.wait_message("project.updated", project_id=10)
+        client.close()
+    assert len(re.findall("stream closed.*its address", limits.daemon.log(size))) == 9
+
+
+def test_a_unix_socket_that_is_kept_out(limits, tmp_path):
+    (tmp_path / "sockets").mkdir()
+    (tmp_path / "sockets").chmod(0o777)  # the daemon may be another user
+    sock = str(tmp_path / "sockets" / "http.sock")
+    limits.daemon.stop()
+    limits.configure("listen = ", f"listen = unix:{sock}, ")
+    limits.configure("allow_ips = 10.0.0.0/8", "allow_ips = unix:, 10.0.0.0/8")
+    limits.daemon.start().wait_ready()
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(30)
+        s.connect(sock)
+        s.sendall(f"GET /inside/ HTTP/1.0\r\nAuthorization: Token {limits.boss}\r\n\r\n".encode())
+        got = b""
+        while b"connected" not in got:
+            got += s.recv(4096)
+        limits.configure("allow_ips = unix:, ", "allow_ips = ")
+        limits.daemon.signal(1)
+        while s.recv(4096):
+            pass
+
+
+def test_a_reload_while_it_is_looked_up(limits):
+    """Who was let in by what stood there when he came, and is gone when it is known who he is, does not stay."""
+    text = limits.install.conf.read_text()
+    for old, new, why in (("[route home]\npath = /home/", "[route other]\npath = /other/", "its route is gone"),
+                          ("path = /home/\n", "path = /home/\nallow_ips = 10.0.0.0/8\n", "its address may not"),
+                          ("path = /home/\n", "path = /home/\nroles = foreman\n", "ole may not use this r")):
+        size = limits.daemon.log_size()
+        migration = limits.db.connect(autocommit=False)
+        migration.cursor().execute("LOCK TABLE authtoken_token IN ACCESS EXCLUSIVE MODE")
+        client = stream(limits, "/home/")
+        wait_until(lambda: limits.db.one("SELECT count(*) FROM pg_locks WHERE NOT granted"), "he is being looked up")
+        limits.configure(old, new)
+        limits.daemon.signal(1)
+        limits.daemon.wait_log("configuration reloaded", size)
+        migration.rollback()
+        migration.close()
+        client.wait_end()
+        if client.status == 200:
+            limits.daemon.wait_log(why, size)
+        else:
+            assert why in client.raw_body.decode()
+        limits.install.conf.write_text(text)
+        limits.daemon.signal(1)
+        limits.daemon.wait_log("configuration reloaded(.|\n)*configuration reloaded", size)
 
 
 def test_streams_of_a_route(limits):

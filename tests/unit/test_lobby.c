@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "web/caller.h"
 #include "web/lobby.h"
 
 #define N 40
@@ -179,6 +180,34 @@ TEST(verdicts_of_one_address)
 		go(i); /* also those without an answer */
 }
 
+/* What the log calls a client says where he came from. */
+static void addresses_in_names(void **state)
+{
+	static const struct {
+		const char *peer, *address;
+	} cases[] = {
+		{"192.0.2.1:4711", "192.0.2.1"},
+		{"192.0.2.1", "192.0.2.1"},
+		{"[192.0.2.1]:4711", "192.0.2.1"},
+		{"[2001:db8::1]:4711", "2001:db8::1"},
+		{"[::1]:80", "::1"},
+		{"2001:db8::1", "2001:db8::1"},
+		{"2001:db8::1:80", "2001:db8::1:80"},
+		{"unix", ""},
+		{"", ""},
+		{":", ""},
+		{"[:", ""},
+		{"[]:1", ""},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct address a = caller_peer_address(cases[i].peer), b = parse(cases[i].address);
+
+		assert_memory_equal(&a, &b, sizeof(a));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -188,6 +217,7 @@ int main(void)
 						stop),
 		cmocka_unit_test_setup_teardown(of_one_address, start, stop),
 		cmocka_unit_test_setup_teardown(verdicts_of_one_address, start, stop),
+		cmocka_unit_test(addresses_in_names),
 	};
 
 	return cmocka_run_group_tests_name("lobby", tests, NULL, NULL);
