@@ -11,6 +11,15 @@ waits() {
 		is "$(inside systemctl is-enabled pgherald)" enabled &&
 		inside systemctl status pgherald | grep 'pgherald is not configured yet: pgherald init'
 }
+included() { # a file whose sections all stand in another one has something to say
+	inside sh -c 'cat /src/packaging/testing/pgherald.conf >/etc/pgherald/shop && chgrp pgherald /etc/pgherald/shop &&
+		cp -p /etc/pgherald/pgherald.conf /run/was && echo "include = shop" >/etc/pgherald/pgherald.conf &&
+		chgrp pgherald /etc/pgherald/pgherald.conf' && inside systemctl start pgherald && is "$(unit ActiveState)" active
+	local status=$?
+	inside systemctl stop pgherald
+	inside sh -c 'cp -p /run/was /etc/pgherald/pgherald.conf && rm /etc/pgherald/shop'
+	return $status
+}
 exposure() {
 	local score
 	score=$(inside systemd-analyze security --no-pager pgherald.service | sed -n 's/.*exposure level.*: \([0-9.]*\).*/\1/p')
@@ -124,6 +133,18 @@ socket() { # nobody is refused while the service restarts, not even through a pr
 	inside rm /etc/nginx/conf.d/pgherald.conf
 	inside systemctl start pgherald && soon answers readyz && return $status
 }
+socket_elsewhere() { # on another address than the configuration's; the doctor knows
+	inside systemctl stop pgherald
+	inside mkdir -p /run/systemd/system/pgherald.socket.d
+	inside sh -c 'printf "[Socket]\nListenStream=\nListenStream=127.0.0.1:8085\n" >/run/systemd/system/pgherald.socket.d/test.conf'
+	inside systemctl daemon-reload && inside systemctl start pgherald.socket pgherald && soon answers readyz 8085 &&
+		! answers readyz 8080 2>/dev/null && inside pgherald doctor --quick --dsn dbname=shop >"$work/doctor" &&
+		grep -q 'pgherald.socket listens for the daemon' "$work/doctor" && grep -q 'Daemon at 127.0.0.1:8085: ready' "$work/doctor"
+	local status=$?
+	inside systemctl stop pgherald.socket pgherald
+	inside rm -r /run/systemd/system/pgherald.socket.d
+	inside systemctl daemon-reload && inside systemctl start pgherald && soon answers readyz && return $status
+}
 extension() { # CREATE EXTENSION from the package's files
 	inside runuser -u postgres -- createdb second &&
 		inside runuser -u postgres -- psql -v ON_ERROR_STOP=1 -qd second -c 'CREATE EXTENSION pgherald'
@@ -159,6 +180,7 @@ purge() { # with what `pgherald init` leaves and says to make; the configuration
 life() {
 	check "service: $suite installs it" install_it || return
 	check "service: enabled, and says what is missing until it is configured" waits
+	check "service: starts with a file that includes one" included
 	check "service: the configuration is root's and the daemon's group's" modes
 	check "service: the units pass systemd-analyze verify" verifies
 	check "service: systemd-analyze security is at most 1.2" exposure
@@ -179,6 +201,7 @@ life() {
 	check "service: a second instance, as pgherald init proposes it" second_by_init
 	check "service: logs to a file that logrotate moves away" rotates
 	check "service: with the socket a restart refuses nobody, and a proxy never answers 502" socket
+	check "service: behind a socket with another address, the doctor asks there" socket_elsewhere
 	check "service: CREATE EXTENSION from the files of the package" extension
 	check "service: an upgrade leaves the configuration and its rights alone" upgrade_keeps
 	check "service: an upgrade restarts the other instances" upgrade_reaches_instances

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "cli/options.h"
 #include "doctor/visit.h"
+#include "init/text.h"
 
 enum { TOKEN_LINE = 600 };
 
@@ -77,6 +78,17 @@ static bool valid_url(const char *url)
 	       say_no("--url must begin with http:// or https://: ", url);
 }
 
+/* The socket unit of the service that reads this file; NULL for a file that none does. The caller
+ * frees. */
+static char *unit_of(const char *path)
+{
+	autofree char *instance = text_instance(path);
+
+	if (!strcmp(path, DEFAULT_CONF))
+		return xstrdup("pgherald.socket");
+	return instance ? xasprintf("pgherald@%s.socket", instance) : NULL;
+}
+
 static int visit(struct visit *v)
 {
 	visit_conf(v);
@@ -96,6 +108,7 @@ int cli_doctor(int argc, char **argv)
 	char token[TOKEN_LINE] = "";
 	struct conf *conf;
 	autobuf error = {0};
+	autofree char *unit = NULL;
 	int status;
 
 	if (!read_options(argc, argv, &o)) {
@@ -119,6 +132,7 @@ int cli_doctor(int argc, char **argv)
 	}
 	v.conf = conf;
 	v.conf_path = o.config;
+	v.socket_unit = unit = unit_of(o.config);
 	v.dsn = o.dsn;
 	v.url = o.url;
 	v.token = *token ? token : NULL;

@@ -210,10 +210,14 @@ static bool parse_line(struct parser *p, char *text)
 
 bool parser_read(struct parser *p, const char *file, const char *text, size_t len)
 {
+	size_t mark = len >= 3 && !memcmp(text, "\xef\xbb\xbf", 3) ? 3 : 0;
+
 	p->file = file;
 	p->line = 0;
 	p->kind = NULL;
 	memset(p->seen, 0, sizeof(p->seen)); /* a later file may say it anew */
+	text += mark; /* some editors begin a file of UTF-8 with one, and do not show it */
+	len -= mark;
 	while (len) {
 		const char *end = memchr(text, '\n', len);
 		size_t n = end ? (size_t)(end - text) : len;

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "doctor/probe.h"
+#include "doctor/socket.h"
 #include "doctor/visit.h"
 
 enum { WAIT_MS = 3000, FEW_FILES = 4096, BACKLOG = 1024, LINE = 256 };
@@ -123,10 +124,11 @@ static void judge(struct visit *v, const char *address, const struct probe *p)
 	autofree char *text = NULL;
 
 	if (!p->status) {
-		visit_find(
-			v, "daemon-away", address, "nothing answers",
-			"systemctl status pgherald, or pgherald serve; with pgherald.socket, what "
-			"stands in its ListenStream= also in listen");
+		visit_find(v, "daemon-away", address, "nothing answers",
+			   v->socket_unit ? "systemctl status pgherald, or pgherald serve"
+					  : "systemctl status pgherald, or pgherald serve; with a "
+					    "socket of systemd's, what stands in its ListenStream= "
+					    "also in listen");
 		return;
 	}
 	v->daemon = true;
@@ -167,8 +169,18 @@ static void look_at_port(struct visit *v, const char *address)
 
 void visit_machine(struct visit *v)
 {
+	char *passed[SOCKET_MAX];
+	size_t n = v->socket_unit ? socket_addresses(v->socket_unit, passed) : 0;
+
 	look_at_files(v);
 	look_at_backlog(v);
-	for (size_t i = 0; i < v->conf->listen.n; i++)
+	if (n)
+		visit_say(v, "%s listens for the daemon: [server] listen has no meaning.",
+			  v->socket_unit);
+	for (size_t i = 0; !n && i < v->conf->listen.n; i++)
 		look_at_port(v, v->conf->listen.items[i]);
+	for (size_t i = 0; i < n; i++) {
+		look_at_port(v, passed[i]);
+		free(passed[i]);
+	}
 }

@@ -16,8 +16,11 @@ struct visit {
 	const char *dsn;   /* for what `sql check` asks; NULL: the daemon's own connection */
 	const char *url;   /* that users open, or NULL */
 	const char *token; /* a user's, or NULL */
-	bool quick;	   /* do not wait for a keep-alive */
-	bool daemon; /* one answers on an address of the configuration: set by visit_machine() */
+	/* systemd's, that listens for the daemon of this configuration when it is active; or NULL
+	 */
+	const char *socket_unit;
+	bool quick;  /* do not wait for a keep-alive */
+	bool daemon; /* one answers where it should listen: set by visit_machine() */
 };
 
 /* Says what is looked at; not in JSON. */

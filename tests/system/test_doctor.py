@@ -8,6 +8,7 @@ import re
 import shutil
 import socket
 import subprocess
+from pathlib import Path
 
 import pytest
 from conftest import PGHERALD, Install, run_pgherald
@@ -267,6 +268,38 @@ def test_without_curl(served, tmp_path):
 def test_nobody_listens(served):
     served.configure("127.0.0.1:0", f"127.0.0.1:{free_port()}")
     assert ids(doctor(served.install)) == {"daemon-away"}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may put a file where everybody looks for it")
+@pytest.mark.parametrize("name", ["pgherald", "shop"])
+def test_a_socket_that_systemd_keeps(served, tmp_path, name):
+    """It counts, and not what the configuration says, while it is active."""
+    usual = Path(re.search(r"\((\S+/pgherald/pgherald.conf)\)", run_pgherald("doctor", "--help").stdout)[1])
+    place = usual.parent.parent
+    if not place.is_dir() or place == Path("/etc"):
+        pytest.skip(f"{place} cannot be another one for a moment")
+    served.daemon.start().wait_ready()
+    (etc := tmp_path / "etc/pgherald").mkdir(parents=True)
+    (etc / f"{name}.conf").write_text(re.sub(
+        "(?m)^listen = .*", f"listen = 127.0.0.1:{free_port()}", served.install.conf.read_text()))
+    unit = "pgherald.socket" if name == "pgherald" else "pgherald@shop.socket"
+    (fake := tmp_path / "bin").mkdir()
+
+    def ask(state):
+        (fake / "systemctl").write_text(f"""#!/bin/sh
+            case "$*" in "show --property=ActiveState,Listen {unit}") ;; *) exit 1 ;; esac
+            echo "Listen=@abstract (Stream)"; echo "Listen=/nowhere (FIFO)"
+            echo "Listen=127.0.0.1:{served.daemon.address[1]} (Stream)"; echo ActiveState={state}""")
+        (fake / "systemctl").chmod(0o755)
+        done = subprocess.run(
+            ["unshare", "--mount", "sh", "-c", 'mount --bind "$1" "$2" && shift 2 && exec "$@"', "-", etc.parent, place,
+             PGHERALD, "doctor", "--json", "-c", usual.parent / f"{name}.conf"],
+            env={**os.environ, "PATH": f"{fake}:{os.environ['PATH']}"}, capture_output=True, text=True, timeout=60)
+        assert done.stdout, done.stderr
+        return {f["id"] for f in json.loads(done.stdout)["findings"]}
+
+    assert "daemon-away" not in ask("active")
+    assert "daemon-away" in ask("inactive")
 
 
 def test_somebody_else_listens(served, tmp_path):

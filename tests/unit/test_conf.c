@@ -329,6 +329,10 @@ TEST(strange_bytes)
 	assert_non_null(c);
 	assert_int_equal(c->roles[0].receives, RECEIVES_ALL);
 	conf_unref(c);
+	c = parse("\xef\xbb\xbf" LEAST, &error); /* with the mark that its editors begin with */
+	assert_non_null(c);
+	conf_unref(c);
+	expect_error(LEAST "\xef\xbb\xbf[log]\n", "f:4: expected \"name = value\"");
 	buf_free(&error);
 }
 
