@@ -323,6 +323,32 @@ static bool load_listen(const struct conf *c, struct conf_listen *l, struct buf 
 	return !*l->properties_file || load_properties(c, l, error);
 }
 
+static void add_complaint(const struct conf *c, const struct conf_auth *a, const char *why,
+			  struct buf *error)
+{
+	buf_printf(error, "%s: [auth %s] %s: %s", c->path, a->name,
+		   a->preset == PRESET_SESSION ? "secret_key_file"
+		   : *a->jwks_url	       ? "jwks_ca_file"
+					       : "key_file",
+		   why);
+}
+
+void conf_load_api_keys(struct conf *c, struct buf *errors)
+{
+	for (size_t i = 0; i < c->n_auths; i++) {
+		struct conf_auth *a = &c->auths[i];
+		autobuf why = {.max = 8192};
+
+		if (a->preset != PRESET_APIKEY || !conf_auth_verifies(a) ||
+		    load_api_keys(c, a, &why))
+			continue;
+		api_keys_free(a->api_keys);
+		a->api_keys = NULL;
+		buf_str(errors, errors->len ? "\n" : "");
+		add_complaint(c, a, buf_cstr(&why), errors);
+	}
+}
+
 bool conf_load_secrets(struct conf *c, struct buf *error)
 {
 	autobuf why = {0};
@@ -340,11 +366,7 @@ bool conf_load_secrets(struct conf *c, struct buf *error)
 		else if (a->preset == PRESET_SESSION)
 			a->secrets = secrets_load(a->secret_key_file, a->session_salt, &why);
 		if (why.len) {
-			buf_printf(error, "%s: [auth %s] %s: %s", c->path, a->name,
-				   a->preset == PRESET_SESSION ? "secret_key_file"
-				   : *a->jwks_url	       ? "jwks_ca_file"
-							       : "key_file",
-				   buf_cstr(&why));
+			add_complaint(c, a, buf_cstr(&why), error);
 			return false;
 		}
 	}

@@ -219,6 +219,9 @@ struct conf *conf_load_with(const char *path, const char *text, size_t len, stru
 char **conf_files_after(const char *path, struct buf *error);
 /* Reads the files that hold secrets, which only the daemon needs. False with `error`. */
 bool conf_load_secrets(struct conf *c, struct buf *error) MUST_CHECK;
+/* Reads of these the files of API keys alone. One that is no good has no keys, and a line in
+ * `errors`. */
+void conf_load_api_keys(struct conf *c, struct buf *errors);
 /* The same as conf_load() from text, `path` being only a name for messages. */
 struct conf *conf_parse(const char *path, const char *text, size_t len, struct buf *error);
 /* The [route] section of that name, or NULL. */

@@ -331,6 +331,9 @@ int cli_explain(int argc, char **argv)
 		post_explain_free(l);
 		return EXIT_FAILURE;
 	}
+	conf_load_api_keys(conf, &why);
+	if (why.len)
+		fprintf(stderr, "pgherald: %s\n", buf_cstr(&why));
 	if (o.dsn) {
 		free(conf->conninfo);
 		conf->conninfo = xstrdup(o.dsn);

@@ -122,7 +122,7 @@ bool auth_row_is(const PGresult *r, int row, uint64_t place)
 	return num_u64(at, strlen(at), &n) && n == place;
 }
 
-static bool say_the_same(const PGresult *r, int x, int y, int ends)
+bool auth_rows_agree(const PGresult *r, int x, int y, int ends)
 {
 	for (int column = 0; column < PQnfields(r); column++)
 		if (column != ends && (PQgetisnull(r, x, column) != PQgetisnull(r, y, column) ||
@@ -150,7 +150,7 @@ bool auth_take_row(struct auth *a, const PGresult *r, int *row, uint64_t place, 
 	bool same = true;
 
 	for (; auth_row_is(r, *row, place); ++*row)
-		same &= say_the_same(r, first, *row, ends);
+		same &= auth_rows_agree(r, first, *row, ends);
 	if (*row == first)
 		return false;
 	if (!same)

@@ -81,6 +81,8 @@ void auth_ask_next(struct auth *a);
 bool auth_answered(struct auth *a, const PGresult *r, int n_columns) MUST_CHECK;
 /* Whether `row` is the answer to the question of this place, from 1; column 0 says which it is. */
 bool auth_row_is(const PGresult *r, int row, uint64_t place) MUST_CHECK;
+/* Whether two rows are the same, but for column `ends`; -1: without exception. */
+bool auth_rows_agree(const PGresult *r, int x, int y, int ends) MUST_CHECK;
 /* The row that answers the question of this place, from 1: `*row` is where its rows may begin, and
  * is moved behind them. False without one, or when a table has what is asked about more than once,
  * and the rows do not say the same; but for column `ends`, of which the first one counts. */

@@ -12,6 +12,7 @@
 
 #include "auth/api_key.h"
 #include "base/num.h"
+#include "pg/auth.h"
 #include "pg/fetch.h"
 #include "sql/ident.h"
 #include "wire/array.h"
@@ -242,6 +243,11 @@ static void read_door(struct explained_door *d, const PGresult *r)
 		d->state = DOOR_NO_USER;
 		return;
 	}
+	for (int i = 1; i < PQntuples(r); i++)
+		if (!auth_rows_agree(r, 0, i, -1)) { /* as the daemon does who asks for a login */
+			d->state = DOOR_TWICE;
+			return;
+		}
 	d->user = text_of(r, 0, 0);
 	d->role = text_of(r, 0, 1);
 	if (PQgetisnull(r, 0, 2) || *PQgetvalue(r, 0, 2) != 't')
@@ -338,9 +344,13 @@ static void ask_doors(struct explainer *e)
 		   : conf_auth_verifies(a)     ? "auth"
 					       : "who",
 		   a->name);
-	buf_str(&sql, "SELECT user_id, role, active FROM pgherald.");
+	/* Of passwords only whether they are the same: with these pads a proof opens nothing. */
+	buf_printf(&sql, "SELECT user_id, role, active%s FROM pgherald.",
+		   a->preset == PRESET_SESSION ? ", proofs" : "");
 	ident_add(&sql, buf_cstr(&name));
-	buf_str(&sql, a->preset == PRESET_SESSION ? "($1::text[], '{}', '{}')" : "($1::text[])");
+	buf_str(&sql, a->preset == PRESET_SESSION
+			      ? "($1::text[], ARRAY[''::bytea], ARRAY[''::bytea])"
+			      : "($1::text[])");
 	array_add(&user, e->x.question->user);
 	array_end(&user);
 	const char *params[] = {buf_cstr(&user)};

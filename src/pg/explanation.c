@@ -27,6 +27,8 @@ static const struct {
 	[DOOR_NO_ROLE] = {"no-role", "It has this user, and no role for him: he is refused."},
 	[DOOR_NO_USER] = {"no-user", "Nobody is called so there: his credentials are refused."},
 	[DOOR_INACTIVE] = {"inactive", "The user is deactivated: his credentials are refused."},
+	[DOOR_TWICE] = {"twice", "It has this user more than once, and the rows do not say the "
+				 "same: his credentials are refused."},
 	[DOOR_SAYS_ITSELF] = {"unknown", "What he may stands in his credential, which is not "
 					 "here: each role is explained."},
 	[DOOR_KNOWS_NOBODY] = {"anonymous", "Everybody who comes without a credential is "
@@ -282,7 +284,7 @@ static void each_of_door(struct explanation *x, const struct event *e,
 	char *role = x->question->role ? x->question->role : d->role;
 
 	if (d->auth->preset == PRESET_TICKET || d->state == DOOR_KNOWS_NOBODY ||
-	    d->state == DOOR_NO_USER || d->state == DOOR_INACTIVE)
+	    d->state == DOOR_NO_USER || d->state == DOOR_INACTIVE || d->state == DOOR_TWICE)
 		return;
 	for (size_t i = 0; i < (role ? 1 : x->conf->n_roles) && d->state != DOOR_NO_ROLE; i++) {
 		struct view v = {.route = route, .door = d->auth->name};

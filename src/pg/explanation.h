@@ -32,6 +32,7 @@ enum explained_state {
 	DOOR_NO_ROLE,	   /* he has none */
 	DOOR_NO_USER,	   /* nobody is called so */
 	DOOR_INACTIVE,	   /* he is deactivated */
+	DOOR_TWICE,	   /* several rows are called so, and do not say the same */
 	DOOR_SAYS_ITSELF,  /* the credential says who he is and what he may */
 	DOOR_KNOWS_NOBODY, /* everybody comes in */
 	DOOR_OUTDATED,	   /* what is installed cannot be asked */

@@ -57,6 +57,18 @@ users = claims
 preset = none
 role = guest
 
+[auth twin]
+preset = custom
+token_table = public.twin_token
+user_table = public.twin
+[auth visit]
+preset = session
+secret_key_file = {dir}/secret
+user_table = public.twin
+[route twin]
+path = /twin/
+auth = visit, twin
+
 [route events]
 path = /api/v1/sse/events/
 auth = jwt, drf
@@ -111,6 +123,15 @@ def d(cluster, tmp_path_factory):
     db.run("CREATE TABLE note (a int, b text, who bigint, text text, PRIMARY KEY (a, b))")
     db.run("CREATE TABLE quick (id int PRIMARY KEY)")
     db.run("CREATE TABLE silent (id int PRIMARY KEY)")
+    # a view of somebody's, or an import done twice: no key of theirs is unique
+    db.run("CREATE TABLE twin (id bigint, role text, is_active boolean, password text);"
+           "CREATE TABLE twin_token (key text PRIMARY KEY, user_id bigint);"
+           "CREATE TABLE django_session (session_key varchar(40), session_data text, expire_date timestamptz);"
+           "INSERT INTO twin VALUES (21, 'manager', true, 'x'), (21, 'manager', true, 'x'),"
+           " (22, 'foreman', true, 'x'), (22, 'manager', true, 'x'), (23, 'manager', false, 'x'), (23, 'manager', true, 'x'),"
+           " (24, 'manager', true, 'x'), (24, 'manager', true, 'y'), (25, 'manager', true, 'x'), (26, NULL, true, 'x'),"
+           " (26, '', true, 'x');"
+           "INSERT INTO twin_token SELECT DISTINCT 'twin-' || id, id FROM twin")
     db.run("INSERT INTO api_user (id, username, role, is_active) VALUES (4, 'carl', 'foreman', false),"
            " (5, 'dora', 'tourist', true), (6, 'ed', 'deaf', true), (7, 'fay', 'member', true), (8, 'gus', '', true)")
     db.run("INSERT INTO authtoken_token (key, user_id) VALUES ('token-fay', 7)")
@@ -220,6 +241,23 @@ def test_who_is_not_let_in(d):
     assert ("board", "board", "guest") in verdicts(guest)
 
 
+def test_who_stands_there_twice(d):
+    """Whoever is refused since his rows do not say the same is not explained by the first of them."""
+    row = row_of(d.db, "topic = 'estimate'") if estimate(d) else None
+    for user, status, token, session in ((21, 200, "role", "role"), (22, 401, "twice", "twice"), (23, 401, "twice", "twice"),
+                                         (24, 200, "role", "twice"), (25, 200, "role", "role"), (26, 401, "twice", "twice")):
+        client = Client(d.daemon, f"twin-{user}", path="/twin/", by_query=False)
+        client.read_until(lambda: client.headers is not None, "an answer")
+        assert client.status == status, user
+        client.close()
+        for answer in explain(d, user, event=row), ask(d, user=user, event=row)[1]:
+            doors = {door["door"]: door for door in answer["doors"]}
+            assert (doors["twin"]["state"], doors["visit"]["state"]) == (token, session), user
+            assert "twice" not in (token, session) or "more than once" in json.dumps(answer)
+            assert {v["door"] for v in answer["events"][0]["verdicts"] if v["route"] == "twin"} == {
+                name for name, state in (("twin", token), ("visit", session)) if state == "role"}
+
+
 def test_channels(d):
     d.db.run("SELECT pgherald.publish('room:7', 'chat.said', '{\"text\": \"hidden\"}')")
     row = row_of(d.db, "op = 'm'")
@@ -247,16 +285,30 @@ def test_a_route_whose_channels_the_role_may_not_hear(d):
 
 
 def test_keys_of_a_file(d):
-    """One that has ended opens nothing; whose keys have several roles comes in with either. The command reads no file
-    of keys."""
+    """One that has ended opens nothing; whose keys have several roles comes in with either."""
     estimate(d)
     row = row_of(d.db, "topic = 'estimate'")
     for user, state, roles in (("old", "no-user", set()), ("one", "role", {"guest"}),
                                ("two", "unknown", {"manager", "foreman", "deaf", "guest", "member"})):
-        said = ask(d, user=user, event=row)[1]
-        assert {door["door"]: door["state"] for door in said["doors"]}["robots"] == state
-        assert {v["role"] for v in said["events"][0]["verdicts"] if v["route"] == "robots"} == roles
-        assert {door["door"]: door["state"] for door in explain(d, user, event=row)["doors"]}["robots"] == "unknown"
+        for said in ask(d, user=user, event=row)[1], explain(d, user, event=row):
+            assert {door["door"]: door["state"] for door in said["doors"]}["robots"] == state
+            assert {v["role"] for v in said["events"][0]["verdicts"] if v["route"] == "robots"} == roles
+
+
+def test_a_file_of_keys_that_is_no_good(d):
+    """The command says so, and explains the rest; the daemon would not start with it."""
+    estimate(d)
+    row = row_of(d.db, "topic = 'estimate'")
+    text = d.install.conf.read_text()
+    for path, why in (("/no/such/file", "No such file"), ("{dir}/secret", "line 1")):
+        d.install.conf.write_text(text.replace("key_file = ROBOTS".replace("ROBOTS", str(d.install.conf.parent / "robots")),
+                                               "key_file = " + path.format(dir=d.install.conf.parent)))
+        try:
+            done = run_pgherald("explain", "-c", d.install.conf, "--user=one", f"--event={row}", "--json")
+        finally:
+            d.install.conf.write_text(text)
+        assert done.returncode == 0 and "[auth robots] key_file" in done.stderr and why in done.stderr, done.stderr
+        assert {door["door"]: door["state"] for door in json.loads(done.stdout)["doors"]}["robots"] == "unknown"
 
 
 def test_what_a_client_has_asked_for(d):
