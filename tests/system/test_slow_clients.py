@@ -4,15 +4,21 @@ Whoever is in earnest gets in meanwhile, the database keeps its descriptors, and
 it begins and one when it has ended."""
 
 import contextlib
+import fcntl
+import json
 import select
 import socket
 import struct
+import termios
 import time
+from pathlib import Path
 
 import pytest
 
+from conftest import HEAD, HERE, served_by
 from lib.daemon import EVENTS, PATIENCE_S, Client, wait_until
 from lib.netns import Network, why_not
+from lib.websocket import WebSocket
 
 BEGIN = b"GET " + EVENTS.encode() + b" HTTP/1.1\r\nHost: t\r\nX: "
 
@@ -176,3 +182,76 @@ def test_a_full_house_waits(served):
         s.close()
     d.wait_log("new clients do not wait any more")
     blocker.close()
+
+
+def in_kernel(d, sock):
+    """Bytes that the daemon has sent and the client has not read, on either side."""
+    ends = f"{d.address[1]:04X}", f"{sock.getsockname()[1]:04X}"
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, here, there, _, queues, *_ = line.split()
+        if (here.partition(":")[2], there.partition(":")[2]) == ends:
+            return int(queues.partition(":")[0], 16) + struct.unpack("i", fcntl.ioctl(sock, termios.FIONREAD, b"0000"))[0]
+    raise AssertionError("there is no such connection")
+
+
+def numbers(frames):
+    """Of the messages, in either dialect."""
+    data = [f.json.get("data", f.json.get("content")) for f in frames]
+    return [d["n"] for d in data if isinstance(d, dict) and "n" in d]
+
+
+def gaps(frames):
+    return [f for f in frames if f.json.get("event") == "system.resync" or f.json.get("type") == "herald.gap"]
+
+
+PRESETS = HERE.parents[1] / "presets"
+STUCK = HEAD.replace("[server]", "[server]\nring_events = 20\nworkers = 1") + f"""
+[listen news]
+channel = news
+event_key = event
+data_key = data
+[watch project]
+table = public.api_project
+fields = id
+include = {PRESETS}/estimates.conf
+include = {PRESETS}/streaming.conf
+"""
+
+
+@pytest.mark.parametrize("path", [EVENTS, "/ws/connect"])
+def test_a_hundred_wait_and_the_next_goes_to_the_ring(cluster, tmp_path, path):
+    """The presets' queue_events. Here what comes next has left the ring, too, and is live alone, so that no journal has it: who
+    has read what the kernel and his queue had, to the byte and to the message, is told of a gap and goes on."""
+    with served_by(cluster, tmp_path, STUCK) as served:
+        d = served.daemon
+        witness = Client(d, served.boss).hello()
+        stuck = (WebSocket if path == "/ws/connect" else Client)(d, served.boss, path=path, rcvbuf=4096)
+        wait_until(lambda: d.streams(served.boss) == 2, "the stuck stream")
+        sent = 0
+
+        def tell(n):
+            nonlocal sent
+            served.db.run("""SELECT pg_notify('news', json_build_object('event', 'news.n', 'data',
+                               json_build_object('n', n, 'x', repeat('x', 7000)))::text)
+                             FROM generate_series(%s::int, %s::int) AS n""", (sent + 1, sent + n))
+            sent += n
+            witness.read_until(lambda: numbers(witness.frames[-1:]) == [sent], f"message {sent}")
+
+        full = [0, 1]
+        while len(set(full[-5:])) > 1:  # that nothing goes out any more: a queue has begun
+            tell(1)
+            full.append(in_kernel(d, stuck.sock))
+        for _ in range(15):  # which the witness hears before they leave the ring
+            tell(10)
+        assert in_kernel(d, stuck.sock) == full[-1]
+
+        while full[-1] > 0:  # what the kernel has
+            piece = stuck.sock.recv(full[-1])
+            stuck.take(piece)
+            full[-1] -= len(piece)
+        whole = len(numbers(stuck.frames))
+        stuck.read_until(lambda: gaps(stuck.frames), "that something is missing")
+        assert numbers(stuck.frames) == list(range(1, whole + 100 + 1))
+        tell(1)
+        stuck.read_until(lambda: numbers(stuck.frames[-1:]) == [sent], "the next one")
+        assert len(gaps(stuck.frames)) == 1 and len(numbers(stuck.frames)) == whole + 100 + 1

@@ -68,8 +68,14 @@ def free_port():
     raise AssertionError("no free port")
 
 
-def connect(address, source=None):
-    """A connection to (host, port), or to a Unix socket's path."""
+def connect(address, source=None, rcvbuf=None):
+    """A connection to (host, port), or to a Unix socket's path; by default the kernel keeps what it likes for us."""
+    if rcvbuf:
+        s = socket.socket()
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
+        s.settimeout(PATIENCE_S)
+        s.connect(address)
+        return s
     if not isinstance(address, str):
         return socket.create_connection(address, PATIENCE_S, source)
     s = socket.socket(socket.AF_UNIX)
@@ -266,7 +272,7 @@ class Client:
     """A real HTTP client of a stream, read by the test when it wants to."""
 
     def __init__(self, daemon, token, last_id=None, by_query=True, headers=None, version="1.1",
-                 path=EVENTS, extra_query="", source=None, parser=None, behind=b""):
+                 path=EVENTS, extra_query="", source=None, parser=None, behind=b"", rcvbuf=None):
         query = []
         if by_query and token is not None:
             query.append("token=" + token)
@@ -279,7 +285,7 @@ class Client:
         if last_id is not None:
             lines.append("Last-Event-ID: " + last_id)
         lines += [f"{k}: {v}" for k, v in (getattr(parser, "headers", {}) | (headers or {})).items()]
-        self.sock = connect(daemon.address, source)
+        self.sock = connect(daemon.address, source, rcvbuf)
         self.sock.sendall(("\r\n".join(lines) + "\r\n\r\n").encode() + behind)
         self.daemon, self.buffer = daemon, b""
         self.status, self.headers, self.chunked = None, None, False
