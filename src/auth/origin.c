@@ -25,8 +25,12 @@ static bool same_host(const char *origin, const char *host)
 bool origin_may_use_cookie(const char *origin, const char *host, const char *sec_fetch_site,
 			   char *const *list, size_t n)
 {
+	/* The browser knows by which scheme it asks us: a page of our name that is not of our site
+	 * has come over HTTP without TLS, from whoever is on the way. */
 	if (origin)
-		return origin_listed(origin, list, n) || (host && same_host(origin, host));
+		return origin_listed(origin, list, n) ||
+		       (host && same_host(origin, host) &&
+			!(sec_fetch_site && !strcmp(sec_fetch_site, "cross-site")));
 	/* Browsers send no Origin with a GET of the same origin, nor with one whose answer the page
 	 * cannot read (<img>, <script>); they tell the two apart with Sec-Fetch-Site. */
 	return !sec_fetch_site || !strcmp(sec_fetch_site, "same-origin") ||

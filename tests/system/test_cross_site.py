@@ -85,6 +85,8 @@ YES, NO, GET_ONLY = "yes", "no", "no post"
 PAGES = [
     ({"Origin": "https://test"}, YES),
     ({"Origin": "http://test"}, YES),  # TLS is the proxy's
+    ({"Origin": "https://test", "Sec-Fetch-Site": "same-origin"}, YES),
+    ({"Origin": "http://test", "Sec-Fetch-Site": "cross-site"}, NO),  # the name, made by whoever is on the way
     ({"Origin": "https://TEST"}, YES),
     ({"Origin": LISTED}, YES),
     ({"Origin": LISTED, "Sec-Fetch-Site": "cross-site"}, YES),

@@ -42,6 +42,8 @@ TEST(by_cookie)
 		{NULL, "shop.example", "cross-site", false},
 		{NULL, "shop.example", "same-site", false},
 		{NULL, "shop.example", "", false},
+		/* its name, but over HTTP without TLS: whoever is on the way can make that page */
+		{"http://shop.example", "shop.example", "cross-site", false},
 		/* scripts elsewhere */
 		{"https://evil.example", "shop.example", NULL, false},
 		{"https://evil.example", "shop.example", "same-origin", false},
