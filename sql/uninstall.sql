@@ -4,6 +4,32 @@
 -- tables that were watched but are no longer in the configuration.
 {{begin}}
 
+-- The sessions that a daemon still has: silence.sql has seen to it that it makes no new ones to ask here. A role
+-- that we have made has no others; where it was there before us, the daemon's are known by their name.
+DO $pgherald$
+BEGIN
+  IF to_regnamespace('pgherald') IS NULL THEN
+    RETURN;
+  END IF;
+  FOR i IN 1..200 LOOP
+    PERFORM pg_stat_clear_snapshot();
+    PERFORM pg_terminate_backend(a.pid)
+    FROM pg_stat_activity AS a
+    JOIN pg_roles AS r ON r.oid = a.usesysid
+    WHERE a.datname = current_database() AND r.rolname = {{login_literal}} AND a.pid <> pg_backend_pid()
+      AND (a.application_name = 'pgherald' OR shobj_description(r.oid, 'pg_authid') = 'made by pgherald sql install');
+    IF NOT FOUND THEN
+      RETURN;
+    END IF;
+    PERFORM pg_sleep(0.01);
+  END LOOP;
+  RAISE WARNING 'sessions of % do not end', {{login_literal}};
+EXCEPTION WHEN insufficient_privilege THEN
+  RAISE WARNING 'the sessions of the daemon cannot be ended: stop it, or it may ask in another schema pgherald (%)',
+    SQLERRM;
+END
+$pgherald$;
+
 DO $pgherald$
 DECLARE
   r record;

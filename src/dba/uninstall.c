@@ -43,6 +43,9 @@ bool uninstall_script(struct script *s, const struct conf *conf, const char *onl
 	if (only)
 		return add_revokes(s, conf, only);
 	buf_init(&sql, RENDER_MAX);
+	render_silence(&sql, conf->login);
+	script_add(s, xstrdup("the daemon"), buf_steal(&sql));
+	buf_init(&sql, RENDER_MAX);
 	render_uninstall(&sql, conf->login);
 	script_add(s, xstrdup("schema and roles"), buf_steal(&sql));
 	return true;

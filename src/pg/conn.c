@@ -22,13 +22,19 @@
  * listener. They are planned once per connection, when the journal may be empty: so only index
  * look-ups are left to choose from. Unknown settings on old servers are skipped by the WHERE. And
  * a schema by our name may be anybody's where nothing has been installed: what is asked there would
- * be his code, as a role that may have rights in other databases of the cluster. */
+ * be his code, as a role that may have rights in other databases of the cluster. While there is
+ * none, one could come before the next question; and uninstall takes away the right to use it
+ * before it takes the schema, so that who may use it now is not surprised by another one. */
 static const char setup_sql[] =
 	"SELECT pg_catalog.set_config(s.name, s.value, false), (SELECT r.rolname"
 	" FROM pg_catalog.pg_namespace AS n"
 	" JOIN pg_catalog.pg_roles AS r ON r.oid OPERATOR(pg_catalog.=) n.nspowner"
 	" WHERE n.nspname OPERATOR(pg_catalog.=) 'pgherald'"
-	" AND r.rolname OPERATOR(pg_catalog.<>) 'pgherald_owner' AND NOT r.rolsuper)"
+	" AND r.rolname OPERATOR(pg_catalog.<>) 'pgherald_owner' AND NOT r.rolsuper),"
+	" (SELECT CASE WHEN pg_catalog.bool_and(pg_catalog.has_schema_privilege(n.oid, 'USAGE'))"
+	" THEN NULL WHEN pg_catalog.count(n.oid) OPERATOR(pg_catalog.>) 0 THEN 'closed'"
+	" ELSE 'none' END"
+	" FROM pg_catalog.pg_namespace AS n WHERE n.nspname OPERATOR(pg_catalog.=) 'pgherald')"
 	" FROM (VALUES ('search_path', 'pg_catalog, pg_temp'), ('timezone', 'UTC'), "
 	"('statement_timeout', '30s'),"
 	" ('idle_session_timeout', '0'), ('idle_in_transaction_session_timeout', '10s'),"
@@ -43,7 +49,7 @@ static const char setup_sql[] =
 	" ('client_encoding', 'UTF8')) AS s(name, value)"
 	" JOIN pg_catalog.pg_settings AS p ON p.name OPERATOR(pg_catalog.=) s.name";
 
-enum { SETUP_VALUE, SETUP_STRANGER };
+enum { SETUP_VALUE, SETUP_STRANGER, SETUP_LACK };
 
 static void on_ready(void *arg, uint32_t events);
 static void on_timer(void *arg);
@@ -210,9 +216,28 @@ static void end_stuck(struct conn *c)
 	conn_query(c, sql, 1, params, NULL, NULL);
 }
 
+/* Why nothing is asked in this database, or NULL; the caller frees. */
+static char *why_not(const PGresult *r)
+{
+	if (!PQntuples(r))
+		return NULL;
+	if (!PQgetisnull(r, 0, SETUP_STRANGER))
+		return xasprintf("schema pgherald belongs to %s, and nothing is asked there (see "
+				 "pgherald sql check)",
+				 PQgetvalue(r, 0, SETUP_STRANGER));
+	if (PQgetisnull(r, 0, SETUP_LACK))
+		return NULL;
+	if (!strcmp(PQgetvalue(r, 0, SETUP_LACK), "none"))
+		return xstrdup("there is no schema pgherald; pgherald sql install --apply makes "
+			       "what is missing");
+	return xstrdup("this role may not use schema pgherald; pgherald sql install "
+		       "--apply gives it its rights, if it is the configuration's login");
+}
+
 static void on_setup(void *arg, const PGresult *r)
 {
 	struct conn *c = arg;
+	autofree char *why = NULL;
 
 	if (!r)
 		return; /* conn_go_down() has said why */
@@ -220,12 +245,8 @@ static void on_setup(void *arg, const PGresult *r)
 		conn_go_down(c, conn_error(r));
 		return;
 	}
-	if (PQntuples(r) && !PQgetisnull(r, 0, SETUP_STRANGER)) {
-		autofree char *why =
-			xasprintf("schema pgherald belongs to %s, and nothing is asked there (see "
-				  "pgherald sql check)",
-				  PQgetvalue(r, 0, SETUP_STRANGER));
-
+	why = why_not(r);
+	if (why) {
 		conn_go_down(c, why);
 		return;
 	}

@@ -251,7 +251,7 @@ static void add_publishers(struct buf *grants, struct buf *literals, const struc
 	}
 }
 
-/* core and uninstall have the same slots */
+/* core, silence and uninstall have the same slots */
 static void render_for_login(struct buf *out, const char *text, const struct render_core *core)
 {
 	autobuf ident = {0}, literal = {0}, comment = {0}, stamp = {0}, tellers = {0}, begin = {0},
@@ -301,6 +301,11 @@ static void render_for_login(struct buf *out, const char *text, const struct ren
 void render_core(struct buf *out, const struct render_core *core)
 {
 	render_for_login(out, sql_core, core);
+}
+
+void render_silence(struct buf *out, const char *login)
+{
+	render_for_login(out, sql_silence, &(struct render_core){.login = login});
 }
 
 void render_uninstall(struct buf *out, const char *login)

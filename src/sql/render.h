@@ -83,6 +83,8 @@ bool render_authorize(struct buf *out, const struct render_authorize *a,
 bool render_authorize_asked(struct buf *out, const char *function, struct buf *error) MUST_CHECK;
 /* One table's triggers and function out again. */
 void render_unwatch(struct buf *out, const struct watch *w);
+/* Takes the right to use the schema from the daemon: committed before everything else goes. */
+void render_silence(struct buf *out, const char *login);
 /* Everything else out again. */
 void render_uninstall(struct buf *out, const char *login);
 

@@ -40,6 +40,7 @@ extern const char sql_auth_ticket[];
 extern const char sql_authorize[];
 extern const char sql_revoke_token[];
 extern const char sql_revoke_session[];
+extern const char sql_silence[];
 extern const char sql_stamp[];
 extern const char sql_unwatch[];
 extern const char sql_uninstall[];

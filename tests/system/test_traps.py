@@ -2,9 +2,11 @@
 """The application's role owns the database, its public schema and every table in it, and has put a trap
 behind every door (lib/traps.py). No command springs one as anybody but that role."""
 
+import contextlib
 import os
 import re
 import subprocess
+import threading
 
 import psycopg2
 import pytest
@@ -365,6 +367,34 @@ def test_the_daemon_asks_nothing_of_a_schema_of_somebody_else(site, tmp_path):
         site.sql("uninstall", "--apply")
         if made:
             site.db.run("DROP ROLE pgherald")
+
+
+def test_a_daemon_that_runs_asks_nothing_behind_an_uninstall(cluster, installed_site, tmp_path):
+    """Somebody makes a schema of that name in the very moment in which ours goes."""
+    site = Site(cluster, tmp_path, installed_site)
+    daemon = Daemon(PGHERALD, site.conf, tmp_path / "daemon.log").start().wait_ready()
+    planted = threading.Event()
+
+    def plant():
+        while not planted.is_set():
+            with contextlib.suppress(psycopg2.Error):
+                site.evil(ALONE[-1].plant)
+                planted.set()
+
+    thread = threading.Thread(target=plant)
+    try:
+        Client(daemon, "t1").hello().close()  # each connection has asked, and has its statements prepared
+        thread.start()
+        done(site.sql("uninstall", "--apply"))
+        assert planted.wait(30)
+        for connection in ("journal", "auth", "replay"):
+            daemon.wait_log(rf"database \({connection}\): schema pgherald belongs to {EVIL}, and nothing is asked there")
+        site.assert_safe("behind an uninstall")
+    finally:
+        planted.set()
+        thread.join()
+        daemon.stop()
+        site.db.drop()
 
 
 @pytest.fixture(scope="module")
