@@ -298,6 +298,32 @@ void arrivals_tick(struct worker *w)
 		arrivals_go(w);
 }
 
+/* It is as it came, but for its row in the store; what it owes its client the process after will
+ * find. Whose keep-alive is long due is not kept waiting once more: as long as one process would.
+ */
+static bool hand_on(struct arrival *a, struct departure *d)
+{
+	uint64_t due_s = a->luggage.keepalive_s;
+	const struct bag_end end = {
+		.form = (uint32_t)a->luggage.form,
+		.chunked = a->item.chunked,
+		.retry_ms = a->route ? a->route->retry_ms : 0,
+		.position = transport_is_answer(form_transport((uint32_t)a->luggage.form))
+				    ? a->luggage.position
+				    : NULL,
+	};
+
+	return a->route && (!due_s || loop_now_ms(a->worker->loop) < due_s * 1000 + WAIT_MS) &&
+	       departure_take(d, a->item.fd, &end, &a->luggage);
+}
+
+void arrivals_leave(struct worker *w, struct departure *d)
+{
+	LIST_EACH (&w->arrivals, node, tmp)
+		if (hand_on(LIST_ENTRY(node, struct arrival, node), d))
+			arrival_free(LIST_ENTRY(node, struct arrival, node));
+}
+
 void arrivals_refuse(struct worker *w)
 {
 	LIST_EACH (&w->arrivals, node, tmp)

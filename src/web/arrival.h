@@ -11,6 +11,7 @@
 
 #include "base/sd.h"
 
+struct departure;
 struct worker;
 
 /* Whether it is one of ours and no listening socket. */
@@ -22,6 +23,8 @@ void arrivals_take(const struct sd_fd *passed, size_t n, struct worker **workers
 void arrivals_go(struct worker *w);
 /* Every second: nobody waits for ever. */
 void arrivals_tick(struct worker *w);
+/* Those that still wait go to the next process by way of `d`. */
+void arrivals_leave(struct worker *w, struct departure *d);
 /* A farewell to all that still wait. */
 void arrivals_refuse(struct worker *w);
 

@@ -135,9 +135,11 @@ void worker_drain(struct worker *w)
 {
 	w->draining = true;
 	door_quiesce(w);
-	arrivals_refuse(w);
-	if (w->commons->departure)
+	if (w->commons->departure) {
+		arrivals_leave(w, w->commons->departure);
 		hand_over(w);
+	}
+	arrivals_refuse(w);
 	loop_timer_set(w->loop, &w->drain_limit, w->conf->drain_ms);
 	LIST_EACH (&w->streams, node, tmp)
 		stream_farewell(stream_at(node), "shutdown");

@@ -727,6 +727,48 @@ def test_without_a_database_they_wait(kept):
     assert not c.ended
 
 
+def test_another_restart_while_they_wait(kept):
+    """They go on to the process after that, each kind with what it had, and as often as there is one."""
+    route = "[route inside]\npath = /inside/\nallow_ips = 127.0.0.0/8\n"
+    text = kept.install.conf.read_text()
+    kept.install.conf.write_text(text + route)
+    one_worker(kept)
+    text = kept.install.conf.read_text().replace(route, "")
+    clients = [listen(kept, kept.boss, t, version=v) for t in TRANSPORTS for v in ("1.1", "1.0")
+               if (t, v) != ("websocket", "1.0")]
+    clients.append(listen(kept, kept.anna, extra_query="types=estimate.created"))
+    gone = listen(kept, kept.boss, "websocket", path="/inside/")
+    waits = poll(kept, kept.anna)
+    boris, silent = listen(kept, kept.boris), clients[2]
+    leave(kept)
+    kept.install.conf.write_text(text)  # one whose route is no longer there is told so by the first of them
+    kept.db.run("ALTER ROLE pgherald NOLOGIN")
+    for n in range(3):
+        insert(kept, f"between {n}")
+        kept.daemon.start()
+        kept.daemon.wait_log("streams of the process before go on; 0 are told to come back")
+        if n == 1:  # whose right ends while he waits for the second time
+            kept.db.run("DELETE FROM authtoken_token WHERE user_id = 3")
+            insert(kept, "secret", 3)
+        if not n:
+            silent.close()
+            clients.remove(silent)
+            clients[3].ask({"action": "ping"})  # lies in the socket until somebody reads it
+        leave(kept)
+        assert kept.daemon.log().count("are handed over to the next process") == n + 3
+        assert gone.wait_end().parser.closed
+    insert(kept, "between 3")
+    kept.db.run("ALTER ROLE pgherald LOGIN")
+    kept.daemon.start().wait_ready()
+    insert(kept, "after")
+    told = [f"between {n}" for n in range(4)] + ["after"]
+    for c in clients:
+        c.read_until(lambda c=c: numbers(c)[-1:] == ["after"])
+        assert [m for m in numbers(c) if m != "secret"] == told and not c.ended and greetings(c) == 1
+    assert answered(waits) in (told[:4], told)  # what is there when it is flushed
+    assert numbers(boris.wait_end()) == []
+
+
 def test_a_plain_stop_says_farewell(kept):
     """Without the word that a start follows nothing is handed over; nor without a store."""
     c = listen(kept, kept.boss)
