@@ -228,16 +228,18 @@ struct jwks *jwks_parse(const char *text, size_t len, const char *rsa, struct bu
 
 /* --- what an issuer publishes ---------------------------------------------------------------- */
 
-/* One that anybody can read is no secret: whoever asks for it could sign with it. */
-static void take_public(struct jwks *s, struct scan jwk, const char *rsa)
+/* One that anybody can read is no secret: whoever asks for it could sign with it. False when it is
+ * none, or broken, or weak; one for something else than signatures is neither. */
+static bool take_public(struct jwks *s, struct scan jwk, const char *rsa)
 {
 	size_t before = s->n;
 	autobuf why = {.max = 200};
 
 	if (take_one(s, jwk, rsa, &why) && (s->n == before || !s->keys[before].secret))
-		return;
+		return true;
 	free_key(&s->keys[before]);
 	s->n = before;
+	return false;
 }
 
 struct jwks *jwks_parse_public(const char *text, size_t len, const char *rsa, struct buf *error)
@@ -245,6 +247,7 @@ struct jwks *jwks_parse_public(const char *text, size_t len, const char *rsa, st
 	struct jwks *s = xcalloc(1, sizeof(*s));
 	struct scan set, keys, key;
 	size_t n = 0;
+	bool whole = true;
 
 	if (len > JWKS_MAX || !scan_text(text, len, &set) || !scan_member(set, "keys", &keys) ||
 	    *keys.at != '[') {
@@ -256,9 +259,9 @@ struct jwks *jwks_parse_public(const char *text, size_t len, const char *rsa, st
 			buf_printf(error, "more than %d keys in a set", JWKS_MAX_KEYS);
 			return give(s, false, error);
 		}
-		take_public(s, key, rsa);
+		whole &= take_public(s, key, rsa);
 	}
-	return n ? give(s, true, error) : s;
+	return whole ? s : give(s, true, error);
 }
 
 static bool same_key(const struct jwk *a, const struct jwk *b)

@@ -49,8 +49,8 @@ struct jwks {
 struct jwks *jwks_parse(const char *text, size_t len, const char *rsa,
 			struct buf *error) MUST_CHECK;
 /* A set as an issuer publishes it, which nobody here has looked through: what is broken, weak or a
- * secret is passed over, key by key (RFC 7517 section 5). NULL when nothing is left; of a set that
- * is empty, as nothing is good any more, there are 0 keys. */
+ * secret is passed over, key by key (RFC 7517 section 5). NULL when nothing is left of it; of a
+ * set that has no key for signatures, as nothing is good any more, there are 0 keys. */
 struct jwks *jwks_parse_public(const char *text, size_t len, const char *rsa,
 			       struct buf *error) MUST_CHECK;
 /* Whether whatever `old` verifies `s` verifies too. */

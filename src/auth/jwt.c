@@ -223,7 +223,10 @@ static bool date_of(struct scan value, int64_t *ret)
 		len++;
 	if (!len || !num_u64(value.at, len, &n) || n > 253402300799)
 		return false;
-	if (len < value.len && value.at[len] != '.') /* 1e9 and the like: nobody writes it */
+	if (len < value.len && value.at[len] == '.')
+		for (len++; len < value.len && value.at[len] >= '0' && value.at[len] <= '9';)
+			len++;
+	if (len < value.len) /* 1e9, or 1.5e9, and the like: nobody writes it */
 		return false;
 	*ret = (int64_t)n;
 	return true;

@@ -43,8 +43,9 @@ static void complain(struct auth_source *s, const char *why)
 static void told(const struct auth_source *s, bool first)
 {
 	if (!s->cache.now->n)
-		log_warn("auth %s: the set of keys at %s is empty: no token is good", s->name,
-			 s->url);
+		log_warn(
+			"auth %s: the set at %s has no key that could verify a token: none is good",
+			s->name, s->url);
 	else
 		log_info("auth %s: %zu %s from %s", s->name, s->cache.now->n,
 			 first ? "keys" : "keys, others than before,", s->url);

@@ -107,9 +107,14 @@ def test_a_key_that_has_gone(doors, issuer):
     assert not new.ended
     two, issuer.keys = issuer.keys, {}  # an empty set is one: nobody's token is good
     new.wait_end()
-    assert "is empty: no token is good" in served.daemon.log(size)
+    assert "has no key that could verify a token: none is good" in served.daemon.log(size)
     issuer.keys = two
     wait_until(lambda: status(served, issuer.token(kid="two")) == 200, "the keys are back")
+    # so is one in which there are keys for something else, as an issuer has that has disabled the one for signatures
+    new, size = stream(served, issuer.token(kid="two")).hello(), served.daemon.log_size()
+    issuer.keys, issuer.others = {}, [{"kty": "RSA", "kid": "enc", "use": "enc", "alg": "RSA-OAEP", "n": "AQAB", "e": "AQAB"}]
+    new.wait_end()
+    assert "has no key that could verify a token: none is good" in served.daemon.log(size)
 
 
 def test_a_key_that_has_gone_and_has_its_time(doors, issuer):

@@ -166,6 +166,15 @@ TEST(public_sets)
 		SYMMETRIC,
 		"{\"keys\": [{\"kty\": \"RSA\", \"n\": \"AQAB\", \"e\": \"AQAB\"}]}",
 	};
+	static const char *const none[] = {
+		"{\"keys\": []}",
+		"{\"keys\": [{\"kty\": \"RSA\", \"use\": \"enc\", \"n\": \"AQAB\", \"e\": "
+		"\"AQAB\"}]}",
+		"{\"keys\": [{\"kty\": \"RSA\", \"alg\": \"RSA-OAEP\", \"n\": \"AQAB\", \"e\": "
+		"\"AQAB\"}]}",
+		"{\"keys\": [{\"kty\": \"EC\", \"key_ops\": [\"deriveKey\"], \"crv\": \"P-256\"}]}",
+		"{\"keys\": [{\"kty\": \"EC\", \"crv\": \"secp256k1\"}, {\"kty\": \"AKP\"}]}",
+	};
 	struct jwks *s;
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
@@ -174,9 +183,12 @@ TEST(public_sets)
 		assert_null(jwks_parse_public(bad[i], strlen(bad[i]), NULL, &error));
 		assert_true(error.len > 0);
 	}
-	s = set_of("{\"keys\": []}");
-	assert_int_equal(s->n, 0);
-	jwks_free(s);
+	/* Its issuer has no key any more by which a token could be good. */
+	for (size_t i = 0; i < sizeof(none) / sizeof(*none); i++) {
+		s = set_of(none[i]);
+		assert_int_equal(s->n, 0);
+		jwks_free(s);
+	}
 }
 
 TEST(urls)

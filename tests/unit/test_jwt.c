@@ -290,6 +290,10 @@ TEST(signed_and_yet_wrong)
 		{"{\"exp\":9223372036854775807}", JWT_MALFORMED},
 		{"{\"exp\":true}", JWT_MALFORMED},
 		{"{\"exp\":2000000000,\"nbf\":\"x\"}", JWT_MALFORMED},
+		{"{\"exp\":2000000000,\"nbf\":1.5e30}", JWT_MALFORMED}, /* is not 1 */
+		{"{\"exp\":2000000000,\"nbf\":1e0}", JWT_MALFORMED},
+		{"{\"exp\":2000000000.5e-9}", JWT_MALFORMED}, /* ended long ago */
+		{"{\"exp\":2000000000.5E1}", JWT_MALFORMED},
 		{"[2000000000]", JWT_MALFORMED},
 		{"2000000000", JWT_MALFORMED},
 		{"{\"exp\":2000000000", JWT_MALFORMED},

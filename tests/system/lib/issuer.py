@@ -46,6 +46,7 @@ class Issuer:
 
     def __init__(self, directory, address="127.0.0.1"):
         self.keys = {}
+        self.others = []  # where it has no key of its own
         self.answer, self.headers, self.etag = "set", {}, None
         self.asked = self.unchanged = 0
         self.encodings = set()
@@ -113,7 +114,7 @@ class Issuer:
             p = key.public_key().public_numbers()
             keys.append({"kty": "EC", "kid": kid, "crv": "P-256", "use": "sig", "x5c": ["AA=="],
                          "x": _number(p.x), "y": _number(p.y)})
-        return json.dumps({"keys": keys if self.keys else []}).encode()
+        return json.dumps({"keys": keys if self.keys else self.others}).encode()
 
     def reply(self, request, status, body, headers=()):
         request.send_response(status)
