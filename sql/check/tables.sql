@@ -161,20 +161,25 @@ GROUP BY w.rel
 --! table is planned, with the rights of whoever plans it: who owns this function could run code as our
 --! role, and have what that may read; what else it did would be undone. Give the function to a superuser, or trust its
 --! owner with that.
-SELECT DISTINCT j.rel, format('%s calls %s, a function of %s; %s reads this table',
-                              pg_describe_object(d.classid, d.objid, d.objsubid), p.oid::regprocedure,
-                              p.proowner::regrole, j.role),
+SELECT DISTINCT CASE WHEN below.oid = j.oid THEN j.rel ELSE below.oid::regclass::text END,
+       format('%s calls %s, a function of %s; %s reads this table', pg_describe_object(d.classid, d.objid, d.objsubid),
+              p.oid::regprocedure, p.proowner::regrole, j.role),
        format('ALTER FUNCTION %s OWNER TO %I;', p.oid::regprocedure,
               (SELECT u.rolname FROM pg_roles AS u WHERE u.oid = 10))
 FROM joined AS j
+CROSS JOIN LATERAL (WITH RECURSIVE part AS (
+                      SELECT j.oid
+                      UNION
+                      SELECT i.inhrelid FROM part JOIN pg_inherits AS i ON i.inhparent = part.oid)
+                    SELECT part.oid FROM part) AS below
 CROSS JOIN LATERAL (
-  SELECT 'pg_class'::regclass AS classid, j.oid AS objid
+  SELECT 'pg_class'::regclass AS classid, below.oid AS objid
   UNION ALL
-  SELECT 'pg_class'::regclass, i.indexrelid FROM pg_index AS i WHERE i.indrelid = j.oid
+  SELECT 'pg_class'::regclass, i.indexrelid FROM pg_index AS i WHERE i.indrelid = below.oid
   UNION ALL
-  SELECT 'pg_constraint'::regclass, k.oid FROM pg_constraint AS k WHERE k.conrelid = j.oid
+  SELECT 'pg_constraint'::regclass, k.oid FROM pg_constraint AS k WHERE k.conrelid = below.oid
   UNION ALL
-  SELECT 'pg_statistic_ext'::regclass, s.oid FROM pg_statistic_ext AS s WHERE s.stxrelid = j.oid) AS part
+  SELECT 'pg_statistic_ext'::regclass, s.oid FROM pg_statistic_ext AS s WHERE s.stxrelid = below.oid) AS part
 JOIN pg_depend AS d ON d.classid = part.classid AND d.objid = part.objid
 LEFT JOIN pg_operator AS o ON d.refclassid = 'pg_operator'::regclass AND o.oid = d.refobjid
 JOIN pg_proc AS p ON p.oid = CASE d.refclassid WHEN 'pg_proc'::regclass THEN d.refobjid ELSE o.oprcode END

@@ -128,6 +128,9 @@ DAMAGE = {
     "rls-joined": "ALTER TABLE authtoken_token ENABLE ROW LEVEL SECURITY",
     "foreign-code index": "CREATE INDEX ON api_project ((mine_text(name)))",
     "foreign-code check": "ALTER TABLE authtoken_token ADD CHECK (mine_text(key) <> 'x')",
+    "foreign-code index of a part": "CREATE TABLE part () INHERITS (authtoken_token); CREATE TABLE deep () INHERITS (part); "
+                                    "CREATE INDEX ON deep ((mine_text(key)))",
+    "foreign-code check of a part": "CREATE TABLE part (CHECK (mine_text(key) <> 'x')) INHERITS (authtoken_token)",
     "open-type": "CREATE TYPE mine AS ENUM ('manager', 'foreman'); ALTER TYPE mine OWNER TO intruder; "
                  "ALTER TABLE api_user ALTER role TYPE mine USING role::mine",
     # rights

@@ -414,8 +414,41 @@ def altering(table, *roles):
 CREATE INDEX ON public.{table} ((public.alter_it()))""", f"SELECT FROM public.{table}", residual=roles)
 
 
+def member(table, column, kind, value):
+    """A column's type has a part somewhere inside, which gets casts."""
+    return Trap(
+        f"{table}.{column} gets a type with {kind} inside",
+        cast("public.mood", "json") + cast("public.mood", "jsonb") + cast("public.mood", "text", "AS IMPLICIT", "'x'")
+        + f"CREATE TYPE public.inner_type AS (a public.mood[]);"
+        f"CREATE DOMAIN public.outer_type AS {kind} CHECK (public.spy('domain of {column}'));"
+        f"ALTER TABLE public.{table} ALTER {column} TYPE public.outer_type USING NULL;"
+        f"ALTER TABLE public.{table} ALTER {column} SET DEFAULT {value}::public.outer_type;"
+        f"UPDATE public.{table} SET {column} = DEFAULT",
+        f"SELECT to_json({value}::public.outer_type)")
+
+
 # Planted when all is installed, each in a database of its own.
 AFTER = [
+    member("item", "title", "public.inner_type", "ROW('{glad}')"),
+    member("item", "title", "public.inner_type[]", "ARRAY[ROW('{glad}')::public.inner_type]"),
+    member("item", "title", "public.mood[]", "'{glad}'"),
+    member("talk", "title", "public.inner_type", "ROW('{glad}')"),
+    member("customer", "name", "public.inner_type", "ROW('{glad}')"),
+    Trap("item.size gets a member with casts", cast("public.mood", "json") + cast("public.mood", "jsonb")
+         + cast("public.mood", "text", "AS IMPLICIT", "'x'") + "ALTER TYPE public.size ADD ATTRIBUTE m public.mood;"
+         "ALTER TABLE public.item ALTER size SET DEFAULT '(1,2,glad)'",
+         "SELECT to_json('(1,2,glad)'::public.size)"),
+    Trap("item.title gets a range over a domain", "CREATE DOMAIN public.edge AS int CHECK (public.spy('edge'));"
+         "CREATE TYPE public.edges AS RANGE (SUBTYPE = public.edge);"
+         "ALTER TABLE public.item ALTER title TYPE public.edges USING NULL;"
+         "ALTER TABLE public.item ALTER title SET DEFAULT '[1,2)'", "SELECT '[1,2)'::public.edges::pg_catalog.text"),
+    Trap("a child of customer", "CREATE TABLE public.child (CHECK (public.spy('check of a child'))) INHERITS (public.customer);"
+         "INSERT INTO public.child VALUES (9, 'x'); ALTER TABLE public.child ENABLE ROW LEVEL SECURITY;"
+         "CREATE POLICY p ON public.child USING (public.spy('policy of a child'))",
+         "SELECT FROM public.customer WHERE name = 'x'", residual=("pgherald_teller",)),
+    Trap("a child of token", "CREATE TABLE public.child () INHERITS (public.token);"
+         "CREATE INDEX ON public.child ((public.spy('index of a child')))",
+         "SELECT FROM public.token", residual=("pgherald_auth",)),
     retyped("token", "key", ["t1", "t2", "t8", "t9"]),
     retyped("token", "user_id", ["1", "2"]),
     retyped("token", "expires", ["2030-01-01 00:00:00+00"]),
