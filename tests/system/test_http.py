@@ -135,7 +135,7 @@ def test_stats(served, d):
                                 "users": {"1": 1, "2": 2}}
     assert list(json.loads(body)) == ["total_users", "total_connections", "users"]
     assert d.get(STATS)[0] == 401
-    assert d.get(STATS + "?token=" + served.boss)[0] == 400  # header only
+    assert d.get(STATS + "?token=" + served.boss)[0] == 401  # header only
     assert d.get(STATS, served.anna)[0] == 403  # a foreman must not see who is online
 
 

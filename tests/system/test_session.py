@@ -183,7 +183,7 @@ def test_who_is_nobody(site):
     assert (status, headers["WWW-Authenticate"]) == (401, "Cookie") and b"not logged in" in body
     # a session's key is no token, and a token is no session
     assert site.daemon.get(WEB, key)[0] == 401
-    assert site.daemon.get(f"{WEB}?token={key}")[0] == 400
+    assert site.daemon.get(f"{WEB}?token={key}")[0] == 401
     assert site.daemon.get("/api/v1/sse/events/", headers={"Cookie": f"sessionid={key}"})[0] == 401
     assert site.daemon.get("/api/v1/sse/events/", key)[0] == 401
     assert site.status(site.users["manager"]["token"]) == 401
