@@ -289,10 +289,21 @@ static const char *outdated(const struct stream *s)
 					: "its route asks no function any more";
 }
 
+/* Whether it may be another verdict by now: keys stand in files that have been read anew, and the
+ * role of everybody in the configuration. */
+static bool is_judged_anew(const struct stream *s)
+{
+	const char *name = s->route->auth.items[s->door];
+	const struct conf_auth *now = conf_find_auth(s->worker->conf, name),
+			       *before = conf_find_auth(s->conf, name);
+
+	return !now || !before || now->preset != before->preset || conf_auth_verifies(now) ||
+	       now->preset == PRESET_SESSION || now->preset == PRESET_NONE;
+}
+
 void stream_reload(struct stream *s)
 {
 	const struct worker *w = s->worker;
-	const struct conf_auth *a = conf_find_auth(w->conf, s->route->auth.items[s->door]);
 	const char *why = outdated(s);
 
 	if (why) {
@@ -300,7 +311,7 @@ void stream_reload(struct stream *s)
 		stream_end(s, END_RESTART, why);
 		return;
 	}
-	if (stream_rescope(s) && (!a || conf_auth_verifies(a) || permission_is_asked(s->route)))
+	if (stream_rescope(s) && (is_judged_anew(s) || permission_is_asked(s->route)))
 		stream_hold(s, w->hub.ring.head);
 }
 

@@ -275,6 +275,24 @@ def test_a_reload_that_closes_a_door(doors):
         wait_until(lambda: status(doors, ours(2), path="/board/") == 200, "it is as it was")
 
 
+def test_a_reload_that_makes_everybody_another(doors):
+    """Who has come in without a credential hears what that role may, from the reload on."""
+    guest = stream(doors, path="/board/").hello()
+    text = doors.install.conf.read_text()
+    doors.install.conf.write_text(text.replace("role = guest", "role = visitor").replace(
+        "[role guest]", "[role visitor]\nreceives = all\nevents = estimate.*\n[role guest]"))
+    size = doors.daemon.log_size()
+    doors.daemon.signal(1)
+    doors.daemon.wait_log("stream has another role", size)
+    doors.db.run("UPDATE api_project SET name = 'Arch' WHERE id = 10")
+    guest.wait_message("estimate.created", estimate_id=estimate(doors, 2))
+    assert len(guest.messages()) == 1
+    doors.configure("role = visitor", "role = guest")
+    doors.configure("auth = issuer, jwt, drf, board", "auth = issuer, jwt, drf, board\nroles = manager, foreman, visitor")
+    doors.daemon.signal(1)
+    guest.wait_end()
+
+
 def test_everybody_hears_what_the_role_may(doors):
     guests = [stream(doors, path="/board/").hello() for _ in range(3)]
     estimate(doors, 2)

@@ -401,7 +401,9 @@ def test_key_rotation(site):
     try:
         reload("the next one", site.secret)
         assert site.status(key) == 200
-        reload("the next one")
+        open_one = site.stream(key).hello()
+        reload("the next one")  # whoever signed with the one before is out at once
+        open_one.wait_end()
         assert site.status(key) == 401
         size = site.daemon.log_size()
         site.key_file.write_text("")
