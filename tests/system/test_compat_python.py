@@ -546,6 +546,26 @@ def test_the_types_of_messages():
             broadcast.WSMessage(kind, thing)
 
 
+ALIASES = [("event", """
+# В app/schemas/event.py
+SSEEvent = StreamEvent
+SSEEventType = StreamEventType
+"""), ("stream_manager", """
+# В app/core/stream_manager.py
+SSEManager = StreamManager
+get_sse_manager = get_stream_manager
+""")]
+
+
+@pytest.mark.parametrize("file, lines", ALIASES)
+def test_the_aliases_as_they_stand(file, lines):
+    """Below one line, the import, they are an application's file; who imports from it goes on."""
+    names = {}
+    exec("from pgherald.compat.manager import *\n" + lines, names)
+    for old in [line.split(" = ") for line in lines.splitlines() if " = " in line]:
+        assert names[old[0]] is names[old[1]] is getattr(manager, old[0])
+
+
 @pytest.mark.parametrize("names", [("StreamManager", "StreamConnection", "StreamEvent", "StreamEventType", "get_stream_manager"),
                                    ("SSEManager", "SSEConnection", "SSEEvent", "SSEEventType", "get_sse_manager")])
 def test_managers_by_both_names(place, names):

@@ -113,6 +113,52 @@ def test_a_family_is_switched_off_as_a_whole(place, family):
     assert all(there[n] == without[n] for n in set(there) - its_own)
 
 
+# As it stands; the last five are of pgherald.compat and of keys, and nothing of a route's.
+BLOCK = """
+# Включение компонентов
+WEBSOCKET_ENABLED=true
+SSE_ENABLED=true
+WEBSOCKET_AUTH_REQUIRED=false
+SSE_AUTH_REQUIRED=false
+
+# Настройки WebSocket
+WEBSOCKET_HEARTBEAT_INTERVAL=30
+WEBSOCKET_MAX_CONNECTIONS=1000
+WEBSOCKET_MESSAGE_QUEUE_SIZE=100
+WEBSOCKET_DISCONNECT_TIMEOUT=60
+
+# Настройки SSE
+SSE_HEARTBEAT_INTERVAL=30
+SSE_MAX_CONNECTIONS=500
+SSE_RETRY_TIMEOUT=3000
+SSE_MAX_MESSAGE_SIZE=1048576
+
+# Авторизация
+WS_JWT_SECRET_KEY=your-websocket-secret-key
+WS_JWT_ALGORITHM=HS256
+WS_JWT_EXPIRE_MINUTES=60
+WS_API_KEY_HEADER=X-API-Key
+WS_API_KEYS=api-key-1,api-key-2
+"""
+
+
+def test_the_block_of_the_document(place, started):
+    """All of it at once is what the presets say by themselves, but for who is let in."""
+    block = dict(line.split("=") for line in BLOCK.splitlines() if "=" in line)
+    place.install.write(CONF + NONE)
+    without, there = printed(place.install), printed(place.install, **block)
+    for name in ("ws", "sse", "said"):
+        changed = {k for k in there[name] if there[name][k] != without[name].get(k)}
+        assert changed <= {"auth"}, (name, changed)
+    assert there["ws"]["auth"] == there["sse"]["auth"] != without["ws"]["auth"]
+    d = started(below=NONE, **block)
+    for path, status in (("/ws/connect", 101), ("/sse/connect", 200)):
+        c = (WebSocket if status == 101 else Client)(d, None, path=path)
+        c.read_until(lambda c=c: c.headers is not None, path)
+        assert c.status == status
+        c.close()
+
+
 # What cannot be meant: the variable is named, and where it would have gone.
 WRONG = [
     ({"SSE_MAX_CONNECTIONS": "many"}, "SSE_MAX_CONNECTIONS in the environment, for [route sse]: max_streams must be a "

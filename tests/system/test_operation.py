@@ -271,6 +271,30 @@ def test_log_file_and_rotation(served, tmp_path):
     assert "stopped" in daemon.log() and "stopped" not in file.read_text()
 
 
+def test_the_log_as_the_document_looks_at_it(served, tmp_path):
+    tmp_path.chmod(0o755)
+    (tmp_path / "backend").mkdir()
+    (tmp_path / "backend").chmod(0o777)
+    served.configure("[database]\n", f"[log]\nfile = {tmp_path}/backend/audit.log\n[database]\n")
+    d = served.daemon
+    d.start(wait=False)
+    d.wait_ready()
+    master, slave = os.openpty()  # a terminal, for which grep holds nothing back
+    shell = subprocess.Popen(["sh", "-c", "tail -f backend/audit.log | grep SSE"], cwd=tmp_path, stdout=slave, start_new_session=True)
+    try:
+        Client(d, served.anna).hello().sock.close()
+        seen = b""
+        while b"SSE stream closed" not in seen:
+            assert select.select([master], [], [], PATIENCE_S)[0], seen
+            seen += os.read(master, 65536)
+        assert b"SSE stream opened" in seen and b"listening" not in seen and served.anna.encode() not in seen
+    finally:
+        os.killpg(shell.pid, signal.SIGTERM)
+        shell.wait()
+        os.close(master)
+        os.close(slave)
+
+
 def test_log_file_that_cannot_be_written(served, tmp_path):
     for path, why in ((tmp_path / "none/x.log", "No such file or directory"),
                       (tmp_path, "Is a directory"), ("/dev/null", "it is no ordinary file")):

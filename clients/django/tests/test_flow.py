@@ -233,8 +233,27 @@ class Runserver:
         self.process.wait()
 
 
-def test_runserver_alone(project, tmp_path):
+# Of a project that had views of its own, but for the line that imports them.
+THEIR_URLS = """
+from django.urls import path
+from pgherald_django.views import SSEView, sse_stats
+
+urlpatterns = [
+   path('sse/events/', SSEView.as_view(), name='sse-events'),
+   path('sse/stats/', sse_stats, name='sse-stats'),
+]
+"""
+
+
+@pytest.mark.parametrize("views", ["ours", "their names"])
+def test_runserver_alone(project, tmp_path, views):
     project.prepared().manage("migrate", "-v", "0")
+    if views == "their names":
+        (project.dir / "shop" / "api_urls.py").write_text(THEIR_URLS)
+        urls = project.dir / "shop" / "urls.py"
+        old = 'path("", include("pgherald_django.urls"))'
+        assert old in urls.read_text()
+        urls.write_text(urls.read_text().replace(old, 'path("api/v1/", include("shop.api_urls"))'))
     ann, bob = project.shell(PEOPLE)
     daemon = project.daemon(tmp_path).start().wait_ready()
     server = Runserver(project, daemon.address[1])
