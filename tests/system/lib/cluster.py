@@ -87,6 +87,21 @@ def _memory():
     return MEMORY if min(available, room.f_bavail * room.f_frsize) >= ROOM_BYTES else None
 
 
+def _alone_in(connection, sql):
+    """Runs what wants a database for itself. The server gives whoever is in it, autovacuum too, five seconds to
+    go, which on a busy machine may not do."""
+
+    def done():
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(sql)
+            return True
+        except psycopg2.errors.ObjectInUse:
+            return False
+
+    wait_for(done, sql)
+
+
 class Cluster:
     def __init__(self, settings=None, files=()):
         """`files` are copied into the server's directory, for its eyes only."""
@@ -229,8 +244,7 @@ class Cluster:
         try:
             # 15 and later write the whole of it into the WAL when nothing is said
             files = " STRATEGY file_copy" if connection.server_version >= 150000 else ""
-            with connection.cursor() as cursor:
-                cursor.execute(f"CREATE DATABASE {name} TEMPLATE {template}{files}")
+            _alone_in(connection, f"CREATE DATABASE {name} TEMPLATE {template}{files}")
         finally:
             connection.close()
         return Database(self, name)
@@ -288,4 +302,8 @@ class Database:
 
     def drop(self):
         self.close()
-        self.cluster.execute(f"DROP DATABASE IF EXISTS {self.name} WITH (FORCE)")
+        connection = self.cluster.connect("postgres")
+        try:
+            _alone_in(connection, f"DROP DATABASE IF EXISTS {self.name} WITH (FORCE)")
+        finally:
+            connection.close()
