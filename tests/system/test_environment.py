@@ -147,7 +147,7 @@ def test_the_block_of_the_document(place, started):
     block = dict(line.split("=") for line in BLOCK.splitlines() if "=" in line)
     place.install.write(CONF + NONE)
     without, there = printed(place.install), printed(place.install, **block)
-    for name in ("ws", "sse", "said"):
+    for name in ("ws", "sse"):
         changed = {k for k in there[name] if there[name][k] != without[name].get(k)}
         assert changed <= {"auth"}, (name, changed)
     assert there["ws"]["auth"] == there["sse"]["auth"] != without["ws"]["auth"]
