@@ -112,17 +112,39 @@ static bool check_request_line(struct head *h, const char *s, size_t len)
 	       check_target(h, s + target, h->target_len);
 }
 
+static bool digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/* reg-name of RFC 3986 section 3.2.2, but for the comma, which two headers are joined with; inside
+ * of brackets an address, which may have a zone. */
+static bool host_char(char c, bool in_brackets)
+{
+	if (digit(c) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z'))
+		return true;
+	return strchr(in_brackets ? ":.-_~%" : "-._~%!$&'()*+;=", c) != NULL;
+}
+
 /* uri-host [ ":" port ] (RFC 9110 section 7.2): nothing that another server could take for the end
  * of it. It may be empty. */
 static bool check_host(struct head *h, const char *s, size_t len)
 {
-	for (size_t i = 0; i < len; i++)
-		if (!tchar(s[i]) && !strchr("()=,;:[]", s[i]))
-			return bad(h, 400, "The Host header is no host.");
-	return true;
+	bool brackets = len && *s == '[';
+	size_t i = brackets;
+
+	while (i < len && host_char(s[i], brackets))
+		i++;
+	if (brackets && (i == len || s[i++] != ']'))
+		return bad(h, 400, "The Host header is no host.");
+	if (i < len && s[i] == ':')
+		for (i++; i < len && digit(s[i]);)
+			i++;
+	return i == len || bad(h, 400, "The Host header is no host.");
 }
 
-/* One number (section 6.3): "5, 5" and "+5" are read differently by different servers. */
+/* One number (section 6.3): "5, 5" and "+5" are read differently by different servers. And nothing
+ * behind it, though a space may stand there: libmicrohttpd would refuse that in its own words. */
 static bool check_content_length(struct head *h, const char *s, size_t len)
 {
 	bool zero = true;
@@ -192,7 +214,7 @@ static const struct {
 };
 
 static bool check_known(struct head *h, size_t name_len, const char *line, const char *value,
-			size_t value_len)
+			size_t value_len, size_t raw_len)
 {
 	size_t at = h->len + (size_t)(value - line);
 
@@ -209,6 +231,8 @@ static bool check_known(struct head *h, size_t name_len, const char *line, const
 			h->origin = at;
 			h->origin_len = value_len;
 		}
+		if (i == CONTENT_LENGTH)
+			value_len = raw_len;
 		return !once[i].check || once[i].check(h, value, value_len);
 	}
 	return true;
@@ -217,7 +241,7 @@ static bool check_known(struct head *h, size_t name_len, const char *line, const
 /* field-name ":" OWS field-value OWS (section 5) */
 static bool check_field(struct head *h, const char *s, size_t len)
 {
-	size_t name = token_len(s, len), value = name + 1;
+	size_t name = token_len(s, len), value = name + 1, raw;
 
 	if (*s == ' ' || *s == '\t')
 		return bad(h, 400, "A header is folded into two lines.");
@@ -230,10 +254,11 @@ static bool check_field(struct head *h, const char *s, size_t len)
 			return bad(h, 400, "A header has a control character.");
 	while (value < len && (s[value] == ' ' || s[value] == '\t'))
 		value++;
+	raw = len - value;
 	while (len > value && (s[len - 1] == ' ' || s[len - 1] == '\t'))
 		len--;
 	h->parts += PART_BYTES;
-	return check_known(h, name, s, s + value, len - value);
+	return check_known(h, name, s, s + value, len - value, raw);
 }
 
 static bool has(const struct head *h, enum once field)
