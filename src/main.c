@@ -51,7 +51,8 @@ static const char usage_text[] =
 	"  -h, --help         show this text and exit\n"
 	"\n"
 	"Manual pages: pgherald(8), pgherald-init(8), pgherald-doctor(8), "
-	"pgherald-explain(8), pgherald-sql(8), pgherald.conf(5).\n";
+	"pgherald-explain(8), pgherald-sql(8),\n"
+	"pgherald-token(8), pgherald-types(8), pgherald.conf(5).\n";
 
 static int version(void)
 {

@@ -119,7 +119,9 @@ rotates() { # [log] file, by a file of conf.d
 	inside systemctl reload pgherald && return $status
 }
 socket() { # nobody is refused while the service restarts, not even through a proxy
-	inside systemctl stop pgherald && inside systemctl start pgherald.socket && inside systemctl start pgherald || return
+	local line
+	line=$(inside sed -n 's/^# \(systemctl .*pgherald.socket.*\)/\1/p' /lib/systemd/system/pgherald.socket)
+	[[ -n $line ]] && ! inside systemctl start pgherald.socket 2>/dev/null && inside sh -c "$line" || return
 	inside journalctl -u pgherald --no-pager | grep -q 'listening on 127.0.0.1:8080, which was passed to us' || return
 	inside sh -c 'printf "server { listen 127.0.0.1:8081; location / { proxy_pass http://127.0.0.1:8080; } }\n" \
 		>/etc/nginx/conf.d/pgherald.conf' && inside systemctl restart nginx || return
@@ -130,6 +132,7 @@ socket() { # nobody is refused while the service restarts, not even through a pr
 	inside cat /run/knock && ! inside grep -v '^200 ' /run/knock
 	local status=$?
 	inside systemctl stop pgherald.socket pgherald nginx
+	inside systemctl -q disable pgherald.socket
 	inside rm /etc/nginx/conf.d/pgherald.conf
 	inside systemctl start pgherald && soon answers readyz && return $status
 }

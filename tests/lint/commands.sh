@@ -41,4 +41,12 @@ names=$("$pgherald" sql --list | sed 's/ .*//' | paste -s -d'|' | sed 's/|/ | /g
 	echo "doc/pgherald.8:1: the synopsis has sql $synopsis; the program has $names"
 	bad=1
 }
+# Each page is named where people look first.
+for page in doc/*.[58]; do
+	name=${page##*/}
+	"$pgherald" --help | grep -qF "${name%.*}(${name##*.})" || {
+		echo "src/main.c:1: --help does not name ${name%.*}(${name##*.})"
+		bad=1
+	}
+done
 exit $bad
