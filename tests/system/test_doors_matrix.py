@@ -27,7 +27,8 @@ from lib.websocket import Messages
 jwt = pytest.importorskip("jwt", reason="no PyJWT")
 pytest.importorskip("cryptography", reason="no cryptography")
 from cryptography.hazmat.primitives import serialization  # noqa: E402
-from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: E402
+from cryptography.hazmat.primitives.asymmetric import ec, rsa  # noqa: E402
+from lib.issuer import Issuer  # noqa: E402
 
 SECRET, DJANGO = "a secret of more than thirty-two bytes", "the SECRET_KEY of a project, fifty characters long"
 RSA, STRANGER = (rsa.generate_private_key(65537, 2048) for _ in range(2))
@@ -35,7 +36,7 @@ KNOX = "django-rest-knox==4.2.0"
 
 # Each by its user: the row of [auth], and how a request brings the credential.
 USERS = {"drf": 101, "knox": 102, "simplejwt": 103, "claims": 104, "keyfile": 105, "keytable": 106, "session": 107,
-         "ticket": 108, "jwt": 109}
+         "ticket": 108, "jwt": 109, "custom": 110, "supabase": 111, "jwks": 112}
 CONF = HEAD.replace("[database]\n", "[database]\nrecheck = 1h\n").replace(
     "[server]\n", "[server]\nauth_failures = 0\nring_events = 4\n") + """
 [watch estimate]
@@ -55,6 +56,22 @@ user_table = public.api_user
 [auth jwt]
 preset = jwt
 key_file = {dir}/secret
+user_table = public.api_user
+[auth custom]
+preset = custom
+token_table = public.own_token
+token_column = token
+token_user = owner
+token_expires = ends
+user_table = public.api_user
+[auth supabase]
+preset = supabase
+key_file = {dir}/secret
+role_claim = app_metadata.role
+[auth jwks]
+preset = jwt
+jwks_url = {url}
+jwks_ca_file = {dir}/issuer-ca.pem
 user_table = public.api_user
 [auth claims]
 preset = jwt
@@ -104,6 +121,7 @@ TABLES = """
 ALTER TABLE api_user ADD password varchar(128) NOT NULL DEFAULT '';
 CREATE TABLE knox_authtoken (digest varchar(128) PRIMARY KEY, token_key varchar(25), user_id bigint, expiry timestamptz);
 CREATE TABLE api_key (hash text PRIMARY KEY, user_id bigint, ends timestamptz);
+CREATE TABLE own_token (token text PRIMARY KEY, owner bigint, ends timestamptz);
 CREATE TABLE django_session (session_key varchar(40) PRIMARY KEY, session_data text, expire_date timestamptz);
 """
 
@@ -173,7 +191,7 @@ def cookie(token):
 class Matrix(Served):
     def __init__(self, install, directory):
         super().__init__(install, directory)
-        self.dir = directory
+        self.dir, self.issuer = directory, Issuer(directory).add("one")
         done = subprocess.run([sys.executable, "-c", MINT, DJANGO, SECRET, knox_directory()], capture_output=True,
                               text=True, timeout=PATIENCE_S)
         if "No module named" in done.stderr:
@@ -185,7 +203,7 @@ class Matrix(Served):
                 serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode())):
             (directory / name).write_text(text + "\n")
             (directory / name).chmod(0o600)
-        self.keys = {door: secrets.token_urlsafe(32) for door in ("keyfile", "keytable")}  # the standard library's
+        self.keys = {door: secrets.token_urlsafe(32) for door in ("keyfile", "keytable", "custom")}  # the standard library's
 
     def fill(self, ends=None):
         """Everybody's rights anew; those that end by themselves do at `ends`, in seconds since 1970."""
@@ -193,11 +211,12 @@ class Matrix(Served):
         some = "now() + interval '1 hour'" if ends is None else end
         text = "-" if ends is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(ends))
         hashed = {door: hashlib.sha256(key.encode()).hexdigest() for door, key in self.keys.items()}
-        self.db.run("TRUNCATE authtoken_token, knox_authtoken, api_key, django_session;"
+        self.db.run("TRUNCATE authtoken_token, knox_authtoken, api_key, django_session, own_token;"
                     "DELETE FROM api_user WHERE id > 100;" + "".join(
                         f"INSERT INTO api_user (id, username, role, password) VALUES ({user}, '{door}', 'foreman',"
                         f" '{self.made['password']}');" for door, user in USERS.items())
                     + f"INSERT INTO authtoken_token VALUES ('{self.made['drf']}', now(), 101), ('token-boss', now(), 1);"
+                      f"INSERT INTO own_token VALUES ('{self.keys['custom']}', 110, {end});"
                       f"INSERT INTO api_key VALUES ('{hashed['keytable']}', 106, {end});"
                       f"INSERT INTO django_session VALUES ('{self.made['session_key']}', '{self.made['session']}', {some});"
                     + (f"INSERT INTO knox_authtoken VALUES ('{self.made['knox'][1]}', 'x', 102, {some});"
@@ -212,12 +231,18 @@ class Matrix(Served):
     def token(self, door, user=None, **claims):
         user = user or USERS[door]
         claims = {"sub": str(user), "exp": int(self.ends)} | claims
+        if door == "jwks":
+            return self.issuer.token(user=user, exp=int(self.ends))
+        if door == "supabase":  # their access tokens: aud and role say no more than that somebody is logged in
+            claims = {"aud": "authenticated", "role": "authenticated", "app_metadata": {"role": "foreman"}} | claims
         if door == "claims":
             return jwt.encode(claims | {"role": "foreman"}, RSA, "RS256")
         return jwt.encode(claims, SECRET, "HS256")
 
     def bring(self, door):
         """The headers of somebody with a right."""
+        if door == "custom":
+            return bearer(self.keys[door])
         if door in self.keys:
             return key_header(self.keys[door])
         if door == "session":
@@ -227,8 +252,8 @@ class Matrix(Served):
         if door == "none":
             return {}
         return bearer({"drf": lambda: self.made["drf"], "knox": lambda: self.made["knox"][0],
-                       "simplejwt": lambda: self.simplejwt(), "claims": lambda: self.token("claims"),
-                       "jwt": lambda: self.token("jwt")}[door]())
+                       "simplejwt": lambda: self.simplejwt(), 
+                       **{name: lambda: self.token(door) for name in ("claims", "jwt", "supabase", "jwks")}}[door]())
 
     def simplejwt(self):
         """Theirs; of one that is to end soon they have signed the end that is asked for."""
@@ -316,13 +341,15 @@ def m(cluster, tmp_path_factory):
     db = cluster.create_database("app_template")
     db.run(TABLES)
     install = Install(db, directory)
-    install.write(CONF.replace("{dir}", str(directory)))
     matrix = Matrix(install, directory)
+    install.write(CONF.replace("{dir}", str(directory)).replace("{url}", matrix.issuer.url))
     matrix.fill()
     install.apply()
     matrix.daemon.start().wait_ready()
+    matrix.daemon.wait_log("auth jwks: 1 keys from")
     yield matrix
     matrix.daemon.kill()
+    matrix.issuer.close()
     db.drop()
 
 
@@ -369,7 +396,7 @@ def forged(m, door):
     """Credentials that look like this door's."""
     flip = lambda t: t[:-2] + ("A" if t[-2] != "A" else "B") + t[-1]  # noqa: E731
     none = base64.urlsafe_b64encode(b'{"alg":"none","typ":"JWT"}').rstrip(b"=").decode()
-    if door in ("simplejwt", "jwt", "claims"):
+    if door in ("simplejwt", "jwt", "claims", "supabase", "jwks"):
         good = m.bring(door)["Authorization"].split()[1]
         head, body, signature = good.split(".")
         pem = (m.dir / "public.pem").read_bytes()
@@ -377,16 +404,23 @@ def forged(m, door):
         confused += "." + base64.urlsafe_b64encode(
             hmac.new(pem, confused.encode(), hashlib.sha256).digest()).rstrip(b"=").decode()
         claims = {"sub": str(USERS[door]), "user_id": USERS[door], "role": "foreman", "token_type": "access"}
+        if door == "supabase":
+            claims |= {"aud": "authenticated", "app_metadata": {"role": "foreman"}}
         late = claims | {"exp": int(time.time()) - 1}
-        key, alg = (RSA, "RS256") if door == "claims" else (SECRET, "HS256")
+        key, alg = ((RSA, "RS256") if door == "claims" else (m.issuer.keys["one"], "ES256") if door == "jwks"
+                    else (SECRET, "HS256"))
+        other = ec.generate_private_key(ec.SECP256R1())
         return [bearer(t) for t in (
             flip(good), f"{none}.{body}.", f"{none}.{body}.{signature}", f"{head}.{body}.", f"{head}.{body}", confused,
             jwt.encode(claims | {"exp": int(time.time()) + 60}, STRANGER, "RS256"),
             jwt.encode(claims | {"exp": int(time.time()) + 60}, SECRET + "!", "HS256"),
             jwt.encode(late, key, alg), jwt.encode(claims, key, alg),
             jwt.encode(claims | {"exp": int(time.time()) + 60, "nbf": int(time.time()) + 60}, key, alg),
-            *([m.made["refresh"]] if door == "simplejwt" else []))]
-    if door in m.keys:
+            *([m.made["refresh"]] if door == "simplejwt" else []),
+            *([m.issuer.token(user=112, key=other), jwt.encode(claims | {"exp": int(time.time()) + 60}, other, alg,
+                                                               headers={"kid": "../one"})] if door == "jwks" else []),
+            *([m.token("jwt", user=111), m.token("supabase", aud=["x"])] if door == "supabase" else []))]
+    if door in m.keys and door != "custom":
         key = m.keys[door]
         return [key_header(t) for t in (flip(key), key + "A", key[:-1], key[:8], hashlib.sha256(key.encode()).hexdigest(),
                                         m.keys["keyfile" if door == "keytable" else "keytable"])]
@@ -397,7 +431,7 @@ def forged(m, door):
         return [cookie(t) for t in (flip(m.made["session_key"]), stolen, m.made["session_key"] + "x", m.made["drf"])]
     if door == "ticket":
         return [bearer(t) for t in ("pgt_" + secrets.token_urlsafe(32), flip(m.ticket()), m.ticket()[:-1])]
-    good = m.made["drf"] if door == "drf" else m.made["knox"][0]
+    good = m.keys[door] if door == "custom" else m.made["drf"] if door == "drf" else m.made["knox"][0]
     digest = [m.made["knox"][1]] if door == "knox" else [good.upper()] if good != good.upper() else []
     return [bearer(t) for t in (flip(good), good + "0", good[:-1], m.made["session_key"], *digest)]
 
@@ -473,6 +507,8 @@ TAKEN = {
     "session": "DELETE FROM django_session",
     "ticket": "UPDATE api_user SET is_active = false WHERE id = 108",
     "jwt": "UPDATE api_user SET role = 'nobody' WHERE id = 109",
+    "custom": "UPDATE own_token SET ends = now() WHERE owner = 110",
+    "jwks": "UPDATE api_user SET is_active = false WHERE id = 112",
 }
 
 
