@@ -236,9 +236,10 @@ static char *look(struct search *s, const struct conf_auth *a, const struct plac
 /* What everybody has: a name for those of one address. */
 static char *from_address(const struct asker *a)
 {
+	struct address block = address_block(asker_account(a));
 	char text[ADDRESS_TEXT_MAX];
 
-	address_text(asker_account(a), text);
+	address_text(&block, text);
 	return xasprintf("anonymous@%s", text);
 }
 

@@ -205,6 +205,24 @@ def test_streams_of_an_address(limits):
     wait_until(lambda: answer(limits, "/home/", source="127.0.0.5").status == 200, "a place is free")
 
 
+def test_streams_of_nobody_in_particular(limits):
+    """Who has a network of 64 bits to number himself in is one where everybody comes in, as he is elsewhere."""
+    limits.daemon.stop()
+    limits.configure("[server]\n", "[server]\nmax_streams_per_user = 2\n")
+    limits.install.conf.write_text(limits.install.conf.read_text() + "[auth board]\npreset = none\nrole = manager\n"
+                                   "[route board]\npath = /board/\nauth = board\n")
+    limits.daemon.start().wait_ready()
+
+    def come(client):
+        c = Client(limits.daemon, None, path="/board/", source=("127.0.0.2", 0), headers={"X-Forwarded-For": client})
+        return c.read_until(lambda: c.headers is not None, "an answer")
+
+    held = [come(f"2001:db8::{n}") for n in range(1, 3)] + [come("10.0.0.1"), come("10.0.0.2"), come("2001:db8:0:1::1")]
+    assert [c.status for c in held] == [200] * 5
+    assert come("2001:db8::3").status == 429
+    limits.daemon.wait_log("user=anonymous@2001:db8:: role=manager route=board peer=2001:db8::1")
+
+
 def test_opens_of_an_address(limits):
     got = [answer(limits, "/slow/", source="127.0.0.7") for _ in range(5)]
     assert [a.status for a in got] == [200] * 4 + [429]
