@@ -63,6 +63,18 @@ static bool page_allowed(const struct request *q)
 	       asker_page_allowed(q->connection, q->conf);
 }
 
+static bool may_come(const struct request *q)
+{
+	return conf_route_admits(q->conf, q->route, asker_account(&q->asker));
+}
+
+static enum MHD_Result refuse_address(struct request *q)
+{
+	request_note(q, TALLY_FROM);
+	return answer_error(q->connection, q->conf, MHD_HTTP_FORBIDDEN,
+			    "Your address may not use this resource.");
+}
+
 /* Suspends the request until the token's owner is known. */
 static enum MHD_Result ask(struct request *q)
 {
@@ -94,11 +106,8 @@ static enum MHD_Result ask(struct request *q)
 	q->event_source =
 		q->query.transport == TRANSPORT_SSE &&
 		(q->query.event_stream || q->query.url.name || (l->token && place == PLACE_COOKIE));
-	if (!conf_route_admits(q->conf, q->route, asker_account(&q->asker))) {
-		request_note(q, TALLY_FROM);
-		return answer_error(q->connection, q->conf, MHD_HTTP_FORBIDDEN,
-				    "Your address may not use this resource.");
-	}
+	if (!may_come(q))
+		return refuse_address(q);
 	over = quota_come(&asker, &wait_ms);
 	if (over != N_TALLIES)
 		return request_limited(q, over, quota_status(over), quota_why(over), wait_ms);
@@ -150,7 +159,7 @@ static enum MHD_Result route(struct request *q, const char *target, const char *
 	    (q->route || strcmp(method, MHD_HTTP_METHOD_HEAD) != 0))
 		return answer_method(c, q->conf, &there);
 	if (q->route && q->route->kind == ROUTE_PAGE)
-		return page_answer(c, q->conf, q->route);
+		return may_come(q) ? page_answer(c, q->conf, q->route) : refuse_address(q);
 	status = query_read(&q->query, c, q->conf, q->route, q->http10, &why);
 	if (status == MHD_HTTP_UPGRADE_REQUIRED)
 		return answer_upgrade(c, q->conf, query_talks(q->route), buf_cstr(&why));

@@ -613,6 +613,20 @@ def test_places_of_a_route_are_kept(kept):
     Client(kept.daemon, kept.boss).hello().close()
 
 
+def test_places_by_a_limit_that_is_new(kept):
+    """Those of an address are counted by it, whichever transport they have."""
+    clients = [listen(kept, kept.boss, t) for t in TRANSPORTS]
+    kept.configure("[route events]\n", "[route events]\nmax_streams_per_address = 3\n")
+    restart(kept)
+    insert(kept, "after")
+    for c in clients:
+        c.read_until(lambda c=c: numbers(c) == ["after"])
+    assert kept.daemon.get("/api/v1/sse/events/?transport=poll", kept.boss)[0] == 429
+    clients.pop(0).close()
+    wait_until(lambda: kept.daemon.streams(kept.boss) == 2, "one has gone")
+    Client(kept.daemon, kept.boss).hello().close()
+
+
 def test_places_at_a_channel_are_kept(kept):
     """And given back, also when they are fewer by then."""
     kept.install.conf.write_text(kept.install.conf.read_text().replace("receives = all\n", "receives = all\nchannels = *\n")

@@ -3,6 +3,7 @@
 each kind of client is told, and what is counted."""
 
 import contextlib
+import http.client
 import json
 import random
 import re
@@ -19,6 +20,11 @@ path = /api/v1/sse/events/
 [route inside]
 path = /inside/
 allow_ips = 10.0.0.0/8, 192.168.1.0/24, 2001:db8::/32
+[route page]
+path = /page/
+kind = page
+opens = inside
+allow_ips = 10.0.0.0/8
 [route few]
 path = /few/
 max_streams = 3
@@ -42,7 +48,7 @@ kind = stats
 def limits(installed, tmp_path):
     served = Served(installed, tmp_path)
     installed.conf.write_text(installed.conf.read_text().replace(
-        "[server]\n", "[server]\ntrusted_proxies = 127.0.0.2\n") + ROUTES)
+        "[server]\n", "[server]\ntrusted_proxies = 127.0.0.2\ndeveloper = yes\n") + ROUTES)
     served.daemon.start().wait_ready()
     yield served
     served.daemon.kill()
@@ -75,6 +81,12 @@ def test_from_where(limits):
                            ("rubbish", 403), ("", 403), ("127.0.0.2", 403)):
         got = answer(limits, "/inside/", source="127.0.0.2", **{"X-Forwarded-For": client})
         assert got.status == status, client
+    # a page that is for everybody else is as well
+    for client, status in (("11.0.0.1", 403), ("10.0.0.1", 200)):
+        c = http.client.HTTPConnection(*limits.daemon.address, timeout=30, source_address=("127.0.0.2", 0))
+        c.request("GET", "/page/", headers={"X-Forwarded-For": client})
+        assert c.getresponse().status == status
+        c.close()
     # who is not a listed proxy says nothing about himself
     assert answer(limits, "/inside/", source="127.0.0.3", **{"X-Forwarded-For": "10.1.2.3"}).status == 403
     # whatever the credential is: nothing is tried there
