@@ -79,6 +79,37 @@ static int misuse(const char *what, const char *word)
 	return 2;
 }
 
+/* These read their own options: everything after that word is theirs. */
+static const struct {
+	const char *name;
+	int (*run)(int argc, char **argv);
+} commands[] = {
+	{"doctor", cli_doctor},
+	{"explain", cli_explain},
+	{"init", cli_init},
+	{"sql", cli_sql},
+	{"token", cli_token},
+	{"types", cli_types},
+	{0},
+};
+
+/* The place of that word in the table, or of its end. */
+static size_t place(const char *word)
+{
+	size_t i = 0;
+
+	while (commands[i].name && strcmp(commands[i].name, word) != 0)
+		i++;
+	return i;
+}
+
+static int no_command(const char *word)
+{
+	if (!commands[place(word)].name)
+		return misuse("unknown command ", word);
+	return misuse("options come after the command: pgherald ", word);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -94,20 +125,8 @@ int main(int argc, char **argv)
 	int action = 0, c;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	/* "doctor", "explain", "init", "sql", "token" and "types" read their own options:
-	 * everything after that word is theirs. */
-	if (argc > 1 && !strcmp(argv[1], "doctor"))
-		return cli_doctor(argc - 1, argv + 1);
-	if (argc > 1 && !strcmp(argv[1], "explain"))
-		return cli_explain(argc - 1, argv + 1);
-	if (argc > 1 && !strcmp(argv[1], "init"))
-		return cli_init(argc - 1, argv + 1);
-	if (argc > 1 && !strcmp(argv[1], "sql"))
-		return cli_sql(argc - 1, argv + 1);
-	if (argc > 1 && !strcmp(argv[1], "token"))
-		return cli_token(argc - 1, argv + 1);
-	if (argc > 1 && !strcmp(argv[1], "types"))
-		return cli_types(argc - 1, argv + 1);
+	if (argc > 1 && commands[place(argv[1])].name)
+		return commands[place(argv[1])].run(argc - 1, argv + 1);
 	while ((c = getopt_long(argc, argv, "c:tVh", options, NULL)) != -1) {
 		if (c == 'c')
 			conf = optarg;
@@ -126,12 +145,14 @@ int main(int argc, char **argv)
 		return list_settings();
 	case 't':
 	case 'p':
+		if (optind < argc)
+			return misuse("too many words, a file is named with -c: ", argv[optind]);
 		return cli_check(conf, action == 'p');
 	}
 	if (optind == argc)
 		return misuse("", "which command?");
 	if (strcmp(argv[optind], "serve") != 0)
-		return misuse("unknown command ", argv[optind]);
+		return no_command(argv[optind]);
 	if (optind + 1 < argc)
 		return misuse("too many words: ", argv[optind + 1]);
 	return cli_serve(conf);

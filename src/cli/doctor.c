@@ -44,7 +44,7 @@ static bool read_options(int argc, char **argv, struct options *o)
 	};
 	int rest;
 
-	return cli_options(argc, argv, names, &rest) && rest == argc;
+	return cli_options(argc, argv, names, &rest) && cli_no_more(argc, argv, rest);
 }
 
 static bool say_no(const char *what, const char *about)

@@ -57,7 +57,7 @@ static bool read_options(int argc, char **argv, struct options *o)
 	};
 	int rest;
 
-	return cli_options(argc, argv, names, &rest) && rest == argc;
+	return cli_options(argc, argv, names, &rest) && cli_no_more(argc, argv, rest);
 }
 
 static const char *text(struct json_object *o, const char *name)

@@ -82,7 +82,8 @@ static bool read_options(int argc, char **argv, struct options *o)
 	};
 	int rest;
 
-	return cli_options(argc, argv, names, &rest) && rest == argc && (o->help || o->dsn);
+	return cli_options(argc, argv, names, &rest) && cli_no_more(argc, argv, rest) &&
+	       (o->help || o->dsn || say_no("--dsn says which database to look at"));
 }
 
 /* --- the connection ------------------------------------------------------------------------ */

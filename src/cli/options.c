@@ -65,3 +65,10 @@ bool cli_options(int argc, char **argv, const struct cli_option *options, int *r
 	*ret_rest = optind;
 	return true;
 }
+
+bool cli_no_more(int argc, char **argv, int rest)
+{
+	if (rest < argc)
+		fprintf(stderr, "pgherald: %s: too many words: %s\n", argv[0], argv[rest]);
+	return rest >= argc;
+}

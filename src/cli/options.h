@@ -22,5 +22,7 @@ struct cli_option {
  * options. False, with the reason on standard error, for an option that there is none of, or that
  * lacks its value. */
 bool cli_options(int argc, char **argv, const struct cli_option *options, int *ret_rest);
+/* For a command that takes no other words: whether there is none, else false after saying which. */
+bool cli_no_more(int argc, char **argv, int rest);
 
 #endif

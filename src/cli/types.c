@@ -39,7 +39,7 @@ static bool read_options(int argc, char **argv, struct options *o)
 	};
 	int rest;
 
-	return cli_options(argc, argv, names, &rest) && rest == argc &&
+	return cli_options(argc, argv, names, &rest) && cli_no_more(argc, argv, rest) &&
 	       (o->help || o->ts != o->schema);
 }
 

@@ -67,6 +67,11 @@ def test_print_config_reads_back_the_same(install, tmp_path):
     ([], 2, "which command?"),
     (["dance"], 2, "unknown command dance"),
     (["--colour"], 2, "unknown or incomplete option"),
+    (["-t", "x.conf"], 2, "a file is named with -c: x.conf"),
+    (["-c", "x.conf", "doctor"], 2, "options come after the command: pgherald doctor"),
+    (["doctor", "x.conf"], 2, "doctor: too many words: x.conf"),
+    (["init", "dbname=shop"], 2, "init: too many words: dbname=shop"),
+    (["init", "--yes"], 2, "--dsn says which database"),
     (["-t", "-c", "/nowhere/x.conf"], 1, "/nowhere/x.conf: No such file or directory"),
 ])
 def test_command_line(args, status, text):
