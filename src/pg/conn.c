@@ -38,6 +38,7 @@ static const char setup_sql[] =
 	" FROM (VALUES ('search_path', 'pg_catalog, pg_temp'), ('timezone', 'UTC'), "
 	"('statement_timeout', '30s'),"
 	" ('idle_session_timeout', '0'), ('idle_in_transaction_session_timeout', '10s'),"
+	" ('transaction_timeout', '0'), ('lock_timeout', '0'),"
 	" ('jit', 'off'), ('enable_seqscan', 'off'), ('default_transaction_read_only', 'off'),"
 	" ('default_transaction_isolation', 'read committed'),"
 	/* what is answered as published outlives a crash of the server */

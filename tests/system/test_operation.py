@@ -509,6 +509,31 @@ def test_look_ups_that_fail_are_in_the_log_once(served):
     Client(d, served.boss).hello()
 
 
+def test_time_limits_of_the_database_are_not_ours(served):
+    """Nor do they end what waits for a moment. (transaction_timeout came with PostgreSQL 17, idle_session_timeout with 14.)"""
+    db = served.db
+    settings = [n for n, in db.run("SELECT name FROM pg_settings WHERE name IN ('lock_timeout', 'transaction_timeout',"
+                                   " 'idle_session_timeout', 'idle_in_transaction_session_timeout')")]
+    for name in settings:
+        db.run(f"ALTER DATABASE {db.name} SET {name} = '100ms'")
+    d = served.daemon.start().wait_ready()
+    holder = db.connect("postgres", autocommit=False)
+    with holder.cursor() as cursor:
+        for name in settings:
+            cursor.execute(f"SET {name} = 0")
+        holder.commit()
+        cursor.execute("LOCK TABLE authtoken_token IN ACCESS EXCLUSIVE MODE")
+        c = Client(d, served.boss)
+        cursor.execute("SELECT pg_sleep(0.3)")  # less than the half second that a look-up waits
+        holder.rollback()
+    holder.close()
+    c.hello()
+    change(served)
+    c.wait_message("estimate.created")
+    assert not re.search(r"timeout|lost|terminat|locked", d.log()), d.log()
+    c.close()
+
+
 def test_read_only_as_the_databases_default(served):
     """What a session says for itself counts; only a standby is of no use."""
     served.db.run(f"ALTER DATABASE {served.db.name} SET default_transaction_read_only = on")

@@ -169,7 +169,8 @@ def test_look_ups_are_not_captured_either(db, installed):
 def test_a_forged_notification_is_a_wake_up_and_nothing_else(served):
     d = served.daemon.start().wait_ready()
     boss = Client(d, served.boss).hello()
-    forged = ['{"v":1,"topic":"estimate"}', '{"v":1,"topic":"estimate","data":{"estimate_id":1}}',
+    forged = ['{"v":1,"topic":"*"}', '{"v":1,"topic":"auth"}', '{"v":1,"topic":"estimate"}',
+              '{"v":1,"topic":"estimate","data":{"estimate_id":1}}',
               '{"event":"estimate.created","data":{}}', "", "nonsense", "x" * 7999]
     app = served.db.connect("app")
     with app.cursor() as cursor:
