@@ -82,6 +82,22 @@ CROSS JOIN LATERAL (WITH RECURSIVE base AS (
 WHERE b.oid <> ALL ('{timestamptz,timestamp,date}'::regtype[])
 GROUP BY 1, 2
 
+--! virtual-column danger
+--! PostgreSQL computes a virtual column when it is read, and not for triggers: each change would be told as "fetch
+--! again" or with null, and an end of rights would be noticed by recheck only. Make it STORED, or name another one.
+SELECT c.rel, format('column %I is virtual', c.col), NULL
+FROM (SELECT w.oid, w.rel, col FROM watch AS w CROSS JOIN LATERAL unnest(w.columns) AS u (col)
+      UNION
+      SELECT to_regclass(y.rel), y.rel, u.col
+      FROM way AS y CROSS JOIN LATERAL unnest(ARRAY[y.key, y.value]) AS u (col)
+      WHERE y.follow
+      UNION
+      SELECT CASE r.kind WHEN 'column' THEN to_regclass(r.object) END, r.object, r.col
+      FROM want_right AS r
+      WHERE r.kind = 'column' AND r.role = 'pgherald_auth') AS c
+JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = c.col
+WHERE a.attgenerated = 'v'
+
 --! partitioned notice
 --! What is written through this table is recorded. A statement that names a partition directly
 --! fires only that partition's triggers, and is not.

@@ -47,7 +47,9 @@ static const char tables_sql[] =
 	" f.nspname, f.relname, f.attname"
 	" FROM made AS m"
 	" JOIN pg_catalog.pg_attribute AS a ON a.attrelid = m.oid AND a.attnum > 0"
-	" AND NOT a.attisdropped"
+	/* not what triggers are not given (sql/stored.sql) */
+	" AND NOT a.attisdropped AND a.attgenerated OPERATOR(pg_catalog.<>) "
+	"'v'::pg_catalog.\"char\""
 	" JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid"
 	" LEFT JOIN pg_catalog.pg_type AS b ON b.oid = t.typbasetype"
 	" LEFT JOIN LATERAL (SELECT o.nspname, o.relname, k.attname"

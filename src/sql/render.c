@@ -141,6 +141,16 @@ void render_grants_finish(const struct render_grants *g, struct buf *out)
 		out->data[--out->len] = '\0'; /* the template has the line break */
 }
 
+void render_grants_stored(const struct render_grants *g, struct buf *out)
+{
+	autobuf columns = {0};
+
+	buf_init(&columns, RENDER_MAX);
+	render_grants_columns(g, &columns);
+	template_fill(out, sql_stored,
+		      (const struct slot[]){{"columns", buf_cstr(&columns)}, {NULL, NULL}});
+}
+
 void render_grants_free(struct render_grants *g)
 {
 	for (size_t i = 0; i < g->n; i++) {

@@ -112,6 +112,8 @@ void render_grants_finish(const struct render_grants *g, struct buf *out);
  * that goes on. */
 void render_grants_tables(const struct render_grants *g, struct buf *out);
 void render_grants_columns(const struct render_grants *g, struct buf *out);
+/* Refuses those that triggers are not given. */
+void render_grants_stored(const struct render_grants *g, struct buf *out);
 void render_grants_free(struct render_grants *g);
 
 /* Ceiling of one rendered piece, bytes: 200 joined fields with names of 63 bytes fit many times. */

@@ -361,6 +361,7 @@ static bool fill_parts(struct buf *parts, const struct render_auth *a,
 	add_expiry(parts, a, tokens, g);
 	add_channels(parts, a, tokens, g);
 	ok = add_role(&parts[PART_ROLE], a, users, g, error);
+	render_grants_stored(g, &parts[PART_GRANTS]);
 	render_grants_finish(g, &parts[PART_GRANTS]);
 	render_grants_free(g);
 	add_names(parts, a);

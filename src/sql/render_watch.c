@@ -132,6 +132,16 @@ static size_t count_ways(const struct watch *w)
 	return n;
 }
 
+static void add_stored(struct buf *out, const struct watch *w, const struct columns *c)
+{
+	struct render_grants *g = render_grants_new("");
+
+	for (size_t i = 0; i < c->n; i++)
+		render_grants_add(g, w->schema, w->table, c->names[i]);
+	render_grants_stored(g, out);
+	render_grants_free(g);
+}
+
 static void table_parts(struct buf *parts, const struct watch *w, const struct columns *c)
 {
 	ident_add_table(&parts[PART_TABLE], w->schema, w->table);
@@ -143,6 +153,7 @@ static void table_parts(struct buf *parts, const struct watch *w, const struct c
 	add_array(&parts[PART_KEY_ARRAY], (const char *const *)w->key, w->n_key);
 	text_columns_of(w, add_table_column, &parts[PART_TEXT_COLUMNS]);
 	utc_columns_of(w, add_table_column, &parts[PART_UTC_COLUMNS]);
+	add_stored(&parts[PART_GRANTS], w, c);
 	teller_grants(&parts[PART_GRANTS], w);
 	buf_u64(&parts[PART_N_WAYS], w->follow ? count_ways(w) : 0);
 }

@@ -199,6 +199,12 @@ static void teller_parts(struct buf *parts, const struct way *way, const struct 
 {
 	autofree char *seek = xasprintf("^%s$", buf_cstr(&parts[PART_SEEK]));
 	const struct teller t = {way->watch, all, buf_cstr(&parts[PART_TABLE_LITERAL]), seek, seek};
+	struct render_grants *g = render_grants_new("");
+
+	render_grants_add(g, way->hop->schema, way->hop->table, way->hop->key);
+	render_grants_add(g, way->hop->schema, way->hop->table, way->hop->value);
+	render_grants_stored(g, &parts[PART_HOME]);
+	render_grants_free(g);
 
 	teller_home(&parts[PART_HOME], &t);
 	teller_away(&parts[PART_TELLER], &t);

@@ -6,6 +6,7 @@
 extern const char sql_begin[];
 extern const char sql_core[];
 extern const char sql_kinds[];
+extern const char sql_stored[];
 extern const char sql_tables_only[];
 extern const char sql_names[];
 extern const char sql_owners[];
