@@ -37,7 +37,8 @@ enum route_kind {
 enum line_ends { LINE_ENDS_LF, LINE_ENDS_CRLF };
 enum socket_mode { SOCKET_MODE_ALL, SOCKET_MODE_GROUP, SOCKET_MODE_OWNER };
 enum capture { CAPTURE_JOURNAL, CAPTURE_NOTIFY };
-enum auth_users { USERS_TABLE, USERS_CLAIMS };
+/* What the preset says has become one of the others when the configuration has been checked. */
+enum auth_users { USERS_TABLE, USERS_CLAIMS, USERS_PRESET };
 enum auth_role_from { ROLE_FROM_COLUMN, ROLE_FROM_GROUPS, ROLE_FROM_STAFF };
 
 #define ROUTE_CHANNELS_MAX 16 /* in a [route] */

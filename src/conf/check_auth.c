@@ -32,6 +32,8 @@ static void preset_column(char **setting, const char *def, const char *preset)
 /* The preset's names where the file says nothing else. */
 static void apply_preset(struct conf_auth *a)
 {
+	if (a->users == USERS_PRESET)
+		a->users = a->preset == PRESET_SUPABASE ? USERS_CLAIMS : USERS_TABLE;
 	switch (a->preset) {
 	case PRESET_KNOX:
 		preset_column(&a->token_table, "public.authtoken_token", "public.knox_authtoken");
@@ -49,7 +51,6 @@ static void apply_preset(struct conf_auth *a)
 		break;
 	case PRESET_SUPABASE:
 		preset_column(&a->audience, "", "authenticated");
-		a->users = USERS_CLAIMS;
 		break;
 	case PRESET_APIKEY:
 		preset_column(&a->token_table, "public.authtoken_token", "public.api_key");
@@ -214,6 +215,8 @@ static bool check_strange(struct parser *p, const struct conf_auth *a, unsigned 
 		{"audience", a->audience, verifiers[a->preset].jwt},
 		{"channels_claim", a->channels_claim, verifiers[a->preset].jwt},
 		{"claims", a->claims.n ? "set" : "", verifiers[a->preset].jwt},
+		{"users", a->users == USERS_CLAIMS ? "claims" : "",
+		 verifiers[a->preset].jwt || a->preset == PRESET_APIKEY},
 		{"role", a->role, a->preset == PRESET_NONE},
 		{"token_channels", a->token_channels, has_token_table(a)},
 	};
@@ -223,6 +226,31 @@ static bool check_strange(struct parser *p, const struct conf_auth *a, unsigned 
 			return parser_fail(p, line, "[auth %s] %s is not for preset = %s%s",
 					   a->name, settings[i].name, verifier_presets[a->preset],
 					   verifiers[a->preset].jwt ? " without jwks_url" : "");
+	return true;
+}
+
+/* Who names the table that says who is active, or the claim that says what he may, must not find
+ * out later that nobody has looked there. */
+static bool check_users(struct parser *p, const struct conf_auth *a, unsigned line)
+{
+	const bool claims = conf_auth_verifies(a) && a->users == USERS_CLAIMS;
+	const struct {
+		const char *name;
+		bool said, asked;
+	} settings[] = {
+		{"user_table", strcmp(a->user_table, "public.auth_user") != 0, !claims},
+		{"user_key", strcmp(a->user_key, "id") != 0, !claims},
+		{"user_active", strcmp(a->user_active, "is_active") != 0, !claims},
+		{"role_from", a->role_from != ROLE_FROM_COLUMN, !claims},
+		{"role_column", strcmp(a->role_column, "role") != 0, !claims},
+		{"role_claim", strcmp(a->role_claim, "role") != 0,
+		 claims || !verifiers[a->preset].jwt},
+	};
+
+	for (size_t i = 0; i < sizeof(settings) / sizeof(*settings); i++)
+		if (settings[i].said && !settings[i].asked)
+			return parser_fail(p, line, "[auth %s] %s is not asked: users = %s",
+					   a->name, settings[i].name, claims ? "claims" : "table");
 	return true;
 }
 
@@ -269,7 +297,7 @@ bool check_auth(struct parser *p, struct conf_auth *a, unsigned line)
 	if (!check_strange(p, a, line))
 		return false;
 	apply_preset(a);
-	if (!check_places(p, a, line) || !check_tables(p, a, line))
+	if (!check_places(p, a, line) || !check_tables(p, a, line) || !check_users(p, a, line))
 		return false;
 	if (a->preset == PRESET_SESSION)
 		return check_session(p, a, line);

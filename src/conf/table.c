@@ -15,7 +15,7 @@ static const char *const socket_modes[] = {"0666", "0660", "0600", NULL};
 static const char *const client_address_names[] = {"x-forwarded-for", "forwarded", NULL};
 static const char *const level_names[] = {"error", "warning", "info", "debug", NULL};
 static const char *const format_names[] = {"text", "json", NULL};
-static const char *const users_names[] = {"table", "claims", NULL};
+static const char *const users_names[] = {"table", "claims", "preset", NULL};
 static const char *const role_from_names[] = {"column", "groups", "staff", NULL};
 static const char *const line_ends_names[] = {"lf", "crlf", NULL};
 static const char *const capture_names[] = {"journal", "notify", NULL};
@@ -127,7 +127,7 @@ static const struct setting auth_settings[] = {
 	{"issuer", TYPE_TEXT, AT(conf_auth, issuer), "", 0, NULL, 0, 0},
 	{"audience", TYPE_TEXT, AT(conf_auth, audience), "", 0, NULL, 0, 0},
 	{"leeway", TYPE_DURATION, AT(conf_auth, leeway_ms), "0s", 0, NULL, 0, 600000},
-	{"users", TYPE_CHOICE, AT(conf_auth, users), "table", 0, users_names, 0, 0},
+	{"users", TYPE_CHOICE, AT(conf_auth, users), "preset", 0, users_names, 0, 0},
 	{"user_claim", TYPE_TEXT, AT(conf_auth, user_claim), "sub", 0, NULL, 0, 0},
 	{"role_claim", TYPE_TEXT, AT(conf_auth, role_claim), "role", 0, NULL, 0, 0},
 	{"channels_claim", TYPE_TEXT, AT(conf_auth, channels_claim), "", 0, NULL, 0, 0},

@@ -339,6 +339,21 @@ def test_a_sample_is_no_secret(tmp_path, sample):
     assert done.returncode == 1 and not done.stdout and "32 bytes at least" in done.stderr
 
 
+def test_supabase_with_a_table(doors, tmp_path):
+    """Whoever asks the table has it asked, also where the preset does not."""
+    doors.daemon.stop()
+    doors.configure("preset = jwt\nkey_file = " + str(tmp_path / "secret"),
+                    "preset = supabase\nusers = table\nkey_file = " + str(tmp_path / "secret"))
+    doors.install.apply()
+    doors.daemon.start().wait_ready()
+    theirs_of = {user: ours(user, aud="authenticated", role="authenticated") for user in (1, 2)}
+    anna = stream(doors, theirs_of[2]).hello()
+    assert status(doors, theirs_of[1]) == 200
+    doors.db.run("UPDATE api_user SET is_active = false WHERE id = 2")
+    anna.wait_end()
+    assert status(doors, theirs_of[2]) == 401
+
+
 def test_a_sample_of_documentation_starts_no_daemon(doors, tmp_path):
     (tmp_path / "secret").write_text("your-super-secret-jwt-token-with-at-least-32-characters-long\n")
     serve_says(doors, "this secret stands in somebody's documentation")

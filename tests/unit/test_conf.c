@@ -120,6 +120,17 @@ TEST(complaints_of_doors)
 	expect_error(LEAST "[auth k]\npreset = apikey\nplaces = query\n[route r]\npath = /r\n"
 			   "auth = a, k\n",
 		     "f:7: [route r] auth: nothing is left for [auth k] behind [auth a]");
+	expect_error(LEAST "users = claims\n", "f:3: [auth a] users is not for preset = drf");
+	expect_error(LEAST "preset = session\nsecret_key_file = /key\nusers = claims\n",
+		     "f:3: [auth a] users is not for preset = session");
+	expect_error(LEAST "preset = jwt\nkey_file = /k\nusers = claims\nuser_table = public.u\n",
+		     "f:3: [auth a] user_table is not asked: users = claims");
+	expect_error(LEAST "preset = supabase\nkey_file = /k\nuser_active = active\n",
+		     "f:3: [auth a] user_active is not asked: users = claims");
+	expect_error(LEAST "preset = apikey\nkey_file = /k\nusers = claims\nrole_from = staff\n",
+		     "f:3: [auth a] role_from is not asked: users = claims");
+	expect_error(LEAST "preset = jwt\nkey_file = /k\nrole_claim = roles\n",
+		     "f:3: [auth a] role_claim is not asked: users = table");
 	expect_error(LEAST "issuer = x\n", "f:3: [auth a] issuer is not for preset = drf");
 	expect_error(LEAST "preset = none\n",
 		     "f:3: [auth a] preset = none needs role = the name of a [role]");
@@ -610,6 +621,7 @@ TEST(every_setting_is_settable)
 				       {"issuer", "preset = jwt\nkey_file = /k\n"},
 				       {"audience", "preset = jwt\nkey_file = /k\n"},
 				       {"claims", "preset = jwt\nkey_file = /k\n"},
+				       {"users", "preset = jwt\nkey_file = /k\n"},
 				       {"channels_claim", "preset = jwt\nkey_file = /k\n"},
 				       {"jwks_url", "preset = jwt\n"},
 				       {"jwks_ca_file", "preset = jwt\njwks_url = https://h/k\n"},
