@@ -109,6 +109,12 @@ def test_what_is_asked_for(served, d, accept, query, transport):
     assert c.status == 406 and b"sse, ndjson, poll, websocket" in c.buffer + c.raw_body or NDJSON.encode() in c.raw_body + c.buffer
 
 
+def test_every_transport_has_a_reader_here(served, d):
+    """One that is not in TRANSPORTS would be in none of these tests."""
+    status, _, body = d.get(EVENTS + "?transport=telepathy", served.boss)
+    assert status == 406 and set(json.loads(body)["detail"].partition(": ")[2].rstrip(".").split(", ")) == set(RESUMABLE)
+
+
 @pytest.mark.parametrize("path, query, headers, status, words", [
     ("/talk", "", {}, 426, "Transports here: websocket."),
     ("/talk", "transport=websocket", {}, 426, "Transports here: websocket."),

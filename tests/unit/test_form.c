@@ -14,6 +14,13 @@ static const char *text_of(struct buf *b)
 	return buf_cstr(b);
 }
 
+static uint32_t form_in(enum wire_transport transport, enum wire_dialect dialect)
+{
+	const struct form_parts p = {.transport = transport, .dialect = dialect};
+
+	return form_of(&p);
+}
+
 TEST(transport_names)
 {
 	for (enum wire_transport t = 0; t < N_TRANSPORTS; t++) {
@@ -25,6 +32,30 @@ TEST(transport_names)
 	}
 	assert_int_equal(transport_find(""), N_TRANSPORTS);
 	assert_int_equal(transport_find("SSE"), N_TRANSPORTS);
+}
+
+/* The same event in each: who adds one says here what its bytes are. */
+TEST(an_event_in_every_transport)
+{
+#define OBJECT "{\"event\": \"a.updated\", \"data\": 1, \"timestamp\": 7, \"id\": \"e.0.2\"}"
+	static const char *const want[N_TRANSPORTS] = {
+		[TRANSPORT_SSE] =
+			"data: {\"event\": \"a.updated\", \"data\": 1, \"timestamp\": 7}\n"
+			"id: e.0.2\n\n",
+		[TRANSPORT_NDJSON] = OBJECT "\n",
+		[TRANSPORT_POLL] = ",\n" OBJECT,
+		[TRANSPORT_WEBSOCKET] = "\x81\x40" OBJECT,
+	};
+	const struct news n = {.type = "a.updated", .doc = "1", .at = 7};
+
+	for (enum wire_transport t = 0; t < N_TRANSPORTS; t++) {
+		autobuf b = {.max = 4096};
+
+		assert_non_null(want[t]);
+		form_event(form_in(t, DIALECT_DJANGO), &b, &n, "e.0.2");
+		assert_string_equal(text_of(&b), want[t]);
+	}
+#undef OBJECT
 }
 
 /* Two forms have the same number when nothing in them differs. */
@@ -69,13 +100,6 @@ TEST(what_cannot_be_carried)
 									       t == TRANSPORT_SSE ||
 									       t == TRANSPORT_POLL);
 		}
-}
-
-static uint32_t form_in(enum wire_transport transport, enum wire_dialect dialect)
-{
-	const struct form_parts p = {.transport = transport, .dialect = dialect};
-
-	return form_of(&p);
 }
 
 TEST(sse_says_little_beside_messages)
@@ -302,6 +326,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(transport_names),
+		cmocka_unit_test(an_event_in_every_transport),
 		cmocka_unit_test(numbers),
 		cmocka_unit_test(what_cannot_be_carried),
 		cmocka_unit_test(sse_says_little_beside_messages),
