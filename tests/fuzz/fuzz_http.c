@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL
  * Raw bytes into a worker's socket: whatever they are, what comes back begins as an answer of HTTP,
- * and nothing is left when the connection has ended. */
+ * every refusal is ours and none of libmicrohttpd's own, and nothing is left when the connection
+ * has ended. */
 #include "config.h"
 
 #include <assert.h>
@@ -29,6 +30,15 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	return 0;
 }
 
+/* libmicrohttpd says what it refuses in HTML, and does not say that it is HTML. */
+static void look(const char *answer)
+{
+	const char *status = answer + strlen("HTTP/1.1 "), *end = strstr(answer, "\r\n\r\n");
+	const char *type = strstr(answer, "\r\nContent-Type: ");
+
+	assert(!end || (*status != '4' && *status != '5') || (type && type < end));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	autobuf answer = {.max = ANSWER_MAX};
@@ -43,6 +53,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (served_turn(fd, &answer))
 			idle = 0;
 	assert(!strncmp(buf_cstr(&answer), "HTTP/1.", answer.len < 7 ? answer.len : 7));
+	look(buf_cstr(&answer));
 	close(fd);
 	served_settle();
 	return 0;
