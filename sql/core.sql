@@ -412,6 +412,16 @@ BEGIN
                   false);
 END
 $pgherald$;
+-- Whether values of this type that are equal are spelled alike, as 1.0 and 1.00 of numeric are not, nor those of a
+-- collation without capitals. Asked by the planner, as pgherald.plain().
+CREATE OR REPLACE FUNCTION pgherald.spelled_once(kind anyelement) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $pgherald$
+BEGIN
+  RETURN pg_typeof(kind) IN ('boolean', 'smallint', 'integer', 'bigint', 'oid', 'uuid', 'date', 'timestamptz');
+END
+$pgherald$;
 -- Text as a value of this type, by its input function: no cast is looked for.
 CREATE OR REPLACE FUNCTION pgherald.typed(value text, kind anyelement) RETURNS anyelement
 LANGUAGE plpgsql IMMUTABLE
@@ -1000,7 +1010,7 @@ REVOKE ALL ON SCHEMA pgherald FROM PUBLIC;
 REVOKE ALL ON FUNCTION pgherald.utc(timestamptz), pgherald.utc(text), pgherald.epoch(), pgherald.next_id(),
   pgherald.plain(anyelement, boolean), pgherald.plain_type(oid, boolean),
   pgherald.only_plain(anyelement, boolean), pgherald.as_text(anyelement), pgherald.as_jsonb(anyelement),
-  pgherald.is_array(anyelement), pgherald.typed(text, anyelement),
+  pgherald.is_array(anyelement), pgherald.spelled_once(anyelement), pgherald.typed(text, anyelement),
   pgherald.user_key(text), pgherald.channel_key(text), pgherald.revoked(text[]),
   pgherald.publish(text, text, jsonb, text, text, boolean), pgherald.kept_for(text[]),
   pgherald.too_much(text, int), pgherald.refetch(text, text, int),

@@ -286,6 +286,7 @@ static void render_for_login(struct buf *out, const char *text, const struct ren
 		"'utc', 'epoch', 'next_id', 'too_much', 'refetch', 'rescope', 'lost', 'indexed', "
 		"'shut_when_full', "
 		"'plain', 'plain_type', 'only_plain', 'as_text', 'as_jsonb', 'is_array', "
+		"'spelled_once', "
 		"'typed', 'user_key', 'channel_key', 'revoked', 'publish', 'kept_for', "
 		"'forget_prepared', "
 		"'tell', 'replay', "

@@ -162,9 +162,10 @@ void render_column(struct buf *out, const struct row *row, const char *column)
 void render_text(struct buf *out, const struct row *row, const char *column)
 {
 	if (row->record) {
+		/* a collation may take two spellings for one; clients do not */
 		buf_str(out, "pgherald.as_text(");
 		render_column(out, row, column);
-		buf_char(out, ')');
+		buf_str(out, ") COLLATE \"C\"");
 	} else {
 		render_value(out, row, "->>", column);
 	}
@@ -309,7 +310,7 @@ static void add_hops(struct buf *out, const struct watch_owner *o, const struct 
 	buf_printf(out, "SELECT %spgherald.as_text(h%zu.", keyed ? "pgherald.user_key(" : "",
 		   o->n_hops);
 	ident_add(out, o->hops[o->n_hops - 1].value);
-	buf_str(out, keyed ? "))\nFROM " : ")\nFROM ");
+	buf_str(out, keyed ? ") COLLATE \"C\")\nFROM " : ") COLLATE \"C\"\nFROM ");
 	for (size_t i = 0; i < o->n_hops; i++) {
 		const struct watch_hop *h = &o->hops[i];
 		autofree char *before = xasprintf("h%zu", i), *here = xasprintf("h%zu", i + 1);
@@ -400,10 +401,25 @@ void render_differ(struct buf *out, const struct columns *c, const char *a, cons
 
 void render_agree(struct buf *out, const struct columns *c, const char *a, const char *b)
 {
+	const struct row past = {.name = a, .record = true}, here = {.name = b, .record = true};
+
+	buf_str(out, "CASE WHEN ");
 	for (size_t i = 0; i < c->n; i++) {
-		buf_str(out, i ? "\nAND " : "");
-		render_column(out, &(struct row){.name = a, .record = true}, c->names[i]);
-		buf_str(out, " IS NOT DISTINCT FROM ");
-		render_column(out, &(struct row){.name = b, .record = true}, c->names[i]);
+		buf_str(out, i ? "\n AND pgherald.spelled_once(CASE WHEN false THEN "
+			       : "pgherald.spelled_once(CASE WHEN false THEN ");
+		render_column(out, &here, c->names[i]);
+		buf_str(out, " END)");
 	}
+	buf_str(out, "\nTHEN ");
+	for (size_t i = 0; i < c->n; i++) {
+		buf_str(out, i ? "\n AND " : "");
+		render_column(out, &past, c->names[i]);
+		buf_str(out, " IS NOT DISTINCT FROM ");
+		render_column(out, &here, c->names[i]);
+	}
+	buf_str(out, "\nELSE ");
+	add_record(out, c, a);
+	buf_str(out, "\n *= ");
+	add_record(out, c, b);
+	buf_str(out, " END");
 }

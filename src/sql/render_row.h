@@ -74,7 +74,7 @@ void render_owners(struct buf *out, const struct watch *w, const struct row *row
 void render_plain(struct buf *out, const struct columns *c, const struct row *row);
 /* That two rows with types have other values in these columns, were it only in their image. */
 void render_differ(struct buf *out, const struct columns *c, const char *a, const char *b);
-/* That they have the same. */
+/* That they spell these alike: 1.0 is not 1.00. */
 void render_agree(struct buf *out, const struct columns *c, const char *a, const char *b);
 
 #endif

@@ -69,15 +69,17 @@ static void add_told_owners(struct buf *parts, const struct watch *w, const stru
 	render_indented(out, buf_cstr(&look), strlen("CROSS JOIN LATERAL (SELECT "));
 }
 
-/* That "this" is the row that the journal's first image is one of. */
+/* That "this" is the row that the journal's first image is one of, and spelled as it was. */
 static void add_this_is(struct buf *out, const struct watch *w, const struct columns *c)
 {
 	const struct row image = {.name = "o.image", .places = c};
 
 	for (size_t i = 0; i < w->n_key; i++) {
-		buf_str(out, i ? " AND " : "");
 		render_match(out, &image, w->key[i], "this", w->key[i]);
+		buf_str(out, "\nAND ");
 	}
+	render_key(out, w, &this);
+	buf_str(out, " = o.pk");
 }
 
 void render_node(struct buf *out, const struct watch *w, const struct row *row)

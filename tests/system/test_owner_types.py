@@ -2,9 +2,11 @@
 """A user id has one spelling: in rows that are recorded one at a time and in bulk, in look-ups of owners, as
 the user of a token, and in what tells that his rights have changed."""
 
+import psycopg2
 import pytest
 
 from conftest import HEAD, TOLD, Install
+from lib.beliefs import Beliefs
 
 # (type, two values, and how they are spelled)
 KINDS = [
@@ -126,3 +128,70 @@ def test_one_spelling(kinds, n, kind, one, two, spelled_one, spelled_two):
     assert db.run("SELECT pk FROM pgherald.journal ORDER BY id") == [
         (spelled_one,), (spelled_two,), (spelled_one,), (spelled_two,)]
     db.run("DELETE FROM pgherald.journal")
+
+
+# Values that PostgreSQL takes for the same, and clients do not: (type, two of these, another)
+ALIKE = [
+    ("numeric", "1.0", "1.00", "'NaN'"),
+    ("positive", "1.0", "1.00", "2"),
+    ("float8", "0", "'-0'", "'NaN'"),
+    ("numrange", "'[1.0,2)'", "'[1.00,2)'", "'empty'"),
+    ("folded", "'anna'", "'ANNA'", "'boris'"),
+    ("citext", "'anna'", "'ANNA'", "'boris'"),
+]
+# {one}: a row with the first of these, {other} one with another; {c} is the column.
+ALIKE_STEPS = [
+    "INSERT INTO {t} VALUES ({one})",
+    "UPDATE {t} SET {c} = {y}",
+    "UPDATE {t} SET v = v + 1; UPDATE {t} SET {c} = {x}",
+    "UPDATE {t} SET {c} = {y}; UPDATE {t} SET v = v + 1",
+    "DELETE FROM {t}; INSERT INTO {t} VALUES ({one}); UPDATE {t} SET v = v + 1",
+    "INSERT INTO {t} VALUES ({other}); UPDATE {t} SET {c} = {y} WHERE v > 0",
+    "UPDATE {t} SET {c} = CASE WHEN v > 0 THEN {x}::{kind} ELSE {z}::{kind} END",
+    "UPDATE {t} SET v = v + 1; DELETE FROM {t}",
+]
+
+
+@pytest.fixture(scope="module")
+def alike(cluster, tmp_path_factory):
+    db = cluster.create_database("app_template")
+    db.run("CREATE EXTENSION citext; CREATE DOMAIN positive AS numeric CHECK (value > 0)")
+    try:
+        db.run("CREATE COLLATION nobody_shouts (provider = icu, locale = 'und-u-ks-level2', deterministic = false); "
+               "CREATE DOMAIN folded AS text COLLATE nobody_shouts")
+    except psycopg2.Error:  # this PostgreSQL has no ICU
+        db.run("CREATE DOMAIN folded AS citext")
+    sections = ""
+    for n, (kind, *_) in enumerate(ALIKE):
+        db.run(f"CREATE TABLE key{n} (id {kind} PRIMARY KEY, v int, owner int); "
+               f"CREATE TABLE own{n} (id int PRIMARY KEY, v int, owner {kind})")
+        sections += "".join(f"[watch {t}]\ntable = public.{t}\nowners = owner\nfields = id, v, owner\n"
+                            for t in (f"key{n}", f"own{n}"))
+    install = Install(db, tmp_path_factory.mktemp("alike"))
+    install.write(sections)
+    install.apply()
+    yield db
+    db.drop()
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["", "late"])
+@pytest.mark.parametrize("place", ["key", "own"])
+@pytest.mark.parametrize("n", range(len(ALIKE)), ids=[k[0] for k in ALIKE])
+def test_what_postgresql_takes_for_the_same(alike, n, place, late):
+    """Another spelling is another key for a client, and another user."""
+    kind, x, y, z = ALIKE[n]
+    t = f"{place}{n}"
+    alike.run(f"TRUNCATE {t}; DELETE FROM pgherald.journal")
+    users = [alike.one(f"SELECT {v}::{kind}::text") for v in (x, y, z)] if place == "own" else ("1", "2", "3")
+    b = Beliefs(alike, {t: "json_build_object('id', id, 'v', v, 'owner', owner), ARRAY[owner::text]"}, users)
+    rows = {"key": (f"{x}, 0, 1", f"{z}, 0, 2"), "own": (f"1, 0, {x}", f"2, 0, {z}")}
+    for step in ALIKE_STEPS:
+        sql = step.format(t=t, c={"key": "id", "own": "owner"}[place], one=rows[place][0], other=rows[place][1], x=x, y=y, z=z,
+                          kind=kind)
+        alike.run(f"BEGIN; {sql}; COMMIT")
+        if not late:
+            told = b.hear()
+            b.check((sql, told))
+    b.hear()
+    b.check("all of them")
+    assert b.again == 0

@@ -160,7 +160,7 @@ def test_one_watch_only(db, install):
 def test_comment_holds_version_and_hash_of_the_body(db, installed):
     rows = db.run("SELECT obj_description(oid, 'pg_proc'), md5(prosrc) FROM pg_proc "
                   "WHERE pronamespace = 'pgherald'::regnamespace")
-    assert len(rows) == 39
+    assert len(rows) == 40
     for comment, md5 in rows:
         assert re.fullmatch(rf"pgherald \S+ md5 {md5}", comment)
 
@@ -170,8 +170,8 @@ BARE = {"utc", "plain", "only_plain", "as_text", "as_jsonb", "typed", "user_key"
 OWNERS = {"auth_drf": "pgherald_auth", "who_drf": "pgherald_auth", "revoke_drf": "pgherald_auth",
           **{f"{what}_{topic}": "pgherald_teller" for what in ("tell", "settle", "names", "owners")
              for topic in ("estimate", "project")}}
-CALLED_BY_OTHERS = {"next_id", "too_much", "refetch", "rescope", "lost", "shut_when_full", "plain_type", "is_array", "indexed",
-                    "forget_prepared", "beside"}
+CALLED_BY_OTHERS = {"next_id", "too_much", "refetch", "rescope", "lost", "shut_when_full", "plain_type", "is_array", "spelled_once",
+                    "indexed", "forget_prepared", "beside"}
 
 
 def test_owner_and_settings_of_the_functions(db, installed):
