@@ -206,23 +206,52 @@ static void add_winners(void *arg, const struct way *way)
 
 /* Who came to what is gone while it went; and who went by the same cascade, further on: at that
  * time nothing led from the one to the other any more. What was found there all the same may be
- * what an old snapshot has, so it must have all that was found here. */
+ * what an old snapshot has, so it must have all that was found here. Whom the writer found is told
+ * already, but only of the rows with the same key: by the next table's it is known which these are,
+ * further on he must have been found for each. */
 static void add_late(void *arg, const struct way *way)
 {
+	static const char cascade[] =
+		"t.txid = v.txid AND t.op = 'v' AND v.data->3 <> '[]'\n"
+		"             AND NOT (v.data->9 <> '[]' AND (t.data->9) @> (v.data->9))\n"
+		"             AND CASE WHEN t.op = 'v' THEN (t.data->>1)::int END ";
+	static const char found[] = "ROWS FROM (jsonb_array_elements_text(v.data->7),\n"
+				    "                 jsonb_array_elements_text(coalesce("
+				    "nullif(v.data->8, 'null'), '[]'))) AS f (key, owner)";
 	struct buf *out = ((struct each *)arg)->out;
+	size_t last = way->n + way->owner->n_hops - 1 - way->place;
 
 	if (steps_are_last(way))
 		return;
-	buf_printf(out, "\nWHEN %zu THEN\n  ", way->n);
+	buf_printf(out, "\nWHEN %zu THEN\n  ARRAY(SELECT unnest(", way->n);
 	add_owners(out, way, 4);
 	buf_printf(
 		out,
 		"\n  || ARRAY(SELECT unnest(t.own_old) FROM told AS t\n"
-		"           WHERE t.txid = v.txid AND t.op = 'v' AND v.data->3 <> '[]'\n"
-		"             AND NOT (v.data->9 <> '[]' AND (t.data->9) @> (v.data->9))\n"
-		"             AND CASE WHEN t.op = 'v' THEN (t.data->>1)::int END BETWEEN %zu AND "
-		"%zu)",
-		way->n + 1, way->n + way->owner->n_hops - 1 - way->place);
+		"           WHERE %sBETWEEN %zu AND %zu))\n"
+		"        EXCEPT SELECT unnest(v.own_old))\n"
+		"  || ARRAY(SELECT l.owner\n"
+		"           FROM told AS t\n"
+		"           CROSS JOIN LATERAL ROWS FROM (jsonb_array_elements_text(t.data->7),\n"
+		"             jsonb_array_elements_text(coalesce(nullif(t.data->8, 'null'), "
+		"'[]'))) "
+		"AS l (key, owner)\n"
+		"           JOIN ROWS FROM (jsonb_array_elements_text(v.data->3),\n"
+		"             jsonb_array_elements_text(v.data->4)) AS m (key, value) ON m.value = "
+		"l.key\n"
+		"           WHERE %s= %zu\n"
+		"             AND NOT EXISTS (SELECT FROM %s\n"
+		"                             WHERE f.key = m.key AND f.owner = l.owner))",
+		cascade, way->n + 1, last, cascade, way->n + 1, found);
+	if (last > way->n + 1)
+		buf_printf(out,
+			   "\n  || ARRAY(SELECT unnest(t.own_old) FROM told AS t\n"
+			   "           WHERE %sBETWEEN %zu AND %zu\n"
+			   "           EXCEPT SELECT f.owner FROM %s\n"
+			   "           GROUP BY f.owner HAVING count(DISTINCT f.key) =\n"
+			   "             (SELECT count(DISTINCT m.key) FROM "
+			   "jsonb_array_elements_text(v.data->3) AS m (key)))",
+			   cascade, way->n + 2, last, found);
 }
 
 /* A step that the transaction made and took back, while it led rows elsewhere: see render_led.c. */
@@ -303,11 +332,10 @@ void render_of_way(struct buf *out, const struct watch *w, const struct columns 
 	add_case(out, w, c, add_taken_back, "false");
 	buf_str(out, ") AS again OFFSET 0) AS a\n"
 		     "  CROSS JOIN LATERAL (\n"
-		     "    SELECT ARRAY(SELECT unnest(");
+		     "    SELECT ");
 	add_case(out, w, c, add_late, "'{}'::text[]");
 	buf_str(out,
-		")\n"
-		"                 EXCEPT SELECT unnest(v.own_old)) AS late OFFSET 0) AS l\n"
+		" AS late OFFSET 0) AS l\n"
 		"  CROSS JOIN LATERAL (\n"
 		"    SELECT ARRAY(SELECT DISTINCT unnest(n.maybe) FROM net AS n WHERE n.txid = "
 		"v.txid AND n.maybe IS NOT NULL\n"

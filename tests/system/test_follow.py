@@ -14,6 +14,7 @@ import pytest
 from conftest import CONF, Install, Served, run_pgherald
 from lib.beliefs import ALL, Beliefs
 from lib.daemon import Client
+from lib.programs import FILL, WITHOUT, Random, Writer
 
 TABLES = """
 CREATE TABLE team (id int PRIMARY KEY, name text);
@@ -336,6 +337,8 @@ AT_ONCE = {
     "given at the end, and a cascade": (
         "WITH a AS (INSERT INTO team_member (team, usr) VALUES (1, 3)) DELETE FROM project WHERE id = 1",
         {4: {"1", "2"}, 8: {"1", "2"}}),
+    "led to another key, and a cascade takes others their way": (
+        "WITH a AS (UPDATE project SET id = id + 10 WHERE id = 2) DELETE FROM team WHERE id = 1", {}),
     "a trigger deletes": (
         "UPDATE project SET team = 1 WHERE id = 3", {}),
     "a trigger leads elsewhere": (
@@ -637,118 +640,40 @@ def test_side_by_side_and_too_much_since(followed, session):
 
 # --- random transactions -------------------------------------------------------------------------
 
-class Random:
-    """Random statements about these tables."""
-
-    def __init__(self, r):
-        self.r = r
-
-    def row(self, n=5):
-        return self.r.randint(1, n)
-
-    def user(self):
-        return self.r.choice(("1", "2", "3", "NULL"))
-
-    def where(self, *columns):
-        return self.r.choice([f"{c} = {self.row()}" for c in columns] + ["id % 3 = 0"])
-
-    def statement(self):
-        if self.r.random() < 0.15:  # of several, each of which sees what the others do
-            return f"WITH a AS ({self.simple()}), b AS ({self.simple()}) SELECT"
-        return self.simple()
-
-    def simple(self):
-        r = self.r
-        return r.choice((
-            lambda: f"INSERT INTO member (project, usr) VALUES ({self.row()}, {self.user()})",
-            lambda: f"INSERT INTO member (project, usr) SELECT g, {self.user()} FROM generate_series(1, {self.row()}) AS g",
-            lambda: f"DELETE FROM member WHERE {self.where('project', 'usr')}",
-            lambda: f"UPDATE member SET usr = {self.user()} WHERE {self.where('project', 'usr')}",
-            lambda: f"UPDATE member SET project = {self.row()} WHERE {self.where('project', 'usr')}",
-            lambda: f"INSERT INTO team_member (team, usr) VALUES ({self.row(3)}, {self.user()})",
-            lambda: f"DELETE FROM team_member WHERE {self.where('team', 'usr')}",
-            lambda: f"UPDATE team_member SET team = {self.row(3)}, usr = {self.user()} WHERE {self.where('team', 'usr')}",
-            lambda: f"UPDATE project SET team = {r.choice(('1', '2', '3', 'NULL'))} WHERE {self.where('id', 'team')}",
-            lambda: f"UPDATE project SET boss = {self.user()}, name = name || 'x' WHERE {self.where('id', 'team')}",
-            lambda: f"UPDATE project SET name = name || 'y' WHERE {self.where('id', 'team')}",
-            lambda: f"INSERT INTO project VALUES ({self.row()}, 'n', {self.user()}, {self.row(3)}) ON CONFLICT DO NOTHING",
-            lambda: f"UPDATE project SET id = id + 10 WHERE id = {self.row()} AND id < 10",
-            lambda: f"DELETE FROM project WHERE id = {self.row()}",
-            lambda: f"DELETE FROM team WHERE id = {self.row(3)}",
-            lambda: f"INSERT INTO team SELECT g, 'T' FROM generate_series(1, 3) AS g ON CONFLICT DO NOTHING",
-            lambda: f"INSERT INTO task VALUES ({self.row(9)}, 1, {self.row()}) ON CONFLICT (id) DO UPDATE SET v = 2",
-            lambda: f"UPDATE task SET project = {self.row()} WHERE {self.where('project', 'id')}",
-            lambda: f"UPDATE task SET v = v + 1 WHERE {self.where('project', 'id')}",
-            lambda: f"DELETE FROM task WHERE {self.where('project', 'id')}",
-        ))()
-
-    def isolation(self):
-        return self.r.choice(("READ COMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"))
-
-
-class Writer:
-    """A session with a transaction, which waits for nobody."""
-
-    def __init__(self, db, script):
-        self.c, self.script = db.connect(autocommit=False), script
-
-    def run(self, sql):
-        """What there is to say of it."""
-        try:
-            with self.c.cursor() as cursor:
-                cursor.execute("SAVEPOINT s")
-                try:
-                    cursor.execute(sql)
-                    return ""
-                except psycopg2.Error as e:
-                    cursor.execute("ROLLBACK TO s")
-                    return f" -- {e.pgcode}"
-        except psycopg2.Error as e:
-            self.c.rollback()
-            return f" -- {e.pgcode}, all of it"
-
-    def begin(self):
-        self.isolation = self.script.isolation()
-        with self.c.cursor() as cursor:
-            cursor.execute(f"SET TRANSACTION ISOLATION LEVEL {self.isolation}")
-            cursor.execute("SET LOCAL lock_timeout = '20ms'")
-
-    def end(self):
-        commits = self.script.r.random() < 0.9
-        try:
-            self.c.commit() if commits else self.c.rollback()
-        except psycopg2.Error as e:
-            self.c.rollback()
-            return f"cannot commit: {e.pgcode}"
-        return "commits" if commits else "rolls back"
-
-
 MORE = os.environ.get("PGHERALD_PROGRAMS")
 ROUNDS = int(MORE or "24")
 
 
 @pytest.mark.parametrize("writers", [1, 2, 4])
-def test_random_transactions(followed, writers):
-    """One after the other, and several that do not see each other, told at once or late, together or one by one.
+@pytest.mark.parametrize("triggers", [False, True], ids=["", "triggers"])
+def test_random_transactions(followed, writers, triggers):
+    """One after the other, and several that do not see each other, told at once or late, together or one by one; with
+    triggers of the application that write to the same tables, and without.
     Always the same programs, since a fault that is in one of a thousand must not end every tenth run of all tests
     (doc/ARCHITECTURE.md, by more ways than one); PGHERALD_PROGRAMS=rounds for others each time, PGHERALD_SEED=that of
     a failure for this one round again."""
     fixed = os.environ.get("PGHERALD_SEED")
     r = random.Random(None if MORE else writers)
     seeds = [int(fixed)] if fixed else [r.randrange(1 << 30) for _ in range(ROUNDS // writers)]
-    events = sum(program(followed, seed, writers) for seed in seeds)
+    try:
+        events = sum(program(followed, seed, writers, triggers) for seed in seeds)
+    finally:
+        followed.db.run(WITHOUT)
     assert events > len(seeds) or fixed, "hardly anything was told"
 
 
-def program(b, seed, writers):
+def program(b, seed, writers, triggers):
     """The number of events told of a round that begins with the first rows."""
     script = Random(random.Random(seed))
     at_once, alone, events, said = script.r.choice((0.6, 0.1)), script.r.choice((False, True)), 0, []
-    b.db.run(CLEAN + ROWS)
+    b.db.run(WITHOUT + CLEAN + ROWS)
     b.hear()
     b.check("begin")
     b.ever, b.wrong = None, []
     b.watch()
+    if triggers:
+        said.append(script.triggers())
+        b.db.run(said[0])
 
     def hear():
         told = [e for e in b.hear(alone) if e[1] != "x"]
@@ -765,8 +690,12 @@ def program(b, seed, writers):
             w = script.r.choice(open_ones)
             if script.r.random() < 0.7:
                 sql = script.statement()
+                if triggers:
+                    b.db.run(FILL)
                 said.append(f"{sessions.index(w)} {sql}{w.run(sql)}")
             else:
+                if triggers:
+                    b.db.run(FILL)
                 said.append(f"{sessions.index(w)} {w.end()}")
                 open_ones.remove(w)
                 b.watch()
