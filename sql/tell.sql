@@ -72,6 +72,7 @@ BEGIN
            array_agg(CASE WHEN told.op = 'd' THEN '-' ELSE {{told_after}} END ORDER BY told.id)
              FILTER (WHERE told.op <> 'w') AS afters,
            array_agg(told.own_old::text ORDER BY told.id) FILTER (WHERE told.op <> 'w') AS owners,
+           array_agg({{looked_up}} ORDER BY told.id) FILTER (WHERE told.op <> 'w') AS looked_up,
            array_agg(CASE WHEN told.op = 'd' THEN told.data ELSE coalesce(told.past, told.data) END ORDER BY told.id)
              FILTER (WHERE told.op <> 'w') AS images,
            (array_agg(told.data ORDER BY told.id))[1] AS image,
@@ -124,11 +125,15 @@ BEGIN
                         OFFSET 0) AS it
     CROSS JOIN LATERAL (SELECT {{doc}} AS doc,
                                {{leave}} AS leave OFFSET 0) AS say
-    -- `once` is who owns now what the row was before, however the owners have changed meanwhile
+    -- `once` is who owns now what the row was before, however the owners have changed meanwhile. Owners that are
+    -- those of now say nothing of who had a row that is gone or elsewhere: who deleted or moved it tells them.
     CROSS JOIN LATERAL (
-      SELECT ARRAY(SELECT DISTINCT unnest(u.own::text[]) FROM unnest(o.befores, o.owners) AS u (node, own)
+      SELECT ARRAY(SELECT DISTINCT c.owner
+                   FROM unnest(o.befores, o.owners, o.looked_up) AS u (node, own, looked_up)
+                   CROSS JOIN LATERAL unnest(u.own::text[]) AS c (owner)
                    WHERE u.node = f.start AND f.start <> '-'
                      AND (NOT f.gone OR o.next = f.start)
+                     AND (NOT u.looked_up OR f.start = f.now OR c.owner = ANY (now.own))
                    EXCEPT SELECT unnest(o.next_own::text[]) WHERE f.gone
                    ORDER BY 1) AS before,
              CASE WHEN f.start <> '-' AND NOT f.gone THEN {{once}} ELSE '{}' END AS once OFFSET 0) AS steps

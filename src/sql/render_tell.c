@@ -110,6 +110,7 @@ static void settle_parts(struct buf *parts, const struct watch *w, const struct 
 		buf_str(&parts[PART_TOLD_BEFORE], "told.own_old::text");
 		buf_str(&parts[PART_TOLD_AFTER], "told.own_new::text");
 		buf_str(&parts[PART_NOW_NODE], "now.own::text");
+		buf_str(&parts[PART_LOOKED_UP], "false");
 		buf_str(&parts[PART_ALONE], "true");
 		buf_str(&parts[PART_OFTEN], "count(*) > 1");
 		buf_str(&parts[PART_ONCE], "'{}'::text[]");
@@ -126,6 +127,7 @@ static void settle_parts(struct buf *parts, const struct watch *w, const struct 
 	render_node(&parts[PART_TOLD_BEFORE], w, &before);
 	render_node(&parts[PART_TOLD_AFTER], w, &after);
 	render_node(&parts[PART_NOW_NODE], w, &now);
+	buf_str(&parts[PART_LOOKED_UP], "told.op = 'u' AND told.past IS NULL");
 	buf_str(&parts[PART_ALONE], "cardinality(o.befores) = 1");
 	buf_str(&parts[PART_OFTEN], "true");
 	render_all_owners(&parts[PART_ONCE], w, was);

@@ -69,6 +69,7 @@ static const char *const part_names[N_PARTS] = {
 	[PART_TOLD_BEFORE] = "told_before",
 	[PART_TOLD_AFTER] = "told_after",
 	[PART_NOW_NODE] = "now_node",
+	[PART_LOOKED_UP] = "looked_up",
 	[PART_ALONE] = "alone",
 	[PART_OFTEN] = "often",
 	[PART_ONCE] = "once",

@@ -602,6 +602,24 @@ def test_serializable_and_who_came_since(followed, gone, since):
     assert [e for e in told if "3" in e[2] + e[3]] == [] == followed.strays
 
 
+@pytest.mark.parametrize("alone", [False, True], ids=["together", "one by one"])
+@pytest.mark.parametrize("since", ["UPDATE project SET team = 2 WHERE id = 3", "INSERT INTO team_member (team, usr) VALUES (3, 3)"])
+@pytest.mark.parametrize("gone", ["DELETE FROM task", "UPDATE task SET project = 4"])
+@pytest.mark.parametrize("before", ["UPDATE task SET v = v + 1 WHERE id = 2", "UPDATE task SET v = v + 1",
+                                    "BEGIN; UPDATE task SET v = 1 WHERE id = 2; UPDATE task SET v = 2 WHERE id = 2; COMMIT",
+                                    "BEGIN ISOLATION LEVEL SERIALIZABLE; UPDATE task SET v = v + 1 WHERE id = 2; COMMIT"])
+def test_who_came_since_the_row_was_changed_and_gone(followed, before, gone, since, alone):
+    """Told when all have ended: he has never had it."""
+    followed.db.run("UPDATE project SET team = 3 WHERE id = 3")
+    followed.hear()
+    followed.check("begin")
+    for sql in (before, gone + " WHERE id IN (1, 2)", since):
+        followed.db.run(sql)
+    told = [e for e in followed.hear(alone) if e[0] == "task" and e[1] in "uod" and e[4]["id"] == 2]
+    followed.check(gone)
+    assert [e for e in told if "3" in e[2] + e[3]] == [] == followed.strays
+
+
 def test_a_look_from_where_the_row_was_led(followed):
     """A trigger of the application takes somebody's way away while the row has just been led to it."""
     followed.db.run("CREATE FUNCTION act() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
