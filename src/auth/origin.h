@@ -11,6 +11,10 @@
 
 /* Whether `origin` itself is on the list; "*" stands for nobody here. */
 bool origin_listed(const char *origin, char *const *list, size_t n) MUST_CHECK;
+/* What is wrong with one as it stands in a list, as the end of a sentence; NULL for nothing.
+ * Browsers write an origin in one way (RFC 6454 section 6.2), and another spelling would be
+ * nobody's. */
+const char *origin_complaint(const char *text) MUST_CHECK;
 /* Whether a request with these headers (NULL when it has not) may come in by cookie: from a page
  * of the same host, from a listed origin, or from no page at all. */
 bool origin_may_use_cookie(const char *origin, const char *host, const char *sec_fetch_site,

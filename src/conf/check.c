@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "auth/origin.h"
 #include "base/mem.h"
 #include "conf/parser.h"
 #include "wire/dialect.h"
@@ -170,6 +171,10 @@ bool check_conf(struct parser *p)
 			"[server] trusted_proxies: \"%.80s\" is no address, no range such as "
 			"10.0.0.0/8, and not unix:",
 			bad);
+	for (size_t i = 0; i < c->cors_origins.n; i++)
+		if ((bad = origin_complaint(c->cors_origins.items[i])))
+			return parser_fail(p, p->line, "[server] cors_origins: \"%.80s\" %s",
+					   c->cors_origins.items[i], bad);
 	if (c->client_memory && c->client_memory < CLIENT_MEMORY_MIN)
 		return parser_fail(
 			p, p->line,

@@ -120,6 +120,9 @@ TEST(complaints_of_doors)
 	expect_error(LEAST "[auth k]\npreset = apikey\nplaces = query\n[route r]\npath = /r\n"
 			   "auth = a, k\n",
 		     "f:7: [route r] auth: nothing is left for [auth k] behind [auth a]");
+	expect_error(LEAST "[server]\ncors_origins = https://a.example, null\n",
+		     "f:5: [server] cors_origins: \"null\" is what every page has that hides "
+		     "where it is from");
 	expect_error(LEAST "users = claims\n", "f:3: [auth a] users is not for preset = drf");
 	expect_error(LEAST "preset = session\nsecret_key_file = /key\nusers = claims\n",
 		     "f:3: [auth a] users is not for preset = session");

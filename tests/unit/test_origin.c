@@ -66,11 +66,61 @@ TEST(by_cookie)
 				 cases[i].host, cases[i].site);
 }
 
+TEST(spellings)
+{
+	static const char *const good[] = {
+		"*",
+		"https://app.example.org",
+		"http://127.0.0.1:8000",
+		"http://localhost",
+		"https://[2001:db8::1]:8443",
+		"https://xn--bcher-kva.example",
+		"capacitor://localhost",
+		"chrome-extension://abcdefghijklmnop",
+		"http://a_b.example:443",
+	};
+	static const char *const bad[] = {
+		"",
+		"null", /* every sandboxed page, of whomever */
+		"app.example.org",
+		"//app.example.org",
+		"://x",
+		"https://",
+		"https://:8443",
+		"https://app.example.org/",
+		"https://app.example.org/path",
+		"https://app.example.org?x",
+		"https://anna@app.example.org",
+		"https://App.example.org",
+		"HTTPS://app.example.org",
+		"https://*.example.org",
+		"https://app.example.org:",
+		"https://app.example.org:0",
+		"https://app.example.org:08443",
+		"https://app.example.org:99999",
+		"https://app.example.org:443",
+		"http://app.example.org:80",
+		"https://b\xc3\xbc"
+		"cher.example",
+		"https://a b",
+		"https://[2001:DB8::1]",
+		"https://[::1",
+		"https://::1",
+	};
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++)
+		assert_null(origin_complaint(good[i]));
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		if (!origin_complaint(bad[i]))
+			fail_msg("%s", bad[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(listed),
 		cmocka_unit_test(by_cookie),
+		cmocka_unit_test(spellings),
 	};
 
 	return cmocka_run_group_tests_name("origin", tests, NULL, NULL);
