@@ -229,8 +229,9 @@ static void begin(struct arrival *a, struct principal *who)
 	who->channels_only = route->channels.n && !route->own_too;
 	filter_limit(&wish.filter, route->types.items, route->types.n);
 	s = stream_new(w, w->conf, route, who, l->token, &wish, l->peer);
-	/* The verdict may be of before that; or its route's function is asked, too. */
-	if (a->rights_changes != w->rights_changes || permission_is_asked(route))
+	/* The verdict may be of before that, or a reload; or its route's function is asked, too. */
+	if (a->rights_changes != w->rights_changes || a->conf != w->conf ||
+	    permission_is_asked(route))
 		stream_hold(s, 0);
 	stream_arrive(s, a->item.fd, l);
 	arrival_free(a);

@@ -236,7 +236,8 @@ static char *look(struct search *s, const struct conf_auth *a, const struct plac
 /* What everybody has: a name for those of one address. */
 static char *from_address(const struct asker *a)
 {
-	struct address block = address_block(asker_account(a));
+	const struct address *from = asker_account(a);
+	struct address block = address_is_loopback(from) ? *from : address_block(from);
 	char text[ADDRESS_TEXT_MAX];
 
 	address_text(&block, text);

@@ -233,6 +233,9 @@ def test_streams_of_nobody_in_particular(limits):
     assert [c.status for c in held] == [200] * 5
     assert come("2001:db8::3").status == 429
     limits.daemon.wait_log("user=anonymous@2001:db8:: role=manager route=board peer=2001:db8::1")
+    held += [come("::1"), come("::1")]  # this machine is not others of such a network
+    assert come("::1").status == 429
+    assert "user=anonymous@::1 role" in limits.daemon.log()
 
 
 def test_opens_of_an_address(limits):

@@ -165,6 +165,23 @@ def test_for_one_route_and_for_so_long(doors):
     assert doors.db.one("SELECT ends - now() BETWEEN '20 s' AND '30 s' FROM pgherald.ticket")
 
 
+def test_a_restart_and_a_reload_come_between(doors):
+    """What was given is good at the next process, and by the configuration of then."""
+    name, other, third = ticket(doors), ticket(doors), ticket(doors)
+    doors.daemon.stop()
+    doors.daemon.start().wait_ready()
+    stream(doors, name).hello()
+    assert status(doors, name) == 401
+    text = doors.install.conf.read_text()
+    for now, answer, which in ((text.replace("receives = own", "receives = none"), 403, other),
+                               (text, 401, other), (text, 200, third)):
+        doors.install.conf.write_text(now)
+        size = doors.daemon.log_size()
+        doors.daemon.signal(1)
+        doors.daemon.wait_log("reloaded", size)
+        assert status(doors, which) == answer
+
+
 def test_forged(doors):
     name = ticket(doors)
     kept = doors.db.one("SELECT hash FROM pgherald.ticket")
