@@ -276,6 +276,12 @@ static const struct explained_door *door_called(const struct explanation *x, con
 typedef void each_view_fn(struct explanation *x, const struct event *e, const struct view *v,
 			  void *arg);
 
+static bool refuses(const struct explained_door *d)
+{
+	return d->state == DOOR_NO_USER || d->state == DOOR_NO_ROLE || d->state == DOOR_INACTIVE ||
+	       d->state == DOOR_TWICE;
+}
+
 /* Of one door of a route. A ticket stands for one of the others. */
 static void each_of_door(struct explanation *x, const struct event *e,
 			 const struct conf_route *route, const struct explained_door *d,
@@ -284,9 +290,9 @@ static void each_of_door(struct explanation *x, const struct event *e,
 	char *role = x->question->role ? x->question->role : d->role;
 
 	if (d->auth->preset == PRESET_TICKET || d->state == DOOR_KNOWS_NOBODY ||
-	    d->state == DOOR_NO_USER || d->state == DOOR_INACTIVE || d->state == DOOR_TWICE)
+	    (!x->question->role && refuses(d)))
 		return;
-	for (size_t i = 0; i < (role ? 1 : x->conf->n_roles) && d->state != DOOR_NO_ROLE; i++) {
+	for (size_t i = 0; i < (role ? 1 : x->conf->n_roles); i++) {
 		struct view v = {.route = route, .door = d->auth->name};
 
 		v.who.user_id = d->user ? d->user : x->question->user;

@@ -234,6 +234,10 @@ def test_who_is_not_let_in(d):
         assert doors["jwt"]["state"] == "unknown"  # the token says: each role is explained
         assert {v["role"] for v in answer["events"][0]["verdicts"]} == {"manager", "foreman", "deaf", "guest",
                                                                          "member"}
+        as_boss = explain(d, user, event=row, role="manager")  # whatever the doors say, which they say none the less
+        assert {door["door"]: door["state"] for door in as_boss["doors"]}["drf"] == state
+        assert verdicts(as_boss)["events", "drf", "manager"][:2] == ("whole", "receives-all")
+        assert ("board", "board", "manager") not in verdicts(as_boss)
     dora = explain(d, 5, event=row)
     assert {door["door"]: door["why"] for door in dora["doors"]}["drf"].startswith("The configuration has no [role]")
     assert of(dora, "board") == {("nothing", "no-role", None)}
