@@ -107,6 +107,15 @@ static void ask(struct stream *s, const char *token, const char *auth, const cha
 	inbox_post(s->worker->db, &l->letter);
 }
 
+/* The door of its route, as that is now, that takes a token; or NULL. */
+static const char *door_for(const struct stream *s, const char *token)
+{
+	const struct conf *conf = s->worker->conf;
+	const struct conf_route *now = conf_find_route(conf, s->route->name);
+
+	return now ? asker_door_for(conf, now, token) : NULL;
+}
+
 void action_renew(struct stream *s, struct scan data, const char *request_id)
 {
 	struct attempts *attempts = s->worker->commons->attempts;
@@ -122,7 +131,7 @@ void action_renew(struct stream *s, struct scan data, const char *request_id)
 		   !buf_ok(&token) || strlen(buf_cstr(&token)) != token.len ||
 		   !credential_plausible(buf_cstr(&token), JWT_MAX)) {
 		action_fail(s, request_id, "invalid_data", "\"data\" must have \"token\".");
-	} else if (!(auth = asker_door_for(s->conf, s->route, buf_cstr(&token)))) {
+	} else if (!(auth = door_for(s, buf_cstr(&token)))) {
 		attempts_failed(attempts, &from, now);
 		action_fail(s, request_id, "invalid_token", "This is no credential of yours.");
 	} else if (!attempts_allow(attempts, &from, buf_cstr(&token), now, &wait_ms)) {

@@ -182,6 +182,33 @@ def test_over_the_websocket(doors):
     c.wait_end()
 
 
+def test_by_a_key_that_has_come_since(doors, tmp_path):
+    """Over the WebSocket as by a request: it is for whichever door takes it now."""
+    def made():
+        line, key = subprocess.run([PGHERALD, "token", "key", "--user", "2"], capture_output=True, text=True,
+                                   check=True).stdout.splitlines()
+        return line + "\n", key
+
+    keys = tmp_path / "keys"
+    keys.write_text(made()[0])
+    keys.chmod(0o600)
+    doors.daemon.stop()
+    doors.configure("[route events]\npath = /api/v1/sse/events/\nauth = jwt, drf", "[auth keys]\npreset = apikey\n"
+                    f"key_file = {keys}\nuser_table = public.api_user\n"
+                    "[route events]\npath = /api/v1/sse/events/\nauth = jwt, keys, drf")
+    doors.install.apply()
+    doors.daemon.start().wait_ready()
+    c = WebSocket(doors.daemon, mint(doors)).hello()
+    line, key = made()
+    keys.write_text(keys.read_text() + line)
+    size = doors.daemon.log_size()
+    doors.daemon.signal(1)
+    doors.daemon.wait_log("reloaded", size)
+    c.ask({"action": "renew", "data": {"token": key}})
+    c.read_until(lambda: [m for m in c.messages() if m["event"] in ("system.renewed", "system.error")])
+    assert [m["event"] for m in c.messages()][-1] == "system.renewed", c.messages()
+
+
 def test_guesses_over_the_websocket_are_counted(doors):
     doors.configure("[server]\n", "[server]\nauth_failures = 3\n")
     doors.daemon.stop()
