@@ -77,7 +77,8 @@ static void look_drowsily(struct doorbell *d, uint64_t now_ms, uint64_t xmin, ui
 	 * xmax of the first snapshot taken after the lock was let go of. */
 	if (!d->drowsy_xmax)
 		d->drowsy_xmax = xmax;
-	if (xmin < d->drowsy_xmax && now_ms < d->drowsy_ms + DROWSY_MAX_MS)
+	d->late = xmin < d->drowsy_xmax;
+	if (d->late && now_ms < d->drowsy_ms + DROWSY_MAX_MS)
 		return;
 	d->state = BELL_ASLEEP;
 	new_window(d, now_ms);
@@ -127,6 +128,11 @@ enum doorbell_deed doorbell_looked(struct doorbell *d, uint64_t now_ms, uint64_t
 		look_drowsily(d, now_ms, xmin, xmax);
 		return BELL_NOTHING;
 	case BELL_ASLEEP:
+		if (d->late) { /* what is found may be of who saw the lock held */
+			d->late =
+				xmin < d->drowsy_xmax && now_ms < d->drowsy_ms + STILL_OPEN_MAX_MS;
+			return BELL_NOTHING;
+		}
 		if (!n || !by_poll)
 			return BELL_NOTHING;
 		/* Somebody did not ring: because of the lock, or the bell does not reach us. */
@@ -149,7 +155,7 @@ uint64_t doorbell_poll_ms(const struct doorbell *d, uint64_t ordinary_ms)
 		ms = DROWSY_POLL_MS;
 	else if (d->state == BELL_SHADOW || d->state == BELL_ASKING)
 		ms = SHADOW_POLL_MS;
-	else if (d->silent || d->unheard == UNHEARD_MAX)
+	else if (d->silent || d->unheard == UNHEARD_MAX || (d->state == BELL_ASLEEP && d->late))
 		ms = SILENT_POLL_MS;
 	return ms < ordinary_ms ? ms : ordinary_ms;
 }

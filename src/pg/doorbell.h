@@ -25,9 +25,11 @@
 #define WAKE_WINDOW_MS 100  /* … in this time: more than 120 a second is busy */
 #define SLEEP_ROWS     12   /* fewer transactions than this … */
 #define SLEEP_AFTER_MS 250  /* … in this time is quiet */
-#define DROWSY_MAX_MS  2000 /* after this the ordinary poll is enough for what still runs */
-#define TRY_AGAIN_MS   200  /* the lock is somebody else's: no sooner than this */
-#define UNHEARD_MAX    2 /* so often in a row something came without a ring: they do not reach us */
+#define DROWSY_MAX_MS  2000 /* after this SILENT_POLL_MS is enough for what still runs, … */
+#define STILL_OPEN_MAX_MS                                                                          \
+	60000		 /* … and after this, which is no ordinary transaction, the usual poll */
+#define TRY_AGAIN_MS 200 /* the lock is somebody else's: no sooner than this */
+#define UNHEARD_MAX  2	 /* so often in a row something came without a ring: they do not reach us */
 
 enum doorbell_state {
 	BELL_ASLEEP, /* rung for */
@@ -49,6 +51,7 @@ struct doorbell {
 	enum doorbell_state state;
 	bool silent;   /* writers on this server never ring */
 	bool checking; /* a check is under way */
+	bool late;     /* asleep, but a transaction that may not have rung still runs */
 	uint32_t n;    /* rings, or transactions seen, since window_ms */
 	uint64_t window_ms;
 	uint64_t not_before_ms; /* of asking or checking again */

@@ -177,6 +177,24 @@ def test_keepers_change_and_nothing_waits_for_the_poll(quiet):
     assert keepers >= 1
 
 
+def test_who_has_seen_the_lock_and_commits_seconds_later_does_not_wait_for_the_poll(quiet):
+    quiet.configure("doorbell = notify", "doorbell = notify\npoll = 60s")
+    quiet.daemon.start().wait_ready()
+    c = Client(quiet.daemon, quiet.boss).hello()
+    busy = Busy(quiet.db)
+    busy.start()
+    c.read_until(lambda: held(quiet.db), "the lock is held")
+    late = quiet.db.connect(autocommit=False)
+    with late.cursor() as cur:
+        cur.execute("INSERT INTO api_estimate (number, project_id) VALUES ('late', 10)")
+    busy.stop()
+    wait_until(lambda: not held(quiet.db), "writers ring again")
+    threading.Event().wait(3)  # longer than anybody looks out for what has not rung at short intervals
+    late.commit()
+    c.read_until(lambda: any(m["data"]["estimate_number"] == "late" for m in c.messages()), "the late one", timeout=30)
+    late.close()
+
+
 def hold(db, *numbers):
     """A session of an ordinary role with locks that are the daemons'."""
     connection = db.connect("app")

@@ -80,6 +80,33 @@ TEST(a_transaction_of_hours_does_not_keep_it_up)
 	while (d.state == BELL_DROWSY)
 		assert_int_equal(doorbell_looked(&d, now += 20, 0, 5, 70, true), BELL_NOTHING);
 	assert_in_range(now, until, until + 20);
+	/* Of some seconds or a minute: what it has not rung for does not wait for the poll. */
+	assert_int_equal(doorbell_poll_ms(&d, ORDINARY), SILENT_POLL_MS);
+	until += STILL_OPEN_MAX_MS - DROWSY_MAX_MS;
+	while (doorbell_poll_ms(&d, ORDINARY) == SILENT_POLL_MS)
+		assert_int_equal(doorbell_looked(&d, now += SILENT_POLL_MS, 0, 5, 70, true),
+				 BELL_NOTHING);
+	assert_in_range(now, until, until + SILENT_POLL_MS);
+	assert_int_equal(doorbell_poll_ms(&d, ORDINARY), ORDINARY);
+}
+
+TEST(who_saw_the_lock_and_commits_seconds_later)
+{
+	struct doorbell d;
+	uint64_t now = 1000;
+
+	fresh(&d, now);
+	wake(&d, &now);
+	doorbell_let_go(&d, now);
+	while (d.state == BELL_DROWSY)
+		assert_int_equal(doorbell_looked(&d, now += 20, 0, 5, 70, true), BELL_NOTHING);
+	/* It is found, and nobody else is taken for one that does not ring. */
+	assert_int_equal(doorbell_looked(&d, now += SILENT_POLL_MS, 1, 5, 90, true), BELL_NOTHING);
+	assert_int_equal(d.state, BELL_ASLEEP);
+	assert_int_equal(d.unheard, 0);
+	assert_int_equal(doorbell_looked(&d, now += SILENT_POLL_MS, 1, 70, 91, true), BELL_NOTHING);
+	assert_int_equal(doorbell_poll_ms(&d, ORDINARY), ORDINARY);
+	wake(&d, &now);
 }
 
 TEST(somebody_else_has_the_lock)
@@ -370,6 +397,7 @@ int main(void)
 		cmocka_unit_test(few_rings_do_not_wake),
 		cmocka_unit_test(many_rings_wake_and_quiet_lets_go),
 		cmocka_unit_test(a_transaction_of_hours_does_not_keep_it_up),
+		cmocka_unit_test(who_saw_the_lock_and_commits_seconds_later),
 		cmocka_unit_test(somebody_else_has_the_lock),
 		cmocka_unit_test(announced),
 		cmocka_unit_test(what_nobody_rang_for),
