@@ -39,6 +39,7 @@ struct kafka {
 	uint64_t *marks;			/* of the names in `from` */
 	bool waiting;				/* for what has been taken to settle */
 	bool paused;
+	bool missed; /* something is gone that was not read */
 	bool looked; /* all partitions there were at the start are known */
 	struct complaint trouble;
 };
@@ -91,6 +92,41 @@ static void pause_all(struct source *s, bool pause)
 	rd_kafka_topic_partition_list_destroy(all);
 }
 
+/* Where each of them goes on. Who has no position yet begins where the section says; where one is
+ * and its records are not any more, as after a retention that was shorter than an outage, with the
+ * first that is left: not at the end, as librdkafka would without a word. */
+static void find_positions(struct source *s, rd_kafka_t *rk, rd_kafka_topic_partition_list_t *all)
+{
+	bool asked = false;
+
+	for (int tries = 0; !asked && tries < 3; tries++)
+		asked = !rd_kafka_committed(rk, all, METADATA_MS);
+	for (int i = 0; i < all->cnt; i++) {
+		rd_kafka_topic_partition_t *p = &all->elems[i];
+		int64_t low, high;
+
+		if (!asked || p->err) {
+			p->offset = RD_KAFKA_OFFSET_INVALID; /* it asks itself */
+			continue;
+		}
+		if (p->offset < 0) {
+			p->offset = s->listen->start == LISTEN_BEGINNING ? RD_KAFKA_OFFSET_BEGINNING
+									 : RD_KAFKA_OFFSET_END;
+			continue;
+		}
+		asked = !rd_kafka_query_watermark_offsets(rk, p->topic, p->partition, &low, &high,
+							  METADATA_MS);
+		if (!asked || (p->offset >= low && p->offset <= high))
+			continue;
+		log_warn("%s: records of %s, partition %" PRId32 ", from offset %" PRId64
+			 " on are gone that were not read yet; it goes on with the first that is "
+			 "left",
+			 s->name, p->topic, p->partition, p->offset);
+		p->offset = RD_KAFKA_OFFSET_BEGINNING;
+		of(s)->missed = true;
+	}
+}
+
 static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t why,
 			 rd_kafka_topic_partition_list_t *partitions, void *arg)
 {
@@ -99,6 +135,8 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t why,
 	const char *protocol = rd_kafka_rebalance_protocol(rk);
 	rd_kafka_error_t *error = NULL;
 
+	if (mine && s->listen->journal)
+		find_positions(s, rk, partitions);
 	if (protocol && !strcmp(protocol, "COOPERATIVE"))
 		error = mine ? rd_kafka_incremental_assign(rk, partitions)
 			     : rd_kafka_incremental_unassign(rk, partitions);
@@ -126,7 +164,7 @@ static rd_kafka_conf_t *configuration(const struct conf_listen *l, char *why, si
 		{"client.id", "pgherald"},
 		{"enable.auto.commit", "false"},
 		{"enable.auto.offset.store", "false"},
-		{"auto.offset.reset", l->start == LISTEN_BEGINNING ? "earliest" : "latest"},
+		{"auto.offset.reset", "earliest"}, /* where find_positions() could not ask */
 		{"queued.max.messages.kbytes", QUEUED_KBYTES},
 		{"topic.metadata.refresh.interval.ms", "30000"},
 		{"allow.auto.create.topics", "false"},
@@ -234,6 +272,10 @@ static void poll_some(struct source *s)
 		rd_kafka_message_destroy(m);
 	}
 	loop_timer_set(s->loop, &k->poll, n ? 0 : POLL_MS);
+	if (k->missed) {
+		k->missed = false;
+		source_gap(s);
+	}
 	if (n) {
 		if (!k->waiting)
 			loop_timer_set(s->loop, &k->patience, PATIENCE_MS);

@@ -5,6 +5,7 @@ killed. What is no event stops nothing."""
 import itertools
 import json
 import re
+import signal
 
 import pytest
 
@@ -236,6 +237,37 @@ def properties(place, text):
     path.write_text(text)
     path.chmod(0o640)
     return path
+
+
+@pytest.mark.parametrize("start", ["end", "beginning"])
+def test_what_the_broker_has_forgotten_is_said(place, start):
+    """The daemon was away for longer than the topic keeps its records: it goes on with what is there, wherever a group
+    begins that is new, and who listens hears that something is missing."""
+    text = JOURNAL.replace("start = beginning", f"start = {start}")
+    d = place.serve(text)
+    if start == "end":  # where that was is known to the broker alone
+        wait_until(lambda: (place.numbers([0]), place.journal())[1], "it reads")
+        d.stop()
+        place.db.run("DELETE FROM pgherald.journal; DELETE FROM pgherald.kept")
+    else:
+        place.numbers(range(3))
+        wait_until(lambda: place.journal() == [0, 1, 2], "it reads")
+        d.stop()
+    before = len(place.journal())
+    first = place.send(b'{"n": 100, "session": 1}').get(30).offset
+    place.numbers(range(101, 110))
+    place.kafka.forget(place.topic, first + 5)
+    with_it = place.install.conf.read_text()
+    place.install.write(ROLES)
+    offset = d.log_size()
+    d.start().wait_ready()
+    client = listen(place)
+    place.install.conf.write_text(with_it)
+    d.signal(signal.SIGHUP)
+    wait_until(lambda: place.journal()[-1:] == [109], lambda: d.log()[offset:])
+    assert place.journal()[before:] == [105, 106, 107, 108, 109]
+    d.wait_log("are gone that were not read yet", offset)
+    assert client.wait_message("system.resync", reason="gap")["data"]["topics"] == ["agents"]
 
 
 def test_two_daemons_share_a_group(database, kafka, tmp_path):
