@@ -123,15 +123,28 @@ static char *from_cookie(struct MHD_Connection *c, const char *name)
 	return token ? xstrndup(token, len) : NULL;
 }
 
+char *asker_value(struct MHD_Connection *c, const char *name)
+{
+	const char *text = asker_header(c, name);
+	size_t len = text ? strlen(text) : 0;
+
+	while (len && (text[len - 1] == ' ' || text[len - 1] == '\t'))
+		len--;
+	return text ? xstrndup(text, len) : NULL;
+}
+
 /* A scheme that only API keys have is for no other door. */
 static char *from_header(struct MHD_Connection *c, const struct conf_auth *a, bool *ret_strange)
 {
 	enum credential_scheme scheme = SCHEME_TOKEN;
-	const char *text = asker_header(c, "Authorization");
+	autofree char *text = asker_value(c, "Authorization");
 	const char *token = text ? credential_from_header(text, &scheme) : NULL;
+	char *copied = token ? xstrdup(token) : NULL;
 
 	*ret_strange = token && scheme == SCHEME_API_KEY && a->preset != PRESET_APIKEY;
-	return token ? xstrdup(token) : NULL;
+	if (text)
+		explicit_bzero(text, strlen(text));
+	return copied;
 }
 
 /* It may be several headers (RFC 6455 section 11.3.4). */
@@ -174,7 +187,7 @@ static char *from_own_header(struct MHD_Connection *c, const char *name)
 	struct named all = {name, 0};
 
 	MHD_get_connection_values(c, MHD_HEADER_KIND, count_named, &all);
-	return copy(all.n > 1 ? "" : asker_header(c, name));
+	return all.n > 1 ? xstrdup("") : asker_value(c, name);
 }
 
 static bool takes(const struct conf_auth *a, const char *token)

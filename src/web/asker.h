@@ -62,7 +62,9 @@ bool asker_would_take_url(const struct conf *conf, const struct conf_route *rout
 bool asker_must_show(const struct conf *conf, const struct conf_route *route) MUST_CHECK;
 /* Whether the page that made the request may use a cookie here. */
 bool asker_page_allowed(struct MHD_Connection *c, const struct conf *conf) MUST_CHECK;
-/* A header's value, or NULL. */
+/* A header's value, or NULL; blanks behind it may be left. */
 const char *asker_header(struct MHD_Connection *c, const char *name);
+/* The same without them (RFC 9110 section 5.5); the caller frees. */
+char *asker_value(struct MHD_Connection *c, const char *name);
 
 #endif

@@ -38,7 +38,7 @@ static void count_attempt(const struct request *q)
 static enum MHD_Result start_stream(struct request *q, struct principal *who)
 {
 	struct worker *w = q->worker;
-	const char *last = asker_header(q->connection, "Last-Event-ID");
+	autofree char *last = asker_value(q->connection, "Last-Event-ID");
 	const struct stream_wish wish = {last && *last ? last : q->query.position,
 					 q->query.filter,
 					 conf_route_form(q->route, q->query.transport),

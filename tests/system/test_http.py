@@ -226,6 +226,19 @@ def test_bad_requests(served, d, request_bytes, statuses):
     witness.wait_message("estimate.created")
 
 
+@pytest.mark.parametrize("name", ["Last-Event-ID", "last-event-id"])
+@pytest.mark.parametrize("value", ["{}", "  {}", "{}  ", "\t{} \t"])
+def test_blanks_around_a_header_are_none_of_it(served, d, name, value):
+    """RFC 9110, section 5.5: neither of a position nor of a token."""
+    first = Client(d, served.anna).hello()
+    before = first.last_id
+    change(served)
+    first.wait_message("estimate.created")
+    back = Client(d, None, headers={name: value.format(before), "Authorization": value.format("Token " + served.anna)}).hello()
+    back.wait_message("estimate.created")
+    assert len(back.messages()) == 1
+
+
 @pytest.mark.parametrize("last_id", [
     "garbage", "1", "0" * 5000, "zzzzzzzz.0.", "zzzzzzzz.0.1", "-1", "a:b", "'; SELECT 1",
     "\u00fc".encode().decode("latin-1"),
