@@ -20,10 +20,11 @@ archive() {
 }
 clean() {
 	tar -C "$small" -czf "$work/small.tar.gz" . || return
-	# Files of systemd, which comes as a dependency of the user, are not ours.
+	# Files of systemd, which comes as a dependency of the user, are not ours, nor are the links of Debian 13's
+	# that lead nowhere in so small a root: ours() finds those that are.
 	piuparts -b "$work/small.tar.gz" -d "$suite" --mirror "$(root_mirror) main" --bindmount "$work/archive" \
 		--extra-repo "deb [trusted=yes] file://$work/archive ./" \
-		--warn-on-leftovers-after-purge --fail-on-broken-symlinks "$debs"/pgherald_*.deb \
+		--warn-on-leftovers-after-purge "$debs"/pgherald_*.deb \
 		"$debs"/postgresql-pgherald_*.deb >"$work/piuparts.out" 2>&1
 	local status=$?
 	grep -vE 'DEBUG:' "$work/piuparts.out" | tail -n 40
