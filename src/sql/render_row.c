@@ -206,9 +206,10 @@ void render_match(struct buf *out, const struct row *row, const char *column, co
 	if (row->record) {
 		render_column(out, row, column);
 	} else {
-		buf_str(out, "(SELECT pgherald.typed(");
+		buf_str(out, "(SELECT pgherald.typed((");
 		render_value(out, row, "->>", column);
-		buf_str(out, ", CASE WHEN false THEN ");
+		/* which gives way to the collation of the column */
+		buf_str(out, ") COLLATE \"default\", CASE WHEN false THEN ");
 		render_column(out, &target, key);
 		buf_str(out, " END))");
 	}

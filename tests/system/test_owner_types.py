@@ -195,3 +195,35 @@ def test_what_postgresql_takes_for_the_same(alike, n, place, late):
     b.hear()
     b.check("all of them")
     assert b.again == 0
+
+
+@pytest.mark.parametrize("follow", ["", "follow = yes\n"], ids=["", "follow"])
+@pytest.mark.parametrize("one, other", [('COLLATE "C"', 'COLLATE "und-x-icu"'), ("COLLATE nobody_shouts", "COLLATE nobody_shouts"),
+                                        ("COLLATE nobody_shouts", "")], ids=["two", "one", "default"])
+def test_columns_with_collations(db, install, one, other, follow):
+    """Names and owners by way of them are found, by who writes and by who tells."""
+    try:
+        db.run("CREATE COLLATION nobody_shouts (provider = icu, locale = 'und-u-ks-level2', deterministic = false)")
+    except psycopg2.Error:
+        pytest.skip("this PostgreSQL has no ICU")
+    db.run(f"CREATE TABLE g (id text {one} PRIMARY KEY, name text {one}); "
+           f"CREATE TABLE m (g text {other}, usr text {other}); "
+           f"CREATE TABLE t (id text {other} PRIMARY KEY, v int, g text {other}); CREATE INDEX ON m (g); CREATE INDEX ON t (g)")
+    install.write("[watch t]\ntable = public.t\nowners = g<-public.m.g.usr\n"
+                  f"fields = id, v, g, name=g->public.g.name\n{follow}")
+    install.apply()
+    db.run("INSERT INTO g VALUES ('a', 'A'), ('b', 'B'); INSERT INTO m VALUES ('a', '1'), ('b', '2'), ('a', '3')")
+    b = Beliefs(db, {"t": "json_build_object('id', id, 'v', v, 'g', g, 'name', (SELECT name FROM g WHERE g.id = t.g COLLATE \"C\")), "
+                          "ARRAY(SELECT usr FROM m WHERE m.g = t.g)"})
+    b.hear()
+    steps = ["INSERT INTO t VALUES ('x', 0, 'a')", "INSERT INTO t VALUES ('y', 0, 'a'), ('z', 0, 'b')", "UPDATE t SET v = 1",
+             "UPDATE t SET g = 'b' WHERE id = 'x'", "BEGIN; UPDATE t SET v = 2; UPDATE t SET v = 3; COMMIT",
+             "DELETE FROM t WHERE id = 'y'", "DELETE FROM t"]
+    if follow:
+        steps += ["INSERT INTO t VALUES ('x', 0, 'a')", "INSERT INTO m VALUES ('a', '2')", "DELETE FROM m WHERE usr = '3'",
+                  "UPDATE m SET g = 'b' WHERE usr = '1'"]
+    for sql in steps:
+        db.run(sql)
+        told = b.hear()
+        b.check((sql, told))
+    assert b.again == 0 and db.one("SELECT is_called FROM pgherald.loss") is False

@@ -128,7 +128,8 @@ static void test_document(void **state)
 			 "                                 ELSE (SELECT "
 			 "pgherald.as_jsonb(t.name)\n");
 	assert_has(&out, "WHERE CASE WHEN pgherald.plain(CASE WHEN false THEN t.id END, true)\n");
-	assert_has(&out, "THEN t.id = (SELECT pgherald.typed(it.one->>2, CASE WHEN false THEN "
+	assert_has(&out, "THEN t.id = (SELECT pgherald.typed((it.one->>2) COLLATE \"default\", "
+			 "CASE WHEN false THEN "
 			 "t.id END))\n");
 	assert_has(&out, "ELSE pgherald.as_text(t.id) COLLATE \"C\" = it.one->>2 END\n");
 	assert_has(&out,
@@ -154,7 +155,8 @@ static void test_document(void **state)
 		   "  FROM unnest(ARRAY['id', 'project_id', 'at', 'amount', 'foreman_id']) AS c "
 		   "(name)\n");
 	assert_has(&out, "SELECT it.was->1 AS \"estimate_id\") AS doc) END,\n");
-	assert_has(&out, "THEN this.id = (SELECT pgherald.typed(o.image->>1, CASE WHEN false "
+	assert_has(&out, "THEN this.id = (SELECT pgherald.typed((o.image->>1) COLLATE \"default\", "
+			 "CASE WHEN false "
 			 "THEN this.id END))\n");
 }
 
@@ -189,17 +191,18 @@ static void test_quick_way(void **state)
 	assert_behind(&out, "SET LOCAL ROLE pgherald_teller;", "FROM s.e AS");
 	assert_has(&out, "SELECT pgherald.as_text(h1.f_id) COLLATE \"C\"\n");
 	assert_has(&out, "THEN h1.p_id = this.id\n");
-	assert_has(&out, "THEN h1.p_id = (SELECT pgherald.typed(it.one->>1, CASE WHEN false THEN "
+	assert_has(&out, "THEN h1.p_id = (SELECT pgherald.typed((it.one->>1) COLLATE \"default\", "
+			 "CASE WHEN false THEN "
 			 "h1.p_id END))");
-	assert_has(
-		&out,
-		"THEN h1.p_id = (SELECT pgherald.typed(owners_topic1.keys[1], CASE WHEN false THEN "
-		"h1.p_id END))");
+	assert_has(&out, "THEN h1.p_id = (SELECT pgherald.typed((owners_topic1.keys[1]) COLLATE "
+			 "\"default\", CASE WHEN false THEN "
+			 "h1.p_id END))");
 	assert_has(&out, "ORDER BY owner LIMIT 10001) END AS after,\n");
 	assert_has(&out, "this.id, this.project_id, this.at, this.amount, this.\"Odd One\", "
 			 "this.foreman_id)\n");
 	assert_has(&out, ", pgherald_names[1])\n"); /* of a row that is gone */
-	assert_has(&out, "THEN t.id = (SELECT pgherald.typed(names_topic1.keys[1], CASE WHEN false "
+	assert_has(&out, "THEN t.id = (SELECT pgherald.typed((names_topic1.keys[1]) COLLATE "
+			 "\"default\", CASE WHEN false "
 			 "THEN t.id "
 			 "END))\n");
 	assert_has(&out, "(SELECT pgherald.as_jsonb(t.since)\n");
@@ -295,16 +298,16 @@ static void test_reverse_owners_and_joined_leave(void **state)
 	assert_has(&out, "SELECT unnest(array_remove(j.own_new, NULL)) AS owner\n");
 	assert_has(&out, "GRANT SELECT (p_id, f_id) ON s.e TO pgherald_teller;");
 	assert_has(&out, "CASE WHEN o.own <> n.own OR o.via <> n.via THEN o.data END");
-	assert_has(
-		&out,
-		"THEN t.id = (SELECT pgherald.typed(it.was->>3, CASE WHEN false THEN t.id END))");
+	assert_has(&out, "THEN t.id = (SELECT pgherald.typed((it.was->>3) COLLATE \"default\", "
+			 "CASE WHEN false THEN t.id END))");
 	buf_free(&out);
 	render_one(&out, "s.p", "id", "t_id<-s.t.id.m_id<-s.m.id.u_id", "id", NULL);
 	assert_has(&out, "SELECT pgherald.as_text(h2.u_id) COLLATE \"C\"\n");
 	assert_has(&out, "s.t AS h1\n");
 	assert_has(&out, "JOIN s.m AS h2 ON CASE WHEN ");
 	assert_has(&out, "THEN h2.id = h1.m_id\n");
-	assert_has(&out, "THEN h1.id = (SELECT pgherald.typed(it.one->>2, CASE WHEN false THEN "
+	assert_has(&out, "THEN h1.id = (SELECT pgherald.typed((it.one->>2) COLLATE \"default\", "
+			 "CASE WHEN false THEN "
 			 "h1.id END))");
 	assert_has(&out, "THEN h1.id = this.t_id\n");
 	assert_has(&out, "pgherald_own := ARRAY(SELECT pgherald.owners_topic1(");
