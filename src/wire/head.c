@@ -185,12 +185,25 @@ static bool check_origin(struct head *h, const char *s, size_t len)
 	return true;
 }
 
+/* Whether the last cookie's value is one quote: to libmicrohttpd it begins and ends with one, and
+ * has -1 bytes between, too many for it. */
+static bool ends_half_quoted(const char *s, size_t len)
+{
+	size_t begin = len;
+
+	if (len < 2 || s[len - 1] != '"' || s[len - 2] != '=')
+		return false;
+	while (begin && s[begin - 1] != ';' && s[begin - 1] != ',')
+		begin--;
+	return memchr(s + begin, '=', len - begin) == s + len - 2;
+}
+
 static bool check_cookie(struct head *h, const char *s, size_t len)
 {
 	h->parts += len; /* a parser works on a copy */
 	for (size_t i = 0; i < len; i++)
 		h->parts += s[i] == ';' || s[i] == ',' ? PART_BYTES : 0;
-	return true;
+	return !ends_half_quoted(s, len) || bad(h, 400, "A cookie is half a quote.");
 }
 
 /* Fields that may stand there once: with two of them, one server believes the first, the next one

@@ -37,6 +37,8 @@ HEADS = {
         GET + HOST + ORIGIN + b"Content-Length: +3\r\n\r\nabc" + SMUGGLED, 400, "no number"),
     "a length with a space behind it": (
         GET + HOST + ORIGIN + b"Content-Length: 0 \r\n\r\n" + SMUGGLED, 400, "no number"),
+    "half a quote in a cookie": (
+        GET + HOST + ORIGIN + b'Cookie: a=b; sessionid="\r\n\r\n' + SMUGGLED, 400, "half a quote"),
     "a fragment of a host": (GET + b"Host: t#u\r\n" + ORIGIN + b"\r\n", 400, "no host"),
     "half an address": (GET + b"Host: [::1\r\n" + ORIGIN + b"\r\n", 400, "no host"),
     "a port that is none": (GET + b"Host: t:8x\r\n" + ORIGIN + b"\r\n", 400, "no host"),

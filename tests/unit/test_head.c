@@ -106,6 +106,13 @@ static const struct {
 	{GET "Host: [2001:db8::192.0.2.1]:80\r\n\r\n", 0, ""},
 	{GET "Host: [fe80::1%25eth0]\r\n\r\n", 0, ""},
 	{GET "Host: t:\r\n\r\n", 0, ""},
+	/* to libmicrohttpd that has -1 bytes */
+	{GET HOST "Cookie: a=\"\r\n\r\n", 400, "half a quote"},
+	{GET HOST "Cookie: b=c; a=\" \r\n\r\n", 400, "half a quote"},
+	{GET HOST "Cookie: b=c,=\"\r\n\r\n", 400, "half a quote"},
+	{GET HOST "Cookie: a=\"x=\"\r\n\r\n", 0, ""},
+	{GET HOST "Cookie: a=\"\"; b=\"\"\r\n\r\n", 0, ""},
+	{GET HOST "Cookie: \"\r\n\r\n", 0, ""},
 	/* libmicrohttpd does not take them off, and would refuse it in its own words */
 	{GET HOST "Content-Length: 0 \r\n\r\n", 400, "no number"},
 	{GET HOST "Content-Length:\t0\t\r\n\r\n", 400, "no number"},
