@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -35,6 +36,18 @@ static bool read_file(struct parser *p, const char *path)
 		return false;
 	}
 	return parser_read(p, path, text, len);
+}
+
+/* What the file given on the command line need not be, those that are read with it must: a pipe
+ * would be waited for, at a reload too. */
+static bool read_regular_file(struct parser *p, const char *path)
+{
+	struct stat s;
+
+	if (stat(path, &s) || S_ISREG(s.st_mode) || S_ISDIR(s.st_mode))
+		return read_file(p, path); /* which says what else is wrong */
+	buf_printf(p->error, "%s: not a regular file", path);
+	return false;
 }
 
 /* "10-shop.conf", but neither ".#10-shop.conf" nor "10-shop.conf.dpkg-old". */
@@ -116,7 +129,7 @@ static bool include(struct parser *p, const char *name)
 		return parser_fail(p, line, "more than %d files are included", INCLUDES_MAX);
 	path = p->names[p->n_names++] = find(file, name);
 	if (!access(path, R_OK))
-		return read_file(p, path);
+		return read_regular_file(p, path);
 	return parser_fail(p, line, "include: %s: %s", path, strerror(errno));
 }
 
@@ -132,7 +145,7 @@ static struct conf *load(const char *path, const char *text, size_t len, struct 
 	ok = (text ? parser_read(p, path, text, len) : read_file(p, path)) &&
 	     (after = conf_files_after(path, error)) != NULL;
 	for (size_t i = 0; ok && after[i]; i++)
-		ok = read_file(p, after[i]);
+		ok = read_regular_file(p, after[i]);
 	c = parser_end(p, ok);
 	free_list(after);
 	return c;

@@ -422,7 +422,7 @@ static struct conf *load(const char *name, const char *want)
 
 TEST(files_of_conf_d)
 {
-	autofree char *directory = NULL;
+	autofree char *directory = NULL, *pipe_name = NULL;
 	struct conf *c;
 	char name[32];
 
@@ -461,6 +461,10 @@ TEST(files_of_conf_d)
 	put("conf.d/30-c.conf", "[log]\nfile = relative\n");
 	load("pgherald.conf", "/pgherald.conf:");
 	put("conf.d/30-c.conf", "");
+	pipe_name = xasprintf("%s/pipe.conf", directory);
+	assert_int_equal(mkfifo(pipe_name, 0600), 0);
+	load("pgherald.conf", "/conf.d/pipe.conf: not a regular file");
+	assert_int_equal(unlink(pipe_name), 0);
 	for (int i = 0; i < 98; i++) {
 		snprintf(name, sizeof(name), "conf.d/x%d.conf", i);
 		put(name, "");
