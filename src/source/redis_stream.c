@@ -13,12 +13,14 @@
 #include <sys/utsname.h>
 
 #include "base/log.h"
+#include "source/redis_gap.h"
 
 #define COUNT_MAX    32	     /* entries of a stream at a time, as long as they fit (redis.h) */
 #define BLOCK	     "5000"  /* ms that the server waits for the first one */
 #define ANSWER_MS    20000   /* longer than that, and for a large answer */
 #define IDLE_MS	     "60000" /* then a member of the group is thought gone */
 #define CLAIM_MS     30000   /* and this often that is looked for */
+#define LOOK_MS	     8000    /* who has not asked on for so long may have missed something */
 #define ID_MAX	     48
 #define ARGS_MAX     64
 #define POSITION_MAX 200 /* bytes of a key, as pgherald.publish() has it */
@@ -27,6 +29,8 @@ enum asked {
 	ASKED_NOTHING,
 	ASKED_GROUP,
 	ASKED_END,
+	ASKED_EXTENT,
+	ASKED_DELIVERED,
 	ASKED_PENDING,
 	ASKED_NEWS,
 	ASKED_CLAIM,
@@ -36,10 +40,11 @@ enum asked {
 /* One of the streams. */
 struct reading {
 	const char *name;
-	uint64_t mark;	    /* of the group and the stream, for the journal's keys */
-	char last[ID_MAX];  /* read up to here: of what is pending, or without a group */
-	char claim[ID_MAX]; /* and here what others left has been looked for */
-	char **ids;	    /* read and not acknowledged */
+	uint64_t mark;		    /* of the group and the stream, for the journal's keys */
+	char last[ID_MAX];	    /* read up to here: of what is pending, or without a group */
+	char claim[ID_MAX];	    /* and here what others left has been looked for */
+	struct redis_extent extent; /* while it is looked for what is missing */
+	char **ids;		    /* read and not acknowledged */
 	size_t n_ids, room;
 };
 
@@ -49,8 +54,12 @@ struct stream {
 	size_t n, at; /* streams; the one that is being asked about */
 	bool fresh;   /* the connection is */
 	unsigned count;
-	bool pending; /* what was given to us before is read first */
-	bool known;   /* without a group: where the ends are */
+	bool pending;	   /* what was given to us before is read first */
+	bool known;	   /* without a group: where the ends are */
+	bool missed;	   /* entries that are gone, in one of them */
+	size_t looked;	   /* at so many of them, for what is missing */
+	uint64_t heard_ms; /* when the server answered last */
+	bool cannot_look;  /* our role may not */
 	uint64_t claimed_ms;
 	bool cannot_claim; /* Redis before 6.2 */
 	char consumer[80];
@@ -134,13 +143,23 @@ static void claim(struct source *s)
 	ask(s, ASKED_CLAIM, 8, words);
 }
 
+static void look(struct source *s, enum asked asked)
+{
+	const char *words[] = {"XINFO", asked == ASKED_EXTENT ? "STREAM" : "GROUPS",
+			       of(s)->readings[of(s)->looked].name};
+
+	ask(s, asked, 3, words);
+}
+
 /* What comes next, when nothing is under way. */
 static void go_on(struct source *s)
 {
 	struct stream *t = of(s);
 
-	if (s->listen->journal && !t->pending && !t->cannot_claim &&
-	    loop_now_ms(s->loop) >= t->claimed_ms + CLAIM_MS)
+	if (!t->cannot_look && t->looked < t->n)
+		look(s, ASKED_EXTENT);
+	else if (s->listen->journal && !t->pending && !t->cannot_claim &&
+		 loop_now_ms(s->loop) >= t->claimed_ms + CLAIM_MS)
 		claim(s);
 	else
 		read_on(s);
@@ -199,6 +218,7 @@ static void begin_anew(struct source *s)
 
 	t->fresh = false;
 	t->at = 0;
+	t->looked = 0;
 	forget_ids(t); /* what was not acknowledged is given again, and told once */
 	if (s->listen->journal) {
 		read_pending(t);
@@ -216,6 +236,8 @@ static void settled(struct source *s)
 
 	if (!redis_is_up(s) || t->asked != ASKED_NOTHING)
 		return; /* they come again */
+	if (loop_now_ms(s->loop) >= t->heard_ms + LOOK_MS)
+		t->looked = 0; /* the database has been away */
 	if (t->fresh)
 		begin_anew(s);
 	else if (s->listen->journal)
@@ -340,6 +362,36 @@ static void next_reading(struct source *s, const char *start)
 	go_on(s);
 }
 
+/* Of one of the streams it is known whether something is missing. */
+static void looked(struct source *s, bool missed)
+{
+	struct stream *t = of(s);
+
+	if (missed)
+		log_warn("%s: entries of \"%s\" are gone that were not read yet; it goes on with "
+			 "the first that is left",
+			 s->name, t->readings[t->looked].name);
+	t->missed = t->missed || missed;
+	if (++t->looked == t->n && t->missed) {
+		t->missed = false;
+		source_gap(s); /* which goes on */
+	} else {
+		go_on(s);
+	}
+}
+
+static void take_extent(struct source *s, const redisReply *r)
+{
+	struct reading *p = &of(s)->readings[of(s)->looked];
+	redisReply last = {.type = REDIS_REPLY_STRING, .str = p->last, .len = strlen(p->last)};
+
+	p->extent = redis_extent(r);
+	if (s->listen->journal)
+		look(s, ASKED_DELIVERED);
+	else
+		looked(s, redis_gap(&p->extent, &last));
+}
+
 static void take_error(struct source *s, enum asked asked, const char *error)
 {
 	struct stream *t = of(s);
@@ -354,6 +406,14 @@ static void take_error(struct source *s, enum asked asked, const char *error)
 		forget_ids(t);
 		t->at = 0;
 		make_group(s, start_of(s));
+	} else if (asked == ASKED_EXTENT || asked == ASKED_DELIVERED) {
+		t->cannot_look = !strncmp(error, "NOPERM", 6);
+		if (t->cannot_look)
+			log_warn(
+				"%s: %s, so that entries that are trimmed before they are read are "
+				"not noticed",
+				s->name, why);
+		looked(s, false);
 	} else if (asked == ASKED_CLAIM && !strncmp(error, "ERR unknown command", 19)) {
 		log_warn("%s: the server is older than Redis 6.2, so that what another daemon "
 			 "leaves behind stays there until it is back",
@@ -399,12 +459,13 @@ static void on_reply(struct source *s, const redisReply *r)
 	enum asked asked = t->asked;
 
 	t->asked = ASKED_NOTHING;
+	t->heard_ms = loop_now_ms(s->loop);
 	redis_expect(s, 0);
 	if (r->type == REDIS_REPLY_ERROR) {
 		take_error(s, asked, r->str);
 		return;
 	}
-	if (redis_is_overfull(s) && t->count > 1) {
+	if (redis_is_overfull(s) && t->count > 1 && asked != ASKED_EXTENT) {
 		read_fewer(s, asked);
 		return;
 	}
@@ -416,6 +477,12 @@ static void on_reply(struct source *s, const redisReply *r)
 		break;
 	case ASKED_END:
 		take_end(s, r);
+		break;
+	case ASKED_EXTENT:
+		take_extent(s, r);
+		break;
+	case ASKED_DELIVERED:
+		looked(s, redis_gap_of_group(&t->readings[t->looked].extent, r, s->listen->group));
 		break;
 	case ASKED_PENDING:
 		t->pending = take_streams(s, r) != 0;

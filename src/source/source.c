@@ -179,7 +179,7 @@ void source_settle(struct source *s)
 	if (settled(s) && !s->gap) {
 		s->unsettled = false;
 		s->kind->settled(s);
-	} else if (!s->listen->journal && !s->later.place) { /* the recorder says so itself */
+	} else if ((!s->listen->journal || s->gap) && !s->later.place) { /* the recorder says so */
 		loop_timer_set(s->loop, &s->later, LATER_MS);
 	}
 }

@@ -312,7 +312,7 @@ def test_a_stream_goes_on_where_it_was(place):
     assert read(client, 5) and numbers(client) == list(range(5))
     d.stop()
     entries(place, range(5, 10))
-    entries(place, [10], "more")
+    entries(place, [10])
     d.start().wait_ready()
     wait_until(lambda: len(journal(place)) == 11, "all are in the journal")
     assert sorted(journal(place)) == list(range(11))
@@ -345,6 +345,96 @@ def test_each_once_whatever_is_killed(place, cluster):
     wait_until(lambda: len(journal(place)) >= n, lambda: f"{len(journal(place))} of {n}:\n{d.log()}")
     wait_until(lambda: not place.redis("XPENDING", "tasks", "pgherald")[0], "all are acknowledged")
     assert journal(place) == list(range(n))
+
+
+def come_later(place, text=STREAM):
+    """A client of a daemon that only then hears of the stream."""
+    place.install.write(ROLES + ROUTES)
+    offset = place.daemon.log_size() if place.daemon.proc else 0
+    d = place.daemon.start().wait_ready()
+    client = listen(place, "project.7")
+    place.install.conf.write_text(place.install.conf.read_text() + text.format(url=place.redis.url))
+    d.signal(signal.SIGHUP)
+    d.wait_log("listen tasks: connected", offset)
+    return client
+
+
+def test_what_is_trimmed_before_it_is_read(place, cluster):
+    """MAXLEN was too small for an outage: it goes on with what is left, and whoever listens hears of it; once, and not
+    when all that is gone had been read."""
+    d = start_empty(place)
+    entries(place, range(3))
+    wait_until(lambda: len(journal(place)) == 3 and not place.redis("XPENDING", "tasks", "pgherald")[0], "all is read")
+    d.stop()
+    place.redis("XTRIM", "tasks", "MAXLEN", 0)
+    entries(place, [3])
+    client = come_later(place)
+    assert read(client, 1) and numbers(client) == [3]
+    wait_until(lambda: not place.redis("XPENDING", "tasks", "pgherald")[0], "all is acknowledged")
+    d.stop()
+    entries(place, range(4, 10))
+    place.redis("XTRIM", "tasks", "MAXLEN", 2)
+    client = come_later(place)
+    read(client, 3)
+    assert b"gap" in client.frames.pop(0) and numbers(client) == [8, 9]
+    d.stop()  # all gone
+    entries(place, [10])
+    place.redis("XTRIM", "tasks", "MAXLEN", 0)
+    client = come_later(place)
+    entries(place, [11])
+    read(client, 2)
+    assert b"gap" in client.frames[0] and json.loads(client.frames[1])["n"] == 11
+
+    offset = d.log_size()
+    cluster.stop("immediate")  # the daemon reads no more; nor does it hang up
+    entries(place, [12])
+    wait_until(lambda: place.redis("XPENDING", "tasks", "pgherald")[0] == 1, "it is read")
+    entries(place, range(13, 20))
+    place.redis("XTRIM", "tasks", "MAXLEN", 1)
+    wait_until(lambda: idle(place) > 8500, "nothing is read for longer than usual")
+    cluster.start()
+    place.db.close()
+    wait_until(lambda: journal(place)[-2:] == [12, 19], lambda: d.log()[offset:])
+    client.read_until(lambda: any(b"gap" in f for f in client.frames[2:]), "it is said")
+    assert d.log()[offset:].count("are gone that were not read yet") == 1
+
+
+def idle(place):
+    """Milliseconds since a member of the group asked last."""
+    one, = place.redis("XINFO", "CONSUMERS", "tasks", "pgherald")
+    return one[one.index(b"idle") + 1]
+
+
+def test_what_is_trimmed_before_a_live_stream_hears_it(place):
+    entries(place, [0])
+    d = serve(place, STREAM.replace("journal = yes\n", "").replace("start = beginning\n", ""))
+    client = listen(place, "project.7")
+    wait_until(lambda: b"cmd=xread " in place.redis("CLIENT", "LIST"), "it reads")
+    entries(place, [1])
+    assert read(client, 1) and numbers(client) == [1]
+    d.signal(signal.SIGSTOP)
+    place.redis("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    entries(place, range(2, 6))
+    place.redis("XTRIM", "tasks", "MAXLEN", 1)
+    d.signal(signal.SIGCONT)
+    read(client, 2)
+    if b"gap" not in client.frames[-1]:
+        read(client, 3)
+    assert sum(b"gap" in f for f in client.frames) == 1
+    read(client, 3)
+    assert [json.loads(f).get("n") for f in client.frames if b"gap" not in f] == [1, 5]
+
+
+@pytest.mark.parametrize("may", ["look", "not look"])
+def test_rights_of_the_manual(place, may):
+    """A role with the commands that the manual names; without XINFO it is said once, and all that is there is told."""
+    rights = ["+ping", "+xgroup", "+xreadgroup", "+xack", "+xautoclaim", "+xinfo"][:6 if may == "look" else 5]
+    place.redis("ACL", "SETUSER", "narrow", "reset", "on", ">secret", "~*", *rights)
+    d = start_empty(place, STREAM.replace("{url}", place.redis.url.replace("redis://", "redis://narrow:secret@")))
+    entries(place, range(3))
+    wait_until(lambda: journal(place) == [0, 1, 2], lambda: d.log())
+    place.redis("ACL", "DELUSER", "narrow")
+    assert d.log().count("are not noticed") == (may != "look")
 
 
 def test_poison_stops_nothing(place):
