@@ -100,8 +100,8 @@ TEST(spellings)
 		"https://app.example.org:99999",
 		"https://app.example.org:443",
 		"http://app.example.org:80",
-		"https://b\xc3\xbc"
-		"cher.example",
+		("https://b\xc3\xbc"
+		 "cher.example"),
 		"https://a b",
 		"https://[2001:DB8::1]",
 		"https://[::1",
