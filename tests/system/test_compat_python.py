@@ -356,7 +356,8 @@ def clients(place, **options):
 def test_channels_notifications_and_errors(place, core, capsys):
     async def main():
         client, sse = clients(place, token=place.anna)
-        heard, kept = [], []
+        heard, texts, kept = [], [], []
+        client.on_message("text")(lambda m: texts.append(m["content"]))
         client.on_message("notification")(lambda m: heard.append(m["content"]["title"]))
         sse.on_event("notification")(lambda e: heard.append(e["data"]["type"]))
         names = {"client": client, "connection_manager": streaming.connection_manager, "message": "хранить"}
@@ -371,6 +372,7 @@ def test_channels_notifications_and_errors(place, core, capsys):
         await until(lambda: len(heard) >= 3, heard)
         assert sorted(heard) == ["warning", "Обновление системы", "Обновление системы"]
         assert await streaming.connection_manager.send_to_user(2, "лично")
+        await until(lambda: texts == ["лично"], texts)  # or who comes later hears it, too
         await statements(PERSIST, names)
         await statements(CLEANUP, names)
         late, _ = clients(place, token=place.anna)
