@@ -179,7 +179,8 @@ void source_settle(struct source *s)
 	if (settled(s) && !s->gap) {
 		s->unsettled = false;
 		s->kind->settled(s);
-	} else if ((!s->listen->journal || s->gap) && !s->later.place) { /* the recorder says so */
+	} else if ((!s->listen->journal || s->gap) && !s->later.place) {
+		/* the recorder says itself when it has settled, and nobody when there is room */
 		loop_timer_set(s->loop, &s->later, LATER_MS);
 	}
 }
